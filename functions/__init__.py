@@ -1,0 +1,1 @@
+"""The three Pulsar Functions, one class a file."""

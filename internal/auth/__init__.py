@@ -1,0 +1,1 @@
+"""Who is asking: merchants and their API keys."""

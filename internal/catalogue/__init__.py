@@ -1,0 +1,1 @@
+"""Stores, products and tax rates: what can be sold, where, and how it is taxed."""

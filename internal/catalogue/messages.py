@@ -1,0 +1,70 @@
+"""What the catalogue tells other rooms: stores, tax rates, products. Frozen values, amounts in minor units."""
+
+from enum import StrEnum
+
+import msgspec
+
+PPM = 1_000_000
+"""Tax rates are parts per million: 19 % is 190_000, 8.875 % is 88_750."""
+
+
+class RoundingMode(StrEnum):
+    """How a fraction of a minor unit becomes a whole one."""
+
+    HALF_EVEN = "HALF_EVEN"
+    HALF_UP = "HALF_UP"
+    HALF_DOWN = "HALF_DOWN"
+    UP = "UP"
+    DOWN = "DOWN"
+
+
+class RoundingPoint(StrEnum):
+    """Where tax is rounded: on each line, once per tax rate, or once for the document."""
+
+    LINE = "LINE"
+    TAX_RATE = "TAX_RATE"
+    DOCUMENT = "DOCUMENT"
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A place that sells: its currency and its rounding, as data."""
+
+    merchant_id: str
+    store_id: str
+    name: str
+    currency: str
+    rounding_mode: RoundingMode = RoundingMode.HALF_UP
+    rounding_point: RoundingPoint = RoundingPoint.LINE
+
+
+class TaxRate(msgspec.Struct, frozen=True):
+    """A tax rate in parts per million; `inclusive` when shelf prices already hold it."""
+
+    merchant_id: str
+    tax_code: str
+    name: str
+    rate_ppm: int
+    inclusive: bool
+
+
+class Product(msgspec.Struct, frozen=True):
+    """Something that can be sold, with its base price in minor units of `currency`."""
+
+    merchant_id: str
+    sku: str
+    name: str
+    price_minor: int
+    currency: str
+    tax_code: str
+    active: bool = True
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """All the catalogue that a batch of orders of several merchants needs, read at one moment."""
+
+    stores: dict[tuple[str, str], Store]
+    """By (merchant_id, store_id)."""
+    products: dict[tuple[str, str], Product]
+    """By (merchant_id, sku)."""
+    tax_rates: dict[tuple[str, str], TaxRate]
+    """By (merchant_id, tax_code)."""

@@ -1,0 +1,153 @@
+"""The database as a port, and SQLite behind it.
+
+A transaction is a plain function of a SQLAlchemy connection: `await db.write(record_orders)`. All of it runs in one
+thread hop (SQLite: its one writer thread; MySQL: SQLAlchemy's async driver), which measured several times cheaper than
+awaiting each statement. It commits when the function returns and rolls back when it raises; it may run several times.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from internal.infra import failpoints, retry
+from internal.kernel import errors
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+METADATA = sa.MetaData()
+"""Every room adds its tables here; Alembic's migrations are compared with it by a test."""
+
+SQLITE_OLDEST = (3, 38, 0)
+"""`->>` came with 3.38."""
+
+
+class Database(Protocol):
+    """Where the tables are."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in one transaction and commit; repeat the whole of it on a deadlock or a busy lock.
+
+        Raises:
+            DatabaseAway: it cannot be reached, or stayed locked for longer than the retries last.
+        """
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on one consistent snapshot; it must not write.
+
+        Raises:
+            DatabaseAway: as for write.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs and disconnect."""
+        ...
+
+
+class SqliteDatabase:
+    """One file in WAL mode: one writer thread, a few readers that never wait for it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        readers: int = 2,
+        busy_timeout_ms: int = 5_000,
+        synchronous: str = "FULL",
+        cache_mib: int = 16,
+    ) -> None:
+        check_sqlite_version(sqlite3.sqlite_version_info)
+        self._path = path
+        self._pragmas = (
+            f"PRAGMA busy_timeout={busy_timeout_ms}",
+            "PRAGMA journal_mode=WAL",
+            f"PRAGMA synchronous={synchronous}",
+            f"PRAGMA cache_size=-{cache_mib * 1024}",
+            "PRAGMA foreign_keys=OFF",
+            "PRAGMA temp_store=MEMORY",
+        )
+        self.engine = sa.create_engine(f"sqlite+pysqlite:///{path}", poolclass=NullPool)
+        sa.event.listen(self.engine, "connect", self._prepare)
+        self._local = threading.local()
+        self._connections: list[sa.Connection] = []
+        self._lock = threading.Lock()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-writer")
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-reader")
+
+    async def write(self, work: Work[T]) -> T:
+        """See Database.write."""
+        return await self._run(self._writer, "BEGIN IMMEDIATE", work)
+
+    async def read(self, work: Work[T]) -> T:
+        """See Database.read."""
+        return await self._run(self._readers, "BEGIN", work)
+
+    async def close(self) -> None:
+        """See Database.close."""
+        for pool in (self._writer, self._readers):
+            await asyncio.to_thread(pool.shutdown)
+        for connection in self._connections:
+            connection.invalidate()
+            connection.close()
+        self.engine.dispose()
+
+    async def _run(self, pool: ThreadPoolExecutor, begin: str, work: Work[T]) -> T:
+        loop = asyncio.get_running_loop()
+        async for attempt in retry.attempts_on(errors.DatabaseAway):
+            with attempt:
+                return await loop.run_in_executor(pool, self._transact, begin, work)
+        raise AssertionError  # the retrying above returns or raises
+
+    def _transact(self, begin: str, work: Work[T]) -> T:
+        try:
+            connection = self._connection()
+            try:
+                connection.exec_driver_sql(begin)
+                result = work(connection)
+                failpoints.hit("db.before_commit")
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+            failpoints.hit("db.after_commit")
+        except sa.exc.OperationalError as error:
+            raise as_temporary(error) from error
+        return result
+
+    def _connection(self) -> sa.Connection:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self.engine.connect()
+            with self._lock:
+                self._connections.append(connection)
+        return connection
+
+    def _prepare(self, raw: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own connection
+        raw.isolation_level = None  # SQLAlchemy's BEGIN is ours: see _transact
+        cursor = raw.cursor()
+        for pragma in self._pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+
+def as_temporary(error: sa.exc.OperationalError) -> Exception:
+    """Return DatabaseAway for what may pass (locked, busy, disk), the error itself for a bug in the SQL."""
+    text = str(error.orig)
+    passing = ("locked", "busy", "disk", "unable to open", "readonly")
+    return errors.DatabaseAway(text) if any(word in text for word in passing) else error
+
+
+def check_sqlite_version(version: tuple[int, ...]) -> None:
+    """Raise Misconfigured when Python's SQLite is too old for the SQL that Souk speaks."""
+    if version < SQLITE_OLDEST:
+        wanted, found = (".".join(map(str, v)) for v in (SQLITE_OLDEST, version))
+        raise errors.Misconfigured(f"Python's sqlite3 is {found}; Souk needs {wanted} or newer")

@@ -1,0 +1,72 @@
+"""Named places where a test may kill the process, raise, or sleep. Without SOUK_FAILPOINTS they cost a dict look-up.
+
+SOUK_FAILPOINTS="payment.after_commit=kill@3,db.before_commit=raise@1-5": at the 3rd passage `kill -9` this process,
+at passages 1 to 5 raise DatabaseAway. Actions: kill, raise, sleep (1 s). Refused unless SOUK_TESTING=1.
+"""
+
+import os
+import re
+import signal
+import time
+
+from internal.kernel import errors
+
+SPEC = re.compile(r"^(?P<name>[a-z_.]+)=(?P<action>kill|raise|sleep)(@(?P<first>\d+)(-(?P<last>\d+))?)?$")
+SLEEP_S = 1.0
+
+
+class Failpoint:
+    """One armed place: acts from its `first` to its `last` passage."""
+
+    def __init__(self, action: str, first: int, last: int) -> None:
+        self.action, self.first, self.last, self.passages = action, first, last, 0
+
+    def hit(self) -> None:
+        """Count this passage and act when its turn has come."""
+        self.passages += 1
+        if not self.first <= self.passages <= self.last:
+            return
+        if self.action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.action == "raise":
+            raise errors.DatabaseAway("failpoint")
+        time.sleep(SLEEP_S)  # noqa: TID251 - a failpoint stands still on purpose
+
+
+def parse(text: str) -> dict[str, Failpoint]:
+    """Read the setting's text.
+
+    Raises:
+        Misconfigured: a part of it is not name=action or name=action@first[-last].
+    """
+    armed = {}
+    for part in filter(None, text.split(",")):
+        match = SPEC.match(part.strip())
+        if match is None:
+            raise errors.Misconfigured(f"SOUK_FAILPOINTS: {part!r} is not name=kill|raise|sleep[@first[-last]]")
+        first = int(match["first"] or 1)
+        armed[match["name"]] = Failpoint(match["action"], first, int(match["last"] or first))
+    return armed
+
+
+def from_environment() -> dict[str, Failpoint]:
+    """Read SOUK_FAILPOINTS; refuse it outside tests."""
+    text = os.environ.get("SOUK_FAILPOINTS", "")
+    if text and os.environ.get("SOUK_TESTING") != "1":
+        raise errors.Misconfigured("SOUK_FAILPOINTS is set, but SOUK_TESTING=1 is not: this is for tests only")
+    return parse(text)
+
+
+_armed: dict[str, Failpoint] = {}
+
+
+def arm(failpoints: dict[str, Failpoint]) -> None:
+    """Replace the armed failpoints."""
+    _armed.clear()
+    _armed.update(failpoints)
+
+
+def hit(name: str) -> None:
+    """Pass the place called `name`."""
+    if _armed and name in _armed:
+        _armed[name].hit()

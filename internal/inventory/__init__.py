@@ -1,0 +1,1 @@
+"""Stock: on hand, reserved, and the movements behind them."""

@@ -1,0 +1,1 @@
+"""Pure vocabulary: money, ids, clock, errors, states. Imports nothing of Souk."""

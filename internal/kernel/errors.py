@@ -1,0 +1,88 @@
+"""Every exception of Souk, in one tree.
+
+SoukError
+├── Temporary            the same thing may work later: retry with jitter, keep the message
+│   ├── DatabaseAway     cannot be reached, locked for too long, deadlock, lost connection
+│   ├── BusAway          no receipt from the broker
+│   ├── GatewayAway      the request certainly did not reach the payment gateway
+│   └── Overloaded       the backlog is too deep; carries the delay to wait
+├── Permanent            no retry can cure it: dead letter for one order, an answer for a caller
+│   ├── Poison           a message that cannot be read or recorded
+│   └── InvalidInput     a caller's mistake, with the fields that are wrong
+│       ├── InvalidMoney an amount that its currency cannot express, or out of range
+│       └── CardNumber   a field holds what looks like a card number
+├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
+└── Misconfigured        a setting is wrong; stops the start and names it
+
+Business refusals (out of stock, declined) are return values, not exceptions: see each rules.py.
+"""
+
+
+class SoukError(Exception):
+    """Whatever Souk raises on purpose."""
+
+
+class Temporary(SoukError):
+    """The same thing may work later."""
+
+
+class DatabaseAway(Temporary):
+    """The database cannot be reached, is locked, or chose this transaction as a deadlock's victim."""
+
+
+class BusAway(Temporary):
+    """The broker gave no receipt."""
+
+
+class GatewayAway(Temporary):
+    """The payment gateway was not reached; the request had no effect."""
+
+
+class Overloaded(Temporary):
+    """The backlog is deeper than the limit; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Permanent(SoukError):
+    """No retry can cure it."""
+
+
+class Poison(Permanent):
+    """A message that cannot be read or recorded; `code` is UPPER_SNAKE, for grouping."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidInput(Permanent):
+    """A caller's mistake; `violations` is [(field path, what is wrong)], `code` is UPPER_SNAKE."""
+
+    code = "INVALID_ARGUMENT"
+
+    def __init__(self, violations: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{field}: {what}" if field else what for field, what in violations))
+        self.violations = violations
+
+
+class InvalidMoney(InvalidInput):
+    """An amount that its currency cannot express exactly, of an unknown currency, or out of range."""
+
+    code = "INVALID_MONEY"
+
+
+class CardNumber(InvalidInput):
+    """A field holds what looks like a card number; the number itself is never repeated."""
+
+    code = "CARD_NUMBER_REFUSED"
+
+
+class GatewaySilent(SoukError):
+    """The gateway may have acted but did not answer in time: the result is UNKNOWN."""
+
+
+class Misconfigured(SoukError):
+    """A setting is missing or wrong; the message names it."""

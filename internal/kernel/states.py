@@ -1,0 +1,69 @@
+"""The three axes of an order and the legal moves on the first. Nobody compares strings elsewhere.
+
+order:  PLACED -> ACCEPTED -> PAID -> FINALIZED, or out of the way to REJECTED or CANCELLED
+charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway's word
+stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
+"""
+
+from enum import StrEnum
+
+
+class OrderState(StrEnum):
+    """Where an order stands on its way."""
+
+    PLACED = "PLACED"
+    ACCEPTED = "ACCEPTED"
+    PAID = "PAID"
+    FINALIZED = "FINALIZED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+
+
+class ChargeState(StrEnum):
+    """How much of the money is known to be ours."""
+
+    NONE = "NONE"
+    PENDING = "PENDING"
+    UNKNOWN = "UNKNOWN"
+    FULL = "FULL"
+    DECLINED = "DECLINED"
+    VOIDED = "VOIDED"
+
+
+class StockState(StrEnum):
+    """What the order holds of the stock."""
+
+    NONE = "NONE"
+    RESERVED = "RESERVED"
+    COMMITTED = "COMMITTED"
+    RELEASED = "RELEASED"
+
+
+ORDER_MOVES: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED}),
+    OrderState.ACCEPTED: frozenset({OrderState.PAID, OrderState.REJECTED, OrderState.CANCELLED}),
+    OrderState.PAID: frozenset({OrderState.FINALIZED}),
+    OrderState.FINALIZED: frozenset(),
+    OrderState.REJECTED: frozenset(),
+    OrderState.CANCELLED: frozenset(),
+}
+"""Source: the transitions of Saleor and Medusa, cut to what a point of sale needs."""
+
+ORDER_TERMINAL = frozenset(state for state, moves in ORDER_MOVES.items() if not moves)
+
+
+def may_move(before: OrderState, after: OrderState) -> bool:
+    """Tell whether an order may go from `before` to `after` in one step."""
+    return after in ORDER_MOVES[before]
+
+
+def is_terminal(state: OrderState) -> bool:
+    """Tell whether an order in `state` has come to its end."""
+    return state in ORDER_TERMINAL
+
+
+def is_legal_history(states: list[OrderState]) -> bool:
+    """Tell whether `states` is a path of the table, from PLACED on."""
+    if not states or states[0] is not OrderState.PLACED:
+        return False
+    return all(may_move(before, after) for before, after in zip(states, states[1:], strict=False))

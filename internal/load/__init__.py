@@ -1,0 +1,1 @@
+"""Clients that put load on the gRPC port: demo, load runs, benchmarks."""

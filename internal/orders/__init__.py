@@ -1,0 +1,1 @@
+"""The order: its facts, its states, its log."""

@@ -1,0 +1,1 @@
+"""Payments and their attempts, and the gateway behind a port."""

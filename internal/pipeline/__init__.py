@@ -1,0 +1,1 @@
+"""The flow as one table, and the six steps every stage takes."""

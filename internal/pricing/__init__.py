@@ -1,0 +1,1 @@
+"""From lines and a catalogue to totals, every cent explained. Pure."""

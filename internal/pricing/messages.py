@@ -1,0 +1,96 @@
+"""A priced order: what every line and the whole costs, and why. Frozen, amounts in minor units."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class DiscountKind(StrEnum):
+    """An order-level discount is an amount or a share of the gross."""
+
+    AMOUNT = "AMOUNT"
+    BASIS_POINTS = "BASIS_POINTS"
+
+
+class Discount(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A discount on the whole order: minor units, or basis points (1 % is 100), by `kind`."""
+
+    kind: DiscountKind
+    value: int
+
+
+class WantedLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line as the merchant asked for it. `expected_price_minor` is checked, never believed."""
+
+    sku: str
+    quantity: int
+    expected_price_minor: int | None = None
+
+
+class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line with its amounts. `total_minor = gross_minor - discount_minor + tax_minor` for exclusive tax,
+    `gross_minor - discount_minor` for inclusive tax, which is then inside."""
+
+    line_no: int
+    """From 1."""
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: int
+    gross_minor: int
+    discount_minor: int
+    tax_code: str
+    tax_rate_ppm: int
+    tax_inclusive: bool
+    tax_minor: int
+    total_minor: int
+
+
+class TaxBucket(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All tax of one code. `taxable_minor` is without the tax."""
+
+    tax_code: str
+    rate_ppm: int
+    inclusive: bool
+    taxable_minor: int
+    tax_minor: int
+
+
+class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an order costs. `net_minor + tax_minor == total_minor`, always.
+
+    `gross_minor` is the sum of quantity x unit price, `discount_minor` what was taken off it, and
+    `net_minor` what remains without any tax.
+    """
+
+    currency: str
+    lines: tuple[PricedLine, ...]
+    taxes: tuple[TaxBucket, ...]
+    gross_minor: int
+    discount_minor: int
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    trace: tuple[str, ...]
+    """The steps, in words, in order: price rule, discount share, tax bucket, rounding."""
+
+
+class RefusalReason(StrEnum):
+    """Why an order cannot be priced."""
+
+    UNKNOWN_STORE = "UNKNOWN_STORE"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    UNKNOWN_SKU = "UNKNOWN_SKU"
+    INACTIVE_SKU = "INACTIVE_SKU"
+    UNKNOWN_TAX_CODE = "UNKNOWN_TAX_CODE"
+    PRICE_CHANGED = "PRICE_CHANGED"
+    DISCOUNT_TOO_LARGE = "DISCOUNT_TOO_LARGE"
+    AMOUNT_TOO_LARGE = "AMOUNT_TOO_LARGE"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A business refusal: a reason for machines, a sentence for people."""
+
+    reason: str
+    """UPPER_SNAKE; a RefusalReason here, other rooms have their own."""
+    explanation: str

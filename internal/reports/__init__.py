@@ -1,0 +1,1 @@
+"""Read models across rooms: the order view and the invariants."""
