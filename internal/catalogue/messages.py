@@ -4,18 +4,10 @@ from enum import StrEnum
 
 import msgspec
 
+from internal.kernel.money import RoundingMode
+
 PPM = 1_000_000
 """Tax rates are parts per million: 19 % is 190_000, 8.875 % is 88_750."""
-
-
-class RoundingMode(StrEnum):
-    """How a fraction of a minor unit becomes a whole one."""
-
-    HALF_EVEN = "HALF_EVEN"
-    HALF_UP = "HALF_UP"
-    HALF_DOWN = "HALF_DOWN"
-    UP = "UP"
-    DOWN = "DOWN"
 
 
 class RoundingPoint(StrEnum):

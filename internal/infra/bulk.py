@@ -64,13 +64,31 @@ def update(
 
 
 def select(
-    connection: sa.Connection, shape: Shape, query: str, rows: Sequence[Row], **parameters: Any  # noqa: ANN401
+    connection: sa.Connection, shape: Shape, query: str, rows: Sequence[Row], *, lock: bool = False
 ) -> Sequence[sa.Row[Any]]:
-    """Run `query`, in which `{w}` stands for the rows as a table called w: "SELECT … FROM {w} JOIN orders t ON …"."""
+    """Run `query`, in which `{w}` stands for the rows as a table called w, and return all of the answer.
+
+    Write "SELECT … FROM {w} CROSS JOIN orders t ON …": SQLite then walks the rows and looks each up, never the other
+    way round. `lock` holds the rows found until the transaction ends (SQLite's writer holds everything anyway).
+    """
     if not rows:
         return []
-    sql = _select_sql(connection.dialect.name, shape, query)
-    return connection.execute(sql, {"rows": encode(rows), **parameters}).all()
+    sql = _select_sql(connection.dialect.name, shape, query, lock)
+    return connection.execute(sql, {"rows": encode(rows)}).all()
+
+
+def replace(
+    connection: sa.Connection,
+    table: sa.Table,
+    keys: tuple[str, ...],
+    names: tuple[str, ...],
+    rows: Sequence[Row],
+) -> None:
+    """Put `rows` in the place of those with the same `keys` (which must lead `names`), or add them."""
+    shape = shape_of(table, *names)
+    if rows:
+        connection.execute(_delete_sql(connection.dialect.name, table, shape, keys), {"rows": encode(rows)})
+    insert(connection, table, names, rows)
 
 
 def encode(rows: Sequence[Row]) -> str:
@@ -151,8 +169,18 @@ def _update_sql(  # noqa: PLR0917 - the cache's key
 
 
 @lru_cache(maxsize=256)
-def _select_sql(dialect: str, shape: Shape, query: str) -> sa.TextClause:
-    return sa.text(query.format(w=source(dialect, shape)))
+def _select_sql(dialect: str, shape: Shape, query: str, lock: bool) -> sa.TextClause:  # noqa: FBT001
+    suffix = " FOR UPDATE" if lock and dialect != "sqlite" else ""
+    return sa.text(query.format(w=source(dialect, shape)) + suffix)
+
+
+@lru_cache(maxsize=64)
+def _delete_sql(
+    dialect: str, table: sa.Table, shape: Shape, keys: tuple[str, ...]
+) -> sa.TextClause:
+    on = _conditions(f"w.{key} = {table.name}.{key}" for key in keys)
+    rows = source(dialect, shape)
+    return sa.text(f"DELETE FROM {table.name} WHERE EXISTS (SELECT 1 FROM {rows} WHERE {on})")  # noqa: S608
 
 
 def _conditions(parts: Iterable[str]) -> str:

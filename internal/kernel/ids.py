@@ -8,9 +8,9 @@ import hashlib
 import secrets
 import zlib
 
-SHARDS = 64
-"""Partition keys in use. More than any sensible number of function instances, and fixed for ever:
-an order must always map to the same shard."""
+SHARDS = 16
+"""Partition keys in use: the most function instances that can share a topic. Few, so that batches stay whole;
+fixed, because an order must always map to the same shard."""
 
 SHARD_KEYS = tuple(f"{number:02d}" for number in range(SHARDS))
 

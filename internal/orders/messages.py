@@ -66,6 +66,8 @@ class OrderAccepted(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     net_minor: int
     tax_minor: int
     total_minor: int
+    discount_net_minor: int = 0
+    """The discount without the tax inside it, for the ledger."""
     trace_id: str = ""
 
 
@@ -88,6 +90,7 @@ class OrderPaid(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     net_minor: int
     tax_minor: int
     total_minor: int
+    discount_net_minor: int = 0
     trace_id: str = ""
 
 
@@ -148,6 +151,22 @@ Fact = (
     | OrderRejected
     | OrderCancelled
 )
+
+
+class LogStage(StrEnum):
+    """Who wrote a row of the order log."""
+
+    INTAKE = "intake"
+    ORDER = "order_processing"
+    PAYMENT = "payment_processing"
+    FINALIZATION = "finalization"
+    CANCEL = "cancel"
+
+
+PLACED_EVENT = "placed"
+ACCEPTED_EVENT = "accepted"
+PAID_EVENT = "paid"
+"""The events that the stages claim, by the fact that they take."""
 
 
 class RejectReason(StrEnum):

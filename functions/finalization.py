@@ -1,0 +1,47 @@
+"""Finalization: commits stock, books the sale, numbers the receipt. It never refuses: the money is ours already.
+
+orders.paid -> orders.finalized.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from internal.infra import failpoints
+from internal.kernel.states import OrderState
+from internal.orders import finalizing, messages, store
+from internal.pipeline import flow, function, stage
+
+
+class FinalizationStation:
+    """Claim, decide and record for paid orders."""
+
+    stage = flow.FINALIZATION
+
+    def record(
+        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
+    ) -> list[stage.Outcome]:
+        """See stage.Station.record."""
+        paid = {w.fact.order_key: w.fact for w in work}
+        orders = store.lock(connection, sorted(paid))
+        failpoints.hit(f"{self.stage.name}.after_claim")
+        open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
+        done = finalizing.finalize(
+            connection, [(paid[o.order_key], o) for o in open_orders], now_us
+        )
+        passed = [o for o in orders.values() if o.state is OrderState.FINALIZED]
+        done |= finalizing.repeat(connection, passed)
+        return [_outcome(done.pop(w.fact.order_key, None)) for w in work]
+
+    async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the protocol's type
+        """See stage.Station.perform: nothing outside the database is done here."""
+        return effect
+
+
+def _outcome(fact: messages.OrderFinalized | None) -> stage.Outcome:
+    return stage.Settled((fact,) if fact else ())
+
+
+class Finalization(function.PipelineFunction):
+    """The third Pulsar Function."""

@@ -1,0 +1,42 @@
+"""Order processing: prices orders and reserves their stock, and answers cancellations.
+
+orders.placed -> orders.accepted, or orders.rejected.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from internal.kernel.clock import US_PER_SECOND
+from internal.orders import cancelling, messages, placing
+from internal.pipeline import flow, function, stage
+
+
+class OrderStation:
+    """Claim, decide and record for placed orders and cancellations."""
+
+    stage = flow.ORDER
+
+    def record(
+        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
+    ) -> list[stage.Outcome]:
+        """See stage.Station.record: orders first, then cancellations, which may be about them."""
+        placed = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
+        wishes = [w.fact for w in work if isinstance(w.fact, messages.CancelRequested)]
+        due_at_us = now_us + flow.PAYMENT.deadline_s * US_PER_SECOND
+        of_placed = iter(placing.place(connection, placed, now_us, due_at_us))
+        of_wishes = iter(cancelling.cancel(connection, wishes, now_us))
+        return [
+            stage.Settled(next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_wishes))
+            for w in work
+        ]
+
+    async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the protocol's type
+        """See stage.Station.perform: nothing outside the database is done here."""
+        return effect
+
+
+class OrderProcessing(function.PipelineFunction):
+    """The first Pulsar Function."""
+

@@ -1,0 +1,89 @@
+"""Payment processing: every tender captured, or everything voided and the stock released.
+
+orders.accepted -> orders.paid, or orders.rejected. An attempt is recorded before its call and the call is made outside any
+transaction, so an order passes `record` several times: plan and write down, call, write down what came back, plan again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.infra import failpoints
+from internal.kernel.clock import US_PER_SECOND
+from internal.orders import paying, store
+from internal.payments import calls, rules
+from internal.payments import store as payments_store
+from internal.payments.gateway import Gateway
+from internal.payments.messages import Attempt
+from internal.pipeline import flow, function, stage
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """Attempts of one order to be sent, or to be asked about."""
+
+    merchant_id: str
+    attempts: tuple[Attempt, ...]
+    ask: bool
+
+
+class PaymentStation:
+    """Claim, decide and record for payments, and the calls to the gateway between."""
+
+    stage = flow.PAYMENT
+
+    def __init__(self, gateway: Gateway, gateway_timeout_s: float) -> None:
+        self._gateway, self._timeout_s = gateway, gateway_timeout_s
+
+    def record(
+        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
+    ) -> list[stage.Outcome]:
+        """See stage.Station.record. What came back from calls is written down first, then all is planned."""
+        results = [attempt for w in work for attempt in w.result or ()]
+        payments_store.update(connection, results, now_us)
+        facts = {w.fact.order_key: w.fact for w in work}
+        orders = store.lock(connection, sorted(facts))
+        failpoints.hit(f"{self.stage.name}.after_claim")
+        plans = paying.plan(
+            connection, [(facts[k], o) for k, o in orders.items() if paying.is_payable(o)], now_us
+        )
+        due_at_us = now_us + self.stage.deadline_s * US_PER_SECOND
+        done = paying.carry_out(connection, plans, now_us, due_at_us)
+        passed = [order for order in orders.values() if not paying.is_payable(order)]
+        done |= paying.repeat(connection, passed)
+        calls_of = {p.order.order_key: found for p in plans if (found := _calls(p))}
+        return [_outcome(w.fact.order_key, calls_of, done) for w in work]
+
+    async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
+        """See stage.Station.perform: call the gateway for all attempts of one order at once."""
+        failpoints.hit("gateway.before_send")
+        how = calls.ask if effect.ask else calls.send
+        sent = [how(self._gateway, effect.merchant_id, a, self._timeout_s) for a in effect.attempts]
+        results = tuple(await asyncio.gather(*sent))
+        failpoints.hit("gateway.after_send")
+        return results
+
+
+def _calls(plan: paying.Plan) -> Calls | None:
+    step = plan.step
+    if isinstance(step, rules.Ask):
+        return Calls(plan.accepted.merchant_id, step.attempts, ask=True)
+    if isinstance(step, rules.Call):
+        to_send = tuple(a for a in step.attempts if rules.needs_call(a))
+        return Calls(plan.accepted.merchant_id, to_send, ask=False)
+    return None
+
+
+def _outcome(
+    order_key: int, calls_of: dict[int, Calls], done: dict[int, paying.EndFact]
+) -> stage.Outcome:
+    """Give each order's calls or fact to the first message about it; a second one has nothing left to do."""
+    if order_key in calls_of:
+        return stage.Waiting(calls_of.pop(order_key))
+    fact = done.pop(order_key, None)
+    return stage.Settled((fact,) if fact else ())
+
+
+class PaymentProcessing(function.PipelineFunction):
+    """The second Pulsar Function."""

@@ -1,0 +1,143 @@
+"""The SQL of stores, tax rates and products. Reads what a batch of orders needs in three statements."""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from internal.catalogue.messages import Product, RoundingMode, RoundingPoint, Shelf, Store, TaxRate
+from internal.infra import bulk, columns, db
+
+STORES = sa.Table(
+    "stores",
+    db.METADATA,
+    columns.ident("merchant_id", primary_key=True),
+    columns.ident("store_id", primary_key=True),
+    columns.words("name", 200),
+    columns.code("currency", chars_max=3),
+    columns.code("rounding_mode"),
+    columns.code("rounding_point"),
+)
+
+TAX_RATES = sa.Table(
+    "tax_rates",
+    db.METADATA,
+    columns.ident("merchant_id", primary_key=True),
+    columns.ident("tax_code", primary_key=True),
+    columns.words("name", 200),
+    columns.number("rate_ppm"),
+    columns.number("inclusive"),
+)
+
+PRODUCTS = sa.Table(
+    "products",
+    db.METADATA,
+    columns.ident("merchant_id", primary_key=True),
+    columns.ident("sku", primary_key=True),
+    columns.words("name", 200),
+    columns.number("price_minor"),
+    columns.code("currency", chars_max=3),
+    columns.ident("tax_code"),
+    columns.number("active"),
+)
+
+_STORE_KEYS = bulk.shape_of(STORES, "merchant_id", "store_id")
+_PRODUCT_KEYS = bulk.shape_of(PRODUCTS, "merchant_id", "sku")
+_MERCHANTS = bulk.shape_of(STORES, "merchant_id")
+
+
+def load_shelf(
+    connection: sa.Connection,
+    stores: Collection[tuple[str, str]],
+    products: Collection[tuple[str, str]],
+) -> Shelf:
+    """Read the given (merchant_id, store_id) and (merchant_id, sku), and these merchants' tax rates."""
+    merchants = {(merchant_id,) for merchant_id, _ in stores}
+    return Shelf(
+        stores={(s.merchant_id, s.store_id): s for s in _find_stores(connection, stores)},
+        products={(p.merchant_id, p.sku): p for p in _find_products(connection, products)},
+        tax_rates={(t.merchant_id, t.tax_code): t for t in _find_tax_rates(connection, merchants)},
+    )
+
+
+def _find_stores(connection: sa.Connection, keys: Collection[tuple[str, str]]) -> list[Store]:
+    rows = bulk.select(
+        connection,
+        _STORE_KEYS,
+        "SELECT t.merchant_id, t.store_id, t.name, t.currency, t.rounding_mode, t.rounding_point"
+        " FROM {w} CROSS JOIN stores t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id",
+        sorted(keys),
+    )
+    return [Store(*row[:4], RoundingMode(row[4]), RoundingPoint(row[5])) for row in rows]
+
+
+def _find_products(connection: sa.Connection, keys: Collection[tuple[str, str]]) -> list[Product]:
+    rows = bulk.select(
+        connection,
+        _PRODUCT_KEYS,
+        "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active"
+        " FROM {w} CROSS JOIN products t ON t.merchant_id = w.merchant_id AND t.sku = w.sku",
+        sorted(keys),
+    )
+    return [Product(*row[:6], active=bool(row[6])) for row in rows]
+
+
+def _find_tax_rates(connection: sa.Connection, merchants: Collection[tuple[str]]) -> list[TaxRate]:
+    rows = bulk.select(
+        connection,
+        _MERCHANTS,
+        "SELECT t.merchant_id, t.tax_code, t.name, t.rate_ppm, t.inclusive"
+        " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = w.merchant_id",
+        sorted(merchants),
+    )
+    return [TaxRate(*row[:4], inclusive=bool(row[4])) for row in rows]
+
+
+def save_stores(connection: sa.Connection, stores: Sequence[Store]) -> None:
+    """Insert the stores, or replace those that exist."""
+    _replace(connection, STORES, ("merchant_id", "store_id"), stores)
+
+
+def save_tax_rates(connection: sa.Connection, rates: Sequence[TaxRate]) -> None:
+    """Insert the tax rates, or replace those that exist."""
+    _replace(connection, TAX_RATES, ("merchant_id", "tax_code"), rates)
+
+
+def save_products(connection: sa.Connection, products: Sequence[Product]) -> None:
+    """Insert the products, or replace those that exist."""
+    _replace(connection, PRODUCTS, ("merchant_id", "sku"), products)
+
+
+def _replace(
+    connection: sa.Connection,
+    table: sa.Table,
+    keys: tuple[str, ...],
+    values: Sequence[Store | TaxRate | Product],
+) -> None:
+    names = tuple(column.name for column in table.columns)
+    rows = [tuple(getattr(value, name) for name in names) for value in values]
+    bulk.replace(connection, table, keys, names, rows)
+
+
+def list_products(
+    connection: sa.Connection, merchant_id: str, after_sku: str, products_max: int
+) -> list[Product]:
+    """Return up to `products_max` products with a sku above `after_sku`, by sku."""
+    query = (
+        sa.select(PRODUCTS)
+        .where(PRODUCTS.c.merchant_id == merchant_id, PRODUCTS.c.sku > after_sku)
+        .order_by(PRODUCTS.c.sku)
+        .limit(products_max)
+    )
+    return [Product(*row[:6], active=bool(row[6])) for row in connection.execute(query)]
+
+
+def list_stores(connection: sa.Connection, merchant_id: str) -> list[Store]:
+    """Return the merchant's stores by id."""
+    query = sa.select(STORES).where(STORES.c.merchant_id == merchant_id).order_by(STORES.c.store_id)
+    rows = connection.execute(query)
+    return [Store(*row[:4], RoundingMode(row[4]), RoundingPoint(row[5])) for row in rows]
+
+
+def list_tax_rates(connection: sa.Connection, merchant_id: str) -> list[TaxRate]:
+    """Return the merchant's tax rates by code."""
+    return sorted(_find_tax_rates(connection, [(merchant_id,)]), key=lambda rate: rate.tax_code)

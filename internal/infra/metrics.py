@@ -1,0 +1,32 @@
+"""Every metric that more than one room touches, on prometheus_client's default registry.
+
+The official functions runtime serves that registry by itself; the embedded host serves it on its own port.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 400, 1_000)
+
+FACTS = Counter("souk_facts_total", "Facts sent on their way, by kind and reason.", ["kind", "reason"])
+FACT_AGE_SECONDS = Histogram(
+    "souk_fact_age_seconds",
+    "From the moment an order was placed to this fact about it.",
+    ["kind"],
+    buckets=LATENCY_BUCKETS_S,
+)
+STAGE_BATCH_SECONDS = Histogram(
+    "souk_stage_batch_seconds",
+    "Time to claim, decide and record one batch.",
+    ["stage"],
+    buckets=LATENCY_BUCKETS_S,
+)
+STAGE_BATCH_ORDERS = Histogram(
+    "souk_stage_batch_orders", "Orders recorded in one transaction.", ["stage"], buckets=BATCH_BUCKETS
+)
+RETRIES = Counter("souk_retries_total", "Waits because a part was away.", ["who", "error"])
+DEAD_LETTERS = Counter("souk_dead_letters_total", "Orders put aside.", ["stage", "code"])
+BACKLOG_MESSAGES = Gauge("souk_backlog_messages", "Messages a stage has not acknowledged.", ["stage"])
+OLDEST_UNFINISHED_SECONDS = Gauge(
+    "souk_oldest_unfinished_order_seconds", "Age of the oldest order without a terminal state."
+)

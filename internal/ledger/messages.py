@@ -1,0 +1,52 @@
+"""Postings and their accounts. Amounts in minor units, never negative; a side is a column."""
+
+import msgspec
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """One line of a transaction: either a debit or a credit on an account."""
+
+    account: str
+    debit_minor: int = 0
+    credit_minor: int = 0
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """Postings of one currency that belong together: debits equal credits. Written once, never changed."""
+
+    source_kind: str
+    """What gave rise to it: "sale"."""
+    source_key: int
+    """Which one: the order_key of a sale."""
+    merchant_id: str
+    currency: str
+    at_us: int
+    postings: tuple[Posting, ...]
+
+
+class Sale(msgspec.Struct, frozen=True):
+    """What the ledger needs to know of a finished order."""
+
+    order_key: int
+    merchant_id: str
+    store_id: str
+    currency: str
+    at_us: int
+    revenue_minor: int
+    """Without tax, before discounts."""
+    discount_minor: int
+    """Without tax."""
+    taxes_minor: tuple[tuple[str, int], ...]
+    """(tax_code, amount)."""
+    cash_minor: int
+    card_minor: int
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What stands on an account."""
+
+    merchant_id: str
+    account: str
+    currency: str
+    debit_minor: int
+    credit_minor: int

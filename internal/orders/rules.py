@@ -1,0 +1,75 @@
+"""The rules of orders: what a tender pays, what may be cancelled, what a retry is. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from internal.catalogue.messages import PPM
+from internal.inventory.messages import Demand
+from internal.kernel import money
+from internal.kernel.states import ChargeState, OrderState
+from internal.orders.messages import OrderAccepted, OrderPaid, RejectReason, StockLine
+from internal.payments.messages import Tender
+from internal.pricing.messages import PricedOrder, Refusal
+
+
+def settle_tenders(
+    tenders: Sequence[Tender], priced: PricedOrder
+) -> tuple[Tender, ...] | Refusal:
+    """Give the open tender what the others leave, and see that together they are the total.
+
+    An order that costs nothing needs no tender: those of 0 are dropped.
+    """
+    total, open_tenders = priced.total_minor, [t for t in tenders if t.amount_minor is None]
+    named = sum(t.amount_minor for t in tenders if t.amount_minor is not None)
+    rest = total - named
+    if rest < 0 or len(open_tenders) > 1 or (rest > 0 and not open_tenders):
+        return Refusal(
+            RejectReason.TENDERS_DO_NOT_COVER_TOTAL,
+            f"the tenders name {named} of {total} minor units of {priced.currency}"
+            f" and leave {len(open_tenders)} open; they must be the total together",
+        )
+    settled = (
+        msgspec.structs.replace(t, amount_minor=rest) if t.amount_minor is None else t
+        for t in tenders
+    )
+    return tuple(t for t in settled if t.amount_minor)
+
+
+def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
+    """Add up the quantities of each product, in the order of their first line."""
+    if len(priced.lines) == 1:
+        return (StockLine(priced.lines[0].sku, priced.lines[0].quantity),)
+    sums: Counter[str] = Counter()
+    for line in priced.lines:
+        sums[line.sku] += line.quantity
+    return tuple(StockLine(sku, quantity) for sku, quantity in sums.items())
+
+
+def may_cancel(state: OrderState, charge: ChargeState) -> bool:
+    """Tell whether an order can be undone by its merchant: as long as no money was asked for."""
+    return state is OrderState.ACCEPTED and charge is ChargeState.NONE
+
+
+def next_commands(state: OrderState, charge: ChargeState) -> tuple[str, ...]:
+    """List the commands that the merchant may send next."""
+    return ("CancelOrder",) if may_cancel(state, charge) else ()
+
+
+def net_discount(priced: PricedOrder) -> int:
+    """Return the discount without the tax inside it, as the ledger books it (rounded half even, per line)."""
+    return sum(
+        money.divide_round(
+            line.discount_minor * PPM, PPM + line.tax_rate_ppm, money.RoundingMode.HALF_EVEN
+        )
+        if line.tax_inclusive
+        else line.discount_minor
+        for line in priced.lines
+        if line.discount_minor
+    )
+
+
+def demand_of(order: OrderAccepted | OrderPaid) -> Demand:
+    """Return what an accepted or paid order holds of its store's stock."""
+    return Demand(order.merchant_id, order.store_id, {li.sku: li.quantity for li in order.lines})

@@ -1,0 +1,402 @@
+"""The SQL of orders: one row per order, its lines, and the log of its facts, which is also the stages' claim."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.infra import bulk, columns, db
+from internal.kernel import errors
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.orders import codec, messages
+from internal.pricing.messages import PricedOrder
+
+ORDERS = sa.Table(
+    "orders",
+    db.METADATA,
+    columns.growing_key("order_key"),
+    columns.ident("merchant_id"),
+    columns.ident("order_id"),
+    columns.ident("store_id"),
+    columns.ident("terminal_id"),
+    columns.code("body_hash", chars_max=64),
+    columns.code("state"),
+    columns.code("charge_state"),
+    columns.code("stock_state"),
+    columns.number("version"),
+    columns.code("currency", chars_max=3),
+    columns.number("gross_minor"),
+    columns.number("discount_minor"),
+    columns.number("net_minor"),
+    columns.number("tax_minor"),
+    columns.number("total_minor"),
+    columns.words("reason", 64),
+    columns.words("explanation"),
+    columns.number("receipt_no", nullable=True),
+    columns.number("placed_at_us"),
+    columns.number("updated_at_us"),
+    columns.number("due_at_us", nullable=True),
+    columns.words("trace_id", 64),
+    columns.document("price_trace"),
+    sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
+    sa.UniqueConstraint("merchant_id", "store_id", "receipt_no", name="orders_by_receipt"),
+    sa.Index("orders_by_time", "merchant_id", "placed_at_us"),
+    sa.Index("orders_due", "due_at_us"),
+)
+
+ORDER_LINES = sa.Table(
+    "order_lines",
+    db.METADATA,
+    columns.number("order_key", primary_key=True),
+    columns.number("line_no", primary_key=True),
+    columns.ident("sku"),
+    columns.words("name", 200),
+    columns.number("quantity"),
+    columns.number("unit_price_minor"),
+    columns.number("gross_minor"),
+    columns.number("discount_minor"),
+    columns.ident("tax_code"),
+    columns.number("tax_rate_ppm"),
+    columns.number("tax_inclusive"),
+    columns.number("tax_minor"),
+    columns.number("total_minor"),
+)
+
+ORDER_LOG = sa.Table(
+    "order_log",
+    db.METADATA,
+    columns.number("order_key", primary_key=True),
+    columns.code("stage", primary_key=True),
+    columns.code("event_id", primary_key=True, chars_max=96),
+    columns.number("version"),
+    columns.code("state"),
+    columns.words("reason", 64),
+    columns.document("fact"),
+    columns.number("at_us"),
+)
+
+RECEIPT_COUNTERS = sa.Table(
+    "receipt_counters",
+    db.METADATA,
+    columns.ident("merchant_id", primary_key=True),
+    columns.ident("store_id", primary_key=True),
+    columns.number("last_no", default=0),
+)
+
+MerchantKey = tuple[str, str]
+"""(merchant_id, order_id): how a merchant names an order."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """Where a recorded order stands."""
+
+    order_key: int
+    merchant_id: str
+    order_id: str
+    body_hash: str
+    state: OrderState
+    charge_state: ChargeState
+    stock_state: StockState
+    version: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row of the order log. (order_key, stage, event_id) is the claim: it can be written once."""
+
+    order_key: int
+    stage: str
+    event_id: str
+    version: int
+    state: OrderState
+    reason: str
+    fact: messages.Fact
+    at_us: int
+
+
+class Move(msgspec.Struct, frozen=True):
+    """An order's step from one version to the next."""
+
+    order_key: int
+    from_version: int
+    state: OrderState
+    charge_state: ChargeState
+    stock_state: StockState
+    reason: str
+    explanation: str
+    due_at_us: int | None
+    at_us: int
+    receipt_no: int | None = None
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """A placed order with the order stage's verdict on it. `priced=None` for one that could not be priced."""
+
+    placed: messages.OrderPlaced
+    state: OrderState
+    stock_state: StockState
+    currency: str
+    priced: PricedOrder | None
+    reason: str
+    explanation: str
+    due_at_us: int | None
+    at_us: int
+
+
+_RECORDED = (
+    "SELECT t.order_key, t.merchant_id, t.order_id, t.body_hash, t.state, t.charge_state,"
+    " t.stock_state, t.version FROM {w} CROSS JOIN orders t"
+)
+_BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
+_BY_KEY = bulk.shape_of(ORDERS, "order_key")
+_MOVE = bulk.shape_of(
+    ORDERS,
+    "order_key",
+    "state",
+    "charge_state",
+    "stock_state",
+    "version",
+    "reason",
+    "explanation",
+    "due_at_us",
+    "updated_at_us",
+    "receipt_no",
+    from_version=ORDERS.c.version,
+)
+_CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
+
+
+def find(connection: sa.Connection, keys: Sequence[MerchantKey]) -> dict[MerchantKey, Recorded]:
+    """Return those of the orders that are recorded."""
+    query = _RECORDED + " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+    found = map(_recorded, bulk.select(connection, _BY_MERCHANT, query, keys))
+    return {(order.merchant_id, order.order_id): order for order in found}
+
+
+def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Recorded]:
+    """Return the orders and hold their rows until the transaction ends. `order_keys` sorted."""
+    query = _RECORDED + " ON t.order_key = w.order_key"
+    rows = bulk.select(connection, _BY_KEY, query, [(key,) for key in order_keys], lock=True)
+    return {order.order_key: order for order in map(_recorded, rows)}
+
+
+def _recorded(row: sa.Row[tuple[int | str, ...]]) -> Recorded:
+    key, merchant_id, order_id, body_hash, state, charge, stock, version = row
+    return Recorded(
+        key,
+        merchant_id,
+        order_id,
+        body_hash,
+        OrderState(state),
+        ChargeState(charge),
+        StockState(stock),
+        version,
+    )
+
+
+def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantKey, int]:
+    """Insert orders and their lines; return the order_key that each was given.
+
+    Raises:
+        DatabaseAway: another instance recorded one of them meanwhile; repeat the whole transaction.
+    """
+    try:
+        bulk.insert(connection, ORDERS, _NEW_COLUMNS, [_new_row(order) for order in orders])
+    except sa.exc.IntegrityError as error:
+        raise errors.DatabaseAway("an order was recorded by somebody else meanwhile") from error
+    names = [(order.placed.merchant_id, order.placed.order_id) for order in orders]
+    keys = {name: recorded.order_key for name, recorded in find(connection, names).items()}
+    lines = [
+        (key, *_line_row(line))
+        for name, order in zip(names, orders, strict=True)
+        if order.priced and (key := keys[name])
+        for line in order.priced.lines
+    ]
+    bulk.insert(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    return keys
+
+
+_NEW_COLUMNS = tuple(name for name in ORDERS.c.keys() if name not in {"order_key", "receipt_no"})  # noqa: SIM118
+_LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
+_NOTHING = (0, 0, 0, 0, 0)
+
+
+def _new_row(order: NewOrder) -> bulk.Row:
+    placed, priced = order.placed, order.priced
+    amounts = _NOTHING
+    if priced:
+        amounts = (
+            priced.gross_minor,
+            priced.discount_minor,
+            priced.net_minor,
+            priced.tax_minor,
+            priced.total_minor,
+        )
+    return (
+        placed.merchant_id,
+        placed.order_id,
+        placed.store_id,
+        placed.terminal_id,
+        placed.body_hash,
+        order.state,
+        ChargeState.NONE,
+        order.stock_state,
+        SECOND_VERSION,
+        order.currency,
+        *amounts,
+        order.reason,
+        order.explanation[: columns_chars_max("explanation")],
+        placed.placed_at_us,
+        order.at_us,
+        order.due_at_us,
+        placed.trace_id,
+        "\n".join(priced.trace) if priced else "",
+    )
+
+
+FIRST_VERSION = 1
+"""PLACED."""
+SECOND_VERSION = 2
+"""What the order stage decided."""
+
+
+def columns_chars_max(name: str) -> int:
+    """Return how many characters the orders column `name` holds."""
+    return ORDERS.c[name].type.length or 0  # type: ignore[attr-defined]
+
+
+def _line_row(line: msgspec.Struct) -> list[int | str]:
+    return [getattr(line, name) for name in _LINE_COLUMNS]
+
+
+def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
+    """Take orders one version further, each only from the version it was read at.
+
+    Raises:
+        DatabaseAway: an order moved under this transaction; repeat the whole of it.
+    """
+    rows = [
+        (
+            m.order_key,
+            m.state,
+            m.charge_state,
+            m.stock_state,
+            m.from_version + 1,
+            m.reason,
+            m.explanation[: columns_chars_max("explanation")],
+            m.due_at_us,
+            m.at_us,
+            m.receipt_no,
+            m.from_version,
+        )
+        for m in moves
+    ]
+    changes = ", ".join(f"{name} = w.{name}" for name, _ in _MOVE.columns[1:-1])
+    guard = "t.version = w.from_version"
+    if bulk.update(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard=guard) != len(
+        rows
+    ):
+        raise errors.DatabaseAway("orders moved under this transaction")
+
+
+def set_charge(
+    connection: sa.Connection, changes: Sequence[tuple[int, ChargeState, int | None]]
+) -> None:
+    """Note what is known of the charge and when to look again: (order_key, charge_state, due_at_us)."""
+    shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
+    what = "charge_state = w.charge_state, due_at_us = w.due_at_us"
+    bulk.update(connection, ORDERS, shape, ("order_key",), what, changes)
+
+
+def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
+    """Append to the order log, and by that claim the events.
+
+    Raises:
+        DatabaseAway: one of them is claimed already, by another instance; repeat the whole transaction.
+    """
+    rows = [
+        (
+            e.order_key,
+            e.stage,
+            e.event_id,
+            e.version,
+            e.state,
+            e.reason,
+            codec.encode(e.fact).decode(),
+            e.at_us,
+        )
+        for e in entries
+    ]
+    try:
+        bulk.insert(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows)
+    except sa.exc.IntegrityError as error:
+        raise errors.DatabaseAway("an event was claimed by somebody else meanwhile") from error
+
+
+Claim = tuple[int, str, str]
+"""(order_key, stage, event_id)."""
+
+
+def find_claims(
+    connection: sa.Connection, claims: Sequence[Claim]
+) -> dict[Claim, tuple[int, messages.Fact]]:
+    """Return (version, fact) of those events that were logged before."""
+    rows = bulk.select(
+        connection,
+        _CLAIM,
+        "SELECT t.order_key, t.stage, t.event_id, t.version, t.fact FROM {w} CROSS JOIN order_log t"
+        " ON t.order_key = w.order_key AND t.stage = w.stage AND t.event_id = w.event_id",
+        claims,
+    )
+    return {(row[0], row[1], row[2]): (row[3], codec.decode(row[4])) for row in rows}
+
+
+def next_receipts(
+    connection: sa.Connection, wanted: Mapping[tuple[str, str], int]
+) -> dict[tuple[str, str], int]:
+    """Take `wanted` receipt numbers per (merchant_id, store_id); return the first of each run. Gap-free.
+
+    The counters stay locked until the transaction ends, so take them last.
+    """
+    stores = sorted(wanted)
+    shape = bulk.shape_of(
+        RECEIPT_COUNTERS, "merchant_id", "store_id", wanted=RECEIPT_COUNTERS.c.last_no
+    )
+    rows = [(*store, wanted[store]) for store in stores]
+    key = ("merchant_id", "store_id")
+    changed = bulk.update(
+        connection, RECEIPT_COUNTERS, shape, key, "last_no = t.last_no + w.wanted", rows
+    )
+    query = (
+        "SELECT t.merchant_id, t.store_id, t.last_no - w.wanted + 1 FROM {w}"
+        " CROSS JOIN receipt_counters t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
+    )
+    first = {(row[0], row[1]): row[2] for row in bulk.select(connection, shape, query, rows)}
+    if changed == len(rows):
+        return first
+    new = [(*store, wanted[store]) for store in stores if store not in first]
+    try:
+        bulk.insert(connection, RECEIPT_COUNTERS, (*key, "last_no"), new)
+    except sa.exc.IntegrityError as error:
+        raise errors.DatabaseAway("a receipt counter was made by somebody else") from error
+    return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}
+
+
+def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tuple[int, str]]:
+    """Return (order_key, state) of orders whose stage has let its deadline pass, longest first."""
+    query = (
+        sa.select(ORDERS.c.order_key, ORDERS.c.state)
+        .where(ORDERS.c.due_at_us <= now_us)
+        .order_by(ORDERS.c.due_at_us)
+        .limit(orders_max)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: int) -> None:
+    """Set a new deadline for orders that have just been driven on again."""
+    shape = bulk.shape_of(ORDERS, "order_key", "due_at_us")
+    rows = [(key, due_at_us) for key in order_keys]
+    guard = "t.due_at_us IS NOT NULL"
+    bulk.update(
+        connection, ORDERS, shape, ("order_key",), "due_at_us = w.due_at_us", rows, guard=guard
+    )

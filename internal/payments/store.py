@@ -1,0 +1,137 @@
+"""The SQL of payment attempts. An attempt is inserted before its call and updated after; rows are never deleted."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.infra import bulk, columns, db
+from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
+
+PAYMENT_ATTEMPTS = sa.Table(
+    "payment_attempts",
+    db.METADATA,
+    columns.number("order_key", primary_key=True),
+    columns.number("attempt_no", primary_key=True),
+    columns.code("kind"),
+    columns.number("tender_no"),
+    columns.code("tender_kind"),
+    columns.number("amount_minor"),
+    columns.code("currency", chars_max=3),
+    columns.code("attempt_key", chars_max=160),
+    columns.code("state"),
+    columns.words("card_token", 128),
+    columns.words("voids_key", 160),
+    columns.words("gateway_reference", 128),
+    columns.words("decline_code", 64),
+    columns.number("checks", default=0),
+    columns.number("updated_at_us"),
+)
+
+
+class History(msgspec.Struct, frozen=True):
+    """All attempts for one order, by number, and when the latest of them changed."""
+
+    attempts: tuple[Attempt, ...] = ()
+    last_at_us: int = 0
+
+
+_COLUMNS = tuple(PAYMENT_ATTEMPTS.c.keys())
+_ORDER = bulk.shape_of(PAYMENT_ATTEMPTS, "order_key")
+_CHANGED = (
+    "order_key",
+    "attempt_no",
+    "state",
+    "gateway_reference",
+    "decline_code",
+    "checks",
+    "updated_at_us",
+)
+_CHANGE = bulk.shape_of(PAYMENT_ATTEMPTS, *_CHANGED)
+
+
+def histories(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, History]:
+    """Return what was tried so far for these orders; orders without attempts are left out."""
+    rows = bulk.select(
+        connection,
+        _ORDER,
+        "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = w.order_key"
+        " ORDER BY t.order_key, t.attempt_no",
+        [(key,) for key in order_keys],
+    )
+    attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
+    last: defaultdict[int, int] = defaultdict(int)
+    for row in rows:
+        attempts[row.order_key].append(_attempt(row))
+        last[row.order_key] = max(last[row.order_key], row.updated_at_us)
+    return {key: History(tuple(found), last[key]) for key, found in attempts.items()}
+
+
+def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
+    return Attempt(
+        order_key=row.order_key,
+        attempt_no=row.attempt_no,
+        kind=AttemptKind(row.kind),
+        tender_no=row.tender_no,
+        tender_kind=TenderKind(row.tender_kind),
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        key=row.attempt_key,
+        state=AttemptState(row.state),
+        card_token=row.card_token,
+        voids_key=row.voids_key,
+        gateway_reference=row.gateway_reference,
+        decline_code=row.decline_code,
+        checks=row.checks,
+    )
+
+
+def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
+    """Write new attempts down.
+
+    Raises:
+        IntegrityError: an attempt of that number exists.
+    """
+    rows = [
+        (
+            a.order_key,
+            a.attempt_no,
+            a.kind,
+            a.tender_no,
+            a.tender_kind,
+            a.amount_minor,
+            a.currency,
+            a.key,
+            a.state,
+            a.card_token,
+            a.voids_key,
+            a.gateway_reference,
+            a.decline_code,
+            a.checks,
+            at_us,
+        )
+        for a in attempts
+    ]
+    bulk.insert(connection, PAYMENT_ATTEMPTS, _COLUMNS, rows)
+
+
+def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
+    """Write down what became of attempts. The gateway's word is final: nothing replaces SUCCEEDED or DECLINED."""
+    rows = [
+        (
+            a.order_key,
+            a.attempt_no,
+            a.state,
+            a.gateway_reference,
+            a.decline_code,
+            a.checks,
+            at_us,
+        )
+        for a in attempts
+    ]
+    changes = ", ".join(f"{name} = w.{name}" for name in _CHANGED[2:])
+    guard = "t.state IN ('PENDING', 'UNKNOWN', 'FAILED')"
+    bulk.update(
+        connection, PAYMENT_ATTEMPTS, _CHANGE, ("order_key", "attempt_no"), changes, rows, guard=guard
+    )

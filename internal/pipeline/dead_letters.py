@@ -1,0 +1,77 @@
+"""What no retry could cure: one order (or one unreadable message), one reason, its payload kept for a replay."""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.infra import columns, db
+
+DEAD_LETTERS = sa.Table(
+    "dead_letters",
+    db.METADATA,
+    columns.growing_key("letter_key"),
+    columns.code("stage"),
+    columns.code("topic", chars_max=200),
+    columns.code("code", chars_max=64),
+    columns.words("explanation"),
+    columns.words("merchant_id", 64),
+    columns.words("order_id", 64),
+    columns.document("payload"),
+    columns.number("at_us"),
+    columns.number("closed_at_us", nullable=True),
+    columns.words("closed_by", 16),
+    sa.Index("dead_letters_open", "closed_at_us", "letter_key"),
+)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A row. `payload` is text; bytes that are no UTF-8 are escaped."""
+
+    stage: str
+    topic: str
+    code: str
+    explanation: str
+    merchant_id: str
+    order_id: str
+    payload: str
+    at_us: int
+    letter_key: int = 0
+    closed_at_us: int | None = None
+    closed_by: str = ""
+
+
+def add(connection: sa.Connection, letter: DeadLetter) -> None:
+    """Keep a letter."""
+    row = msgspec.structs.asdict(letter)
+    del row["letter_key"]
+    row["explanation"] = letter.explanation[:500]
+    connection.execute(DEAD_LETTERS.insert().values(row))
+
+
+def list_open(
+    connection: sa.Connection, stage: str = "", code: str = "", letters_max: int = 1_000
+) -> list[DeadLetter]:
+    """Return letters that nobody replayed or dropped, oldest first, of one stage or cause if given."""
+    table = DEAD_LETTERS.c
+    query = sa.select(DEAD_LETTERS).where(table.closed_at_us.is_(None))
+    if stage:
+        query = query.where(table.stage == stage)
+    if code:
+        query = query.where(table.code == code)
+    rows = connection.execute(query.order_by(table.letter_key).limit(letters_max))
+    return [DeadLetter(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def find(connection: sa.Connection, letter_key: int) -> DeadLetter | None:
+    """Return one letter."""
+    query = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.letter_key == letter_key)
+    row = connection.execute(query).one_or_none()
+    return DeadLetter(**row._mapping) if row else None  # noqa: SLF001
+
+
+def close(connection: sa.Connection, letter_keys: Sequence[int], how: str, at_us: int) -> int:
+    """Mark letters as "replayed" or "dropped"; return how many were still open."""
+    still_open = DEAD_LETTERS.c.letter_key.in_(letter_keys) & DEAD_LETTERS.c.closed_at_us.is_(None)
+    statement = DEAD_LETTERS.update().where(still_open)
+    return connection.execute(statement.values(closed_at_us=at_us, closed_by=how)).rowcount

@@ -1,0 +1,89 @@
+"""What a message looks like: {"v": 1, "facts": [fact, …]}, orders of one shard, oldest first.
+
+A single bare fact is read too, so that an operator can trigger a function with one order. Each fact is read on its own:
+one that cannot be read never takes its neighbours along.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from internal.infra.bus import Outgoing
+from internal.kernel import errors, ids
+from internal.orders import codec, messages
+from internal.pipeline import flow
+
+VERSION = 1
+FACTS_MAX = 10_000
+"""More facts than this in one message were not written by Souk."""
+
+
+class _Out(msgspec.Struct):
+    v: int
+    facts: Sequence[messages.Fact]
+
+
+class _In(msgspec.Struct):
+    v: int = VERSION
+    facts: list[msgspec.Raw] | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_In)
+
+
+def encode(facts: Sequence[messages.Fact]) -> bytes:
+    """Return a message's payload."""
+    return _encoder.encode(_Out(VERSION, facts))
+
+
+def properties(facts: Sequence[messages.Fact]) -> dict[str, str]:
+    """Return a message's properties: CloudEvents' attribute names, and how many orders are inside."""
+    return {
+        "specversion": "1.0",
+        "type": "souk.v1." + type(facts[0]).__name__,
+        "source": "souk",
+        "datacontenttype": "application/json",
+        "orders": str(len(facts)),
+    }
+
+
+def open_payload(payload: bytes) -> list[messages.Fact | errors.Poison]:
+    """Read a payload: every fact in it, or what is wrong with it.
+
+    Raises:
+        Poison: the message as a whole cannot be read.
+    """
+    try:
+        envelope = _decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise errors.Poison("UNREADABLE_MESSAGE", str(error)) from error
+    if envelope.v != VERSION:
+        raise errors.Poison("UNKNOWN_VERSION", f"version {envelope.v}, this is {VERSION}")
+    if envelope.facts is None:
+        return [codec.decode(payload)]
+    if len(envelope.facts) > FACTS_MAX:
+        raise errors.Poison("TOO_MANY_FACTS", f"{len(envelope.facts)} facts, at most {FACTS_MAX}")
+    return [_open_fact(raw) for raw in envelope.facts]
+
+
+def _open_fact(raw: msgspec.Raw) -> messages.Fact | errors.Poison:
+    try:
+        fact: messages.Fact = codec.decode(bytes(raw))
+    except errors.Poison as poison:
+        return poison
+    return fact
+
+
+def pack(facts: Iterable[messages.Fact]) -> list[Outgoing]:
+    """Make one message per topic and shard of these facts, keeping their order."""
+    groups: dict[tuple[str, str], list[messages.Fact]] = {}
+    for fact in facts:
+        place = flow.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
+        groups.setdefault(place, []).append(fact)
+    return [
+        Outgoing(topic, key, encode(group), properties(group))
+        for (topic, key), group in groups.items()
+    ]
+
+
