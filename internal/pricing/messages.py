@@ -27,9 +27,22 @@ class WantedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     expected_price_minor: int | None = None
 
 
+class PriceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is to be priced: the part of an order, or of a quote, that decides its amounts."""
+
+    merchant_id: str
+    store_id: str
+    currency: str
+    lines: tuple[WantedLine, ...]
+    discount: Discount | None = None
+
+
 class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line with its amounts. `total_minor = gross_minor - discount_minor + tax_minor` for exclusive tax,
-    `gross_minor - discount_minor` for inclusive tax, which is then inside."""
+    """A line with its amounts.
+
+    `total_minor` is `gross_minor - discount_minor`; inclusive tax is inside it, exclusive tax is
+    added to it.
+    """
 
     line_no: int
     """From 1."""
@@ -78,6 +91,8 @@ class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
 class RefusalReason(StrEnum):
     """Why an order cannot be priced."""
 
+    INVALID_ORDER = "INVALID_ORDER"
+    """No lines, a quantity out of range, a negative discount: the doors refuse these before."""
     UNKNOWN_STORE = "UNKNOWN_STORE"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     UNKNOWN_SKU = "UNKNOWN_SKU"

@@ -1,0 +1,223 @@
+"""Receipts calculated by hand: what a cashier, an accountant and a tax office would expect."""
+
+import pytest
+
+from internal.catalogue.messages import RoundingPoint, Shelf
+from internal.kernel.money import RoundingMode
+from internal.pricing import messages, rules
+from tests.unit.pricing.shelves import Rounding, amount, basis_points, request_of, shelf_of
+
+GERMAN_RATES = {"FULL": (190_000, True), "REDUCED": (70_000, True)}
+NEW_YORK_RATES = {"NYC": (88_750, False), "NONE": (0, False)}
+JAPANESE_RATES = {"STANDARD": (100_000, True), "FOOD": (80_000, True)}
+
+
+def price(
+    shelf: Shelf, lines: list[tuple[str, int]], discount: messages.Discount | None = None
+) -> messages.PricedOrder:
+    (store,) = shelf.stores.values()
+    order = rules.price(request_of(store.currency, lines, discount), shelf)
+    assert isinstance(order, messages.PricedOrder)
+    return order
+
+
+def taxes(order: messages.PricedOrder) -> list[int]:
+    return [line.tax_minor for line in order.lines]
+
+
+def german_shop() -> Shelf:
+    return shelf_of("EUR", GERMAN_RATES, {"cola": (199, "FULL"), "book": (1250, "REDUCED")})
+
+
+def test_german_receipt() -> None:
+    order = price(german_shop(), [("cola", 3), ("book", 1)])
+    # 5.97 x 19 / 119 = 0.9532, 12.50 x 7 / 107 = 0.8178
+    assert order == messages.PricedOrder(
+        currency="EUR",
+        lines=(
+            messages.PricedLine(
+                line_no=1,
+                sku="cola",
+                name="A cola",
+                quantity=3,
+                unit_price_minor=199,
+                gross_minor=597,
+                discount_minor=0,
+                tax_code="FULL",
+                tax_rate_ppm=190_000,
+                tax_inclusive=True,
+                tax_minor=95,
+                total_minor=597,
+            ),
+            messages.PricedLine(
+                line_no=2,
+                sku="book",
+                name="A book",
+                quantity=1,
+                unit_price_minor=1250,
+                gross_minor=1250,
+                discount_minor=0,
+                tax_code="REDUCED",
+                tax_rate_ppm=70_000,
+                tax_inclusive=True,
+                tax_minor=82,
+                total_minor=1250,
+            ),
+        ),
+        taxes=(
+            messages.TaxBucket("FULL", 190_000, inclusive=True, taxable_minor=502, tax_minor=95),
+            messages.TaxBucket("REDUCED", 70_000, inclusive=True, taxable_minor=1168, tax_minor=82),
+        ),
+        gross_minor=1847,
+        discount_minor=0,
+        net_minor=1670,
+        tax_minor=177,
+        total_minor=1847,
+        trace=(
+            "line 1: 3 x base price 1.99 = 5.97, tax FULL 0.95 inside",
+            "line 2: 1 x base price 12.50 = 12.50, tax REDUCED 0.82 inside",
+            "tax FULL: 19 % inside 5.97 = 0.95",
+            "tax REDUCED: 7 % inside 12.50 = 0.82",
+            "tax rounded HALF_UP on each line",
+        ),
+    )
+
+
+def test_german_receipt_with_ten_percent_off() -> None:
+    order = price(german_shop(), [("cola", 3), ("book", 1)], basis_points(1_000))
+    # 1.847 rounds to 1.85; 59.797 and 125.203 of it: the odd cent goes to the cola.
+    # 5.37 x 19 / 119 = 0.8574, 11.25 x 7 / 107 = 0.7360
+    assert [line.discount_minor for line in order.lines] == [60, 125]
+    assert [line.total_minor for line in order.lines] == [537, 1125]
+    assert taxes(order) == [86, 74]
+    assert (order.discount_minor, order.net_minor, order.tax_minor) == (185, 1502, 160)
+    assert order.total_minor == 1662
+    assert order.trace[0] == (
+        "line 1: 3 x base price 1.99 = 5.97, discount 0.60, tax FULL 0.86 inside"
+    )
+    assert order.trace[2] == (
+        "discount 10 % of the gross = 1.85 (HALF_UP), shared among the lines by largest remainder"
+    )
+
+
+def test_new_york_receipt() -> None:
+    shelf = shelf_of("USD", NEW_YORK_RATES, {"lamp": (2_499, "NYC"), "bread": (350, "NONE")})
+    order = price(shelf, [("lamp", 2), ("bread", 1)], amount(500))
+    # 5.00 over 49.98 and 3.50: 467.277 and 32.723. Tax 8.875 % of 45.31 = 4.0213
+    assert [line.discount_minor for line in order.lines] == [467, 33]
+    assert taxes(order) == [402, 0]
+    assert [line.total_minor for line in order.lines] == [4933, 317]
+    assert (order.net_minor, order.tax_minor, order.total_minor) == (4848, 402, 5250)
+    assert [bucket.taxable_minor for bucket in order.taxes] == [4531, 317]
+    assert "tax NYC: 8.875 % on top of 45.31 = 4.02" in order.trace
+    assert "discount 5.00, shared among the lines by largest remainder" in order.trace
+
+
+@pytest.mark.parametrize(
+    ("point", "by_line"),
+    [
+        # 8.875 % of 0.99 = 0.0879 each, of 2.97 = 0.2636
+        (RoundingPoint.LINE, [9, 9, 9]),
+        (RoundingPoint.TAX_RATE, [9, 9, 8]),
+        (RoundingPoint.DOCUMENT, [9, 9, 8]),
+    ],
+)
+def test_new_york_pennies_depend_on_where_tax_is_rounded(
+    point: RoundingPoint, by_line: list[int]
+) -> None:
+    rounding = Rounding(RoundingMode.HALF_UP, point)
+    shelf = shelf_of("USD", NEW_YORK_RATES, {"gum": (99, "NYC")}, rounding)
+    order = price(shelf, [("gum", 1)] * 3)
+    assert taxes(order) == by_line
+    assert order.total_minor == 297 + sum(by_line)
+
+
+@pytest.mark.parametrize(
+    ("point", "by_line"),
+    [
+        # 10 % of 1.05 = 0.105, twice over, under two codes: 0.21 in all
+        (RoundingPoint.LINE, [11, 11]),
+        (RoundingPoint.TAX_RATE, [11, 11]),
+        (RoundingPoint.DOCUMENT, [11, 10]),
+    ],
+)
+def test_a_document_is_rounded_over_its_rates(point: RoundingPoint, by_line: list[int]) -> None:
+    rounding = Rounding(RoundingMode.HALF_UP, point)
+    rates = {"STATE": (100_000, False), "CITY": (100_000, False)}
+    shelf = shelf_of("USD", rates, {"pen": (105, "STATE"), "ink": (105, "CITY")}, rounding)
+    assert taxes(price(shelf, [("pen", 1), ("ink", 1)])) == by_line
+
+
+def test_inclusive_and_exclusive_tax_in_one_document() -> None:
+    rounding = Rounding(RoundingMode.HALF_UP, RoundingPoint.DOCUMENT)
+    rates = {"IN": (190_000, True), "ON": (88_750, False)}
+    shelf = shelf_of("EUR", rates, {"cola": (199, "IN"), "lamp": (2_499, "ON")}, rounding)
+    order = price(shelf, [("cola", 3), ("lamp", 1)])
+    # 0.95319 inside and 2.21786 on top: 3.17105 in all, 0.95 and 2.21 are sure, and the odd cent
+    # goes to the lamp's larger remainder.
+    assert taxes(order) == [95, 222]
+    assert [line.total_minor for line in order.lines] == [597, 2721]
+    assert (order.net_minor, order.tax_minor, order.total_minor) == (3001, 317, 3318)
+
+
+def test_japanese_receipt() -> None:
+    rounding = Rounding(RoundingMode.DOWN, RoundingPoint.TAX_RATE)
+    products = {"onigiri": (158, "FOOD"), "tea": (129, "FOOD"), "battery": (299, "STANDARD")}
+    order = price(
+        shelf_of("JPY", JAPANESE_RATES, products, rounding),
+        [("onigiri", 2), ("tea", 1), ("battery", 2)],
+    )
+    # 445 x 8 / 108 = 32.96; 598 x 10 / 110 = 54.36: the yen below, once per rate.
+    # Of the 32, onigiri 23.41 and tea 9.56: 23 and 9 leave nothing to hand out.
+    assert taxes(order) == [23, 9, 54]
+    assert [(bucket.taxable_minor, bucket.tax_minor) for bucket in order.taxes] == [
+        (413, 32),
+        (544, 54),
+    ]
+    assert (order.net_minor, order.tax_minor, order.total_minor) == (957, 86, 1043)
+    assert order.trace[0] == "line 1: 2 x base price 158 = 316, tax FOOD 23 inside"
+
+
+def test_japanese_ten_percent_on_top() -> None:
+    rounding = Rounding(RoundingMode.DOWN, RoundingPoint.LINE)
+    shelf = shelf_of("JPY", {"TAX": (100_000, False)}, {"lamp": (1_239, "TAX")}, rounding)
+    order = price(shelf, [("lamp", 1)])
+    assert (order.net_minor, order.tax_minor, order.total_minor) == (1239, 123, 1362)
+
+
+@pytest.mark.parametrize(
+    ("mode", "tax"),
+    [
+        # 5 % of 3.750 dinars is 0.1875
+        (RoundingMode.HALF_EVEN, 188),
+        (RoundingMode.HALF_UP, 188),
+        (RoundingMode.HALF_DOWN, 187),
+        (RoundingMode.UP, 188),
+        (RoundingMode.DOWN, 187),
+    ],
+)
+def test_kuwaiti_receipt(mode: RoundingMode, tax: int) -> None:
+    rounding = Rounding(mode, RoundingPoint.LINE)
+    shelf = shelf_of("KWD", {"TAX": (50_000, False)}, {"dates": (1_250, "TAX")}, rounding)
+    order = price(shelf, [("dates", 3)])
+    assert (order.net_minor, order.tax_minor, order.total_minor) == (3750, tax, 3750 + tax)
+
+
+def test_the_odd_cent_of_a_discount_goes_to_the_first_line() -> None:
+    shelf = shelf_of("EUR", {"ZERO": (0, True)}, {"pin": (100, "ZERO")})
+    order = price(shelf, [("pin", 1)] * 3, amount(100))
+    assert [line.total_minor for line in order.lines] == [66, 67, 67]
+
+
+@pytest.mark.parametrize("discount", [amount(1847), basis_points(10_000)])
+def test_all_of_it_may_be_given_away(discount: messages.Discount) -> None:
+    order = price(german_shop(), [("cola", 3), ("book", 1)], discount)
+    assert (order.discount_minor, order.net_minor, order.tax_minor) == (1847, 0, 0)
+    assert [line.total_minor for line in order.lines] == [0, 0]
+
+
+def test_free_goods_take_no_discount() -> None:
+    shelf = shelf_of("EUR", GERMAN_RATES, {"flyer": (0, "FULL"), "book": (1250, "REDUCED")})
+    assert price(shelf, [("flyer", 2)], basis_points(5_000)).total_minor == 0
+    order = price(shelf, [("flyer", 2), ("book", 1)], amount(50))
+    assert [line.discount_minor for line in order.lines] == [0, 50]

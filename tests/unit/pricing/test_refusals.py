@@ -1,0 +1,210 @@
+"""What cannot be priced is refused by name, and never raises."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.catalogue import messages as catalogue
+from internal.kernel import money
+from internal.pricing import messages, rules
+from internal.pricing.messages import RefusalReason
+from tests.unit.pricing import shelves
+from tests.unit.pricing.shelves import MERCHANT, STORE, amount, basis_points
+
+SHELF = shelves.shelf_of(
+    "EUR",
+    {"FULL": (190_000, True), "ON": (200_000, False)},
+    {
+        "cola": (199, "FULL"),
+        "lamp": (2_499, "ON"),
+        "gold": (money.INT64_MAX, "ON"),
+        "odd": (1, "GONE"),
+        "flyer": (0, "FULL"),
+    },
+)
+
+
+def with_product(product: catalogue.Product) -> catalogue.Shelf:
+    return msgspec.structs.replace(
+        SHELF, products={**SHELF.products, (MERCHANT, product.sku): product}
+    )
+
+
+def refused(request: messages.PriceRequest, shelf: catalogue.Shelf = SHELF) -> tuple[str, str]:
+    answer = rules.price(request, shelf)
+    assert isinstance(answer, messages.Refusal)
+    return answer.reason, answer.explanation
+
+
+def ask(
+    *lines: messages.WantedLine, discount: messages.Discount | None = None
+) -> messages.PriceRequest:
+    cola = messages.WantedLine("cola", 1)
+    return messages.PriceRequest(MERCHANT, STORE, "EUR", (cola, *lines), discount)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "explanation"),
+    [
+        (
+            messages.WantedLine("mug", 1),
+            RefusalReason.UNKNOWN_SKU,
+            "line 2 (mug): there is no such product",
+        ),
+        (
+            messages.WantedLine("odd", 1),
+            RefusalReason.UNKNOWN_TAX_CODE,
+            "line 2 (odd): its tax code 'GONE' is not in the catalogue",
+        ),
+        (
+            messages.WantedLine("lamp", 1, 2_399),
+            RefusalReason.PRICE_CHANGED,
+            "line 2 (lamp): the price is 24.99 EUR, the order expects 23.99",
+        ),
+        (
+            messages.WantedLine("lamp", 0),
+            RefusalReason.INVALID_ORDER,
+            "line 2 (lamp): the quantity is 0, it must be at least 1 and fit into 64 bits",
+        ),
+        (
+            messages.WantedLine("lamp", -1),
+            RefusalReason.INVALID_ORDER,
+            "line 2 (lamp): the quantity is -1, it must be at least 1 and fit into 64 bits",
+        ),
+        (
+            messages.WantedLine("flyer", 2**63),
+            RefusalReason.INVALID_ORDER,
+            "line 2 (flyer): the quantity is 9223372036854775808,"
+            " it must be at least 1 and fit into 64 bits",
+        ),
+        (
+            messages.WantedLine("gold", 2),
+            RefusalReason.AMOUNT_TOO_LARGE,
+            "line 2 (gold): quantity times price is more than 64 bits can hold",
+        ),
+        (
+            messages.WantedLine("gold", 1),
+            RefusalReason.AMOUNT_TOO_LARGE,
+            "the order's total is more than 64 bits can hold",
+        ),
+    ],
+)
+def test_a_line_that_cannot_be_priced(
+    line: messages.WantedLine, reason: RefusalReason, explanation: str
+) -> None:
+    assert refused(ask(line)) == (reason, explanation)
+
+
+def test_a_product_that_is_no_longer_sold() -> None:
+    mug = catalogue.Product(MERCHANT, "mug", "A mug", 500, "EUR", "FULL", active=False)
+    assert refused(ask(messages.WantedLine("mug", 1)), with_product(mug)) == (
+        RefusalReason.INACTIVE_SKU,
+        "line 2 (mug): the product is no longer sold",
+    )
+
+
+def test_a_product_in_another_currency() -> None:
+    mug = catalogue.Product(MERCHANT, "mug", "A mug", 500, "USD", "FULL")
+    assert refused(ask(messages.WantedLine("mug", 1)), with_product(mug)) == (
+        RefusalReason.CURRENCY_MISMATCH,
+        "line 2 (mug): its price is in USD, the store sells in EUR",
+    )
+
+
+def test_an_order_in_another_currency() -> None:
+    assert refused(shelves.request_of("USD", [("cola", 1)])) == (
+        RefusalReason.CURRENCY_MISMATCH,
+        "store 's-1' sells in EUR, not in USD",
+    )
+
+
+def test_an_unknown_store() -> None:
+    request = msgspec.structs.replace(ask(), store_id="s-2")
+    assert refused(request) == (RefusalReason.UNKNOWN_STORE, "there is no store 's-2'")
+
+
+def test_another_merchants_store_and_goods_are_unknown() -> None:
+    request = msgspec.structs.replace(ask(), merchant_id="m-2")
+    assert refused(request)[0] == RefusalReason.UNKNOWN_STORE
+    store = catalogue.Store("m-2", STORE, "Next door", "EUR")
+    both = msgspec.structs.replace(SHELF, stores={**SHELF.stores, ("m-2", STORE): store})
+    assert refused(request, both)[0] == RefusalReason.UNKNOWN_SKU
+
+
+def test_an_order_of_nothing() -> None:
+    assert refused(shelves.request_of("EUR", [])) == (
+        RefusalReason.INVALID_ORDER,
+        "the order has no lines",
+    )
+
+
+@pytest.mark.parametrize(
+    ("discount", "reason", "explanation"),
+    [
+        (
+            amount(200),
+            RefusalReason.DISCOUNT_TOO_LARGE,
+            "a discount of 2.00 EUR is more than the 1.99 of all lines",
+        ),
+        (
+            basis_points(10_001),
+            RefusalReason.DISCOUNT_TOO_LARGE,
+            "a discount of 100.01 % is more than the whole order",
+        ),
+        (amount(-1), RefusalReason.INVALID_ORDER, "a discount must not be negative"),
+        (basis_points(-1), RefusalReason.INVALID_ORDER, "a discount must not be negative"),
+    ],
+)
+def test_a_discount_that_cannot_be_given(
+    discount: messages.Discount, reason: RefusalReason, explanation: str
+) -> None:
+    assert refused(ask(discount=discount)) == (reason, explanation)
+
+
+def test_an_expected_price_that_holds_is_no_matter() -> None:
+    line = messages.WantedLine("lamp", 1, 2_499)
+    assert isinstance(rules.price(ask(line), SHELF), messages.PricedOrder)
+
+
+def test_tax_may_be_what_is_too_much() -> None:
+    request = shelves.request_of("EUR", [("gold", 1)], amount(1))
+    assert refused(request)[0] == RefusalReason.AMOUNT_TOO_LARGE
+
+
+def test_no_discount_saves_a_gross_that_is_too_much() -> None:
+    request = shelves.request_of("EUR", [("gold", 1), ("gold", 1)], basis_points(9_000))
+    assert refused(request)[0] == RefusalReason.AMOUNT_TOO_LARGE
+
+
+ANY_INT = st.one_of(st.integers(-2, 5), st.integers(-(2**63), 2**63 - 1), st.integers())
+ANY_LINE = st.builds(
+    messages.WantedLine,
+    st.sampled_from(["cola", "lamp", "gold", "odd", "flyer", "mug"]),
+    ANY_INT,
+    st.one_of(st.none(), st.sampled_from([199, 2_499]), ANY_INT),
+)
+ANY_REQUEST = st.builds(
+    messages.PriceRequest,
+    st.sampled_from([MERCHANT, "m-2"]),
+    st.sampled_from([STORE, "s-2"]),
+    st.sampled_from(["EUR", "USD", ""]),
+    st.lists(ANY_LINE, max_size=4).map(tuple),
+    st.one_of(
+        st.none(), st.builds(messages.Discount, st.sampled_from(messages.DiscountKind), ANY_INT)
+    ),
+)
+
+
+@given(ANY_REQUEST)
+def test_whatever_is_asked_has_an_answer_of_64_bits(request: messages.PriceRequest) -> None:
+    answer = rules.price(request, SHELF)
+    if isinstance(answer, messages.Refusal):
+        assert answer.reason in set(RefusalReason)
+        assert answer.explanation
+        return
+    amounts = [answer.gross_minor, answer.discount_minor, answer.net_minor, answer.tax_minor]
+    amounts += [line.total_minor for line in answer.lines]
+    assert all(0 <= minor <= answer.gross_minor + answer.tax_minor for minor in amounts)
+    assert money.checked(answer.total_minor) == answer.net_minor + answer.tax_minor
+    assert money.checked(answer.gross_minor) >= answer.discount_minor
