@@ -95,8 +95,9 @@ BROKEN = [
     (tidy.ignores_are_narrow, "tests/conftest.py", "# mypy: ignore-errors\n"),
     (tidy.nothing_is_left_unfinished, "README.md", "TO" + "DO: write this\n"),
     (tidy.nothing_is_left_unfinished, "internal/orders/store.py", "x = 1  # FIX" + "ME\n"),
-    (tidy.no_machine_is_named, "scripts/start", "cd /work" + "/main\n"),
-    (tidy.no_machine_is_named, "docs/operations.md", "see `/root" + "/.cache`\n"),
+    (tidy.nothing_is_left_unfinished, "internal/orders/store.py", "x = 1  #" + " XXX\n"),
+    (tidy.no_machine_is_named, "scripts/start", "cd /" + "work/main\n"),
+    (tidy.no_machine_is_named, "docs/operations.md", "see `/" + "root/.cache`\n"),
 ]
 
 
@@ -118,6 +119,7 @@ def test_every_rule_has_an_example_that_breaks_it() -> None:
         (tidy.money_is_never_a_float, "internal/infra/retry.py", "FIRST_DELAY_S = 0.02 / 2\n"),
         (tidy.errors_live_in_one_tree, tidy.ERRORS, "class SoukError(Exception): ...\n"),
         (tidy.ignores_are_narrow, "internal/orders/store.py", "text = '# noqa'\n"),
+        (tidy.nothing_is_left_unfinished, RULES_MODULE, "no_currency = 'XXX'\n"),
         (tidy.ignores_are_narrow, "internal/orders/store.py", "x = 1  # noqa: S608 - no input\n"),
         (tidy.no_machine_is_named, "docs/operations.md", "https://example.org/work-in-progress\n"),
         (tidy.modules_say_what_they_are_for, "scripts/test", "#!/usr/bin/env bash\ntrue\n"),
