@@ -48,7 +48,7 @@ venv_lock() {
 
 venv_install() {
   venv_create || return 1
-  venv_say "installing $(basename "$(venv_lock "$1")") into .venv (once; a minute or two)"
+  venv_say "installing $(basename "$(venv_lock "$1")") into .venv (only when it changed)"
   rm -f "$SOUK_VENV/souk-stamp"
   venv_pip --require-hashes --requirement "$(venv_lock "$1")" ||
     venv_fail "pip could not install the packages (see above); is the package index reachable?" || return 1
