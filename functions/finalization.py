@@ -17,7 +17,7 @@ from internal.pipeline import flow, function, stage
 class FinalizationStation:
     """Claim, decide and record for paid orders."""
 
-    stage = flow.FINALIZATION
+    spec = flow.FINALIZATION
 
     def record(
         self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
@@ -25,7 +25,7 @@ class FinalizationStation:
         """See stage.Station.record."""
         paid = {w.fact.order_key: w.fact for w in work}
         orders = store.lock(connection, sorted(paid))
-        failpoints.hit(f"{self.stage.name}.after_claim")
+        failpoints.hit(f"{self.spec.name}.after_claim")
         open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
         done = finalizing.finalize(
             connection, [(paid[o.order_key], o) for o in open_orders], now_us

@@ -16,7 +16,7 @@ from internal.pipeline import flow, function, stage
 class OrderStation:
     """Claim, decide and record for placed orders and cancellations."""
 
-    stage = flow.ORDER
+    spec = flow.ORDER
 
     def record(
         self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int

@@ -31,7 +31,7 @@ class Calls(msgspec.Struct, frozen=True):
 class PaymentStation:
     """Claim, decide and record for payments, and the calls to the gateway between."""
 
-    stage = flow.PAYMENT
+    spec = flow.PAYMENT
 
     def __init__(self, gateway: Gateway, gateway_timeout_s: float) -> None:
         self._gateway, self._timeout_s = gateway, gateway_timeout_s
@@ -44,11 +44,11 @@ class PaymentStation:
         payments_store.update(connection, results, now_us)
         facts = {w.fact.order_key: w.fact for w in work}
         orders = store.lock(connection, sorted(facts))
-        failpoints.hit(f"{self.stage.name}.after_claim")
+        failpoints.hit(f"{self.spec.name}.after_claim")
         plans = paying.plan(
             connection, [(facts[k], o) for k, o in orders.items() if paying.is_payable(o)], now_us
         )
-        due_at_us = now_us + self.stage.deadline_s * US_PER_SECOND
+        due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
         done = paying.carry_out(connection, plans, now_us, due_at_us)
         passed = [order for order in orders.values() if not paying.is_payable(order)]
         done |= paying.repeat(connection, passed)

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from internal.catalogue.messages import Product, RoundingMode, RoundingPoint, Shelf, Store, TaxRate
+from internal.catalogue.messages import Product, RoundingPoint, Shelf, Store, TaxRate
 from internal.infra import bulk, columns, db
+from internal.kernel.money import RoundingMode
 
 STORES = sa.Table(
     "stores",

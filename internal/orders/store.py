@@ -41,7 +41,7 @@ ORDERS = sa.Table(
     sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
     sa.UniqueConstraint("merchant_id", "store_id", "receipt_no", name="orders_by_receipt"),
     sa.Index("orders_by_time", "merchant_id", "placed_at_us"),
-    sa.Index("orders_due", "due_at_us"),
+    sa.Index("orders_due", "due_at_us", "placed_at_us"),
 )
 
 ORDER_LINES = sa.Table(
@@ -392,11 +392,15 @@ def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tu
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
+def oldest_unfinished_us(connection: sa.Connection) -> int | None:
+    """Return when the oldest order that some stage still has to act on was placed."""
+    query = sa.select(sa.func.min(ORDERS.c.placed_at_us)).where(ORDERS.c.due_at_us.is_not(None))
+    return connection.execute(query).scalar()
+
+
 def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: int) -> None:
     """Set a new deadline for orders that have just been driven on again."""
     shape = bulk.shape_of(ORDERS, "order_key", "due_at_us")
     rows = [(key, due_at_us) for key in order_keys]
-    guard = "t.due_at_us IS NOT NULL"
-    bulk.update(
-        connection, ORDERS, shape, ("order_key",), "due_at_us = w.due_at_us", rows, guard=guard
-    )
+    guard, changes = "t.due_at_us IS NOT NULL", "due_at_us = w.due_at_us"
+    bulk.update(connection, ORDERS, shape, ("order_key",), changes, rows, guard=guard)

@@ -59,7 +59,7 @@ Outcome = Settled | Waiting
 class Station(Protocol):
     """What makes a stage this stage and no other."""
 
-    stage: flow.Stage
+    spec: flow.Stage
 
     def record(
         self, connection: sa.Connection, work: Sequence[Work], now_us: int
@@ -101,7 +101,7 @@ class Runner:
 
     def __init__(self, station: Station, ports: Ports, limits: Limits) -> None:
         self._station, self._ports, self._limits = station, ports, limits
-        self._name = station.stage.name
+        self._name = station.spec.name
         self._inbox: deque[Incoming] = deque()
         self._resumed: deque[Work] = deque()
         self._arrival = asyncio.Event()
@@ -150,7 +150,7 @@ class Runner:
         return [
             Work(fact, incoming)
             for fact in facts
-            if isinstance(fact, self._station.stage.takes) or await self._refuse(incoming, fact)
+            if isinstance(fact, self._station.spec.takes) or await self._refuse(incoming, fact)
         ]
 
     async def _refuse(self, incoming: Incoming, fact: Fact | errors.Poison) -> bool:

@@ -1,0 +1,177 @@
+"""The embedded engine: intake, bus, three functions, janitor and metrics in one process, on one event loop.
+
+Started it serves until it is drained or one of its parts fails; a failed part ends the engine, because everything it had
+not acknowledged comes again at the next start.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import IO
+
+import prometheus_client
+
+from functions.finalization import Finalization, FinalizationStation
+from functions.order_processing import OrderProcessing, OrderStation
+from functions.payment_processing import PaymentProcessing, PaymentStation
+from internal.host import functions as hosting
+from internal.host import intake
+from internal.infra import clock as system_clock
+from internal.infra import db, embedded_bus, migrate, settings
+from internal.kernel import errors
+from internal.payments.gateway import Gateway
+from internal.payments.simulator import SimulatedGateway
+from internal.pipeline import flow, janitor, stage
+from internal.pipeline.function import PipelineFunction
+
+DATABASE_FILE = "souk.db"
+SIMULATOR_FILE = "gateway-simulator.db"
+LOCK_FILE = "engine.lock"
+DRAIN_LOOK_S = 0.02
+DRAIN_S = 30.0
+"""How long a drain waits for the stages; what is left then is simply done at the next start."""
+
+
+class Engine:
+    """One running engine over one data folder."""
+
+    def __init__(self, options: settings.Settings) -> None:
+        self._options = options
+        self.folder = options.storage.data_dir
+        self.port = 0
+        """Where the gRPC door listens, once started."""
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Gets an exception when a part fails."""
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Engine"]:
+        """Start everything; drain and stop it on the way out.
+
+        Raises:
+            Misconfigured: the folder is in use, a port is taken, or the file is from a newer Souk.
+        """
+        with _locked_folder(self.folder):
+            async with contextlib.AsyncExitStack() as stack:
+                await self._start(stack)
+                gc.freeze()
+                yield self
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        options = self._options
+        self.database = open_database(options.storage)
+        stack.push_async_callback(self.database.close)
+        await self.database.write(migrate.upgrade)
+        self.bus = embedded_bus.EmbeddedBus(self.database)
+        await self.bus.open()
+        stack.push_async_callback(self.bus.close)
+        await self.bus.ensure(flow.subscriptions())
+        gateway = SimulatedGateway(
+            self.folder / SIMULATOR_FILE,
+            seed=options.gateway.simulator_seed,
+            latency_s=options.gateway.simulator_latency_ms / 1_000,
+        )
+        stack.callback(gateway.close)
+        await self._start_stages(stack, gateway)
+        self._serve_metrics(stack)
+        self.port = await intake.start(stack, options.intake, self.database, self.bus, self._watch)
+
+    async def _start_stages(self, stack: contextlib.AsyncExitStack, gateway: Gateway) -> None:
+        clock, options = system_clock.SystemClock(), self._options
+        tasks: list[asyncio.Task[None]] = []
+        stack.push_async_callback(_end, tasks)
+        ports = stage.Ports(self.database, self.bus, clock, hosting.nobody)
+        limits = stage.Limits(options.stages.batch_orders_max, options.stages.effects_max)
+        for function, station in stations(gateway, options.gateway.timeout_s):
+            unacked_max = options.stages.unacked_messages_max
+            hosted = await hosting.host(self.bus, function, station, unacked_max)
+            tasks.append(self._watch(asyncio.create_task(hosted.run(ports, limits))))
+        watch = janitor.Janitor(self.database, self.bus, clock, _janitor_options(options.janitor))
+        tasks.append(self._watch(asyncio.create_task(watch.run())))
+        stack.push_async_callback(self._drain)
+
+    def _watch(self, task: "asyncio.Task[None]") -> "asyncio.Task[None]":
+        """Fail the engine when this task fails."""
+        task.add_done_callback(self._tell)
+        return task
+
+    def _tell(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
+            self.failed.set_exception(error)
+
+    def _serve_metrics(self, stack: contextlib.AsyncExitStack) -> None:
+        options = self._options.metrics
+        if options.port == 0:
+            return
+        try:
+            server, thread = prometheus_client.start_http_server(options.port, options.host)
+        except OSError as error:
+            what = f"SOUK_METRICS__PORT: cannot listen on {options.host}:{options.port}: {error}"
+            raise errors.Misconfigured(what) from error
+        stack.callback(thread.join)
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+
+    async def _drain(self) -> None:
+        """Wait until every stage has acknowledged what it was given."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while not self.failed.done() and await self._backlog():
+                    await asyncio.sleep(DRAIN_LOOK_S)
+        if self.failed.done():
+            self.failed.exception()
+
+    async def _backlog(self) -> int:
+        counts = [await self.bus.backlog(s.topic, s.subscription) for s in flow.STAGES]
+        return sum(counts)
+
+
+def open_database(options: settings.StorageSettings) -> db.SqliteDatabase:
+    """Open the embedded database of a data folder."""
+    return db.SqliteDatabase(
+        options.data_dir / DATABASE_FILE,
+        readers=options.readers,
+        busy_timeout_ms=options.busy_timeout_ms,
+        synchronous=options.synchronous,
+        cache_mib=options.cache_mib,
+    )
+
+
+def stations(
+    gateway: Gateway, gateway_timeout_s: float
+) -> list[tuple[PipelineFunction, stage.Station]]:
+    """Return the three functions with their stations."""
+    return [
+        (OrderProcessing(), OrderStation()),
+        (PaymentProcessing(), PaymentStation(gateway, gateway_timeout_s)),
+        (Finalization(), FinalizationStation()),
+    ]
+
+
+def _janitor_options(options: settings.JanitorSettings) -> janitor.Options:
+    return janitor.Options(options.interval_s, options.orders_max, options.redrive_after_s)
+
+
+async def _end(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[IO[str]]:
+    """Make the folder and hold it: two engines on one file would serve every message twice."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise errors.Misconfigured(f"the data folder {folder} cannot be used: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            what = f"another engine is running on the data folder {folder}"
+            raise errors.Misconfigured(what) from None
+        yield file

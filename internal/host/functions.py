@@ -1,0 +1,80 @@
+"""The embedded host of the functions: the official runtime's part, in this process and on this event loop.
+
+It calls `process(input, context)` for each message like the runtime does, and knows nothing of what a function is for.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from internal.infra import bus
+from internal.pipeline import stage
+from internal.pipeline.function import PipelineFunction
+
+RECEIVE_MESSAGES_MAX = 500
+
+
+class MessageContext(msgspec.Struct, frozen=True):
+    """What the runtime's Context tells a function about the message at hand, as far as Souk's functions ask."""
+
+    delivery: bus.Delivery
+
+    def get_message_id(self) -> bus.Delivery:
+        """Return what acknowledges the message."""
+        return self.delivery
+
+    def get_current_message_topic_name(self) -> str:
+        """Return the topic it came from."""
+        return self.delivery.topic
+
+    def get_message_properties(self) -> dict[str, str]:
+        """Return its properties."""
+        return dict(self.delivery.properties)
+
+
+class Hosted:
+    """One function with its subscription and its runner."""
+
+    def __init__(
+        self, function: PipelineFunction, station: stage.Station, subscription: bus.Subscription
+    ) -> None:
+        self._function, self._station, self._subscription = function, station, subscription
+
+    async def run(self, ports: stage.Ports, limits: stage.Limits) -> None:
+        """Feed the function for ever.
+
+        Raises:
+            ExceptionGroup: something escaped the stage; the process must end and be started again.
+        """
+        ports = msgspec.structs.replace(ports, acknowledge=self._acknowledge)
+        runner = stage.Runner(self._station, ports, limits)
+        self._function.bind(runner)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(runner.run(), name=self._station.spec.name)
+            group.create_task(self._feed(), name=f"{self._station.spec.name} feed")
+
+    async def _feed(self) -> None:
+        while True:
+            for delivery in await self._subscription.receive(RECEIVE_MESSAGES_MAX):
+                self._function.process(delivery.payload, MessageContext(delivery))
+
+    async def _acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
+        await self._subscription.acknowledge(deliveries)
+
+
+async def host(
+    broker: bus.Bus, function: PipelineFunction, station: stage.Station, unacked_messages_max: int
+) -> Hosted:
+    """Subscribe a function to its topic."""
+    topic, name = station.spec.topic, station.spec.subscription
+    subscription = await broker.subscribe(
+        [topic], name, unacked_messages_max=unacked_messages_max
+    )
+    return Hosted(function, station, subscription)
+
+
+
+
+async def nobody(_handles: Sequence[bus.Delivery]) -> None:
+    """Acknowledge nothing: stands in the ports until a subscription takes its place."""

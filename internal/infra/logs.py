@@ -1,0 +1,68 @@
+"""Logs: JSON lines by loguru, one object a line, without secrets and card numbers.
+
+Bind what a line is about: logger.bind(order_id=…, event_id=…, trace_id=…).info("…").
+"""
+
+import re
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from loguru import logger
+
+from internal.infra import settings
+from internal.kernel import cards
+
+if TYPE_CHECKING:
+    import loguru
+
+KEPT_FILES = 5
+SECRET_NAMES = re.compile(r"(api_key|authorization|password|secret|card_token)", re.IGNORECASE)
+API_KEY = re.compile(r"souk_[0-9a-f]{12}_[0-9a-f]{64}")
+HIDDEN = "[hidden]"
+
+
+def setup(options: settings.LogSettings) -> None:
+    """Send all logs to one place, as JSON lines. May be called again."""
+    logger.remove()
+    sink: Any = options.file or sys.stderr
+    arguments: dict[str, Any] = {"format": _line, "level": options.level}
+    arguments |= {"diagnose": False, "backtrace": False, "colorize": False}
+    if options.file:
+        options.file.parent.mkdir(parents=True, exist_ok=True)
+        arguments |= {"rotation": f"{options.rotation_mib} MB", "retention": KEPT_FILES}
+    logger.add(sink, **arguments)
+
+
+def _line(record: "loguru.Record") -> str:
+    """Return loguru's template for a record: the JSON itself, put where braces mean nothing."""
+    record["extra"]["_json"] = to_json(record)
+    return "{extra[_json]}\n"
+
+
+def to_json(record: "loguru.Record") -> str:
+    """Return a record as one line of JSON, redacted."""
+    line: dict[str, Any] = {
+        "at": record["time"].isoformat(timespec="milliseconds"),
+        "level": record["level"].name,
+        "message": record["message"],
+        "where": f"{record['name']}:{record['line']}",
+    }
+    line |= {name: value for name, value in record["extra"].items() if name != "_json"}
+    exception = record["exception"]
+    if exception is not None and exception.type is not None:
+        line["error"] = f"{exception.type.__name__}: {exception.value}"
+        line["traceback"] = "".join(traceback.format_exception(exception.value))
+    return msgspec.json.encode({n: redact(n, v) for n, v in line.items()}, enc_hook=str).decode()
+
+
+def redact(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+    """Return what may be shown of a value."""
+    if SECRET_NAMES.search(name):
+        return HIDDEN
+    if isinstance(value, str):
+        return API_KEY.sub(HIDDEN, cards.redact(value))
+    if isinstance(value, int | float | bool | None):
+        return value
+    return API_KEY.sub(HIDDEN, cards.redact(str(value)))

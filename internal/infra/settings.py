@@ -1,0 +1,186 @@
+"""Every setting, in groups: what it is for, its unit, its default and the reason for it.
+
+Read from the environment (SOUK_STAGES__BATCH_ORDERS_MAX=200) and from a TOML file named by SOUK_CONFIG ([stages]
+batch_orders_max = 200); the environment wins. A wrong or unknown setting stops the start with a message that names it.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import pydantic_settings
+
+from internal.kernel import errors
+
+PREFIX = "SOUK_"
+
+
+class Group(pydantic.BaseModel):
+    """A group of settings; unknown names are refused."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class StorageSettings(Group):
+    """Where the embedded database, broker and gateway simulator keep their files."""
+
+    data_dir: Path = Path("data")
+    """Folder for everything that must survive a restart. One SQLite file, souk.db, holds tables and broker."""
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    """FULL waits for the disk at each commit (about 0.35 ms): an OK survives a power cut. NORMAL survives kill -9 only."""
+    busy_timeout_ms: int = pydantic.Field(default=5_000, ge=0, le=60_000)
+    """How long to wait for another process (the command line) that holds the file's write lock."""
+    readers: int = pydantic.Field(default=2, ge=1, le=32)
+    """Threads that answer reads while the writer works."""
+    cache_mib: int = pydantic.Field(default=16, ge=1, le=4_096)
+    """SQLite's page cache per connection, in MiB."""
+
+
+class StageSettings(Group):
+    """How much work the three functions take at a time."""
+
+    batch_orders_max: int = pydantic.Field(default=400, ge=1, le=5_000)
+    """Orders in one transaction. Larger batches hold locks longer and gain little."""
+    unacked_messages_max: int = pydantic.Field(default=1_000, ge=1, le=100_000)
+    """Messages a function may hold before the broker stops sending: its back-pressure."""
+    effects_max: int = pydantic.Field(default=256, ge=1, le=10_000)
+    """Orders that may wait for the payment gateway at once."""
+
+
+class GatewaySettings(Group):
+    """The payment gateway. The simulator is the only one yet."""
+
+    timeout_s: float = pydantic.Field(default=5.0, gt=0, le=120)
+    """A call without an answer after this time is UNKNOWN, never failed."""
+    simulator_seed: int = 1
+    """Decides what the simulator does with tok_random; the same seed does the same."""
+    simulator_latency_ms: int = pydantic.Field(default=0, ge=0, le=60_000)
+    """How long the simulator takes to answer."""
+
+
+class JanitorSettings(Group):
+    """The watch over orders whose stage has let its deadline pass, UNKNOWN payments among them."""
+
+    interval_s: float = pydantic.Field(default=1.0, gt=0, le=600)
+    """How often it looks."""
+    orders_max: int = pydantic.Field(default=500, ge=1, le=10_000)
+    """How many orders it drives on per look."""
+    redrive_after_s: float = pydantic.Field(default=30.0, gt=0, le=3_600)
+    """How long a redriven order is left alone."""
+
+
+class IntakeSettings(Group):
+    """The gRPC door."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback should have TLS."""
+    port: int = pydantic.Field(default=50_051, ge=0, le=65_535)
+    """0 takes a free one."""
+    tls_certificate_file: Path | None = None
+    """PEM; with tls_key_file it turns TLS on."""
+    tls_key_file: Path | None = None
+    """PEM, readable by this process only."""
+    tls_client_ca_file: Path | None = None
+    """PEM; clients must then show a certificate of this authority (mTLS)."""
+    reflection: bool = True
+    """Lets grpcurl list methods; turn it off in production."""
+    drain_s: float = pydantic.Field(default=10.0, ge=0, le=600)
+    """How long open calls may take to end when the door closes."""
+    backlog_orders_max: int = pydantic.Field(default=50_000, ge=1, le=10_000_000)
+    """Orders taken and not recorded yet before new ones are refused with RESOURCE_EXHAUSTED."""
+
+    @pydantic.model_validator(mode="after")
+    def _tls_is_whole(self) -> "IntakeSettings":
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_certificate_file and tls_key_file go together")
+        if self.tls_client_ca_file and self.tls_certificate_file is None:
+            raise ValueError("tls_client_ca_file needs tls_certificate_file")
+        return self
+
+
+class MetricsSettings(Group):
+    """Prometheus."""
+
+    host: str = "127.0.0.1"
+    """Address of /metrics."""
+    port: int = pydantic.Field(default=9_464, ge=0, le=65_535)
+    """Port of /metrics; 0 turns it off."""
+
+
+class LogSettings(Group):
+    """JSON lines."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """DEBUG adds a line per batch and stage."""
+    file: Path | None = None
+    """Where to; none means standard error."""
+    rotation_mib: int = pydantic.Field(default=64, ge=1, le=10_000)
+    """A file larger than this is set aside; five are kept."""
+
+
+class Settings(pydantic_settings.BaseSettings):
+    """All groups."""
+
+    model_config = pydantic_settings.SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    storage: StorageSettings = StorageSettings()
+    stages: StageSettings = StageSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    janitor: JanitorSettings = JanitorSettings()
+    intake: IntakeSettings = IntakeSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        **_: Any,  # noqa: ANN401 - sources that Souk does not read
+    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, file."""
+        file = os.environ.get(f"{PREFIX}CONFIG")
+        toml = pydantic_settings.TomlConfigSettingsSource(settings_cls, Path(file) if file else None)
+        return init_settings, env_settings, toml
+
+
+OTHER_NAMES = frozenset({"CONFIG", "TESTING", "FAILPOINTS", "API_KEY", "TARGET"})
+"""SOUK_ variables that are no settings of the engine."""
+
+
+def load(**overrides: Any) -> Settings:  # noqa: ANN401 - {group: {name: value}}, checked by pydantic
+    """Read the settings.
+
+    Raises:
+        Misconfigured: one is wrong or unknown; the message names it.
+    """
+    _refuse_unknown_variables()
+    file = os.environ.get(f"{PREFIX}CONFIG")
+    if file and not Path(file).is_file():
+        raise errors.Misconfigured(f"{PREFIX}CONFIG names {file}, which is no file")
+    try:
+        return Settings(**overrides)
+    except pydantic.ValidationError as error:
+        raise errors.Misconfigured("; ".join(map(_say, error.errors()))) from error
+    except ValueError as error:
+        raise errors.Misconfigured(f"{file or 'settings'}: {error}") from error
+
+
+def _say(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    place = "__".join(str(part) for part in problem["loc"]).upper()
+    return f"{PREFIX}{place}: {problem['msg']}"
+
+
+def _refuse_unknown_variables() -> None:
+    groups = {name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if not variable.startswith(PREFIX):
+            continue
+        group = variable.removeprefix(PREFIX).split("__")[0].upper()
+        if group not in groups and group not in OTHER_NAMES:
+            known = ", ".join(sorted(groups))
+            raise errors.Misconfigured(f"{variable}: no such group of settings; there are {known}")

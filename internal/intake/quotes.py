@@ -1,0 +1,25 @@
+"""The door's port to prices, over the database: the order stage's own pricing, on the catalogue as it is now."""
+
+import sqlalchemy as sa
+
+from internal.catalogue import store as catalogue_store
+from internal.infra import db
+from internal.pricing import rules
+from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
+
+
+class DatabaseQuotes:
+    """Prices drafts. Implements ports.Quoter."""
+
+    def __init__(self, database: db.Database) -> None:
+        self._database = database
+
+    async def quote(self, request: PriceRequest) -> PricedOrder | Refusal:
+        """See ports.Quoter."""
+
+        def price(connection: sa.Connection) -> PricedOrder | Refusal:
+            products = {(request.merchant_id, line.sku) for line in request.lines}
+            stores = {(request.merchant_id, request.store_id)}
+            return rules.price(request, catalogue_store.load_shelf(connection, stores, products))
+
+        return await self._database.read(price)
