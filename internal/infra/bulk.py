@@ -1,21 +1,30 @@
-"""Any number of rows in one statement with one parameter: the only place that knows how a dialect unpacks JSON.
+"""Any number of rows in a few statements: the only place that knows how a dialect takes many rows at once.
 
-SQLite reads rows with json_each, MySQL and MariaDB with JSON_TABLE. A row travels as a JSON array; what it holds is told
-by a `Shape`. Values may be int, str, bool (as 0 or 1) or None. Nobody else writes bulk SQL by hand.
+SQLite takes them as bound VALUES, up to CHUNK_ROWS_MAX a statement: measured twice as fast as unpacking JSON with json_each,
+and the whole chunk runs in one step, without Python's lock. MySQL and MariaDB take one JSON parameter and JSON_TABLE.
+Values may be int, str, bool (as 0 or 1) or None. Nobody else writes bulk SQL by hand.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from internal.kernel import errors
 
-Row = Sequence[int | str | bool | None]
+Value = int | str | bool | None
+Row = Sequence[Value]
+Found = sa.Row[*tuple[Any, ...]]
 ROWS_MAX = 50_000
-"""More rows than this in one statement are a bug in the caller's batching."""
+"""More rows than this in one call are a bug in the caller's batching."""
+CHUNK_ROWS_MAX = 256
+"""SQLite: rows in one statement. Chunks are powers of two, so that few statements have to be prepared."""
+BOUND_VALUES_MAX = 32_000
+"""SQLite: its own limit on bound values is 32,766."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,22 +34,28 @@ class Shape(msgspec.Struct, frozen=True):
 
     columns: tuple[tuple[str, sa.Column[Any]], ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(name for name, _ in self.columns)
+
 
 def shape_of(table: sa.Table, *names: str, **others: sa.Column[Any]) -> Shape:
     """Describe rows whose values are columns of `table`, then `others` as name=column of the same type."""
     return Shape((*((name, table.c[name]) for name in names), *others.items()))
 
 
-def insert(connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]) -> int:
+def insert(
+    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]
+) -> int:
     """Insert `rows`, whose values stand in the order of `names`. Return how many were inserted.
 
     Raises:
-        IntegrityError: a key exists already; nothing of this statement was inserted.
+        IntegrityError: a key exists already; the caller must roll back.
     """
-    if not rows:
-        return 0
-    sql = _insert_sql(connection.dialect.name, table, names)
-    return connection.execute(sql, {"rows": encode(rows)}).rowcount
+    shape, columns = _table_shape(table, names), ", ".join(names)
+    sql = f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {{w}}"  # noqa: S608
+    return sum(result.rowcount for result in _run(connection, shape, sql, rows))
 
 
 def update(
@@ -52,29 +67,28 @@ def update(
     rows: Sequence[Row],
     guard: str = "",
 ) -> int:
-    """Update `t` (the table) from `w` (the rows) where the `keys` agree and `guard` holds; return the rows matched.
+    """Update `t` (the table) from `w` (the rows) where the `keys` agree and `guard` holds.
 
     `changes` and `guard` are SQL that both dialects read: "reserved = t.reserved + w.quantity". A row of the table must
     be matched by one row of `w` at most.
+
+    Returns:
+        How many rows were matched.
     """
-    if not rows:
-        return 0
-    sql = _update_sql(connection.dialect.name, table, shape, keys, changes, guard)
-    return connection.execute(sql, {"rows": encode(rows)}).rowcount
+    sql = _update_sql(connection.dialect.name, table, keys, changes, guard)
+    return sum(result.rowcount for result in _run(connection, shape, sql, rows))
 
 
 def select(
     connection: sa.Connection, shape: Shape, query: str, rows: Sequence[Row], *, lock: bool = False
-) -> Sequence[sa.Row[Any]]:
+) -> list[Found]:
     """Run `query`, in which `{w}` stands for the rows as a table called w, and return all of the answer.
 
     Write "SELECT … FROM {w} CROSS JOIN orders t ON …": SQLite then walks the rows and looks each up, never the other
     way round. `lock` holds the rows found until the transaction ends (SQLite's writer holds everything anyway).
     """
-    if not rows:
-        return []
-    sql = _select_sql(connection.dialect.name, shape, query, lock)
-    return connection.execute(sql, {"rows": encode(rows)}).all()
+    sql = query + (" FOR UPDATE" if lock and connection.dialect.name != "sqlite" else "")
+    return list(chain.from_iterable(_run(connection, shape, sql, rows)))
 
 
 def replace(
@@ -85,103 +99,94 @@ def replace(
     rows: Sequence[Row],
 ) -> None:
     """Put `rows` in the place of those with the same `keys` (which must lead `names`), or add them."""
-    shape = shape_of(table, *names)
-    if rows:
-        connection.execute(_delete_sql(connection.dialect.name, table, shape, keys), {"rows": encode(rows)})
+    columns = ", ".join(keys)
+    sql = f"DELETE FROM {table.name} WHERE ({columns}) IN (SELECT {columns} FROM {{w}})"  # noqa: S608
+    width = len(keys)
+    for _ in _run(connection, _table_shape(table, keys), sql, [row[:width] for row in rows]):
+        pass
     insert(connection, table, names, rows)
 
 
-def encode(rows: Sequence[Row]) -> str:
-    """Return the rows as the JSON text that the statements take.
+_table_shape = lru_cache(maxsize=256)(lambda table, names: shape_of(table, *names))
 
-    Raises:
-        ValueError: more rows than ROWS_MAX.
-    """
+
+@lru_cache(maxsize=256)
+def _update_sql(
+    dialect: str, table: sa.Table, keys: tuple[str, ...], changes: str, guard: str
+) -> str:
+    on = " AND ".join(f"t.{key} = w.{key}" for key in keys)
+    if dialect == "sqlite":
+        where = f"{on} AND {guard}" if guard else on
+        return f"UPDATE {table.name} AS t SET {changes} FROM {{w}} WHERE {where}"  # noqa: S608
+    changes = ", ".join(f"t.{change.strip()}" for change in changes.split(","))
+    return f"UPDATE {table.name} AS t JOIN {{w}} ON {on} SET {changes} WHERE {guard or 'TRUE'}"  # noqa: S608
+
+
+def _run(
+    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row]
+) -> Iterator[sa.CursorResult[*tuple[Any, ...]]]:
+    """Run `sql` over the rows, in as few statements as the dialect can."""
     if len(rows) > ROWS_MAX:
-        raise ValueError(f"{len(rows)} rows in one statement, at most {ROWS_MAX}")
-    return _encode(rows).decode()
+        raise ValueError(f"{len(rows)} rows at once, at most {ROWS_MAX}")
+    try:
+        speak = _SPEAKERS[connection.dialect.name]
+    except KeyError:
+        what = f"no bulk SQL for the database dialect {connection.dialect.name!r}"
+        raise errors.Misconfigured(what) from None
+    return speak(connection, shape, sql, rows) if rows else iter(())
 
 
-def _sqlite_source(shape: Shape) -> str:
-    values = ", ".join(f"value ->> {place} AS {name}" for place, (name, _) in enumerate(shape.columns))
-    return f"(SELECT {values} FROM json_each(:rows)) AS w"
+def _run_sqlite(
+    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row]
+) -> Iterator[sa.CursorResult[*tuple[Any, ...]]]:
+    for chunk in chunks(rows, len(shape.columns)):
+        statement = _sqlite_statement(shape, sql, len(chunk))
+        yield connection.exec_driver_sql(statement, tuple(chain.from_iterable(chunk)))
 
 
-def _mysql_source(shape: Shape) -> str:
-    def column(place: int, name: str, like: sa.Column[Any]) -> str:
-        return f"{name} {_mysql_type(like)} PATH '$[{place}]'"
+def chunks(rows: Sequence[Row], width: int) -> Iterable[Sequence[Row]]:
+    """Cut rows of `width` values into runs whose lengths are powers of two, longest first."""
+    size, start = CHUNK_ROWS_MAX, 0
+    while size * width > BOUND_VALUES_MAX:
+        size //= 2
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        yield rows[start : start + size]
+        start += size
 
-    columns = ", ".join(column(place, name, like) for place, (name, like) in enumerate(shape.columns))
-    return f"JSON_TABLE(:rows, '$[*]' COLUMNS({columns})) AS w"
+
+@lru_cache(maxsize=1_024)
+def _sqlite_statement(shape: Shape, sql: str, rows: int) -> str:
+    row = f"({', '.join('?' * len(shape.columns))})"
+    values = ", ".join([row] * rows)
+    if sql.startswith("INSERT"):
+        return f"{sql.partition(' SELECT ')[0]} VALUES {values}"
+    names = ", ".join(f"column{place} AS {name}" for place, name in enumerate(shape.names, start=1))
+    return sql.format(w=f"(SELECT {names} FROM (VALUES {values})) AS w")
+
+
+def _run_mysql(
+    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row]
+) -> Iterator[sa.CursorResult[*tuple[Any, ...]]]:
+    yield connection.execute(_mysql_statement(shape, sql), {"rows": _encode(rows).decode()})
+
+
+@lru_cache(maxsize=256)
+def _mysql_statement(shape: Shape, sql: str) -> sa.TextClause:
+    columns = ", ".join(
+        f"{name} {_mysql_type(like)} PATH '$[{place}]'"
+        for place, (name, like) in enumerate(shape.columns)
+    )
+    return sa.text(sql.format(w=f"JSON_TABLE(:rows, '$[*]' COLUMNS({columns})) AS w"))
 
 
 def _mysql_type(like: sa.Column[Any]) -> str:
-    if isinstance(like.type, sa.Text) or not isinstance(like.type, sa.String):
-        text = like.type.compile(dialect=_mysql_dialect())
-    else:
-        text = f"VARCHAR({like.type.length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-    return text.split(" COLLATE ")[0] if isinstance(like.type, sa.Text) else text
+    return like.type.dialect_impl(mysql.dialect()).compile(dialect=mysql.dialect())
 
 
-@lru_cache(maxsize=1)
-def _mysql_dialect() -> sa.Dialect:
-    from sqlalchemy.dialects import mysql  # noqa: PLC0415 - only where MySQL is spoken
-
-    return mysql.dialect()
-
-
-SOURCES: Mapping[str, Callable[[Shape], str]] = {
-    "sqlite": _sqlite_source,
-    "mysql": _mysql_source,
-    "mariadb": _mysql_source,
+_SPEAKERS: dict[str, Callable[..., Iterator[sa.CursorResult[*tuple[Any, ...]]]]] = {
+    "sqlite": _run_sqlite,
+    "mysql": _run_mysql,
+    "mariadb": _run_mysql,
 }
-
-
-def source(dialect: str, shape: Shape) -> str:
-    """Return the SQL of a table called `w` made from the parameter :rows.
-
-    Raises:
-        Misconfigured: a dialect that Souk does not speak.
-    """
-    try:
-        return SOURCES[dialect](shape)
-    except KeyError:
-        raise errors.Misconfigured(f"no bulk SQL for the database dialect {dialect!r}") from None
-
-
-@lru_cache(maxsize=256)
-def _insert_sql(dialect: str, table: sa.Table, names: tuple[str, ...]) -> sa.TextClause:
-    columns = ", ".join(names)
-    rows = source(dialect, shape_of(table, *names))
-    return sa.text(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {rows}")  # noqa: S608
-
-
-@lru_cache(maxsize=256)
-def _update_sql(  # noqa: PLR0917 - the cache's key
-    dialect: str, table: sa.Table, shape: Shape, keys: tuple[str, ...], changes: str, guard: str
-) -> sa.TextClause:
-    rows, on = source(dialect, shape), _conditions(f"t.{key} = w.{key}" for key in keys)
-    where = _conditions(filter(None, (on, guard)))
-    if dialect == "sqlite":
-        return sa.text(f"UPDATE {table.name} AS t SET {changes} FROM {rows} WHERE {where}")  # noqa: S608
-    qualified = ", ".join(f"t.{change.strip()}" for change in changes.split(","))
-    return sa.text(f"UPDATE {table.name} AS t JOIN {rows} ON {on} SET {qualified} WHERE {guard or '1 = 1'}")  # noqa: S608
-
-
-@lru_cache(maxsize=256)
-def _select_sql(dialect: str, shape: Shape, query: str, lock: bool) -> sa.TextClause:  # noqa: FBT001
-    suffix = " FOR UPDATE" if lock and dialect != "sqlite" else ""
-    return sa.text(query.format(w=source(dialect, shape)) + suffix)
-
-
-@lru_cache(maxsize=64)
-def _delete_sql(
-    dialect: str, table: sa.Table, shape: Shape, keys: tuple[str, ...]
-) -> sa.TextClause:
-    on = _conditions(f"w.{key} = {table.name}.{key}" for key in keys)
-    rows = source(dialect, shape)
-    return sa.text(f"DELETE FROM {table.name} WHERE EXISTS (SELECT 1 FROM {rows} WHERE {on})")  # noqa: S608
-
-
-def _conditions(parts: Iterable[str]) -> str:
-    return " AND ".join(parts)
