@@ -1,0 +1,45 @@
+"""Finds card numbers in requests, in whatever field, before anything else looks at them.
+
+The request's bytes are searched first: that clears nearly every request in a few microseconds.
+Only a suspicious one is walked field by field. The number itself is never told.
+"""
+
+import re
+from collections.abc import Iterator
+
+from google.protobuf import descriptor, message
+
+from internal.kernel import cards
+
+_BREAK = rb"(?:[ \-\t]|\xc2\xa0|\xe2[\x80\x88].)?"
+_RUN = re.compile(rb"[0-9](?:" + _BREAK + rb"[0-9]){%d}" % (cards.DIGITS_MIN - 1), re.DOTALL)
+_LEADS_A_DIGIT = b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"
+"""First UTF-8 bytes of the decimal digits beyond ASCII."""
+_ALL_BUT_DIGITS = bytes(set(range(256)) - set(b"0123456789" + _LEADS_A_DIGIT))
+
+
+def find(raw: bytes, request: message.Message) -> list[str]:
+    """Return the paths of the fields of `request`, serialized as `raw`, that hold a card number."""
+    if is_clean(raw):
+        return []
+    return [path for path, text in _texts(request) if cards.find_card_number(text)]
+
+
+def is_clean(raw: bytes) -> bool:
+    """Tell whether no string within these bytes can hold a card number."""
+    candidates = raw.translate(None, _ALL_BUT_DIGITS)
+    if len(candidates) < cards.DIGITS_MIN:
+        return True
+    return candidates.isdigit() and _RUN.search(raw) is None
+
+
+def _texts(request: message.Message) -> Iterator[tuple[str, str]]:
+    """Yield (path, text) of every string field, however deep."""
+    for field, value in request.ListFields():
+        values = enumerate(value) if field.is_repeated else [(None, value)]
+        for index, item in values:
+            path = field.name if index is None else f"{field.name}[{index}]"
+            if field.type == descriptor.FieldDescriptor.TYPE_STRING:
+                yield path, item
+            elif field.type == descriptor.FieldDescriptor.TYPE_MESSAGE:
+                yield from ((f"{path}.{inner}", text) for inner, text in _texts(item))

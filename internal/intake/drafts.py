@@ -1,0 +1,133 @@
+"""From the wire to facts: what a merchant sent, in Souk's own words. Pure; checks.py went before.
+
+Money is read here, exactly, and must be in the order's currency. The caller hands in who the
+merchant is and what time it is.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from google.protobuf import timestamp_pb2
+from google.type import money_pb2
+
+from internal.kernel import errors, ids, money
+from internal.kernel.clock import US_PER_SECOND
+from internal.orders.messages import CancelRequested, OrderPlaced
+from internal.payments.messages import Tender, TenderKind
+from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a request comes from: the merchant whose API key it showed, its trace, the time."""
+
+    merchant_id: str
+    trace_id: str
+    at_us: int
+
+
+def placed(draft: order_pb2.OrderDraft, origin: Origin, path: str) -> OrderPlaced:
+    """Return the fact of a checked draft that stands at `path` in its request ("order.").
+
+    Raises:
+        InvalidMoney: an amount that the currency cannot express, of another currency, or too small.
+        InvalidInput: more than one tender leaves its amount out.
+    """
+    currency = draft.currency
+    money.exponent_of(currency, f"{path}currency")
+    return OrderPlaced(
+        merchant_id=origin.merchant_id,
+        order_id=draft.order_id,
+        store_id=draft.store_id,
+        currency=currency,
+        lines=_lines(draft.lines, currency, path),
+        tenders=_tenders(draft.tenders, currency, path),
+        body_hash=ids.digest(draft.SerializeToString(deterministic=True)),
+        placed_at_us=origin.at_us,
+        discount=_discount(draft.discount, currency, path) if draft.HasField("discount") else None,
+        terminal_id=draft.terminal_id,
+        note=draft.note,
+        trace_id=origin.trace_id,
+    )
+
+
+def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str) -> PriceRequest:
+    """Return what a checked quote asks for.
+
+    Raises:
+        InvalidMoney: as for `placed`.
+    """
+    currency = request.currency
+    money.exponent_of(currency, "currency")
+    discount = _discount(request.discount, currency, "") if request.HasField("discount") else None
+    lines = _lines(request.lines, currency, "")
+    return PriceRequest(merchant_id, request.store_id, currency, lines, discount)
+
+
+def cancel_requested(
+    request: order_service_pb2.CancelOrderRequest, origin: Origin
+) -> CancelRequested:
+    """Return the fact of a checked cancellation."""
+    return CancelRequested(
+        merchant_id=origin.merchant_id,
+        order_id=request.order_id,
+        request_id=request.request_id,
+        requested_at_us=origin.at_us,
+        reason=request.reason,
+        trace_id=origin.trace_id,
+    )
+
+
+def _lines(
+    lines: Iterable[order_pb2.DraftLine], currency: str, path: str
+) -> tuple[WantedLine, ...]:
+    return tuple(
+        WantedLine(
+            line.sku,
+            line.quantity,
+            _minor(line.expected_price, currency, f"{path}lines[{place}].expected_price", 0)
+            if line.HasField("expected_price")
+            else None,
+        )
+        for place, line in enumerate(lines)
+    )
+
+
+def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> tuple[Tender, ...]:
+    read = tuple(
+        Tender(
+            TenderKind.CARD if tender.HasField("card") else TenderKind.CASH,
+            _minor(tender.amount, currency, f"{path}tenders[{place}].amount", 1)
+            if tender.HasField("amount")
+            else None,
+            tender.card.token,
+        )
+        for place, tender in enumerate(tenders)
+    )
+    if sum(tender.amount_minor is None for tender in read) > 1:
+        what = "at most one tender may leave its amount out"
+        raise errors.InvalidInput([(f"{path}tenders", what)])
+    return read
+
+
+def _discount(discount: order_pb2.Discount, currency: str, path: str) -> Discount:
+    if discount.HasField("basis_points"):
+        return Discount(DiscountKind.BASIS_POINTS, discount.basis_points)
+    amount_minor = _minor(discount.amount, currency, f"{path}discount.amount", 1)
+    return Discount(DiscountKind.AMOUNT, amount_minor)
+
+
+def _minor(amount: money_pb2.Money, currency: str, field: str, least_minor: int) -> int:
+    if amount.currency_code != currency:
+        what = f"currency_code must be {currency}, the currency of the whole"
+        raise errors.InvalidMoney([(field, what)])
+    minor = money.from_parts(currency, amount.units, amount.nanos, field)
+    if minor < least_minor:
+        what = "must be above zero" if least_minor else "must not be below zero"
+        raise errors.InvalidMoney([(field, what)])
+    return minor
+
+
+def instant_us(at: timestamp_pb2.Timestamp) -> int:
+    """Return microseconds since the epoch."""
+    return at.seconds * US_PER_SECOND + at.nanos // 1_000

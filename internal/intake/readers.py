@@ -1,0 +1,39 @@
+"""The door's ports to recorded orders, over the database."""
+
+from collections.abc import Sequence
+
+from internal.infra import db
+from internal.intake import ports
+from internal.orders import store
+from internal.reports import order_view
+
+
+class DatabaseOrders:
+    """Reads orders. Implements ports.RecordedOrders and ports.OrderViews."""
+
+    def __init__(self, database: db.Database) -> None:
+        self._database = database
+
+    async def find(self, names: Sequence[ports.OrderName]) -> dict[ports.OrderName, ports.Known]:
+        """See ports.RecordedOrders."""
+        found = await self._database.read(lambda connection: store.find(connection, names))
+        return {
+            name: ports.Known(order.body_hash, order.state, order.version)
+            for name, order in found.items()
+        }
+
+    async def get_many(self, names: Sequence[ports.OrderName]) -> list[order_view.OrderView]:
+        """See ports.OrderViews."""
+        return await self._database.read(lambda c: order_view.get_many(c, names))
+
+    async def list_page(
+        self,
+        merchant_id: str,
+        wanted: order_view.Filter,
+        page: order_view.Page | None,
+        orders_max: int,
+    ) -> list[order_view.OrderView]:
+        """See ports.OrderViews."""
+        return await self._database.read(
+            lambda c: order_view.list_page(c, merchant_id, wanted, page, orders_max)
+        )

@@ -1,0 +1,158 @@
+"""SubmitOrder and SubmitOrders: from drafts to verdicts, one or many at a time."""
+
+import asyncio
+from collections.abc import Sequence
+
+from internal.intake import (
+    answers,
+    checks,
+    desk,
+    drafts,
+    following,
+    guard,
+    metrics,
+    options,
+    ports,
+    status,
+)
+from internal.kernel import errors
+from internal.orders.messages import OrderPlaced
+from internal.reports.order_view import OrderView
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
+
+BREATH_ORDERS = 50
+"""A big batch lets other calls have their turn after so many orders (about 2 ms)."""
+
+_WAITS = {
+    order_service_pb2.WAIT_FOR_ACCEPTED: (following.DECIDED, following.is_decided),
+    order_service_pb2.WAIT_FOR_FINALIZED: (following.ENDED, following.is_ended),
+}
+
+
+class Submitter:
+    """Takes orders in."""
+
+    def __init__(
+        self,
+        counter: desk.Desk,
+        follower: following.Follower,
+        backlog: ports.Backlog,
+        limits: options.Limits,
+    ) -> None:
+        self._desk, self._follower = counter, follower
+        self._backlog, self._limits = backlog, limits
+
+    async def one(
+        self, call: guard.Call, request: order_service_pb2.SubmitOrderRequest
+    ) -> order_service_pb2.SubmitOrderResponse | status.Refused:
+        """Place one order; wait for it, if asked to."""
+        fault = checks.size_fault_of(request.order, "order")
+        if fault:
+            return fault
+        self._refuse_when_deep()
+        fact = drafts.placed(request.order, call.origin, "order.")
+        [verdict] = await self._desk.submit([fact])
+        _count(verdict)
+        if not isinstance(verdict, desk.Placed):
+            return _refusal(fact.order_id, verdict)
+        return await self._placed(call, request, verdict)
+
+    async def many(
+        self, call: guard.Call, request: order_service_pb2.SubmitOrdersRequest
+    ) -> order_service_pb2.SubmitOrdersResponse | status.Refused:
+        """Place what can be placed of a batch; a verdict per order."""
+        fault = checks.rules_fault_of(request)
+        if fault:
+            return fault
+        self._refuse_when_deep()
+        prepared = await _prepare(request.orders, call.origin)
+        facts = [fact for fact in prepared if isinstance(fact, OrderPlaced)]
+        verdicts = iter(await self._desk.submit(facts) if facts else ())
+        response = order_service_pb2.SubmitOrdersResponse()
+        for draft, fact in zip(request.orders, prepared, strict=True):
+            verdict = fact if isinstance(fact, status.Refused) else next(verdicts)
+            response.verdicts.append(_verdict(draft.order_id, verdict))
+        return response
+
+    def _refuse_when_deep(self) -> None:
+        waiting = self._backlog.orders() + self._desk.open_orders
+        if waiting >= self._limits.backlog_orders_max:
+            what = f"{waiting} orders wait to be processed"
+            raise errors.Overloaded(what, self._limits.retry_after_s)
+
+    async def _placed(
+        self,
+        call: guard.Call,
+        request: order_service_pb2.SubmitOrderRequest,
+        verdict: desk.Placed,
+    ) -> order_service_pb2.SubmitOrderResponse:
+        response = order_service_pb2.SubmitOrderResponse(
+            order_id=request.order.order_id,
+            state=answers.state_of(verdict.state),
+            version=verdict.version,
+            replayed=verdict.replayed,
+        )
+        name = (call.origin.merchant_id, request.order.order_id)
+        known: following.Known = None
+        if request.wait_for:
+            topics, is_there = _WAITS[request.wait_for]
+            known = await self._follower.until(name, topics, is_there, call.answer_by_s)
+        elif verdict.version:
+            known = await self._follower.look(name)
+        if known:
+            response.order.CopyFrom(answers.order_of(known))
+        if isinstance(known, OrderView):
+            response.state, response.version = response.order.state, response.order.version
+        return response
+
+
+async def _prepare(
+    orders: Sequence[order_pb2.OrderDraft], origin: drafts.Origin
+) -> list[OrderPlaced | status.Refused]:
+    prepared = []
+    for place, draft in enumerate(orders):
+        prepared.append(_fact_or_fault(draft, origin, f"orders[{place}]"))
+        if place % BREATH_ORDERS == BREATH_ORDERS - 1:
+            await asyncio.sleep(0)
+    return prepared
+
+
+def _fact_or_fault(
+    draft: order_pb2.OrderDraft, origin: drafts.Origin, path: str
+) -> OrderPlaced | status.Refused:
+    fault = checks.size_fault_of(draft, path)
+    fault = fault or checks.fault_of(draft, draft.SerializeToString(), f"{path}.")
+    if fault:
+        return fault
+    try:
+        return drafts.placed(draft, origin, f"{path}.")
+    except errors.InvalidInput as error:
+        return status.of_error(error)
+
+
+def _verdict(
+    order_id: str, verdict: desk.Verdict | status.Refused
+) -> order_service_pb2.OrderVerdict:
+    if isinstance(verdict, status.Refused):
+        metrics.REFUSED.labels(verdict.reason).inc()
+        return order_service_pb2.OrderVerdict(order_id=order_id, refused=verdict.proto)
+    _count(verdict)
+    if not isinstance(verdict, desk.Placed):
+        refused = _refusal(order_id, verdict)
+        metrics.REFUSED.labels(refused.reason).inc()
+        return order_service_pb2.OrderVerdict(order_id=order_id, refused=refused.proto)
+    accepted = order_service_pb2.PlacedOrder(
+        state=answers.state_of(verdict.state), version=verdict.version, replayed=verdict.replayed
+    )
+    return order_service_pb2.OrderVerdict(order_id=order_id, accepted=accepted)
+
+
+def _refusal(order_id: str, verdict: desk.Conflicting | desk.Unplaced) -> status.Refused:
+    if isinstance(verdict, desk.Unplaced):
+        return status.away(verdict.error)
+    return status.order_id_reused(order_id)
+
+
+def _count(verdict: desk.Verdict) -> None:
+    if isinstance(verdict, desk.Placed):
+        (metrics.REPLAYED if verdict.replayed else metrics.ACCEPTED).inc()

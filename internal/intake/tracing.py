@@ -1,0 +1,28 @@
+"""W3C trace context: takes the caller's trace id, or starts a trace.
+
+Only the id is kept; the caller's span ends at this door. Source: www.w3.org/TR/trace-context.
+"""
+
+import re
+
+from internal.kernel import ids
+
+TRACEPARENT = "traceparent"
+_VALID = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+LENGTH = len("00-") + 32 + len("-") + 16 + len("-00")
+_NO_TRACE = "0" * 32
+_NO_SPAN = "0" * 16
+
+
+def trace_id_of(traceparent: str | bytes | None) -> str:
+    """Return the trace id of a valid `traceparent`, otherwise a new one of 32 hex digits."""
+    if isinstance(traceparent, str):
+        match = _VALID.fullmatch(traceparent)
+        if match and match[1] != _NO_TRACE and match[2] != _NO_SPAN and _fits(traceparent):
+            return match[1]
+    return ids.random_token()
+
+
+def _fits(traceparent: str) -> bool:
+    """Version 00 has four parts of fixed length; later versions may have more."""
+    return len(traceparent) == LENGTH or not traceparent.startswith("00")

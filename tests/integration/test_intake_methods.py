@@ -1,0 +1,487 @@
+"""Every method of the gRPC door, over a real server and client."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.protobuf import timestamp_pb2
+from google.type import money_pb2
+
+from internal.intake import options
+from internal.kernel.states import OrderState
+from internal.orders.messages import CancelRequested, OrderPlaced
+from internal.pipeline import flow
+from internal.wire.souk.v1 import order_pb2 as o
+from internal.wire.souk.v1 import order_service_pb2 as s
+from tests.unit.intake import memory
+from tests.unit.intake.memory import Client
+
+NAME = (memory.MERCHANT, "o-1")
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[memory.House]:
+    """A door whose orders stay where they are."""
+    async with memory.open_house(options.Limits(reread_s=0.2)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(house: memory.House) -> AsyncIterator[Client]:
+    async with memory.client_of(house) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def other(house: memory.House) -> AsyncIterator[Client]:
+    """A client of another merchant."""
+    async with memory.client_of(house, memory.AUTH_OTHER) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def busy() -> AsyncIterator[Client]:
+    """A client of a door whose orders are taken to their end."""
+    async with memory.open_house(stages=True) as opened, memory.client_of(opened) as connected:
+        yield connected
+
+
+class TestSubmitOrder:
+    async def test_ok_means_published(self, house: memory.House, client: Client) -> None:
+        answer = await client.submit()
+        assert answer == s.SubmitOrderResponse(order_id="o-1", state="ORDER_STATE_PLACED")
+        [fact] = house.bus.facts()
+        assert isinstance(fact, OrderPlaced)
+        assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
+        assert fact.placed_at_us == house.clock.now_us()
+        assert len(fact.trace_id) == 32
+
+    async def test_not_answered_before_the_receipt(
+        self, house: memory.House, client: Client
+    ) -> None:
+        with house.bus.standing_still():
+            call = asyncio.create_task(client.submit())
+            await asyncio.sleep(0.1)
+            assert not call.done()
+        await call
+
+    async def test_same_order_again_is_replayed(self, house: memory.House, client: Client) -> None:
+        await client.submit()
+        again = await client.submit()
+        assert again.replayed
+        assert again.state == o.ORDER_STATE_PLACED
+        assert len(house.bus.messages) == 1
+
+    async def test_a_replay_tells_where_the_recorded_order_stands(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit()
+        await house.record_all()
+        house.orders.move(NAME, OrderState.PAID)
+        again = await client.submit()
+        assert again.replayed
+        assert (again.state, again.version) == (o.ORDER_STATE_PAID, 3)
+        assert again.order.totals.total.units == 7
+
+    async def test_other_order_under_the_same_id_is_refused(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit()
+        failure = await memory.failure_of(client.submit(memory.draft(note="other")))
+        assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
+        await house.record_all()
+        failure = await memory.failure_of(client.submit(memory.draft(note="other")))
+        assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
+        assert len(house.bus.messages) == 1
+
+    async def test_merchants_have_ids_of_their_own(
+        self, house: memory.House, client: Client, other: Client
+    ) -> None:
+        await client.submit()
+        assert not (await other.submit(memory.draft(note="other"))).replayed
+        assert len(house.bus.messages) == 2
+
+    async def test_a_refused_order_leaves_its_id_free(self, client: Client) -> None:
+        bad = memory.draft(currency="eur")
+        failure = await memory.failure_of(client.submit(bad))
+        assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", ("order.currency",))
+        assert not (await client.submit()).replayed
+
+    async def test_no_receipt_leaves_its_id_free(self, house: memory.House, client: Client) -> None:
+        house.bus.is_away = True
+        failure = await memory.failure_of(client.submit())
+        assert (failure.code, failure.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
+        assert failure.retry_after_s == 1.0
+        house.bus.is_away = False
+        assert not (await client.submit()).replayed
+
+    async def test_taken_while_the_database_is_away(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit(memory.draft("first"))
+        house.orders.is_away = True
+        assert (await client.submit()).state == o.ORDER_STATE_PLACED
+        assert (await client.submit()).replayed
+
+    async def test_wait_for_the_end(self, busy: Client) -> None:
+        answer = await busy.submit(wait_for=s.WAIT_FOR_FINALIZED)
+        assert answer.state == o.ORDER_STATE_FINALIZED
+        assert answer.version == 4
+        assert answer.order.receipt_number == 1
+        assert answer.order.tenders[0].captured.units == 7
+
+    async def test_wait_for_acceptance(self, house: memory.House, client: Client) -> None:
+        call = asyncio.create_task(client.submit(wait_for=s.WAIT_FOR_ACCEPTED))
+        await house.bus.first(OrderPlaced)
+        await house.record_all()
+        await house.orders.tell(NAME, flow.ACCEPTED)
+        assert (await call).state == o.ORDER_STATE_ACCEPTED
+
+    async def test_a_missed_message_costs_a_moment_only(
+        self, house: memory.House, client: Client
+    ) -> None:
+        call = asyncio.create_task(client.submit(wait_for=s.WAIT_FOR_ACCEPTED))
+        await house.bus.first(OrderPlaced)
+        await house.record_all()
+        assert (await call).state == o.ORDER_STATE_ACCEPTED
+
+    async def test_when_the_deadline_comes_first_it_answers_with_what_it_knows(
+        self, client: Client
+    ) -> None:
+        request = s.SubmitOrderRequest(order=memory.draft(), wait_for=s.WAIT_FOR_FINALIZED)
+        answer = await client.SubmitOrder(request, timeout=0.5)
+        assert (answer.state, answer.version) == (o.ORDER_STATE_PLACED, 0)
+        assert answer.order.lines[0].sku == "tea"
+
+    async def test_trace_parent_is_taken_on(self, house: memory.House, client: Client) -> None:
+        trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+        parent = ("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01")
+        request = s.SubmitOrderRequest(order=memory.draft())
+        await client.SubmitOrder(request, metadata=(*memory.AUTH, parent))
+        [fact] = house.bus.facts()
+        assert fact.trace_id == trace_id
+
+
+class TestSubmitOrders:
+    async def test_a_verdict_for_each_and_a_bad_one_stops_nobody(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit(memory.draft("old"))
+        orders = [
+            memory.draft("a"),
+            memory.draft("bad", currency="?"),
+            memory.draft("b"),
+            memory.draft("a"),
+            memory.draft("a", note="not the same"),
+            memory.draft("card", note="4111 1111 1111 1111"),
+            memory.draft("old"),
+            memory.draft("dear", lines=[o.DraftLine(sku="tea", quantity=1, expected_price=USD)]),
+        ]
+        answer = await client.SubmitOrders(s.SubmitOrdersRequest(orders=orders))
+        assert [v.order_id for v in answer.verdicts] == [d.order_id for d in orders]
+        assert [_outcome(v) for v in answer.verdicts] == [
+            "accepted",
+            ("INVALID_ARGUMENT", ("orders[1].currency",)),
+            "accepted",
+            "replayed",
+            ("ORDER_ID_REUSED", ()),
+            ("CARD_NUMBER_REFUSED", ("orders[5].note",)),
+            "replayed",
+            ("INVALID_MONEY", ("orders[7].lines[0].expected_price",)),
+        ]
+        assert [fact.order_id for fact in house.bus.facts()[1:]] == ["a", "b"]
+
+    async def test_a_thousand_go_out_in_one_message_per_shard(
+        self, house: memory.House, client: Client
+    ) -> None:
+        orders = [memory.draft(f"o-{number}") for number in range(1_000)]
+        answer = await client.SubmitOrders(s.SubmitOrdersRequest(orders=orders))
+        assert {_outcome(v) for v in answer.verdicts} == {"accepted"}
+        assert house.bus.batches == [1_000]
+        assert len(house.bus.messages) == len({m.key for m in house.bus.messages})
+
+    async def test_no_receipt_is_told_for_each(self, house: memory.House, client: Client) -> None:
+        house.bus.is_away = True
+        request = s.SubmitOrdersRequest(orders=[memory.draft("a"), memory.draft("b")])
+        answer = await client.SubmitOrders(request)
+        assert [_outcome(v) for v in answer.verdicts] == [("BROKER_UNAVAILABLE", ())] * 2
+
+    @pytest.mark.parametrize("count", [0, 1_001])
+    async def test_one_to_a_thousand(self, client: Client, count: int) -> None:
+        request = s.SubmitOrdersRequest(orders=[memory.draft(f"o-{n}") for n in range(count)])
+        failure = await memory.failure_of(client.SubmitOrders(request))
+        assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", ("orders",))
+
+    async def test_one_too_large_is_refused_alone(self, client: Client) -> None:
+        big = memory.draft("big")
+        big.MergeFromString(b"\xfa\x3f\x80\x80\x08" + bytes(2**17))  # an unknown field
+        request = s.SubmitOrdersRequest(orders=[memory.draft("a"), big])
+        answer = await client.SubmitOrders(request)
+        outcomes = [_outcome(v) for v in answer.verdicts]
+        assert outcomes == ["accepted", ("ORDER_TOO_LARGE", ("orders[1]",))]
+
+
+class TestGetOrder:
+    async def test_placed_until_recorded(self, house: memory.House, client: Client) -> None:
+        await client.submit(memory.draft(note="ring twice", terminal_id="till-1"))
+        order = (await client.GetOrder(s.GetOrderRequest(order_id="o-1"))).order
+        assert (order.state, order.version) == (o.ORDER_STATE_PLACED, 0)
+        assert (order.note, order.terminal_id) == ("ring twice", "till-1")
+        assert not order.HasField("totals")
+        await house.record_all()
+        order = (await client.GetOrder(s.GetOrderRequest(order_id="o-1"))).order
+        assert (order.state, order.version) == (o.ORDER_STATE_ACCEPTED, 2)
+        assert order.note == "ring twice"
+        assert list(order.allowed_commands) == [o.ORDER_COMMAND_CANCEL]
+        assert [entry.stage for entry in order.timeline] == ["intake", "order_processing"]
+
+    async def test_unknown(self, client: Client) -> None:
+        failure = await memory.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-9")))
+        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
+
+    async def test_another_merchants_order_is_not_found(
+        self, house: memory.House, client: Client, other: Client
+    ) -> None:
+        await client.submit()
+        request = s.GetOrderRequest(order_id="o-1")
+        unrecorded = await memory.failure_of(other.GetOrder(request))
+        await house.record_all()
+        recorded = await memory.failure_of(other.GetOrder(request))
+        unknown = await memory.failure_of(other.GetOrder(s.GetOrderRequest(order_id="o-1")))
+        assert unrecorded == recorded == unknown
+        assert recorded.code == "NOT_FOUND"
+
+    async def test_the_database_is_away(self, house: memory.House, client: Client) -> None:
+        house.orders.is_away = True
+        failure = await memory.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-1")))
+        assert (failure.code, failure.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+        assert failure.retry_after_s
+
+
+class TestListOrders:
+    @pytest.fixture(autouse=True)
+    async def orders(self, house: memory.House, client: Client, other: Client) -> None:
+        for number in range(7):
+            house.clock.advance_us(1_000_000)
+            await client.submit(memory.draft(f"o-{number}", store_id=f"s-{number % 2}"))
+        await other.submit(memory.draft("theirs"))
+        await house.record_all()
+        house.orders.move((memory.MERCHANT, "o-3"), OrderState.REJECTED, "PAYMENT_DECLINED")
+
+    async def test_pages_newest_first_without_gaps(self, client: Client) -> None:
+        seen, token = [], ""
+        while True:
+            request = s.ListOrdersRequest(page_size=3, page_token=token)
+            answer = await client.ListOrders(request)
+            seen += [order.order_id for order in answer.orders]
+            token = answer.next_page_token
+            if not token:
+                break
+        assert seen == [f"o-{number}" for number in reversed(range(7))]
+
+    async def test_by_state(self, client: Client) -> None:
+        request = s.ListOrdersRequest(states=[o.ORDER_STATE_REJECTED])
+        [order] = (await client.ListOrders(request)).orders
+        assert (order.order_id, order.refusal_reason) == ("o-3", "PAYMENT_DECLINED")
+
+    async def test_by_store(self, client: Client) -> None:
+        answer = await client.ListOrders(s.ListOrdersRequest(store_id="s-1"))
+        assert [order.order_id for order in answer.orders] == ["o-5", "o-3", "o-1"]
+
+    async def test_by_time(self, house: memory.House, client: Client) -> None:
+        start = house.clock.now_us() // 1_000_000 - 7
+        request = s.ListOrdersRequest(
+            placed_after=timestamp_pb2.Timestamp(seconds=start + 3),
+            placed_before=timestamp_pb2.Timestamp(seconds=start + 5),
+        )
+        answer = await client.ListOrders(request)
+        assert [order.order_id for order in answer.orders] == ["o-3", "o-2"]
+
+    @pytest.mark.parametrize("token", ["x", "WzEsMl0=", "\u00fc", "4111", "W" * 512])
+    async def test_foreign_tokens(self, client: Client, token: str) -> None:
+        failure = await memory.failure_of(client.ListOrders(s.ListOrdersRequest(page_token=token)))
+        assert (failure.code, failure.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
+
+    async def test_a_token_belongs_to_its_filters(self, client: Client) -> None:
+        token = (await client.ListOrders(s.ListOrdersRequest(page_size=2))).next_page_token
+        request = s.ListOrdersRequest(page_size=2, page_token=token, store_id="s-1")
+        failure = await memory.failure_of(client.ListOrders(request))
+        assert failure.reason == "PAGE_TOKEN_INVALID"
+
+    @pytest.mark.parametrize(
+        ("request_", "field"),
+        [
+            (s.ListOrdersRequest(page_size=501), "page_size"),
+            (s.ListOrdersRequest(page_size=-1), "page_size"),
+            (s.ListOrdersRequest(states=["ORDER_STATE_UNSPECIFIED"]), "states[0]"),
+            (s.ListOrdersRequest(store_id="?"), "store_id"),
+            (s.ListOrdersRequest(placed_after={"seconds": 2**62}), "placed_after"),
+        ],
+    )
+    async def test_wrong_filters(
+        self, client: Client, request_: s.ListOrdersRequest, field: str
+    ) -> None:
+        failure = await memory.failure_of(client.ListOrders(request_))
+        assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", (field,))
+
+
+class TestWatchOrder:
+    async def test_tells_the_whole_story_as_it_unfolds(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit()
+        stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
+        await house.record_all()
+        await house.orders.tell(NAME, flow.ACCEPTED)
+        first, second = [await stream.read() for _ in range(2)]
+        assert [first.entry.version, second.entry.version] == [1, 2]
+        house.orders.move(NAME, OrderState.PAID)
+        await house.orders.tell(NAME, flow.PAID)
+        third = await stream.read()
+        assert third.entry.state == o.ORDER_STATE_PAID
+        assert not third.HasField("order")
+        house.orders.move(NAME, OrderState.FINALIZED)
+        await house.orders.tell(NAME, flow.FINALIZED)
+        last = await stream.read()
+        assert last.order.state == o.ORDER_STATE_FINALIZED
+        assert last.order.version == last.entry.version == 4
+        assert await stream.read() is grpc.aio.EOF
+
+    async def test_resumes_from_a_version(self, house: memory.House, client: Client) -> None:
+        await client.submit()
+        await house.record_all()
+        for state in (OrderState.PAID, OrderState.FINALIZED):
+            house.orders.move(NAME, state)
+        request = s.WatchOrderRequest(order_id="o-1", from_version=2)
+        versions = [answer.entry.version async for answer in client.WatchOrder(request)]
+        assert versions == [3, 4]
+        request.from_version = 4
+        assert [answer async for answer in client.WatchOrder(request)] == []
+
+    async def test_refused_requests_are_no_steps(self, house: memory.House, client: Client) -> None:
+        await client.submit()
+        await house.record_all()
+        house.orders.note(NAME, CancelRequested("m1", "o-1", "r", 0), "ORDER_NOT_CANCELLABLE")
+        for state in (OrderState.PAID, OrderState.FINALIZED):
+            house.orders.move(NAME, state)
+        stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
+        assert [answer.entry.version async for answer in stream] == [1, 2, 3, 4]
+
+    async def test_unknown(self, client: Client) -> None:
+        stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-9"))
+        failure = await memory.failure_of(stream.read())
+        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
+
+    async def test_a_client_that_leaves_is_forgotten(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit()
+        stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
+        await asyncio.sleep(0.1)
+        stream.cancel()
+        await asyncio.sleep(0.1)
+        assert not house.door.has_waiting_clients
+
+
+class TestCancelOrder:
+    def request(self, **others: str) -> s.CancelOrderRequest:
+        values: dict[str, str] = {
+            "order_id": "o-1",
+            "request_id": "r-1",
+            "reason": "changed my mind",
+        }
+        return s.CancelOrderRequest(**(values | others))
+
+    async def cancelled(self, house: memory.House, client: Client) -> memory.Answer:
+        call = client.CancelOrder(self.request(), timeout=5)
+        wish = await house.bus.first(CancelRequested)
+        house.orders.note(NAME, wish, "")
+        await house.orders.tell(NAME, flow.REJECTED)
+        return await call
+
+    async def test_cancelled_and_the_same_again(self, house: memory.House, client: Client) -> None:
+        await client.submit()
+        await house.record_all()
+        answer = await self.cancelled(house, client)
+        expected = s.CancelOrderResponse(order_id="o-1", state="ORDER_STATE_CANCELLED", version=3)
+        assert answer == expected
+        published = len(house.bus.messages)
+        assert await client.CancelOrder(self.request()) == expected
+        assert len(house.bus.messages) == published
+
+    async def test_goes_after_the_order_on_the_same_topic_and_key(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit()
+        await house.record_all()
+        await self.cancelled(house, client)
+        placed, wish = house.bus.messages[:2]
+        assert (placed.topic, placed.key) == (wish.topic, wish.key) == (flow.PLACED, wish.key)
+
+    async def test_same_request_with_another_reason(
+        self, house: memory.House, client: Client
+    ) -> None:
+        await client.submit()
+        await house.record_all()
+        await self.cancelled(house, client)
+        failure = await memory.failure_of(client.CancelOrder(self.request(reason="other")))
+        assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+    async def test_too_late(self, busy: Client) -> None:
+        await busy.submit(wait_for=s.WAIT_FOR_FINALIZED)
+        for _ in range(2):
+            failure = await memory.failure_of(busy.CancelOrder(self.request(), timeout=5))
+            assert failure.code == "FAILED_PRECONDITION"
+            assert failure.reason == "ORDER_NOT_CANCELLABLE"
+            assert failure.metadata["state"] == "FINALIZED"
+
+    async def test_unknown(self, client: Client, other: Client) -> None:
+        failure = await memory.failure_of(client.CancelOrder(self.request()))
+        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
+        await client.submit()
+        failure = await memory.failure_of(other.CancelOrder(self.request()))
+        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
+
+    async def test_undecided_within_the_servers_deadline(self) -> None:
+        limits = options.Limits(deadline_max_s=0.3)
+        async with memory.open_house(limits) as house, memory.client_of(house) as client:
+            await client.submit()
+            failure = await memory.failure_of(client.CancelOrder(self.request(), timeout=30))
+            assert (failure.code, failure.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_PENDING")
+
+    async def test_the_wish_was_not_sent(self, house: memory.House, client: Client) -> None:
+        await client.submit()
+        house.bus.is_away = True
+        failure = await memory.failure_of(client.CancelOrder(self.request()))
+        assert (failure.code, failure.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
+
+
+class TestQuoteOrder:
+    async def test_totals_without_a_trace(self, house: memory.House, client: Client) -> None:
+        lines = [o.DraftLine(sku="tea", quantity=2), o.DraftLine(sku="rose", quantity=1)]
+        request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
+        answer = await client.QuoteOrder(request)
+        assert answer.totals.total == money_pb2.Money(currency_code="EUR", units=19)
+        assert answer.lines[0].gross == money_pb2.Money(currency_code="EUR", units=7)
+        assert not house.bus.messages
+
+    async def test_a_refusal(self, client: Client) -> None:
+        lines = [o.DraftLine(sku="gold", quantity=2)]
+        request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
+        failure = await memory.failure_of(client.QuoteOrder(request))
+        assert (failure.code, failure.reason) == ("FAILED_PRECONDITION", "UNKNOWN_SKU")
+
+    async def test_wrong_fields(self, client: Client) -> None:
+        failure = await memory.failure_of(client.QuoteOrder(s.QuoteOrderRequest()))
+        assert failure.fields == ("store_id", "currency", "lines")
+
+
+USD = money_pb2.Money(currency_code="USD", units=3)
+
+
+def _outcome(verdict: s.OrderVerdict) -> object:
+    if verdict.HasField("refused"):
+        failure = memory.failure_in(verdict.refused)
+        return failure.reason, failure.fields
+    return "replayed" if verdict.accepted.replayed else "accepted"
