@@ -28,7 +28,9 @@ class OrderStation:
         of_placed = iter(placing.place(connection, placed, now_us, due_at_us))
         of_wishes = iter(cancelling.cancel(connection, wishes, now_us))
         return [
-            stage.Settled(next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_wishes))
+            stage.Settled(
+                next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_wishes)
+            )
             for w in work
         ]
 
@@ -39,4 +41,3 @@ class OrderStation:
 
 class OrderProcessing(function.PipelineFunction):
     """The first Pulsar Function."""
-

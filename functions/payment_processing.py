@@ -60,7 +60,7 @@ class PaymentStation:
         failpoints.hit("gateway.before_send")
         how = calls.ask if effect.ask else calls.send
         sent = [how(self._gateway, effect.merchant_id, a, self._timeout_s) for a in effect.attempts]
-        results = tuple(await asyncio.gather(*sent))
+        results = (await sent[0],) if len(sent) == 1 else tuple(await asyncio.gather(*sent))
         failpoints.hit("gateway.after_send")
         return results
 

@@ -76,7 +76,7 @@ class Engine:
         stack.callback(gateway.close)
         await self._start_stages(stack, gateway)
         self._serve_metrics(stack)
-        self.port = await intake.start(stack, options.intake, self.database, self.bus, self._watch)
+        await self._open_door(stack)
 
     async def _start_stages(self, stack: contextlib.AsyncExitStack, gateway: Gateway) -> None:
         clock, options = system_clock.SystemClock(), self._options
@@ -91,6 +91,16 @@ class Engine:
         watch = janitor.Janitor(self.database, self.bus, clock, _janitor_options(options.janitor))
         tasks.append(self._watch(asyncio.create_task(watch.run())))
         stack.push_async_callback(self._drain)
+
+    async def _open_door(self, stack: contextlib.AsyncExitStack) -> None:
+        backlog = intake.StageBacklog(self.bus)
+        looking = self._watch(asyncio.create_task(backlog.run()))
+        stack.push_async_callback(_end, [looking])
+        door = intake.make_door(self._options.intake, self.database, self.bus, backlog)
+        self.port = await door.open()
+        stack.push_async_callback(door.close)
+        running = self._watch(asyncio.create_task(door.run()))
+        stack.push_async_callback(_end, [running])
 
     def _watch(self, task: "asyncio.Task[None]") -> "asyncio.Task[None]":
         """Fail the engine when this task fails."""
@@ -118,7 +128,7 @@ class Engine:
         """Wait until every stage has acknowledged what it was given."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                while not self.failed.done() and await self._backlog():
+                while not self.failed.done() and await self._backlog():  # noqa: ASYNC110 - the bus has no event for this
                     await asyncio.sleep(DRAIN_LOOK_S)
         if self.failed.done():
             self.failed.exception()

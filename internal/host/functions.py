@@ -68,12 +68,8 @@ async def host(
 ) -> Hosted:
     """Subscribe a function to its topic."""
     topic, name = station.spec.topic, station.spec.subscription
-    subscription = await broker.subscribe(
-        [topic], name, unacked_messages_max=unacked_messages_max
-    )
+    subscription = await broker.subscribe([topic], name, unacked_messages_max=unacked_messages_max)
     return Hosted(function, station, subscription)
-
-
 
 
 async def nobody(_handles: Sequence[bus.Delivery]) -> None:

@@ -1,6 +1,5 @@
 """Who gets the stock. Pure: levels and demands in, shares and shortages out."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from internal.inventory.messages import Demand, Shortage, StockKey, StockLevel
@@ -14,21 +13,22 @@ def allot(
     Returns:
         For each demand None or the first shortage that stopped it, and the reservations to add per stock row.
     """
-    reserved: Counter[StockKey] = Counter()
+    reserved: dict[StockKey, int] = {}
     verdicts = [_try_one(levels, reserved, demand) for demand in demands]
-    return verdicts, dict(reserved)
+    return verdicts, reserved
 
 
 def _try_one(
-    levels: Mapping[StockKey, StockLevel], reserved: Counter[StockKey], demand: Demand
+    levels: Mapping[StockKey, StockLevel], reserved: dict[StockKey, int], demand: Demand
 ) -> Shortage | None:
     wanted = {key_of(demand, sku): quantity for sku, quantity in demand.quantities.items()}
     for key, quantity in wanted.items():
         level = levels.get(key)
-        available = None if level is None else level.available - reserved[key]
+        available = None if level is None else level.available - reserved.get(key, 0)
         if available is None or available < quantity:
             return Shortage(key.sku, quantity, available)
-    reserved.update(wanted)
+    for key, quantity in wanted.items():
+        reserved[key] = reserved.get(key, 0) + quantity
     return None
 
 
@@ -44,7 +44,9 @@ def keys_of(demands: Iterable[Demand]) -> list[StockKey]:
 
 def total(demands: Iterable[Demand]) -> dict[StockKey, int]:
     """Add up the demands per stock row."""
-    sums: Counter[StockKey] = Counter()
+    sums: dict[StockKey, int] = {}
     for demand in demands:
-        sums.update({key_of(demand, sku): quantity for sku, quantity in demand.quantities.items()})
-    return dict(sums)
+        for sku, quantity in demand.quantities.items():
+            key = key_of(demand, sku)
+            sums[key] = sums.get(key, 0) + quantity
+    return sums

@@ -72,7 +72,9 @@ def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     Raises:
         DatabaseAway: as for reserve.
     """
-    _change(connection, quantities, "reserved = t.reserved - w.quantity", "t.reserved >= w.quantity")
+    _change(
+        connection, quantities, "reserved = t.reserved - w.quantity", "t.reserved >= w.quantity"
+    )
 
 
 def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:

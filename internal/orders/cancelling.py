@@ -69,9 +69,7 @@ def _undo(
     )
     store.move(connection, [end])
     inventory_store.release(connection, inventory_rules.total([rules.demand_of(accepted)]))
-    moved = msgspec.structs.replace(
-        order, version=cancelled.version, state=OrderState.CANCELLED
-    )
+    moved = msgspec.structs.replace(order, version=cancelled.version, state=OrderState.CANCELLED)
     store.log(connection, [_cancel_entry(moved, wish, cancelled, "", now_us)])
     return cancelled
 

@@ -97,9 +97,7 @@ def _number(connection: sa.Connection, paid: Sequence[messages.OrderPaid]) -> di
     return numbers
 
 
-def _finalized(
-    fact: messages.OrderPaid, receipt_no: int, now_us: int
-) -> messages.OrderFinalized:
+def _finalized(fact: messages.OrderPaid, receipt_no: int, now_us: int) -> messages.OrderFinalized:
     return messages.OrderFinalized(
         order_key=fact.order_key,
         merchant_id=fact.merchant_id,

@@ -95,9 +95,7 @@ def carry_out(
     return {fact.order_key: fact for fact in facts}
 
 
-def repeat(
-    connection: sa.Connection, orders: Sequence[store.Recorded]
-) -> dict[int, EndFact]:
+def repeat(connection: sa.Connection, orders: Sequence[store.Recorded]) -> dict[int, EndFact]:
     """Return the recorded facts of orders that have not moved since this stage was done with them."""
     claims = [(order.order_key, NAME, messages.ACCEPTED_EVENT) for order in orders]
     versions = {order.order_key: order.version for order in orders}
@@ -105,8 +103,7 @@ def repeat(
     return {
         key: fact
         for (key, _, _), (version, fact) in logged.items()
-        if version == versions[key]
-        and isinstance(fact, EndFact)
+        if version == versions[key] and isinstance(fact, EndFact)
     }
 
 
@@ -166,9 +163,7 @@ def _explain(declined: rules.Declined) -> tuple[str, str]:
     return messages.RejectReason.GATEWAY_UNAVAILABLE, what
 
 
-def _move(
-    p: Plan, fact: EndFact, now_us: int, due_at_us: int
-) -> store.Move:
+def _move(p: Plan, fact: EndFact, now_us: int, due_at_us: int) -> store.Move:
     if isinstance(fact, messages.OrderPaid):
         state, charge, stock = OrderState.PAID, ChargeState.FULL, StockState.RESERVED
         return store.Move(
@@ -188,9 +183,7 @@ def _move(
     )
 
 
-def _release_stock(
-    connection: sa.Connection, orders: Sequence[messages.OrderAccepted]
-) -> None:
+def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAccepted]) -> None:
     held = [rules_of_orders.demand_of(order) for order in orders]
     inventory_store.release(connection, inventory_rules.total(held))
 
@@ -209,4 +202,3 @@ def _entry(fact: EndFact, now_us: int) -> store.Entry:
         fact,
         now_us,
     )
-

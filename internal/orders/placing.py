@@ -29,13 +29,13 @@ class Draft(msgspec.Struct, frozen=True):
 
     placed: messages.OrderPlaced
     priced: PricedOrder | None
+    lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
     refusal: Refusal | None = None
 
     def demand(self) -> Demand:
         """What it wants of the stock; nothing when it is refused already."""
-        wanted = rules.stock_lines(self.priced) if self.priced and not self.refusal else ()
-        quantities = {line.sku: line.quantity for line in wanted}
+        quantities = {line.sku: line.quantity for line in self.lines}
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
 
 
@@ -84,7 +84,11 @@ def _repeat(
     """A retry sends the recorded fact again if the order has not moved since; another body is only noted."""
     known = store.find(connection, [(order.merchant_id, order.order_id) for order in orders])
     pairs = [(order, known[order.merchant_id, order.order_id]) for order in orders]
-    claims = [(k.order_key, NAME, event) for o, k in pairs for event in (messages.PLACED_EVENT, _conflict(o))]
+    claims = [
+        (k.order_key, NAME, event)
+        for o, k in pairs
+        for event in (messages.PLACED_EVENT, _conflict(o))
+    ]
     logged = store.find_claims(connection, claims)
     again: dict[int, Facts] = {}
     conflicts: dict[store.Claim, store.Entry] = {}
@@ -157,7 +161,7 @@ def draft(placed: messages.OrderPlaced, shelf: Shelf) -> Draft:
     tenders = rules.settle_tenders(placed.tenders, priced)
     if isinstance(tenders, Refusal):
         return Draft(placed, priced, refusal=tenders)
-    return Draft(placed, priced, tenders)
+    return Draft(placed, priced, rules.stock_lines(priced), tenders)
 
 
 def _with_shortage(d: Draft, shortage: Shortage | None) -> Draft:
@@ -201,7 +205,7 @@ def _fact(d: Draft, order_key: int, now_us: int) -> messages.OrderAccepted | mes
         at_us=now_us,
         placed_at_us=placed.placed_at_us,
         currency=priced.currency,
-        lines=rules.stock_lines(priced),
+        lines=d.lines,
         taxes=priced.taxes,
         tenders=d.tenders,
         gross_minor=priced.gross_minor,
@@ -245,7 +249,14 @@ def _log(
         reason = d.refusal.reason if d.refusal else ""
         entries += [
             store.Entry(
-                key, messages.LogStage.INTAKE, messages.PLACED_EVENT, first, OrderState.PLACED, "", placed, at_us
+                key,
+                messages.LogStage.INTAKE,
+                messages.PLACED_EVENT,
+                first,
+                OrderState.PLACED,
+                "",
+                placed,
+                at_us,
             ),
             store.Entry(
                 key, NAME, messages.PLACED_EVENT, store.SECOND_VERSION, state, reason, fact, now_us

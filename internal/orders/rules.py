@@ -1,6 +1,5 @@
 """The rules of orders: what a tender pays, what may be cancelled, what a retry is. Pure."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -14,9 +13,7 @@ from internal.payments.messages import Tender
 from internal.pricing.messages import PricedOrder, Refusal
 
 
-def settle_tenders(
-    tenders: Sequence[Tender], priced: PricedOrder
-) -> tuple[Tender, ...] | Refusal:
+def settle_tenders(tenders: Sequence[Tender], priced: PricedOrder) -> tuple[Tender, ...] | Refusal:
     """Give the open tender what the others leave, and see that together they are the total.
 
     An order that costs nothing needs no tender: those of 0 are dropped.
@@ -39,11 +36,9 @@ def settle_tenders(
 
 def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
     """Add up the quantities of each product, in the order of their first line."""
-    if len(priced.lines) == 1:
-        return (StockLine(priced.lines[0].sku, priced.lines[0].quantity),)
-    sums: Counter[str] = Counter()
+    sums: dict[str, int] = {}
     for line in priced.lines:
-        sums[line.sku] += line.quantity
+        sums[line.sku] = sums.get(line.sku, 0) + line.quantity
     return tuple(StockLine(sku, quantity) for sku, quantity in sums.items())
 
 

@@ -85,5 +85,3 @@ def pack(facts: Iterable[messages.Fact]) -> list[Outgoing]:
         Outgoing(topic, key, encode(group), properties(group))
         for (topic, key), group in groups.items()
     ]
-
-

@@ -37,7 +37,9 @@ class Options(msgspec.Struct, frozen=True):
 class Janitor:
     """Looks every `interval_s`. Several may run; they repeat each other's work harmlessly."""
 
-    def __init__(self, database: db.Database, broker: bus.Bus, clock: Clock, options: Options) -> None:
+    def __init__(
+        self, database: db.Database, broker: bus.Bus, clock: Clock, options: Options
+    ) -> None:
         self._database, self._bus, self._clock, self._options = database, broker, clock, options
 
     async def run(self) -> None:

@@ -8,9 +8,11 @@ A crash anywhere is cured by redelivery: the claim finds the order done, and sen
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
+import prometheus_client
 import sqlalchemy as sa
 from loguru import logger
 
@@ -61,9 +63,7 @@ class Station(Protocol):
 
     spec: flow.Stage
 
-    def record(
-        self, connection: sa.Connection, work: Sequence[Work], now_us: int
-    ) -> list[Outcome]:
+    def record(self, connection: sa.Connection, work: Sequence[Work], now_us: int) -> list[Outcome]:
         """Claim, decide and record a batch in one transaction; one outcome per work, in its order.
 
         It may run several times for one batch (a deadlock, a lost connection): it keeps nothing between runs.
@@ -196,9 +196,7 @@ class Runner:
         failpoints.hit(f"{self._name}.before_commit")
         return outcomes
 
-    async def _isolate(
-        self, work: Sequence[Work], error: Exception
-    ) -> list[tuple[Work, Outcome]]:
+    async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
         """Halve a batch that cannot be recorded until the one order that spoils it is alone; bury that one."""
         if len(work) == 1:
             await self._bury(work[0].source, error, work[0].fact)
@@ -242,10 +240,8 @@ class Runner:
     def _observe(self, facts: Sequence[Fact]) -> None:
         now_us = self._ports.clock.now_us()
         for fact in facts:
-            kind = type(fact).__name__
-            metrics.FACTS.labels(kind, getattr(fact, "reason", "")).inc()
-            age_s = (now_us - fact.placed_at_us) / US_PER_SECOND
-            metrics.FACT_AGE_SECONDS.labels(kind).observe(age_s)
+            _sent(type(fact).__name__, getattr(fact, "reason", "")).inc()
+            _age(type(fact).__name__).observe((now_us - fact.placed_at_us) / US_PER_SECOND)
 
     async def _bury(self, source: Incoming, error: Exception, fact: Fact | None) -> None:
         """Put one order (or one unreadable message) aside with its reason, and go on."""
@@ -278,3 +274,13 @@ class Runner:
         task = self._start(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+@lru_cache(maxsize=1_024)
+def _sent(kind: str, reason: str) -> prometheus_client.Counter:
+    return metrics.FACTS.labels(kind, reason)
+
+
+@lru_cache(maxsize=64)
+def _age(kind: str) -> prometheus_client.Histogram:
+    return metrics.FACT_AGE_SECONDS.labels(kind)

@@ -1,0 +1,190 @@
+"""`scripts/start`: the embedded engine from the command line, with a demo shop, until Ctrl-C or the end of a demo run."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+import uvloop
+from rich.console import Console
+
+from internal.host import engine
+from internal.infra import clock, failpoints, logs, settings
+from internal.kernel import errors, ids
+
+Seed = Callable[[sa.Connection, int, Callable[[int], str]], str | None]
+"""Fills an empty database with the demo shop; returns its API key when it was made just now."""
+
+KEY_FILE = "demo-api-key"
+LOG_FILE = "souk.log"
+EXIT_MISCONFIGURED = 2
+EXIT_FAILED = 1
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Arguments:
+    """What the command line said."""
+
+    def __init__(self, data: Path | None, port: int | None, demo: list[str] | None) -> None:
+        self.data, self.port, self.demo = data, port, demo
+
+    def settings(self) -> settings.Settings:
+        """Read the settings, the command line first.
+
+        Raises:
+            Misconfigured: one of them is wrong.
+        """
+        storage = {} if self.data is None else {"data_dir": self.data}
+        intake = {} if self.port is None else {"port": self.port}
+        return settings.load(storage=storage, intake=intake)
+
+
+def run(seed: Seed, demo_script: Path) -> None:
+    """Read the command line and do what it says; exits with 0, 1 (failed) or 2 (wrong usage or setting)."""
+
+    def start(
+        data: Annotated[
+            Path | None, typer.Option(help="Folder for all that must survive.", show_default="./data")
+        ] = None,
+        port: Annotated[
+            int | None, typer.Option(help="gRPC port, 0 for a free one.", show_default="50051")
+        ] = None,
+        demo: Annotated[
+            int | None, typer.Option(min=1, max=1_000_000, help="Submit so many orders and stop.")
+        ] = None,
+        json_file: Annotated[
+            Path | None, typer.Option("--json", help="Write the demo's figures there.")
+        ] = None,
+    ) -> None:
+        """Start Souk: intake, functions and broker in one process, on one folder."""
+        if json_file and demo is None:
+            raise typer.BadParameter("goes with --demo", param_hint="--json")
+        command = None
+        if demo is not None:
+            extra = ["--json", str(json_file)] if json_file else []
+            command = [str(demo_script), "--orders", str(demo), *extra]
+        raise typer.Exit(_start(seed, Arguments(data, port, command)))
+
+    typer.run(start)
+
+
+def _start(seed: Seed, arguments: Arguments) -> int:
+    try:
+        failpoints.arm(failpoints.from_environment())
+        options = arguments.settings()
+        logs.setup(_logs_beside_data(options))
+        return uvloop.run(_serve(seed, arguments, options))
+    except errors.Misconfigured as error:
+        console.print(f"[red]souk cannot start:[/red] {error}")
+        return EXIT_MISCONFIGURED
+    except errors.Temporary as error:
+        console.print(f"[red]souk cannot start:[/red] {error}")
+        return EXIT_FAILED
+
+
+def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
+    """Keep the terminal for people, unless a place for logs was chosen."""
+    file = options.log.file or options.storage.data_dir / LOG_FILE
+    return options.log.model_copy(update={"file": file})
+
+
+async def _serve(seed: Seed, arguments: Arguments, options: settings.Settings) -> int:
+    stop = _stop_on_signals()
+    async with engine.Engine(options).running() as running:
+        key = await _demo_key(running, seed)
+        _tell(running, options, key)
+        if arguments.demo is None:
+            return await _until(stop, running)
+        return await _demo(arguments.demo, running, key)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _demo_key(running: engine.Engine, seed: Seed) -> str:
+    """Seed the demo shop once; its key stands in a file that only this user reads."""
+    file = running.folder / KEY_FILE
+    now_us = clock.SystemClock().now_us()
+    made = await running.database.write(lambda c: seed(c, now_us, ids.random_token))
+    if made:
+        _write_secret(file, made)
+        return made
+    return await asyncio.to_thread(file.read_text) if file.exists() else ""
+
+
+def _write_secret(file: Path, secret: str) -> None:
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(secret)
+
+
+def _tell(running: engine.Engine, options: settings.Settings, key: str) -> None:
+    address = f"{options.intake.host}:{running.port}"
+    console.print(f"[bold]Souk[/bold] takes orders on [bold]{address}[/bold] (gRPC)")
+    if options.metrics.port:
+        console.print(f"  metrics   http://{options.metrics.host}:{options.metrics.port}/metrics")
+    console.print(f"  data      {options.storage.data_dir / engine.DATABASE_FILE}")
+    console.print(f"  logs      {options.log.file or options.storage.data_dir / LOG_FILE}")
+    console.print(f"  API key   {key or 'not known here; souk merchants rotate-key demo'}", markup=False)
+    console.print("\nTry it:\n")
+    console.print(_example(address, key, tls=options.intake.tls_key_file is not None), markup=False)
+    console.print("\nCtrl-C drains and stops.")
+
+
+def _example(address: str, key: str, *, tls: bool) -> str:
+    order = {
+        "order_id": "my-first-order",
+        "store_id": "berlin",
+        "currency": "EUR",
+        "lines": [{"sku": "COFFEE-250", "quantity": 2}],
+        "tenders": [{"card": {"token": "tok_ok"}}],
+    }
+    body = json.dumps({"order": order, "wait_for": "WAIT_FOR_FINALIZED"})
+    plain = "" if tls else "-plaintext "
+    return (
+        f"grpcurl {plain}-H 'authorization: Bearer {key or 'YOUR-KEY'}' -d '{body}'"
+        f" {address} souk.v1.OrderService/SubmitOrder"
+    )
+
+
+async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait({waiting, running.failed}, return_when=asyncio.FIRST_COMPLETED)
+    if running.failed.done():
+        waiting.cancel()
+        console.print(f"[red]souk stops:[/red] {running.failed.exception()!r}")
+        return EXIT_FAILED
+    console.print("draining …")
+    return 0
+
+
+async def _demo(command: list[str], running: engine.Engine, key: str) -> int:
+    """Run the demo in a process of its own, so that the client's work is not the engine's."""
+    target = f"127.0.0.1:{running.port}"
+    arguments = [*command, "--target", target, "--data", str(running.folder)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env={**os.environ, "SOUK_API_KEY": key}
+    )
+    try:
+        ended = asyncio.create_task(process.wait())
+        await asyncio.wait({ended, running.failed}, return_when=asyncio.FIRST_COMPLETED)
+        if running.failed.done():
+            console.print(f"[red]souk stops:[/red] {running.failed.exception()!r}")
+            return EXIT_FAILED
+        return ended.result()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
