@@ -27,7 +27,9 @@ API_KEYS = sa.Table(
 )
 
 
-def add_merchant(connection: sa.Connection, merchant: Merchant, key: IssuedKey, now_us: int) -> None:
+def add_merchant(
+    connection: sa.Connection, merchant: Merchant, key: IssuedKey, now_us: int
+) -> None:
     """Add a merchant with its first key.
 
     Raises:

@@ -68,7 +68,12 @@ def _find_stores(connection: sa.Connection, keys: Collection[tuple[str, str]]) -
         " FROM {w} CROSS JOIN stores t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id",
         sorted(keys),
     )
-    return [Store(*row[:4], RoundingMode(row[4]), RoundingPoint(row[5])) for row in rows]
+    return [_store(row) for row in rows]
+
+
+def _store(row: bulk.Found) -> Store:
+    mode, point = RoundingMode(row.rounding_mode), RoundingPoint(row.rounding_point)
+    return Store(row.merchant_id, row.store_id, row.name, row.currency, mode, point)
 
 
 def _find_products(connection: sa.Connection, keys: Collection[tuple[str, str]]) -> list[Product]:
@@ -79,7 +84,19 @@ def _find_products(connection: sa.Connection, keys: Collection[tuple[str, str]])
         " FROM {w} CROSS JOIN products t ON t.merchant_id = w.merchant_id AND t.sku = w.sku",
         sorted(keys),
     )
-    return [Product(*row[:6], active=bool(row[6])) for row in rows]
+    return [_product(row) for row in rows]
+
+
+def _product(row: bulk.Found) -> Product:
+    return Product(
+        row.merchant_id,
+        row.sku,
+        row.name,
+        row.price_minor,
+        row.currency,
+        row.tax_code,
+        active=bool(row.active),
+    )
 
 
 def _find_tax_rates(connection: sa.Connection, merchants: Collection[tuple[str]]) -> list[TaxRate]:
@@ -90,7 +107,10 @@ def _find_tax_rates(connection: sa.Connection, merchants: Collection[tuple[str]]
         " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = w.merchant_id",
         sorted(merchants),
     )
-    return [TaxRate(*row[:4], inclusive=bool(row[4])) for row in rows]
+    return [
+        TaxRate(r.merchant_id, r.tax_code, r.name, r.rate_ppm, inclusive=bool(r.inclusive))
+        for r in rows
+    ]
 
 
 def save_stores(connection: sa.Connection, stores: Sequence[Store]) -> None:
@@ -129,14 +149,14 @@ def list_products(
         .order_by(PRODUCTS.c.sku)
         .limit(products_max)
     )
-    return [Product(*row[:6], active=bool(row[6])) for row in connection.execute(query)]
+    return [_product(row) for row in connection.execute(query)]
 
 
 def list_stores(connection: sa.Connection, merchant_id: str) -> list[Store]:
     """Return the merchant's stores by id."""
     query = sa.select(STORES).where(STORES.c.merchant_id == merchant_id).order_by(STORES.c.store_id)
     rows = connection.execute(query)
-    return [Store(*row[:4], RoundingMode(row[4]), RoundingPoint(row[5])) for row in rows]
+    return [_store(row) for row in rows]
 
 
 def list_tax_rates(connection: sa.Connection, merchant_id: str) -> list[TaxRate]:

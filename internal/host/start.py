@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
@@ -52,7 +52,8 @@ def run(seed: Seed, demo_script: Path) -> None:
 
     def start(
         data: Annotated[
-            Path | None, typer.Option(help="Folder for all that must survive.", show_default="./data")
+            Path | None,
+            typer.Option(help="Folder for all that must survive.", show_default="./data"),
         ] = None,
         port: Annotated[
             int | None, typer.Option(help="gRPC port, 0 for a free one.", show_default="50051")
@@ -138,7 +139,9 @@ def _tell(running: engine.Engine, options: settings.Settings, key: str) -> None:
         console.print(f"  metrics   http://{options.metrics.host}:{options.metrics.port}/metrics")
     console.print(f"  data      {options.storage.data_dir / engine.DATABASE_FILE}")
     console.print(f"  logs      {options.log.file or options.storage.data_dir / LOG_FILE}")
-    console.print(f"  API key   {key or 'not known here; souk merchants rotate-key demo'}", markup=False)
+    console.print(
+        f"  API key   {key or 'not known here; souk merchants rotate-key demo'}", markup=False
+    )
     console.print("\nTry it:\n")
     console.print(_example(address, key, tls=options.intake.tls_key_file is not None), markup=False)
     console.print("\nCtrl-C drains and stops.")
@@ -162,7 +165,8 @@ def _example(address: str, key: str, *, tls: bool) -> str:
 
 async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
     waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({waiting, running.failed}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {waiting, running.failed}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if running.failed.done():
         waiting.cancel()
         console.print(f"[red]souk stops:[/red] {running.failed.exception()!r}")
@@ -180,7 +184,8 @@ async def _demo(command: list[str], running: engine.Engine, key: str) -> int:
     )
     try:
         ended = asyncio.create_task(process.wait())
-        await asyncio.wait({ended, running.failed}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {ended, running.failed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if running.failed.done():
             console.print(f"[red]souk stops:[/red] {running.failed.exception()!r}")
             return EXIT_FAILED

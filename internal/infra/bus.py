@@ -1,8 +1,8 @@
-"""The bus as a port, with Pulsar's semantics: topics, durable subscriptions, keys, acknowledgement by message.
+"""The bus as a port, with Pulsar's semantics: topics, durable subscriptions, keys, acknowledgement.
 
-- A message is kept for every durable subscription of its topic until that subscription acknowledged it; without
-  any durable subscription it is not kept. Create subscriptions before messages flow.
-- What a subscription received and did not acknowledge comes back when it is closed or its process dies.
+- A message is kept for every durable subscription of its topic until that subscription acknowledged
+  it; without any durable subscription it is not kept. Create subscriptions before messages flow.
+- What a subscription received and did not acknowledge comes back when it is closed or dies.
 - Messages of one key arrive in the order of publishing. Delivery is at least once.
 """
 
@@ -39,7 +39,8 @@ class Publisher(Protocol):
         """Return once the broker holds every message durably.
 
         Raises:
-            BusAway: no receipt for at least one of them; publishing all again is safe for the readers.
+            BusAway: no receipt for at least one of them; publishing all again is safe for readers.
+            Poison: one is too large, or its topic, key or properties are no texts; none is sent.
         """
         ...
 
@@ -48,11 +49,22 @@ class Subscription(Protocol):
     """A place in a topic's stream. At most `unacked_messages_max` are out at any time."""
 
     async def receive(self, messages_max: int) -> list[Delivery]:
-        """Wait for at least one message; return 1..messages_max of them, oldest first."""
+        """Wait for at least one message; return 1..messages_max of them, oldest first.
+
+        Raises:
+            BusAway: this subscription, or the bus, was closed.
+        """
         ...
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Give up the claim to these messages. May be persisted a little later (they may come again)."""
+        """Give up the claim to these messages.
+
+        It may be persisted a little later: after a crash they may come again. What is not out with
+        this subscription (any more) is ignored, and after `close` everything is.
+
+        Raises:
+            BusAway: the acknowledgement was not taken; the messages are still out.
+        """
         ...
 
     async def close(self) -> None:
@@ -64,23 +76,44 @@ class Bus(Publisher, Protocol):
     """A broker, or a client of one."""
 
     async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
-        """Create what is missing of {topic: [durable subscription name, …]}."""
+        """Create what is missing of {topic: [durable subscription name, …]}.
+
+        A new subscription starts with the oldest message of its topic that is still kept.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
         ...
 
     async def subscribe(
         self, topics: Sequence[str], name: str, *, unacked_messages_max: int = 1_000
     ) -> Subscription:
-        """Join a durable subscription, from the oldest unacknowledged message on."""
+        """Join a durable subscription, from the oldest unacknowledged message on.
+
+        It is created if it is missing, as by `ensure`. Several who join share its keys: one has all
+        messages of a key as long as it has unacknowledged ones of it (Pulsar's Key_Shared).
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
         ...
 
     async def tail(self, topics: Sequence[str]) -> Subscription:
-        """Read what is published from now on, without keeping anything back."""
+        """Read what is published from now on; nothing is kept, there is nothing to acknowledge.
+
+        A reader who is too slow loses the oldest messages.
+        """
         ...
 
     async def backlog(self, topic: str, subscription: str) -> int:
-        """Count the messages that this subscription has not acknowledged."""
+        """Count the messages that this subscription has not acknowledged.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+            BusAway: the broker cannot be reached.
+        """
         ...
 
     async def close(self) -> None:
-        """Close every subscription and producer."""
+        """Send what was published and acknowledged, close every subscription and producer."""
         ...

@@ -10,7 +10,9 @@ BINARY_COLLATION = "utf8mb4_bin"
 def text(chars_max: int) -> sa.types.TypeEngine[str]:
     """Return a short text type with a binary collation."""
     plain = sa.String(chars_max)
-    return plain.with_variant(mysql.VARCHAR(chars_max, collation=BINARY_COLLATION), "mysql", "mariadb")
+    return plain.with_variant(
+        mysql.VARCHAR(chars_max, collation=BINARY_COLLATION), "mysql", "mariadb"
+    )
 
 
 def ident(name: str, *, primary_key: bool = False) -> sa.Column[str]:

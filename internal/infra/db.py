@@ -107,11 +107,10 @@ class SqliteDatabase:
         self.engine.dispose()
 
     async def _run(self, pool: ThreadPoolExecutor, begin: str, work: Work[T]) -> T:
-        loop = asyncio.get_running_loop()
-        async for attempt in retry.attempts_on(errors.DatabaseAway):
-            with attempt:
-                return await loop.run_in_executor(pool, self._transact, begin, work)
-        raise AssertionError  # the retrying above returns or raises
+        run = asyncio.get_running_loop().run_in_executor
+        return await retry.shortly(
+            errors.DatabaseAway, lambda: run(pool, self._transact, begin, work)
+        )
 
     def _transact(self, begin: str, work: Work[T]) -> T:
         try:

@@ -11,7 +11,9 @@ import time
 
 from internal.kernel import errors
 
-SPEC = re.compile(r"^(?P<name>[a-z_.]+)=(?P<action>kill|raise|sleep)(@(?P<first>\d+)(-(?P<last>\d+))?)?$")
+SPEC = re.compile(
+    r"^(?P<name>[a-z_.]+)=(?P<action>kill|raise|sleep)(@(?P<first>\d+)(-(?P<last>\d+))?)?$"
+)
 SLEEP_S = 1.0
 
 
@@ -30,7 +32,7 @@ class Failpoint:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.action == "raise":
             raise errors.DatabaseAway("failpoint")
-        time.sleep(SLEEP_S)  # noqa: TID251 - a failpoint stands still on purpose
+        time.sleep(SLEEP_S)
 
 
 def parse(text: str) -> dict[str, Failpoint]:
@@ -43,7 +45,9 @@ def parse(text: str) -> dict[str, Failpoint]:
     for part in filter(None, text.split(",")):
         match = SPEC.match(part.strip())
         if match is None:
-            raise errors.Misconfigured(f"SOUK_FAILPOINTS: {part!r} is not name=kill|raise|sleep[@first[-last]]")
+            raise errors.Misconfigured(
+                f"SOUK_FAILPOINTS: {part!r} is not name=kill|raise|sleep[@first[-last]]"
+            )
         first = int(match["first"] or 1)
         armed[match["name"]] = Failpoint(match["action"], first, int(match["last"] or first))
     return armed
@@ -53,7 +57,9 @@ def from_environment() -> dict[str, Failpoint]:
     """Read SOUK_FAILPOINTS; refuse it outside tests."""
     text = os.environ.get("SOUK_FAILPOINTS", "")
     if text and os.environ.get("SOUK_TESTING") != "1":
-        raise errors.Misconfigured("SOUK_FAILPOINTS is set, but SOUK_TESTING=1 is not: this is for tests only")
+        raise errors.Misconfigured(
+            "SOUK_FAILPOINTS is set, but SOUK_TESTING=1 is not: this is for tests only"
+        )
     return parse(text)
 
 

@@ -8,7 +8,9 @@ from prometheus_client import Counter, Gauge, Histogram
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 400, 1_000)
 
-FACTS = Counter("souk_facts_total", "Facts sent on their way, by kind and reason.", ["kind", "reason"])
+FACTS = Counter(
+    "souk_facts_total", "Facts sent on their way, by kind and reason.", ["kind", "reason"]
+)
 FACT_AGE_SECONDS = Histogram(
     "souk_fact_age_seconds",
     "From the moment an order was placed to this fact about it.",
@@ -22,11 +24,16 @@ STAGE_BATCH_SECONDS = Histogram(
     buckets=LATENCY_BUCKETS_S,
 )
 STAGE_BATCH_ORDERS = Histogram(
-    "souk_stage_batch_orders", "Orders recorded in one transaction.", ["stage"], buckets=BATCH_BUCKETS
+    "souk_stage_batch_orders",
+    "Orders recorded in one transaction.",
+    ["stage"],
+    buckets=BATCH_BUCKETS,
 )
 RETRIES = Counter("souk_retries_total", "Waits because a part was away.", ["who", "error"])
 DEAD_LETTERS = Counter("souk_dead_letters_total", "Orders put aside.", ["stage", "code"])
-BACKLOG_MESSAGES = Gauge("souk_backlog_messages", "Messages a stage has not acknowledged.", ["stage"])
+BACKLOG_MESSAGES = Gauge(
+    "souk_backlog_messages", "Messages a stage has not acknowledged.", ["stage"]
+)
 OLDEST_UNFINISHED_SECONDS = Gauge(
     "souk_oldest_unfinished_order_seconds", "Age of the oldest order without a terminal state."
 )

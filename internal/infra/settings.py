@@ -140,11 +140,15 @@ class Settings(pydantic_settings.BaseSettings):
         settings_cls: type[pydantic_settings.BaseSettings],
         init_settings: pydantic_settings.PydanticBaseSettingsSource,
         env_settings: pydantic_settings.PydanticBaseSettingsSource,
-        **_: Any,  # noqa: ANN401 - sources that Souk does not read
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
     ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, file."""
+        """Order the sources: arguments, environment, file; Souk reads no others."""
+        del dotenv_settings, file_secret_settings
         file = os.environ.get(f"{PREFIX}CONFIG")
-        toml = pydantic_settings.TomlConfigSettingsSource(settings_cls, Path(file) if file else None)
+        toml = pydantic_settings.TomlConfigSettingsSource(
+            settings_cls, Path(file) if file else None
+        )
         return init_settings, env_settings, toml
 
 

@@ -80,9 +80,7 @@ class Hub:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        async for attempt in retry.until_it_works("intake.hub"):
-            with attempt:
-                await self._listen()
+        await retry.until_it_works("intake.hub", self._listen)
 
     def close(self) -> None:
         """Wake everybody: whoever waits should answer with what is known."""

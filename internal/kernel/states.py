@@ -6,6 +6,7 @@ stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
 """
 
 from enum import StrEnum
+from itertools import pairwise
 
 
 class OrderState(StrEnum):
@@ -66,4 +67,4 @@ def is_legal_history(states: list[OrderState]) -> bool:
     """Tell whether `states` is a path of the table, from PLACED on."""
     if not states or states[0] is not OrderState.PLACED:
         return False
-    return all(may_move(before, after) for before, after in zip(states, states[1:], strict=False))
+    return all(may_move(before, after) for before, after in pairwise(states))

@@ -64,7 +64,8 @@ def plan_one(
         accepted.currency,
         accepted.tenders,
     )
-    attempts, new = history.attempts, ()
+    attempts = history.attempts
+    new: tuple[Attempt, ...] = ()
     while True:
         step = rules.next_step(payment, attempts, now_us, history.last_at_us)
         if not isinstance(step, rules.Call):
@@ -88,7 +89,7 @@ def carry_out(
     paid = [_paid(p, p.step.captured, now_us) for p in plans if isinstance(p.step, rules.Paid)]
     refused = [_refused(p, p.step, now_us) for p in plans if isinstance(p.step, rules.Declined)]
     orders = {p.order.order_key: p for p in plans}
-    facts = [*paid, *refused]
+    facts: list[EndFact] = [*paid, *refused]
     store.move(connection, [_move(orders[f.order_key], f, now_us, due_at_us) for f in facts])
     _release_stock(connection, [orders[f.order_key].accepted for f in refused])
     store.log(connection, [_entry(f, now_us) for f in facts])

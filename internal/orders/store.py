@@ -179,7 +179,7 @@ def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Reco
     return {order.order_key: order for order in map(_recorded, rows)}
 
 
-def _recorded(row: sa.Row[tuple[int | str, ...]]) -> Recorded:
+def _recorded(row: bulk.Found) -> Recorded:
     key, merchant_id, order_id, body_hash, state, charge, stock, version = row
     return Recorded(
         key,

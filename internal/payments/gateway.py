@@ -39,10 +39,10 @@ class Void(msgspec.Struct, frozen=True):
 
 
 class Gateway(Protocol):
-    """Somebody who moves money for us. Every method raises:
+    """Somebody who moves money for us.
 
-    GatewayAway: the request certainly had no effect; safe to send again.
-    GatewaySilent: it may have had its effect; only `lookup` can tell.
+    Every method raises GatewayAway when the request certainly had no effect and is safe to send again, and GatewaySilent
+    when it may have had its effect: only `lookup` can tell.
     """
 
     async def charge(self, request: Charge) -> Answer:

@@ -38,7 +38,9 @@ SEEN_KEYS_MAX = 100_000
 class SimulatedGateway:
     """See the module. One per process; the file may be read by others meanwhile."""
 
-    def __init__(self, path: Path, *, seed: int = 1, latency_s: float = 0.0, slow_s: float = 2.0) -> None:
+    def __init__(
+        self, path: Path, *, seed: int = 1, latency_s: float = 0.0, slow_s: float = 2.0
+    ) -> None:
         self._seed, self._latency_s, self._slow_s = seed, latency_s, slow_s
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -79,7 +81,9 @@ class SimulatedGateway:
             return known
         answer = Answer(GatewayStatus.SUCCEEDED, f"void_{digest_of(request.key)}")
         if self._find(request.charge_key) is None:  # bar the charge should it still arrive
-            barred = Answer(GatewayStatus.DECLINED, f"sim_{digest_of(request.charge_key)}", "voided")
+            barred = Answer(
+                GatewayStatus.DECLINED, f"sim_{digest_of(request.charge_key)}", "voided"
+            )
             self._store("CHARGE", Charge(request.charge_key, "", 0, "", ""), barred)
         self._store("VOID", Charge(request.key, "", 0, "", ""), answer, request.charge_key)
         return answer
@@ -121,7 +125,9 @@ class SimulatedGateway:
         return Answer(GatewayStatus(row[0]), row[1], row[2]) if row else None
 
     def _count_call(self, key: str) -> None:
-        self._connection.execute("UPDATE requests SET calls = calls + 1 WHERE request_key = ?", (key,))
+        self._connection.execute(
+            "UPDATE requests SET calls = calls + 1 WHERE request_key = ?", (key,)
+        )
 
     def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> None:
         self._connection.execute(

@@ -133,5 +133,11 @@ def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -
     changes = ", ".join(f"{name} = w.{name}" for name in _CHANGED[2:])
     guard = "t.state IN ('PENDING', 'UNKNOWN', 'FAILED')"
     bulk.update(
-        connection, PAYMENT_ATTEMPTS, _CHANGE, ("order_key", "attempt_no"), changes, rows, guard=guard
+        connection,
+        PAYMENT_ATTEMPTS,
+        _CHANGE,
+        ("order_key", "attempt_no"),
+        changes,
+        rows,
+        guard=guard,
     )

@@ -8,7 +8,7 @@ A crash anywhere is cured by redelivery: the claim finds the order done, and sen
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import msgspec
@@ -38,7 +38,8 @@ class Incoming(msgspec.Struct):
 class Work(msgspec.Struct):
     """One order's fact, and on its second coming what its effect resulted in."""
 
-    fact: Fact
+    fact: Any
+    """One of those that the stage takes; the station narrows it."""
     source: Incoming
     result: Any = None
 
@@ -177,22 +178,18 @@ class Runner:
             self._spawn(self._send(settled))
 
     async def _record(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
+        transaction = partial(self._transact, work)
         try:
-            async for attempt in retry.until_it_works(self._name):
-                with attempt:
-                    now_us = self._ports.clock.now_us()
-                    outcomes = await self._ports.database.write(
-                        lambda connection: self._transact(connection, work, now_us)
-                    )
+            outcomes = await retry.until_it_works(
+                self._name, lambda: self._ports.database.write(transaction)
+            )
             return list(zip(work, outcomes, strict=True))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other orders
             return await self._isolate(work, error)
 
-    def _transact(
-        self, connection: sa.Connection, work: Sequence[Work], now_us: int
-    ) -> list[Outcome]:
+    def _transact(self, work: Sequence[Work], connection: sa.Connection) -> list[Outcome]:
         failpoints.hit(f"{self._name}.after_begin")
-        outcomes = self._station.record(connection, work, now_us)
+        outcomes = self._station.record(connection, work, self._ports.clock.now_us())
         failpoints.hit(f"{self._name}.before_commit")
         return outcomes
 
@@ -223,9 +220,7 @@ class Runner:
             self._sending.release()
 
     async def _publish(self, messages: Sequence[bus.Outgoing]) -> None:
-        async for attempt in retry.until_it_works(self._name):
-            with attempt:
-                await self._ports.publisher.publish(messages)
+        await retry.until_it_works(self._name, lambda: self._ports.publisher.publish(messages))
 
     async def _finish(self, sources: Sequence[Incoming]) -> None:
         """Count down each message's orders; acknowledge those that have none left."""
@@ -241,7 +236,9 @@ class Runner:
         now_us = self._ports.clock.now_us()
         for fact in facts:
             _sent(type(fact).__name__, getattr(fact, "reason", "")).inc()
-            _age(type(fact).__name__).observe((now_us - fact.placed_at_us) / US_PER_SECOND)
+            _age(type(fact).__name__).observe(
+                (now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND
+            )
 
     async def _bury(self, source: Incoming, error: Exception, fact: Fact | None) -> None:
         """Put one order (or one unreadable message) aside with its reason, and go on."""
@@ -260,9 +257,10 @@ class Runner:
         logger.bind(order_id=letter.order_id, code=code).opt(exception=error).error(
             "dead letter at {stage}", stage=self._name
         )
-        async for attempt in retry.until_it_works(self._name):
-            with attempt:
-                await self._ports.database.write(lambda c: dead_letters.add(c, letter))
+        await retry.until_it_works(
+            self._name,
+            lambda: self._ports.database.write(lambda c: dead_letters.add(c, letter)),
+        )
         topic = flow.dead_letter_topic(source.topic)
         properties = {"code": code, "orders": "1"}
         message = bus.Outgoing(topic, self._name, letter.payload.encode(), properties)

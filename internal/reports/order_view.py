@@ -111,7 +111,9 @@ def list_page(
         at_page = (o.placed_at_us == page.placed_at_us) & (o.order_key < page.order_key)
         query = query.where((o.placed_at_us < page.placed_at_us) | at_page)
     newest_first = (o.placed_at_us.desc(), o.order_key.desc())
-    return _assemble(connection, connection.execute(query.order_by(*newest_first).limit(orders_max)).all())
+    return _assemble(
+        connection, connection.execute(query.order_by(*newest_first).limit(orders_max)).all()
+    )
 
 
 def _assemble(

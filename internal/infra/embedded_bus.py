@@ -1,0 +1,251 @@
+"""A bus with Pulsar's semantics in this process, durable in the file that holds everything else.
+
+embedded_bus_store has the tables, _dispatch who gets what, _readers what a reader holds, _board who
+is told, _writer the group commit; here they are put together, on one event loop, without threads.
+Other processes may publish into the same file: it is noticed soon (Limits.notice_every_s). But one
+process at a time serves a subscription; a second one would be handed the same messages again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import sqlalchemy as sa
+from loguru import logger
+
+from internal.infra import bus, db, retry
+from internal.infra import clock as system_clock
+from internal.infra import embedded_bus_board as board
+from internal.infra import embedded_bus_dispatch as dispatch
+from internal.infra import embedded_bus_readers as readers
+from internal.infra import embedded_bus_store as store
+from internal.infra import embedded_bus_values as values
+from internal.infra import embedded_bus_writer as writer
+from internal.kernel import errors
+from internal.kernel.clock import Clock
+
+T = TypeVar("T")
+
+
+class EmbeddedBus:
+    """The bus in one file. `open` it before anything else, `close` it before the database."""
+
+    def __init__(
+        self,
+        database: db.Database,
+        clock: Clock | None = None,
+        limits: values.Limits | None = None,
+    ) -> None:
+        self._database = database
+        self._limits = limits or values.Limits()
+        self._clock = clock or system_clock.SystemClock()
+        self._board = board.Board(0, values.NOTHING, self._read)
+        self._writer = writer.Writer(database, self._board, self._limits)
+        self._readers: set[readers.Consumer | readers.Tail] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
+        self._end = "the bus is not open"
+
+    async def open(self) -> None:
+        """Create the tables that are missing, and start to serve.
+
+        Raises:
+            Misconfigured: a newer Souk wrote this file.
+            BusAway: the database cannot be reached.
+        """
+        await _or_away(self._database.write(store.open_tables))
+        head, catalog = await self._look_up(store.look)
+        self._board = board.Board(head, catalog, self._read)
+        self._writer = writer.Writer(self._database, self._board, self._limits)
+        self._end = ""
+        self._writing = self._spawn(self._writer.run())
+        self._spawn(self._look_around())
+
+    async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
+        """See Publisher.publish. What is above the writer's limits takes several transactions."""
+        self._require_open()
+        now_us = self._clock.now_us()
+        prepared = [values.prepare(message, now_us) for message in messages]
+        for batch in _in_batches(prepared, self._limits):
+            await self._writer.publish(batch)
+
+    async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        """See Bus.ensure. A new one starts with the oldest message that is kept for another one."""
+        self._require_open()
+        wanted = [(topic, name) for topic, names in subscriptions.items() for name in names]
+        for topic, name in wanted:
+            values.require_text(topic)
+            values.require_text(name)
+        async with self._board.step:
+            if set(wanted) <= self._board.catalog.subscriptions.keys():
+                return
+            self._board.catalog = await _or_away(
+                self._database.write(lambda connection: store.ensure(connection, wanted))
+            )
+
+    async def subscribe(
+        self, topics: Sequence[str], name: str, *, unacked_messages_max: int = 1_000
+    ) -> readers.Consumer:
+        """See Bus.subscribe."""
+        topics = tuple(dict.fromkeys(topics))
+        await self.ensure({topic: [name] for topic in topics})
+        dispatchers = [await self._dispatcher(topic, name) for topic in topics]
+        self._require_open()
+        hooks = readers.Hooks(
+            took=self._board.advance,
+            acknowledged=self._writer.acknowledged,
+            left=self._readers.discard,
+        )
+        consumer = readers.Consumer(dispatchers, unacked_messages_max, hooks)
+        self._readers.add(consumer)
+        return consumer
+
+    async def tail(self, topics: Sequence[str]) -> readers.Tail:
+        """See Bus.tail. It sees what this process publishes; each tail costs, share one."""
+        self._require_open()
+        tail = readers.Tail(self._limits.tail_messages_max, self._forget_tail)
+        self._board.add_tail(tail, topics)
+        self._readers.add(tail)
+        return tail
+
+    async def backlog(self, topic: str, subscription: str) -> int:
+        """See Bus.backlog. Costs nothing where this process serves the subscription."""
+        return (await self._count_backlog(topic, subscription)).messages
+
+    async def backlog_orders(self, topic: str, subscription: str) -> int:
+        """Count the orders in the messages of `backlog`, by their property "orders"; without: 1.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+            BusAway: the database cannot be reached.
+        """
+        return (await self._count_backlog(topic, subscription)).orders
+
+    async def oldest_age_us(self, topic: str, subscription: str) -> int:
+        """Return how long ago the oldest message of `backlog` was published; 0 without any.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+            BusAway: the database cannot be reached.
+        """
+        dispatcher = self._board.dispatchers.get((topic, subscription))
+        if dispatcher and not dispatcher.backlog().messages:
+            return 0
+        at_us = dispatcher.oldest_at_us() if dispatcher else None
+        if at_us is None:
+            number = self._subscription_id(topic, subscription)
+            at_us = await self._look_up(lambda it: store.oldest_at_us(it, number))
+        return 0 if at_us is None else max(self._clock.now_us() - at_us, 0)
+
+    async def close(self) -> None:
+        """See Bus.close. Writes what was published and acknowledged before."""
+        if self._writing is None:
+            return
+        self._shut(self._end or "the bus was closed")
+        await asyncio.wait({self._writing})
+        others = tuple(self._tasks)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _require_open(self) -> None:
+        if self._end:
+            raise errors.BusAway(self._end)
+
+    def _shut(self, why: str) -> None:
+        self._end = why
+        for reader in tuple(self._readers):
+            reader.end(why)
+        self._writer.finish(why)
+
+    def _forget_tail(self, tail: readers.Tail) -> None:
+        self._board.remove_tail(tail)
+        self._readers.discard(tail)
+
+    async def _look_up(self, work: Callable[[sa.Connection], T]) -> T:
+        return await _or_away(self._database.read(work))
+
+    async def _dispatcher(self, topic: str, name: str) -> dispatch.Dispatcher:
+        async with self._board.step:
+            if found := self._board.dispatchers.get((topic, name)):
+                return found
+            number, head = self._subscription_id(topic, name), self._board.head
+            attached = await self._look_up(lambda it: store.attach(it, number, head))
+            self._board.noticed(attached.noticed)
+            dispatcher = dispatch.Dispatcher(topic, attached.cursor, attached.backlog, self._limits)
+            self._board.dispatchers[topic, name] = dispatcher
+            return dispatcher
+
+    def _subscription_id(self, topic: str, name: str) -> int:
+        try:
+            return self._board.catalog.subscriptions[topic, name]
+        except KeyError:
+            text = f"the topic {topic!r} has no subscription called {name!r}"
+            raise errors.Misconfigured(text) from None
+
+    async def _count_backlog(self, topic: str, name: str) -> values.Count:
+        if dispatcher := self._board.dispatchers.get((topic, name)):
+            return dispatcher.backlog()
+        number = self._subscription_id(topic, name)
+        return await self._look_up(lambda it: store.backlog(it, number))
+
+    def _read(self, dispatcher: dispatch.Dispatcher, request: values.PageRequest) -> None:
+        self._spawn(self._read_page(dispatcher, request))
+
+    async def _read_page(
+        self, dispatcher: dispatch.Dispatcher, request: values.PageRequest
+    ) -> None:
+        page = await retry.until_it_works(
+            "embedded bus", lambda: self._database.read(lambda it: store.read_page(it, request))
+        )
+        dispatcher.loaded(request, page)
+        self._board.advance(dispatcher)
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.notice_every_s)
+            with contextlib.suppress(errors.DatabaseAway):
+                await self._notice()
+            self._writer.tidy()
+
+    async def _notice(self) -> None:
+        async with self._board.step:
+            head = self._board.head
+            self._board.noticed(await self._database.read(lambda it: store.notice(it, head)))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """When a task dies of a bug, end the bus: everybody who waits must learn of it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.opt(exception=error).error("the embedded bus ends")
+            self._shut(f"the bus has ended: {error!r}")
+            self._writer.abandon(self._end)
+
+
+async def _or_away(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except errors.DatabaseAway as error:
+        raise errors.BusAway(str(error)) from error
+
+
+def _in_batches(
+    messages: Sequence[values.Prepared], limits: values.Limits
+) -> Iterator[Sequence[values.Prepared]]:
+    """Cut into what one transaction takes."""
+    start = size_bytes = 0
+    for end, message in enumerate(messages):
+        size_bytes += message.size_bytes
+        is_full = end - start == limits.batch_messages_max or size_bytes > limits.batch_bytes_max
+        if is_full and end > start:
+            yield messages[start:end]
+            start, size_bytes = end, message.size_bytes
+    if messages:
+        yield messages[start:]
