@@ -12,6 +12,7 @@ import msgspec
 
 from internal.infra import bus, retry
 from internal.intake import ports
+from internal.orders import codec
 from internal.pipeline import flow
 
 MESSAGES_MAX = 1_000
@@ -111,6 +112,6 @@ def _names_in(payload: bytes) -> Iterable[ports.OrderName]:
     """Return the orders a message is about; none of one that cannot be read, which is no loss."""
     try:
         message = _decoder.decode(payload)
-    except msgspec.MsgspecError:
+    except codec.UNREADABLE:
         return []
     return [(fact.merchant_id, fact.order_id) for fact in message.facts]

@@ -10,6 +10,11 @@ from internal.orders import messages
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[messages.Fact] = msgspec.json.Decoder(messages.Fact)
 
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises: for wrong JSON and wrong fields, for JSON nested too deeply, for texts that
+are no UTF-8.
+"""
+
 
 def encode(fact: messages.Fact) -> bytes:
     """Return the fact as JSON with its type in the field "type"."""
@@ -24,5 +29,5 @@ def decode(data: bytes | str) -> Any:  # noqa: ANN401 - one of the facts; the re
     """
     try:
         return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise errors.Poison("UNREADABLE_FACT", str(error)) from error

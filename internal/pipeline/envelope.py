@@ -1,6 +1,7 @@
 """What a message looks like: {"v": 1, "facts": [fact, …]}, orders of one shard, oldest first.
 
-A single bare fact is read too, so that an operator can trigger a function with one order. Each fact is read on its own:
+A single bare fact is read too, so that an operator can trigger a function with one order. Each fact
+is read on its own:
 one that cannot be read never takes its neighbours along.
 """
 
@@ -56,7 +57,7 @@ def open_payload(payload: bytes) -> list[messages.Fact | errors.Poison]:
     """
     try:
         envelope = _decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except codec.UNREADABLE as error:
         raise errors.Poison("UNREADABLE_MESSAGE", str(error)) from error
     if envelope.v != VERSION:
         raise errors.Poison("UNKNOWN_VERSION", f"version {envelope.v}, this is {VERSION}")
