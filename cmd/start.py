@@ -1,4 +1,7 @@
-"""Starts the embedded engine: migrates, seeds the demo shop, serves until Ctrl-C, drains. See scripts/start."""
+"""Starts the embedded engine: migrates, seeds the demo shop, serves until Ctrl-C, drains.
+
+See scripts/start.
+"""
 
 from pathlib import Path
 

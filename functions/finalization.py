@@ -1,4 +1,6 @@
-"""Finalization: commits stock, books the sale, numbers the receipt. It never refuses: the money is ours already.
+"""Finalization: commits stock, books the sale, numbers the receipt.
+
+It never refuses: the money is ours already.
 
 orders.paid -> orders.finalized.
 """

@@ -1,7 +1,8 @@
 """Payment processing: every tender captured, or everything voided and the stock released.
 
-orders.accepted -> orders.paid, or orders.rejected. An attempt is recorded before its call and the call is made outside any
-transaction, so an order passes `record` several times: plan and write down, call, write down what came back, plan again.
+orders.accepted -> orders.paid, or orders.rejected. An attempt is recorded before its call and the
+call is made outside any transaction, so an order passes `record` several times: plan and write
+down, call, write down what came back, plan again.
 """
 
 import asyncio
@@ -39,7 +40,10 @@ class PaymentStation:
     def record(
         self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
     ) -> list[stage.Outcome]:
-        """See stage.Station.record. What came back from calls is written down first, then all is planned."""
+        """See stage.Station.record.
+
+        What came back from calls is written down first, then all is planned.
+        """
         results = [attempt for w in work for attempt in w.result or ()]
         payments_store.update(connection, results, now_us)
         facts = {w.fact.order_key: w.fact for w in work}
@@ -78,7 +82,10 @@ def _calls(plan: paying.Plan) -> Calls | None:
 def _outcome(
     order_key: int, calls_of: dict[int, Calls], done: dict[int, paying.EndFact]
 ) -> stage.Outcome:
-    """Give each order's calls or fact to the first message about it; a second one has nothing left to do."""
+    """Give each order's calls or fact to the first message about it.
+
+    A second one has nothing left to do.
+    """
     if order_key in calls_of:
         return stage.Waiting(calls_of.pop(order_key))
     fact = done.pop(order_key, None)

@@ -1,7 +1,8 @@
 """How API keys are made and compared. Pure: the random part is handed in.
 
-A key is souk_<key id>_<64 hex digits>. It has 256 random bits, so a plain SHA-256 is a safe hash for it (nothing to guess,
-unlike a password) and costs a microsecond. Source: GitHub's and Stripe's prefixed tokens.
+A key is souk_<key id>_<64 hex digits>. It has 256 random bits, so a plain SHA-256 is a safe hash
+for it (nothing to guess, unlike a password) and costs a microsecond. Source: GitHub's and Stripe's
+prefixed tokens.
 """
 
 import hmac

@@ -1,4 +1,7 @@
-"""What the catalogue tells other rooms: stores, tax rates, products. Frozen values, amounts in minor units."""
+"""What the catalogue tells other rooms: stores, tax rates, products.
+
+Frozen values, amounts in minor units.
+"""
 
 from enum import StrEnum
 

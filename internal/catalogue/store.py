@@ -1,4 +1,7 @@
-"""The SQL of stores, tax rates and products. Reads what a batch of orders needs in three statements."""
+"""The SQL of stores, tax rates and products.
+
+Reads what a batch of orders needs in three statements.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -51,7 +54,10 @@ def load_shelf(
     stores: Collection[tuple[str, str]],
     products: Collection[tuple[str, str]],
 ) -> Shelf:
-    """Read the given (merchant_id, store_id) and (merchant_id, sku), and these merchants' tax rates."""
+    """Read the given (merchant_id, store_id) and (merchant_id, sku).
+
+    And these merchants' tax rates.
+    """
     merchants = {(merchant_id,) for merchant_id, _ in stores}
     return Shelf(
         stores={(s.merchant_id, s.store_id): s for s in _find_stores(connection, stores)},
@@ -65,7 +71,8 @@ def _find_stores(connection: sa.Connection, keys: Collection[tuple[str, str]]) -
         connection,
         _STORE_KEYS,
         "SELECT t.merchant_id, t.store_id, t.name, t.currency, t.rounding_mode, t.rounding_point"
-        " FROM {w} CROSS JOIN stores t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id",
+        " FROM {w} CROSS JOIN stores t"
+        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id",
         sorted(keys),
     )
     return [_store(row) for row in rows]

@@ -1,7 +1,7 @@
-"""The embedded engine: intake, bus, three functions, janitor and metrics in one process, on one event loop.
+"""The embedded engine: all of Souk in one process, on one event loop.
 
-Started it serves until it is drained or one of its parts fails; a failed part ends the engine, because everything it had
-not acknowledged comes again at the next start.
+Started, it serves until it is drained or one of its parts fails; a failed part ends the engine,
+because everything it had not acknowledged comes again at the next start.
 """
 
 import asyncio

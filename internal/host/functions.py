@@ -1,6 +1,7 @@
-"""The embedded host of the functions: the official runtime's part, in this process and on this event loop.
+"""The embedded host of the functions: the official runtime's part, in this process.
 
-It calls `process(input, context)` for each message like the runtime does, and knows nothing of what a function is for.
+It calls `process(input, context)` for each message like the runtime does, and knows nothing of what
+a function is for.
 """
 
 import asyncio
@@ -16,7 +17,10 @@ RECEIVE_MESSAGES_MAX = 500
 
 
 class MessageContext(msgspec.Struct, frozen=True):
-    """What the runtime's Context tells a function about the message at hand, as far as Souk's functions ask."""
+    """What the runtime's Context tells a function about the message at hand.
+
+    As far as Souk's functions ask.
+    """
 
     delivery: bus.Delivery
 

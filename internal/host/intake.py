@@ -1,12 +1,14 @@
-"""Puts the gRPC door into the engine: its ports over the database and the bus, its options from the settings."""
+"""Puts the gRPC door into the engine.
+
+Its ports over the database and the bus, its options from the settings.
+"""
 
 import asyncio
 
-from internal.infra import db, embedded_bus, settings
 from internal.infra import clock as system_clock
+from internal.infra import db, embedded_bus, settings
 from internal.intake import keys, options, quotes, readers, server
 from internal.pipeline import flow
-
 
 LOOK_EVERY_S = 0.05
 """How often to look at the backlog: at 10,000 orders/s it is 500 orders late."""

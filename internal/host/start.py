@@ -1,4 +1,7 @@
-"""`scripts/start`: the embedded engine from the command line, with a demo shop, until Ctrl-C or the end of a demo run."""
+"""What `scripts/start` does: the embedded engine with a demo shop.
+
+It runs until Ctrl-C, or until the end of a demo run.
+"""
 
 import asyncio
 import contextlib
@@ -48,7 +51,10 @@ class Arguments:
 
 
 def run(seed: Seed, demo_script: Path) -> None:
-    """Read the command line and do what it says; exits with 0, 1 (failed) or 2 (wrong usage or setting)."""
+    """Read the command line and do what it says.
+
+    Exits with 0, 1 (failed) or 2 (wrong usage or setting).
+    """
 
     def start(
         data: Annotated[

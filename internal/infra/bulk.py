@@ -1,8 +1,9 @@
-"""Any number of rows in a few statements: the only place that knows how a dialect takes many rows at once.
+"""Any number of rows in a few statements: the only place that knows how a dialect takes them.
 
-SQLite takes them as bound VALUES, up to CHUNK_ROWS_MAX a statement: measured twice as fast as unpacking JSON with json_each,
-and the whole chunk runs in one step, without Python's lock. MySQL and MariaDB take one JSON parameter and JSON_TABLE.
-Values may be int, str, bool (as 0 or 1) or None. Nobody else writes bulk SQL by hand.
+SQLite takes them as bound VALUES, up to CHUNK_ROWS_MAX a statement: measured twice as fast as
+unpacking JSON with json_each, and the whole chunk runs in one step, without Python's lock. MySQL
+and MariaDB take one JSON parameter and JSON_TABLE. Values may be int, str, bool (as 0 or 1) or
+None. Nobody else writes bulk SQL by hand.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,9 @@ Found = sa.Row[*tuple[Any, ...]]
 ROWS_MAX = 50_000
 """More rows than this in one call are a bug in the caller's batching."""
 CHUNK_ROWS_MAX = 256
-"""SQLite: rows in one statement. Chunks are powers of two, so that few statements have to be prepared."""
+"""SQLite: rows in one statement. Chunks are powers of two, so that few statements have to be
+prepared.
+"""
 BOUND_VALUES_MAX = 32_000
 """SQLite: its own limit on bound values is 32,766."""
 
@@ -30,7 +33,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The columns of a row: ((name, table column that gives the type), …), in the order of the values."""
+    """The columns of a row.
+
+    ((name, table column that gives the type), …), in the order of the values.
+    """
 
     columns: tuple[tuple[str, sa.Column[Any]], ...]
 
@@ -41,7 +47,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 def shape_of(table: sa.Table, *names: str, **others: sa.Column[Any]) -> Shape:
-    """Describe rows whose values are columns of `table`, then `others` as name=column of the same type."""
+    """Describe rows: columns of `table`, then `others` as name=column of the same type."""
     return Shape((*((name, table.c[name]) for name in names), *others.items()))
 
 
@@ -69,8 +75,8 @@ def update(
 ) -> int:
     """Update `t` (the table) from `w` (the rows) where the `keys` agree and `guard` holds.
 
-    `changes` and `guard` are SQL that both dialects read: "reserved = t.reserved + w.quantity". A row of the table must
-    be matched by one row of `w` at most.
+    `changes` and `guard` are SQL that both dialects read: "reserved = t.reserved + w.quantity". A
+    row of the table must be matched by one row of `w` at most.
 
     Returns:
         How many rows were matched.
@@ -82,10 +88,13 @@ def update(
 def select(
     connection: sa.Connection, shape: Shape, query: str, rows: Sequence[Row], *, lock: bool = False
 ) -> list[Found]:
-    """Run `query`, in which `{w}` stands for the rows as a table called w, and return all of the answer.
+    """Run `query`, in which `{w}` stands for the rows as a table called w.
 
-    Write "SELECT … FROM {w} CROSS JOIN orders t ON …": SQLite then walks the rows and looks each up, never the other
-    way round. `lock` holds the rows found until the transaction ends (SQLite's writer holds everything anyway).
+    And return all of the answer.
+
+    Write "SELECT … FROM {w} CROSS JOIN orders t ON …": SQLite then walks the rows and looks each
+    up, never the other way round. `lock` holds the rows found until the transaction ends (SQLite's
+    writer holds everything anyway).
     """
     sql = query + (" FOR UPDATE" if lock and connection.dialect.name != "sqlite" else "")
     return list(chain.from_iterable(_run(connection, shape, sql, rows)))
@@ -98,7 +107,7 @@ def replace(
     names: tuple[str, ...],
     rows: Sequence[Row],
 ) -> None:
-    """Put `rows` in the place of those with the same `keys` (which must lead `names`), or add them."""
+    """Put `rows` in the place of those with the same `keys`, or add them; keys lead `names`."""
     columns = ", ".join(keys)
     sql = f"DELETE FROM {table.name} WHERE ({columns}) IN (SELECT {columns} FROM {{w}})"  # noqa: S608
     width = len(keys)
@@ -163,7 +172,7 @@ def _sqlite_statement(shape: Shape, sql: str, rows: int) -> str:
     if sql.startswith("INSERT"):
         return f"{sql.partition(' SELECT ')[0]} VALUES {values}"
     names = ", ".join(f"column{place} AS {name}" for place, name in enumerate(shape.names, start=1))
-    return sql.format(w=f"(SELECT {names} FROM (VALUES {values})) AS w")
+    return sql.format(w=f"(SELECT {names} FROM (VALUES {values})) AS w")  # noqa: S608
 
 
 def _run_mysql(

@@ -1,4 +1,7 @@
-"""Column types that mean the same on SQLite, MySQL and MariaDB. Ids compare byte by byte everywhere."""
+"""Column types that mean the same on SQLite, MySQL and MariaDB.
+
+Ids compare byte by byte everywhere.
+"""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql

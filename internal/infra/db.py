@@ -1,8 +1,9 @@
 """The database as a port, and SQLite behind it.
 
-A transaction is a plain function of a SQLAlchemy connection: `await db.write(record_orders)`. All of it runs in one
-thread hop (SQLite: its one writer thread; MySQL: SQLAlchemy's async driver), which measured several times cheaper than
-awaiting each statement. It commits when the function returns and rolls back when it raises; it may run several times.
+A transaction is a plain function of a SQLAlchemy connection: `await db.write(record_orders)`. All
+of it runs in one thread hop (SQLite: its one writer thread; MySQL: SQLAlchemy's async driver),
+which measured several times cheaper than awaiting each statement. It commits when the function
+returns and rolls back when it raises; it may run several times.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ METADATA = sa.MetaData()
 """Every room adds its tables here; Alembic's migrations are compared with it by a test."""
 
 SQLITE_OLDEST = (3, 35, 0)
-"""Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; older than 3.35 was never tried."""
+"""Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; older than 3.35 was never
+tried.
+"""
 PREPARED_STATEMENTS_MAX = 512
 """Per connection: every bulk statement in each of its chunk sizes."""
 
@@ -35,7 +38,9 @@ class Database(Protocol):
     """Where the tables are."""
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in one transaction and commit; repeat the whole of it on a deadlock or a busy lock.
+        """Run `work` in one transaction and commit.
+
+        Repeat the whole of it on a deadlock or a busy lock.
 
         Raises:
             DatabaseAway: it cannot be reached, or stayed locked for longer than the retries last.
@@ -145,7 +150,7 @@ class SqliteDatabase:
 
 
 def as_temporary(error: sa.exc.OperationalError) -> Exception:
-    """Return DatabaseAway for what may pass (locked, busy, disk), the error itself for a bug in the SQL."""
+    """Return DatabaseAway for what may pass (locked, disk), the error itself for a bug."""
     text = str(error.orig)
     passing = ("locked", "busy", "disk", "unable to open", "readonly")
     return errors.DatabaseAway(text) if any(word in text for word in passing) else error

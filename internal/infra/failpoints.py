@@ -1,7 +1,10 @@
-"""Named places where a test may kill the process, raise, or sleep. Without SOUK_FAILPOINTS they cost a dict look-up.
+"""Named places where a test may kill the process, raise, or sleep.
 
-SOUK_FAILPOINTS="payment.after_commit=kill@3,db.before_commit=raise@1-5": at the 3rd passage `kill -9` this process,
-at passages 1 to 5 raise DatabaseAway. Actions: kill, raise, sleep (1 s). Refused unless SOUK_TESTING=1.
+Without SOUK_FAILPOINTS they cost a dict look-up.
+
+SOUK_FAILPOINTS="payment.after_commit=kill@3,db.before_commit=raise@1-5": at the 3rd passage `kill
+-9` this process, at passages 1 to 5 raise DatabaseAway. Actions: kill, raise, sleep (1 s). Refused
+unless SOUK_TESTING=1.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Every metric that more than one room touches, on prometheus_client's default registry.
 
-The official functions runtime serves that registry by itself; the embedded host serves it on its own port.
+The official functions runtime serves that registry by itself; the embedded host serves it on its
+own port.
 """
 
 from prometheus_client import Counter, Gauge, Histogram

@@ -17,7 +17,10 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:
-    """Take revisions back, down to `revision` ("base" for all of them). Their tables go with their rows."""
+    """Take revisions back, down to `revision` ("base" for all of them).
+
+    Their tables go with their rows.
+    """
     alembic.command.downgrade(_config(connection), revision)
 
 

@@ -1,4 +1,7 @@
-"""Retries with jitter, by tenacity, in one place. Only Temporary errors are retried, and the first try costs nothing extra."""
+"""Retries with jitter, by tenacity, in one place.
+
+Only Temporary errors are retried, and the first try costs nothing extra.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,7 +1,8 @@
 """Every setting, in groups: what it is for, its unit, its default and the reason for it.
 
-Read from the environment (SOUK_STAGES__BATCH_ORDERS_MAX=200) and from a TOML file named by SOUK_CONFIG ([stages]
-batch_orders_max = 200); the environment wins. A wrong or unknown setting stops the start with a message that names it.
+Read from the environment (SOUK_STAGES__BATCH_ORDERS_MAX=200) and from a TOML file named by
+SOUK_CONFIG ([stages] batch_orders_max = 200); the environment wins. A wrong or unknown setting
+stops the start with a message that names it.
 """
 
 import os
@@ -26,9 +27,13 @@ class StorageSettings(Group):
     """Where the embedded database, broker and gateway simulator keep their files."""
 
     data_dir: Path = Path("data")
-    """Folder for everything that must survive a restart. One SQLite file, souk.db, holds tables and broker."""
+    """Folder for everything that must survive a restart. One SQLite file, souk.db, holds tables and
+    broker.
+    """
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
-    """FULL waits for the disk at each commit (about 0.35 ms): an OK survives a power cut. NORMAL survives kill -9 only."""
+    """FULL waits for the disk at each commit (about 0.35 ms): an OK survives a power cut. NORMAL
+    survives kill -9 only.
+    """
     busy_timeout_ms: int = pydantic.Field(default=5_000, ge=0, le=60_000)
     """How long to wait for another process (the command line) that holds the file's write lock."""
     readers: int = pydantic.Field(default=2, ge=1, le=32)

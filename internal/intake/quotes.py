@@ -1,4 +1,7 @@
-"""The door's port to prices, over the database: the order stage's own pricing, on the catalogue as it is now."""
+"""The door's port to prices, over the database.
+
+The order stage's own pricing, on the catalogue as it is now.
+"""
 
 import sqlalchemy as sa
 

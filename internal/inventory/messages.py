@@ -6,7 +6,10 @@ import msgspec
 
 
 class StockKey(msgspec.Struct, frozen=True, order=True):
-    """A product in a store. Sorted by these fields, stock rows are locked in the same order by everybody."""
+    """A product in a store.
+
+    Sorted by these fields, stock rows are locked in the same order by everybody.
+    """
 
     merchant_id: str
     store_id: str

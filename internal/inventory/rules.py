@@ -11,7 +11,8 @@ def allot(
     """Give each demand all it wants or nothing, first come first served.
 
     Returns:
-        For each demand None or the first shortage that stopped it, and the reservations to add per stock row.
+        For each demand None or the first shortage that stopped it, and the reservations to add per
+        stock row.
     """
     reserved: dict[StockKey, int] = {}
     verdicts = [_try_one(levels, reserved, demand) for demand in demands]

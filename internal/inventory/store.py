@@ -1,4 +1,7 @@
-"""The SQL of stock: guarded changes for a whole batch in one statement, and the movements behind them."""
+"""The SQL of stock.
+
+Guarded changes for a whole batch in one statement, and the movements behind them.
+"""
 
 from collections.abc import Mapping, Sequence
 

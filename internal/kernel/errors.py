@@ -27,7 +27,7 @@ class Temporary(SoukError):
 
 
 class DatabaseAway(Temporary):
-    """The database cannot be reached, is locked, or chose this transaction as a deadlock's victim."""
+    """The database cannot be reached, is locked, or ended this transaction in a deadlock."""
 
 
 class BusAway(Temporary):
@@ -64,12 +64,14 @@ class InvalidInput(Permanent):
     code = "INVALID_ARGUMENT"
 
     def __init__(self, violations: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{field}: {what}" if field else what for field, what in violations))
+        super().__init__(
+            "; ".join(f"{field}: {what}" if field else what for field, what in violations)
+        )
         self.violations = violations
 
 
 class InvalidMoney(InvalidInput):
-    """An amount that its currency cannot express exactly, of an unknown currency, or out of range."""
+    """An amount that its currency cannot express, of an unknown currency, or out of range."""
 
     code = "INVALID_MONEY"
 

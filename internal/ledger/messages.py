@@ -12,7 +12,10 @@ class Posting(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """Postings of one currency that belong together: debits equal credits. Written once, never changed."""
+    """Postings of one currency that belong together: debits equal credits.
+
+    Written once, never changed.
+    """
 
     source_kind: str
     """What gave rise to it: "sale"."""

@@ -1,4 +1,7 @@
-"""How a sale is booked. Pure. Source of the shape: Formance's and TigerBeetle's double entry, debits = credits."""
+"""How a sale is booked.
+
+Pure. Source of the shape: Formance's and TigerBeetle's double entry, debits = credits.
+"""
 
 from internal.kernel import errors
 from internal.ledger.messages import Posting, Sale, Transaction

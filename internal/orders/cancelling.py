@@ -1,4 +1,7 @@
-"""Cancelling: undo an order for its merchant as long as no money was asked for, and note every wish once."""
+"""Cancelling: an order is undone for its merchant as long as no money was asked for.
+
+Every wish is noted once, so that a repeated one gets the same answer.
+"""
 
 from collections.abc import Sequence
 
@@ -17,7 +20,7 @@ NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 def cancel(
     connection: sa.Connection, wishes: Sequence[messages.CancelRequested], now_us: int
 ) -> list[Facts]:
-    """Undo what may be undone, one wish after another (they are rare); return what goes on its way."""
+    """Undo what may be undone, one wish after another; return what goes on its way."""
     return [_cancel_one(connection, wish, now_us) for wish in wishes]
 
 

@@ -1,4 +1,7 @@
-"""Finalizing: stock sold, sale booked, receipt numbered, for a whole batch in the caller's transaction."""
+"""Finalizing: stock sold, sale booked, receipt numbered.
+
+Works on a whole batch in the caller's transaction.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

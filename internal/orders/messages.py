@@ -1,7 +1,7 @@
 """The facts of an order, as they stand on the topics and in the order log.
 
-Fields are only ever added, with a default: yesterday's messages stay readable. Facts are in the past tense.
-Amounts are minor units of the order's currency, instants microseconds since the epoch.
+Fields are only ever added, with a default: yesterday's messages stay readable. Facts are in the
+past tense. Amounts are minor units of the order's currency, instants microseconds since the epoch.
 """
 
 from enum import StrEnum
@@ -13,7 +13,10 @@ from internal.pricing.messages import Discount, TaxBucket, WantedLine
 
 
 class OrderPlaced(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
-    """A merchant's order, answered OK. `body_hash` tells a retry from another order under the same id."""
+    """A merchant's order, answered OK.
+
+    `body_hash` tells a retry from another order under the same id.
+    """
 
     merchant_id: str
     order_id: str

@@ -1,6 +1,9 @@
-"""Paying: from where a payment stands to its next step, recorded for a whole batch in the caller's transaction.
+"""Paying: from where a payment stands to its next step, recorded.
 
-The gateway is not called here. Whoever calls it hands the attempts back through payments.store and plans again.
+Works on a whole batch in the caller's transaction.
+
+The gateway is not called here. Whoever calls it hands the attempts back through payments.store and
+plans again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -97,7 +100,7 @@ def carry_out(
 
 
 def repeat(connection: sa.Connection, orders: Sequence[store.Recorded]) -> dict[int, EndFact]:
-    """Return the recorded facts of orders that have not moved since this stage was done with them."""
+    """Return the recorded facts of orders that have not moved since this stage was done."""
     claims = [(order.order_key, NAME, messages.ACCEPTED_EVENT) for order in orders]
     versions = {order.order_key: order.version for order in orders}
     logged = store.find_claims(connection, claims)

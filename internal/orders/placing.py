@@ -1,6 +1,7 @@
 """Placing orders: claim, price, reserve stock, record. The claim is the order's own unique key.
 
-Works on a whole batch in the caller's transaction. Quotes use the same `draft`, so they answer the same totals.
+Works on a whole batch in the caller's transaction. Quotes use the same `draft`, so they answer the
+same totals.
 """
 
 from collections.abc import Sequence
@@ -81,7 +82,10 @@ def _first_of_each(
 def _repeat(
     connection: sa.Connection, orders: Sequence[messages.OrderPlaced], now_us: int
 ) -> dict[int, Facts]:
-    """A retry sends the recorded fact again if the order has not moved since; another body is only noted."""
+    """A retry sends the recorded fact again if the order has not moved since.
+
+    Another body is only noted.
+    """
     known = store.find(connection, [(order.merchant_id, order.order_id) for order in orders])
     pairs = [(order, known[order.merchant_id, order.order_id]) for order in orders]
     claims = [

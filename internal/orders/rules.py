@@ -53,7 +53,10 @@ def next_commands(state: OrderState, charge: ChargeState) -> tuple[str, ...]:
 
 
 def net_discount(priced: PricedOrder) -> int:
-    """Return the discount without the tax inside it, as the ledger books it (rounded half even, per line)."""
+    """Return the discount without the tax inside it.
+
+    As the ledger books it (rounded half even, per line).
+    """
     return sum(
         money.divide_round(
             line.discount_minor * PPM, PPM + line.tax_rate_ppm, money.RoundingMode.HALF_EVEN

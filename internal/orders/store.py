@@ -1,4 +1,7 @@
-"""The SQL of orders: one row per order, its lines, and the log of its facts, which is also the stages' claim."""
+"""The SQL of orders.
+
+One row per order, its lines, and the log of its facts, which is also the stages' claim.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -129,7 +132,10 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """A placed order with the order stage's verdict on it. `priced=None` for one that could not be priced."""
+    """A placed order with the order stage's verdict on it.
+
+    `priced=None` for one that could not be priced.
+    """
 
     placed: messages.OrderPlaced
     state: OrderState
@@ -301,7 +307,10 @@ def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
 def set_charge(
     connection: sa.Connection, changes: Sequence[tuple[int, ChargeState, int | None]]
 ) -> None:
-    """Note what is known of the charge and when to look again: (order_key, charge_state, due_at_us)."""
+    """Note what is known of the charge and when to look again.
+
+    (order_key, charge_state, due_at_us).
+    """
     shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
     what = "charge_state = w.charge_state, due_at_us = w.due_at_us"
     bulk.update(connection, ORDERS, shape, ("order_key",), what, changes)
@@ -311,7 +320,8 @@ def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     """Append to the order log, and by that claim the events.
 
     Raises:
-        DatabaseAway: one of them is claimed already, by another instance; repeat the whole transaction.
+        DatabaseAway: one of them is claimed already, by another instance; repeat the whole
+        transaction.
     """
     rows = [
         (
@@ -353,7 +363,9 @@ def find_claims(
 def next_receipts(
     connection: sa.Connection, wanted: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], int]:
-    """Take `wanted` receipt numbers per (merchant_id, store_id); return the first of each run. Gap-free.
+    """Take `wanted` receipt numbers per (merchant_id, store_id); return the first of each run.
+
+    Gap-free.
 
     The counters stay locked until the transaction ends, so take them last.
     """
@@ -368,7 +380,8 @@ def next_receipts(
     )
     query = (
         "SELECT t.merchant_id, t.store_id, t.last_no - w.wanted + 1 FROM {w}"
-        " CROSS JOIN receipt_counters t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
+        " CROSS JOIN receipt_counters t"
+        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
     )
     first = {(row[0], row[1]): row[2] for row in bulk.select(connection, shape, query, rows)}
     if changed == len(rows):
@@ -379,28 +392,3 @@ def next_receipts(
     except sa.exc.IntegrityError as error:
         raise errors.DatabaseAway("a receipt counter was made by somebody else") from error
     return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}
-
-
-def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tuple[int, str]]:
-    """Return (order_key, state) of orders whose stage has let its deadline pass, longest first."""
-    query = (
-        sa.select(ORDERS.c.order_key, ORDERS.c.state)
-        .where(ORDERS.c.due_at_us <= now_us)
-        .order_by(ORDERS.c.due_at_us)
-        .limit(orders_max)
-    )
-    return [(row[0], row[1]) for row in connection.execute(query)]
-
-
-def oldest_unfinished_us(connection: sa.Connection) -> int | None:
-    """Return when the oldest order that some stage still has to act on was placed."""
-    query = sa.select(sa.func.min(ORDERS.c.placed_at_us)).where(ORDERS.c.due_at_us.is_not(None))
-    return connection.execute(query).scalar()
-
-
-def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: int) -> None:
-    """Set a new deadline for orders that have just been driven on again."""
-    shape = bulk.shape_of(ORDERS, "order_key", "due_at_us")
-    rows = [(key, due_at_us) for key in order_keys]
-    guard, changes = "t.due_at_us IS NOT NULL", "due_at_us = w.due_at_us"
-    bulk.update(connection, ORDERS, shape, ("order_key",), changes, rows, guard=guard)

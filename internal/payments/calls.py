@@ -27,8 +27,9 @@ async def send(gateway: Gateway, merchant_id: str, attempt: Attempt, timeout_s: 
 async def ask(gateway: Gateway, merchant_id: str, attempt: Attempt, timeout_s: float) -> Attempt:
     """Find out what became of an attempt: by its key, or by sending it again under the same key.
 
-    Sending again is safe because the key is the gateway's idempotency key, even if the first request is still on its
-    way. What was uncertain stays UNKNOWN until there is an answer: it is never called failed.
+    Sending again is safe because the key is the gateway's idempotency key, even if the first
+    request is still on its way. What was uncertain stays UNKNOWN until there is an answer: it is
+    never called failed.
     """
     was_failed = attempt.state is AttemptState.FAILED
     try:

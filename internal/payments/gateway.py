@@ -1,4 +1,4 @@
-"""The payment gateway as a port. Its idempotency key is ours: the same key never moves money twice."""
+"""The payment gateway as a port. Idempotency keys are ours: one never moves money twice."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -41,8 +41,8 @@ class Void(msgspec.Struct, frozen=True):
 class Gateway(Protocol):
     """Somebody who moves money for us.
 
-    Every method raises GatewayAway when the request certainly had no effect and is safe to send again, and GatewaySilent
-    when it may have had its effect: only `lookup` can tell.
+    Every method raises GatewayAway when the request certainly had no effect and is safe to send
+    again, and GatewaySilent when it may have had its effect: only `lookup` can tell.
     """
 
     async def charge(self, request: Charge) -> Answer:
@@ -50,7 +50,10 @@ class Gateway(Protocol):
         ...
 
     async def void(self, request: Void) -> Answer:
-        """Give it back, once per key. A charge that never arrived is thereby barred for ever: SUCCEEDED."""
+        """Give it back, once per key.
+
+        A charge that never arrived is thereby barred for ever: SUCCEEDED.
+        """
         ...
 
     async def lookup(self, key: str) -> Answer | None:

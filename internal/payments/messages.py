@@ -1,4 +1,7 @@
-"""Tenders, attempts and what they add up to. Frozen values, amounts in minor units. No card numbers, only tokens."""
+"""Tenders, attempts and what they add up to.
+
+Frozen values, amounts in minor units. No card numbers, only tokens.
+"""
 
 from enum import StrEnum
 
@@ -13,7 +16,7 @@ class TenderKind(StrEnum):
 
 
 class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A way of paying, as the merchant named it. `amount_minor=None` takes what the others leave."""
+    """A way of paying, as the merchant named it; without an amount it takes what others leave."""
 
     kind: TenderKind
     amount_minor: int | None = None
@@ -28,7 +31,10 @@ class AttemptKind(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """What is known of an attempt. PENDING was recorded before the call; UNKNOWN waits for the gateway's word."""
+    """What is known of an attempt.
+
+    PENDING was recorded before the call; UNKNOWN waits for the gateway's word.
+    """
 
     PENDING = "PENDING"
     SUCCEEDED = "SUCCEEDED"

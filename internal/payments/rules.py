@@ -1,9 +1,11 @@
 """What to do next for a payment, from its tenders and the attempts so far. Pure.
 
-Each tender has one charge under one idempotency key, sent again under that key until the gateway has answered: money can
-never be taken twice, whoever sends it and how often. An UNKNOWN attempt is asked about and never called failed. If a
-tender is declined, or its gateway stays away, everything is voided by key before the order is refused.
-Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and what went wrong in them.
+Each tender has one charge under one idempotency key, sent again under that key until the gateway
+has answered: money can never be taken twice, whoever sends it and how often. An UNKNOWN attempt is
+asked about and never called failed. If a tender is declined, or its gateway stays away, everything
+is voided by key before the order is refused.
+Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and what went wrong in
+them.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,9 @@ from internal.payments.messages import (
 ASK_AFTER_S = (5, 30, 120, 600, 3600)
 """When an UNKNOWN attempt is asked about again; then it goes to the operators."""
 RETRY_AFTER_S = (2, 10, 60)
-"""When a request that did not reach the gateway is sent again; then the order is refused (a void goes on)."""
+"""When a request that did not reach the gateway is sent again; then the order is refused (a void
+goes on).
+"""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -51,7 +55,10 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """A tender failed and nothing is held any more. `code` is the gateway's; empty when it stayed away."""
+    """A tender failed and nothing is held any more.
+
+    `code` is the gateway's; empty when it stayed away.
+    """
 
     code: str
 
@@ -60,7 +67,10 @@ Step = Call | Ask | Wait | Paid | Declined
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """All that decides the next step. `name` is unique among all orders and leads every idempotency key."""
+    """All that decides the next step.
+
+    `name` is unique among all orders and leads every idempotency key.
+    """
 
     order_key: int
     name: str
@@ -74,7 +84,8 @@ def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int, last_a
 
     Args:
         payment: what is to be paid.
-        attempts: all attempts so far, by number. A PENDING one was interrupted: nobody is calling for it.
+        attempts: all attempts so far, by number. A PENDING one was interrupted: nobody is calling
+        for it.
         now_us: the present.
         last_at_us: when the latest of the attempts changed.
     """
@@ -100,7 +111,7 @@ def _dooms(charge: Attempt) -> bool:
 
 
 def _is_unsure(attempt: Attempt, *, is_doomed: bool) -> bool:
-    """Tell whether the gateway has to be asked; a failed charge that would be voided anyway is not."""
+    """Tell whether the gateway has to be asked; not for a failed charge that will be voided."""
     if attempt.state is AttemptState.FAILED:
         return not is_doomed or attempt.kind is AttemptKind.VOID
     return attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}

@@ -1,10 +1,11 @@
-"""A payment gateway that lives in a file of its own: seeded, hostile on demand, with its own ledger to check ours.
+"""A payment gateway in a file of its own: seeded, hostile on demand, with its own ledger.
 
-What happens to a charge is told by its token, so that a test can order it; `tok_random` draws by seed and key. The
-ledger survives kill -9, as a gateway elsewhere would.
+What happens to a charge is told by its token, so that a test can order it; `tok_random` draws by
+seed and key. The ledger survives kill -9, as a gateway elsewhere would.
 
-tok_ok captured · tok_declined:<code> declined · tok_slow captured after `slow_s` · tok_timeout_before never arrives, no
-answer · tok_lost_answer captured, but the answer is lost · tok_away refuses connections · tok_away_once does so once
+tok_ok captured · tok_declined:<code> declined · tok_slow captured after `slow_s` ·
+tok_timeout_before never arrives, no answer · tok_lost_answer captured, but the answer is lost ·
+tok_away refuses connections · tok_away_once does so once
 """
 
 import asyncio
@@ -17,9 +18,10 @@ from internal.payments.gateway import Answer, Charge, GatewayStatus, Void
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
-  request_key TEXT PRIMARY KEY, kind TEXT NOT NULL, charge_key TEXT NOT NULL, merchant_id TEXT NOT NULL,
-  amount_minor INTEGER NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL, reference TEXT NOT NULL,
-  decline_code TEXT NOT NULL, calls INTEGER NOT NULL DEFAULT 1);
+  request_key TEXT PRIMARY KEY, kind TEXT NOT NULL, charge_key TEXT NOT NULL,
+  merchant_id TEXT NOT NULL, amount_minor INTEGER NOT NULL, currency TEXT NOT NULL,
+  status TEXT NOT NULL, reference TEXT NOT NULL, decline_code TEXT NOT NULL,
+  calls INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX IF NOT EXISTS requests_by_charge ON requests (charge_key);
 """
 RANDOM_OUTCOMES = (
@@ -152,12 +154,16 @@ def digest_of(text: str) -> str:
 
 
 def captured_by_key(path: Path) -> dict[str, int]:
-    """Read a simulator's ledger: {idempotency key: minor units} of charges that were captured and not voided."""
+    """Read a simulator's ledger.
+
+    {idempotency key: minor units} of charges that were captured and not voided.
+    """
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         rows = connection.execute(
-            "SELECT c.request_key, c.amount_minor FROM requests c WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED'"
-            " AND NOT EXISTS (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)"
+            "SELECT c.request_key, c.amount_minor FROM requests c"
+            " WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS"
+            " (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)"
         ).fetchall()
     finally:
         connection.close()

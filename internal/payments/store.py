@@ -1,4 +1,7 @@
-"""The SQL of payment attempts. An attempt is inserted before its call and updated after; rows are never deleted."""
+"""The SQL of payment attempts.
+
+An attempt is inserted before its call and updated after; rows are never deleted.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -117,7 +120,10 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
 
 
 def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
-    """Write down what became of attempts. The gateway's word is final: nothing replaces SUCCEEDED or DECLINED."""
+    """Write down what became of attempts.
+
+    The gateway's word is final: nothing replaces SUCCEEDED or DECLINED.
+    """
     rows = [
         (
             a.order_key,

@@ -1,4 +1,7 @@
-"""What no retry could cure: one order (or one unreadable message), one reason, its payload kept for a replay."""
+"""What no retry could cure.
+
+One order (or one unreadable message), one reason, its payload kept for a replay.
+"""
 
 from collections.abc import Sequence
 
@@ -52,7 +55,7 @@ def add(connection: sa.Connection, letter: DeadLetter) -> None:
 def list_open(
     connection: sa.Connection, stage: str = "", code: str = "", letters_max: int = 1_000
 ) -> list[DeadLetter]:
-    """Return letters that nobody replayed or dropped, oldest first, of one stage or cause if given."""
+    """Return letters nobody replayed or dropped, oldest first; of one stage or cause if given."""
     table = DEAD_LETTERS.c
     query = sa.select(DEAD_LETTERS).where(table.closed_at_us.is_(None))
     if stage:

@@ -39,7 +39,7 @@ def encode(facts: Sequence[messages.Fact]) -> bytes:
 
 
 def properties(facts: Sequence[messages.Fact]) -> dict[str, str]:
-    """Return a message's properties: CloudEvents' attribute names, and how many orders are inside."""
+    """Return a message's properties: CloudEvents' names, and how many orders are inside."""
     return {
         "specversion": "1.0",
         "type": "souk.v1." + type(facts[0]).__name__,
@@ -86,3 +86,8 @@ def pack(facts: Iterable[messages.Fact]) -> list[Outgoing]:
         Outgoing(topic, key, encode(group), properties(group))
         for (topic, key), group in groups.items()
     ]
+
+
+def event_id(fact: messages.Fact) -> str:
+    """Return the fact's own name, for logs and traces: the same however often it is sent."""
+    return f"{fact.merchant_id}/{fact.order_id}/{type(fact).__name__}"

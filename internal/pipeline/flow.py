@@ -1,7 +1,10 @@
-"""The flow as one table: which stage reads which topic, and where each fact goes next. Nothing calls back.
+"""The flow as one table: which stage reads which topic, and where each fact goes next.
 
-orders.placed -> order_processing -> orders.accepted -> payment_processing -> orders.paid -> finalization
--> orders.finalized; refusals and cancellations of any stage -> orders.rejected; what no retry can cure -> <topic>.dlq
+Nothing calls back.
+
+orders.placed -> order_processing -> orders.accepted -> payment_processing -> orders.paid ->
+finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; what
+no retry can cure -> <topic>.dlq
 """
 
 import msgspec
@@ -17,7 +20,10 @@ REJECTED = "orders.rejected"
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """One station: its name, the topic it reads, the facts it takes, and how long an order may wait for it."""
+    """One station: its name, the topic it reads, the facts it takes.
+
+    And how long an order may wait for it.
+    """
 
     name: str
     topic: str
@@ -26,7 +32,10 @@ class Stage(msgspec.Struct, frozen=True):
 
     @property
     def subscription(self) -> str:
-        """The durable subscription's name: fixed, so that a redeployed function goes on where it was."""
+        """The durable subscription's name.
+
+        Fixed, so that a redeployed function goes on where it was.
+        """
         return self.name
 
 

@@ -1,7 +1,8 @@
 """A stage as a Pulsar Function: the only module that knows pulsar.Function.
 
-The official runtime builds the class without arguments and calls `process` for each message, on one thread; so does the
-embedded host. The constructor opens nothing (the runtime swallows what it raises); the host binds the runner.
+The official runtime builds the class without arguments and calls `process` for each message, on one
+thread; so does the embedded host. The constructor opens nothing (the runtime swallows what it
+raises); the host binds the runner.
 """
 
 from typing import Any
@@ -13,7 +14,10 @@ from internal.pipeline import stage
 
 
 class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
-    """Hands each message to its runner. MANUAL acknowledgement: the runner acknowledges when an order is done."""
+    """Hands each message to its runner.
+
+    MANUAL acknowledgement: the runner acknowledges when an order is done.
+    """
 
     def __init__(self) -> None:
         self._runner: stage.Runner | None = None

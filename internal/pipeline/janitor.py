@@ -1,7 +1,9 @@
-"""The watch over stuck orders: whoever let its stage's deadline pass is driven on again by its last recorded fact.
+"""The watch over stuck orders.
 
-An UNKNOWN payment is such an order: its deadline is the next time to ask the gateway, and asking is the payment stage's
-own work. Driving on is always safe, because every stage claims before it acts.
+Whoever let its stage's deadline pass is driven on again by its last recorded fact.
+
+An UNKNOWN payment is such an order: its deadline is the next time to ask the gateway, and asking is
+the payment stage's own work. Driving on is always safe, because every stage claims before it acts.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from internal.infra import bus, db, metrics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
 from internal.kernel.states import OrderState
-from internal.orders import messages, store
+from internal.orders import due, messages, store
 from internal.pipeline import envelope, flow
 
 LAST_FACT = {
@@ -23,7 +25,9 @@ LAST_FACT = {
 }
 """By state: where its last fact stands in the log, and which stage takes that fact."""
 BUSY_MESSAGES = 200
-"""A stage with a backlog deeper than this is late, not stuck: repeating orders to it would only make it later."""
+"""A stage with a backlog deeper than this is late, not stuck: repeating orders to it would only
+make it later.
+"""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -55,17 +59,17 @@ class Janitor:
         """Drive on what is due; return how many orders that were."""
         ready = await self._ready_stages()
         now_us, most = self._clock.now_us(), self._options.orders_max
-        due = await self._database.read(lambda c: _facts_due(c, now_us, most, ready))
-        oldest_us = await self._database.read(store.oldest_unfinished_us)
+        facts = await self._database.read(lambda c: _facts_due(c, now_us, most, ready))
+        oldest_us = await self._database.read(due.oldest_unfinished_us)
         age_us = now_us - oldest_us if oldest_us else 0
         metrics.OLDEST_UNFINISHED_SECONDS.set(age_us / US_PER_SECOND)
-        if not due:
+        if not facts:
             return 0
-        await self._bus.publish(envelope.pack(due.values()))
+        await self._bus.publish(envelope.pack(facts.values()))
         later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
-        await self._database.write(lambda c: store.postpone(c, list(due), later_us))
-        logger.bind(orders=len(due)).info("drove on orders whose deadline had passed")
-        return len(due)
+        await self._database.write(lambda c: due.postpone(c, list(facts), later_us))
+        logger.bind(orders=len(facts)).info("drove on orders whose deadline had passed")
+        return len(facts)
 
     async def _ready_stages(self) -> frozenset[str]:
         ready = set()
@@ -80,9 +84,9 @@ class Janitor:
 def _facts_due(
     connection: sa.Connection, now_us: int, orders_max: int, ready: frozenset[str]
 ) -> dict[int, messages.Fact]:
-    """Return the last fact of every order that is due and whose next stage is ready, by order_key."""
+    """Return the last fact of every order that is due and whose next stage is ready."""
     claims = []
-    for order_key, state in store.find_due(connection, now_us, orders_max):
+    for order_key, state in due.find_due(connection, now_us, orders_max):
         log_stage, event_id, taker = LAST_FACT[OrderState(state)]
         if taker.name in ready:
             claims.append((order_key, str(log_stage), event_id))

@@ -1,8 +1,11 @@
-"""The six steps of every stage, for a whole batch at a time: open, claim, decide, record, send, acknowledge.
+"""The six steps of every stage, for a batch at a time.
 
-A station (functions/*.py) gives claim, decide and record as one function of a database connection; everything else is
-here: natural batching, retries while a part is away, effects outside the transaction, dead letters for one order only.
-A crash anywhere is cured by redelivery: the claim finds the order done, and sending is repeated from what was recorded.
+Open, claim, decide, record, send, acknowledge. A station (functions/*.py) gives claim, decide and
+record as one function of a database connection; everything else is here: natural batching, retries
+while a part is away, effects outside the transaction, dead letters for one order only.
+
+A crash anywhere is cured by redelivery: the claim finds the order done, and sending is repeated
+from what was recorded.
 """
 
 import asyncio
@@ -67,11 +70,13 @@ class Station(Protocol):
     def record(self, connection: sa.Connection, work: Sequence[Work], now_us: int) -> list[Outcome]:
         """Claim, decide and record a batch in one transaction; one outcome per work, in its order.
 
-        It may run several times for one batch (a deadlock, a lost connection): it keeps nothing between runs.
+        It may run several times for one batch (a deadlock, a lost connection): it keeps nothing
+        between runs.
 
         Raises:
             Temporary: repeat the whole transaction.
-            Exception: anything else is a bug or poison; the batch is halved until the one order is found.
+            Exception: anything else is a bug or poison; the batch is halved until the one order is
+            found.
         """
         ...
 
@@ -116,7 +121,10 @@ class Runner:
         self._arrival.set()
 
     async def run(self) -> None:
-        """Work for ever. Cancelling it leaves nothing half done: what is not acknowledged comes again."""
+        """Work for ever.
+
+        Cancelling it leaves nothing half done: what is not acknowledged comes again.
+        """
         async with asyncio.TaskGroup() as group:
             self._start = group.create_task
             while True:
@@ -131,7 +139,10 @@ class Runner:
         return not (self._inbox or self._resumed or self._tasks)
 
     async def _take(self) -> list[Work]:
-        """Open messages until a batch is full or nothing more is at hand: batches grow only with backlog."""
+        """Open messages until a batch is full or nothing more is at hand.
+
+        Batches grow only with backlog.
+        """
         work = [self._resumed.popleft() for _ in range(len(self._resumed))]
         while self._inbox and len(work) < self._limits.batch_orders_max:
             work.extend(await self._open(self._inbox.popleft()))
@@ -194,7 +205,10 @@ class Runner:
         return outcomes
 
     async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
-        """Halve a batch that cannot be recorded until the one order that spoils it is alone; bury that one."""
+        """Halve a batch that cannot be recorded until the one order that spoils it is alone.
+
+        Bury that one.
+        """
         if len(work) == 1:
             await self._bury(work[0].source, error, work[0].fact)
             return []
@@ -235,9 +249,18 @@ class Runner:
     def _observe(self, facts: Sequence[Fact]) -> None:
         now_us = self._ports.clock.now_us()
         for fact in facts:
-            _sent(type(fact).__name__, getattr(fact, "reason", "")).inc()
-            _age(type(fact).__name__).observe(
-                (now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND
+            kind, reason = type(fact).__name__, getattr(fact, "reason", "")
+            _sent(kind, reason).inc()
+            _age(kind).observe((now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND)
+            logger.log(
+                "INFO" if reason else "DEBUG",
+                "{kind} {reason}",
+                kind=kind,
+                reason=reason,
+                stage=self._name,
+                order_id=fact.order_id,
+                event_id=envelope.event_id(fact),
+                trace_id=fact.trace_id,
             )
 
     async def _bury(self, source: Incoming, error: Exception, fact: Fact | None) -> None:

@@ -116,9 +116,7 @@ def list_page(
     )
 
 
-def _assemble(
-    connection: sa.Connection, rows: Sequence[sa.Row[tuple[object, ...]]]
-) -> list[OrderView]:
+def _assemble(connection: sa.Connection, rows: Sequence[bulk.Found]) -> list[OrderView]:
     keys = [(row.order_key,) for row in rows]
     lines = _by_order(connection, store.ORDER_LINES, "line_no", keys)
     log = _by_order(connection, store.ORDER_LOG, "version, t.at_us", keys)
@@ -137,22 +135,25 @@ def _assemble(
 
 def _by_order(
     connection: sa.Connection, table: sa.Table, order: str, keys: Sequence[tuple[int]]
-) -> dict[int, list[sa.Row[tuple[object, ...]]]]:
-    query = f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t ON t.order_key = w.order_key ORDER BY t.{order}"  # noqa: S608
-    found: dict[int, list[sa.Row[tuple[object, ...]]]] = {}
+) -> dict[int, list[bulk.Found]]:
+    query = (
+        f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
+        f" ON t.order_key = w.order_key ORDER BY t.{order}"
+    )
+    found: dict[int, list[bulk.Found]] = {}
     for row in bulk.select(connection, bulk.shape_of(table, "order_key"), query, keys):
         found.setdefault(row.order_key, []).append(row)
     return found
 
 
-def _line(row: sa.Row[tuple[object, ...]]) -> PricedLine:
+def _line(row: bulk.Found) -> PricedLine:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
     del values["order_key"]
     values["tax_inclusive"] = bool(values["tax_inclusive"])
     return PricedLine(**values)
 
 
-def _entry(row: sa.Row[tuple[object, ...]]) -> TimelineEntry:
+def _entry(row: bulk.Found) -> TimelineEntry:
     return TimelineEntry(
         row.stage,
         row.event_id,
@@ -165,7 +166,7 @@ def _entry(row: sa.Row[tuple[object, ...]]) -> TimelineEntry:
 
 
 def _view(
-    row: sa.Row[tuple[object, ...]],
+    row: bulk.Found,
     lines: tuple[PricedLine, ...],
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],

@@ -1,0 +1,33 @@
+"""Deadlines: which orders have waited too long for their next stage. The janitor's queries."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from internal.infra import bulk
+from internal.orders import store
+
+
+def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tuple[int, str]]:
+    """Return (order_key, state) of orders whose stage has let its deadline pass, longest first."""
+    query = (
+        sa.select(store.ORDERS.c.order_key, store.ORDERS.c.state)
+        .where(store.ORDERS.c.due_at_us <= now_us)
+        .order_by(store.ORDERS.c.due_at_us)
+        .limit(orders_max)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def oldest_unfinished_us(connection: sa.Connection) -> int | None:
+    """Return when the oldest order that some stage still has to act on was placed."""
+    query = sa.select(sa.func.min(store.ORDERS.c.placed_at_us)).where(store.ORDERS.c.due_at_us.is_not(None))
+    return connection.execute(query).scalar()
+
+
+def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: int) -> None:
+    """Set a new deadline for orders that have just been driven on again."""
+    shape = bulk.shape_of(store.ORDERS, "order_key", "due_at_us")
+    rows = [(key, due_at_us) for key in order_keys]
+    guard, changes = "t.due_at_us IS NOT NULL", "due_at_us = w.due_at_us"
+    bulk.update(connection, store.ORDERS, shape, ("order_key",), changes, rows, guard=guard)
