@@ -1,0 +1,92 @@
+"""A payment gateway in memory that keeps the port's promises and nothing more.
+
+It may be away, lose requests or answers; its ledger shows what really happened.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import TypeVar
+
+from internal.kernel import errors
+from internal.payments.gateway import Answer, Charge, GatewayStatus, Void
+
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    """What goes wrong with one call."""
+
+    NONE = auto()
+    AWAY = auto()
+    """It refuses connections: no effect."""
+    LOST_REQUEST = auto()
+    """No effect, no answer."""
+    LOST_ANSWER = auto()
+    """The effect, no answer."""
+
+
+class FaultyGateway:
+    """A gateway whose calls meet the given faults one after another, then none.
+
+    A charge for a token that starts with "tok_declined" is declined; its rest is the code.
+    """
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self.faults = deque(faults)
+        self.answers: dict[str, Answer] = {}
+        self.amounts: dict[str, int] = {}
+        self.voided: set[str] = set()
+        self.calls: Counter[str] = Counter()
+
+    @property
+    def captured(self) -> dict[str, int]:
+        """Tell what is captured and was not given back: {key: minor units}."""
+        return {
+            key: amount
+            for key, amount in self.amounts.items()
+            if key not in self.voided and self.answers[key].status is GatewayStatus.SUCCEEDED
+        }
+
+    async def charge(self, request: Charge) -> Answer:
+        """See Gateway.charge."""
+        return await self._meet("charge", lambda: self._charge(request))
+
+    async def void(self, request: Void) -> Answer:
+        """See Gateway.void."""
+        return await self._meet("void", lambda: self._void(request))
+
+    async def lookup(self, key: str) -> Answer | None:
+        """See Gateway.lookup."""
+        return await self._meet("lookup", lambda: self.answers.get(key))
+
+    async def _meet(self, what: str, act: Callable[[], T]) -> T:
+        await asyncio.sleep(0)
+        self.calls[what] += 1
+        fault = self.faults.popleft() if self.faults else Fault.NONE
+        if fault is Fault.AWAY:
+            raise errors.GatewayAway("refused")
+        if fault is Fault.LOST_REQUEST:
+            raise errors.GatewaySilent("the request was lost")
+        answer = act()
+        if fault is Fault.LOST_ANSWER:
+            raise errors.GatewaySilent("the answer was lost")
+        return answer
+
+    def _charge(self, request: Charge) -> Answer:
+        if request.key not in self.answers:
+            _, is_declined, code = request.card_token.partition("tok_declined:")
+            status = GatewayStatus.DECLINED if is_declined else GatewayStatus.SUCCEEDED
+            self.answers[request.key] = Answer(status, f"ref-{request.key}", code)
+            self.amounts[request.key] = request.amount_minor
+        return self.answers[request.key]
+
+    def _void(self, request: Void) -> Answer:
+        if request.key not in self.answers:
+            barred = Answer(GatewayStatus.DECLINED, "", "voided")
+            self.answers.setdefault(request.charge_key, barred)
+            self.amounts.setdefault(request.charge_key, 0)
+            self.voided.add(request.charge_key)
+            self.answers[request.key] = Answer(GatewayStatus.SUCCEEDED, f"ref-{request.key}")
+        return self.answers[request.key]

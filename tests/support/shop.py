@@ -1,0 +1,97 @@
+"""A small shop to trade in, and orders for it in a line.
+
+Prices: tea 10.00 with 19 % inside, cup 2.50 and rare 5.00 with 8.875 % on top, gift for nothing.
+"""
+
+import sqlalchemy as sa
+
+from internal.catalogue import store as catalogue_store
+from internal.catalogue.messages import Product, Store, TaxRate
+from internal.inventory import store as inventory_store
+from internal.inventory.messages import Movement, MovementKind, StockKey
+from internal.kernel import ids
+from internal.orders import messages
+from internal.payments.messages import Tender, TenderKind
+from internal.pricing.messages import Discount, WantedLine
+
+MERCHANT = "m-1"
+OTHER_MERCHANT = "m-2"
+STORE = "main"
+OK = "tok_ok"
+NOW_US = 1_700_000_000_000_000
+STOCK = {"tea": 1_000, "cup": 1_000, "rare": 2, "gift": 1_000}
+
+_PRODUCTS = (
+    ("tea", 1_000, "inside", True),
+    ("cup", 250, "on-top", True),
+    ("rare", 500, "on-top", True),
+    ("gift", 0, "inside", True),
+    ("ghost", 100, "inside", True),
+    ("old", 100, "inside", False),
+)
+
+
+def open_for_business(connection: sa.Connection) -> None:
+    """Fill the catalogue and the shelves of two merchants. `ghost` is never stocked."""
+    for merchant_id in (MERCHANT, OTHER_MERCHANT):
+        _fill(connection, merchant_id)
+
+
+def _fill(connection: sa.Connection, merchant_id: str) -> None:
+    catalogue_store.save_stores(connection, [Store(merchant_id, STORE, "The shop", "EUR")])
+    rates = [
+        TaxRate(merchant_id, "inside", "Inside", 190_000, inclusive=True),
+        TaxRate(merchant_id, "on-top", "On top", 88_750, inclusive=False),
+    ]
+    catalogue_store.save_tax_rates(connection, rates)
+    products = [
+        Product(merchant_id, sku, f"A {sku}", minor, "EUR", tax, active)
+        for sku, minor, tax, active in _PRODUCTS
+    ]
+    catalogue_store.save_products(connection, products)
+    received = [
+        Movement(StockKey(merchant_id, STORE, sku), MovementKind.RECEIPT, quantity, NOW_US)
+        for sku, quantity in STOCK.items()
+    ]
+    inventory_store.receive(connection, received)
+
+
+def card(amount_minor: int | None = None, token: str = OK) -> Tender:
+    """Pay by card: so much, or what the other tenders leave."""
+    return Tender(TenderKind.CARD, amount_minor, token)
+
+
+def cash(amount_minor: int | None = None) -> Tender:
+    """Pay cash: so much, or what the other tenders leave."""
+    return Tender(TenderKind.CASH, amount_minor)
+
+
+def placed(
+    order_id: str,
+    *lines: tuple[str, int],
+    tenders: tuple[Tender, ...] = (Tender(TenderKind.CASH),),
+    discount: Discount | None = None,
+    merchant_id: str = MERCHANT,
+) -> messages.OrderPlaced:
+    """Return an order for (sku, quantity), one tea unless told. Equal bodies have equal hashes."""
+    wanted = tuple(WantedLine(sku, quantity) for sku, quantity in lines or (("tea", 1),))
+    body = repr((wanted, tenders, discount)).encode()
+    return messages.OrderPlaced(
+        merchant_id,
+        order_id,
+        STORE,
+        "EUR",
+        wanted,
+        tenders,
+        ids.digest(body),
+        NOW_US,
+        discount,
+        trace_id=f"trace-{order_id}",
+    )
+
+
+def cancel(
+    order_id: str, request_id: str = "c-1", *, merchant_id: str = MERCHANT
+) -> messages.CancelRequested:
+    """Return the wish to cancel an order."""
+    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "changed my mind")

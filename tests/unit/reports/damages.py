@@ -1,0 +1,226 @@
+"""Ways to damage good books: for each the rule it breaks, and the SQL that does it.
+
+`$sale` stands for the order_key of the order called "sale", `$now` for the present.
+"""
+
+from collections.abc import Mapping
+
+
+def bare(table: str) -> tuple[str, ...]:
+    """Return the SQL that takes all keys and checks off a table; a copy of it remains."""
+    return (
+        f"CREATE TABLE bare_{table} AS SELECT * FROM {table}",  # noqa: S608 - a name of our own
+        f"DROP TABLE {table}",
+        f"CREATE TABLE {table} AS SELECT * FROM bare_{table}",  # noqa: S608
+    )
+
+
+ATTEMPT = (
+    "INSERT INTO payment_attempts SELECT {key}, 9, 'CHARGE', 0, 'CASH', {minor}, '{currency}',"
+    " 'another', '{state}', '', '', '', '', 0, 0"
+)
+ENTRY = "INSERT INTO ledger_entries VALUES ('sale', 999, {no}, 'm-1', 'a', 'EUR', {minor}, 0, 0)"
+MOVEMENT = (
+    "INSERT INTO stock_movements (merchant_id, store_id, sku, kind, quantity, order_key, at_us)"
+    " VALUES ('m-1', 'main', 'tea', '{kind}', {quantity}, {key}, 0)"
+)
+
+DAMAGES: Mapping[str, tuple[str, ...]] = {
+    "an order twice": (
+        "I2 once",
+        *bare("orders"),
+        "UPDATE bare_orders SET order_key = 999 WHERE order_key = $unknown_sku",
+        "INSERT INTO orders SELECT * FROM bare_orders WHERE order_key = 999",
+        "INSERT INTO order_log SELECT 999, stage, event_id, version, state, reason, fact, at_us"
+        " FROM order_log WHERE order_key = $unknown_sku",
+    ),
+    "a capture of another amount": (
+        "I3 one amount",
+        "UPDATE payment_attempts SET amount_minor = 1 WHERE order_key = $sale",
+    ),
+    "money on a wrong account": (
+        "I3 one amount",
+        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'cash_drawer:main'"
+        " AND source_key = $sale",
+    ),
+    "tax on a wrong account": (
+        "I3 one amount",
+        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'tax_payable:inside'"
+        " AND source_key = $sale",
+    ),
+    "a sale that was not booked": (
+        "I3 one amount",
+        "DELETE FROM ledger_entries WHERE source_key = $split",
+    ),
+    "an attempt that was lost": (
+        "I3 one amount",
+        "DELETE FROM payment_attempts WHERE order_key = $sale",
+    ),
+    "a paid order of another amount": (
+        "I3 captures are its total",
+        "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
+    ),
+    "a rejected order without its void": (
+        "I3 nothing is held",
+        "DELETE FROM payment_attempts WHERE kind = 'VOID' AND tender_kind = 'CASH'",
+    ),
+    "an end while a charge is unknown": (
+        "I3 word on an attempt is missing",
+        "UPDATE payment_attempts SET state = 'UNKNOWN' WHERE kind = 'CHARGE' AND order_key = $away",
+    ),
+    "a tender captured twice": (
+        "I3 captured once",
+        ATTEMPT.format(key="$sale", minor=0, currency="EUR", state="SUCCEEDED"),
+    ),
+    "an attempt of no order": (
+        "I3 belongs to an order",
+        ATTEMPT.format(key=999, minor=5, currency="EUR", state="DECLINED"),
+    ),
+    "an attempt in another currency": (
+        "I3 in its currency",
+        ATTEMPT.format(key="$sale", minor=5, currency="JPY", state="DECLINED"),
+    ),
+    "a credit too much here, too little there": (
+        "I4 every transaction",
+        "UPDATE ledger_entries SET credit_minor = credit_minor + 1 WHERE account = 'revenue'"
+        " AND source_key = $sale",
+        "UPDATE ledger_entries SET credit_minor = credit_minor - 1 WHERE account = 'revenue'"
+        " AND source_key = $split",
+    ),
+    "an entry on both sides": (
+        "I4 debit or a credit",
+        "UPDATE ledger_entries SET debit_minor = debit_minor + 5, credit_minor = credit_minor + 5"
+        " WHERE account = 'revenue' AND source_key = $sale",
+    ),
+    "entries of no order": (
+        "I4 finalized order",
+        ENTRY.format(no=1, minor=5),
+        ENTRY.format(no=2, minor=5).replace("5, 0, 0", "0, 5, 0"),
+    ),
+    "entries of an order that is not finalized": (
+        "I4 finalized order",
+        ENTRY.format(no=1, minor=5).replace("999", "$declined"),
+        ENTRY.format(no=2, minor=5).replace("999", "$declined").replace("5, 0, 0", "0, 5, 0"),
+    ),
+    "stock out of nowhere": (
+        "I5 sum of its movements",
+        "UPDATE stock SET on_hand = on_hand + 1 WHERE merchant_id = 'm-2' AND sku = 'tea'",
+    ),
+    "a reservation for nobody": (
+        "I5 lines of open orders",
+        "UPDATE stock SET reserved = reserved + 1 WHERE merchant_id = 'm-1' AND sku = 'cup'",
+    ),
+    "a reservation that was forgotten": (
+        "I5 lines of open orders",
+        "UPDATE stock SET reserved = 0 WHERE merchant_id = 'm-1' AND sku = 'cup'",
+    ),
+    "a stock row that is gone": (
+        "I5 sum of its movements",
+        "DELETE FROM stock WHERE merchant_id = 'm-2' AND sku = 'rare'",
+    ),
+    "stock below nothing": (
+        "I5 neither is negative",
+        *bare("stock"),
+        "UPDATE stock SET on_hand = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
+        "UPDATE stock_movements SET quantity = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
+    ),
+    "a sale that left the stock under another name": (
+        "I5 have left the stock",
+        "UPDATE stock_movements SET order_key = NULL, kind = 'ADJUSTMENT' WHERE order_key = $sale",
+    ),
+    "a sale of a rejected order": (
+        "I5 have left the stock",
+        MOVEMENT.format(kind="SALE", quantity=-1, key="$declined"),
+        MOVEMENT.format(kind="RECEIPT", quantity=1, key="NULL"),
+    ),
+    "a sale of no order": (
+        "I5 belongs to an order",
+        MOVEMENT.format(kind="SALE", quantity=-1, key=999),
+        MOVEMENT.format(kind="RECEIPT", quantity=1, key="NULL"),
+    ),
+    "a step that the table does not know": (
+        "I6 path of the table",
+        "UPDATE order_log SET state = 'REJECTED'"
+        " WHERE version = 2 AND state = 'ACCEPTED' AND order_key = $sale",
+    ),
+    "a step that was not logged": (
+        "I6 path of the table",
+        "DELETE FROM order_log WHERE version = 3 AND order_key = $sale",
+    ),
+    "a first step that was not logged": (
+        "I6 path of the table",
+        "DELETE FROM order_log WHERE version = 1 AND order_key = $sale",
+    ),
+    "no log at all": (
+        "I6 path of the table",
+        "DELETE FROM order_log WHERE order_key = $sale",
+    ),
+    "two stories about one version": (
+        "I6 path of the table",
+        "INSERT INTO order_log SELECT order_key, 'cancel', 'x', 2, 'REJECTED', '', '{}', 0"
+        " FROM orders WHERE order_key = $sale",
+    ),
+    "an order ahead of its log": (
+        "I6 path of the table",
+        "UPDATE orders SET version = version + 1 WHERE order_key = $sale",
+    ),
+    "an order elsewhere than its log": (
+        "I6 path of the table",
+        "UPDATE orders SET state = 'CANCELLED', stock_state = 'RELEASED'"
+        " WHERE order_key = $unknown_sku",
+    ),
+    "a state of another world": (
+        "I6 path of the table",
+        "UPDATE order_log SET state = 'LOST' WHERE version = 2 AND order_key = $sale",
+    ),
+    "a charge that its state does not know": (
+        "I6 charge and stock agree",
+        "UPDATE orders SET charge_state = 'NONE' WHERE order_key = $sale",
+    ),
+    "stock that its state does not know": (
+        "I6 charge and stock agree",
+        "UPDATE orders SET stock_state = 'RELEASED' WHERE order_key = $paid",
+    ),
+    "a log row of no order": (
+        "I6 belongs to an order",
+        "INSERT INTO order_log VALUES (999, 'intake', 'placed', 1, 'PLACED', '', '{}', 0)",
+    ),
+    "an event claimed twice": (
+        "I7 claimed once",
+        *bare("order_log"),
+        "INSERT INTO order_log SELECT * FROM order_log WHERE version = 3 AND order_key = $sale",
+    ),
+    "a gap in the receipts": (
+        "I7 without a gap",
+        "UPDATE orders SET receipt_no = 4 WHERE receipt_no = 3",
+        "UPDATE receipt_counters SET last_no = 4 WHERE last_no = 3",
+    ),
+    "a receipt number used twice": (
+        "I7 number once",
+        *bare("orders"),
+        "UPDATE orders SET receipt_no = 3 WHERE receipt_no = 2",
+    ),
+    "a counter that ran ahead": (
+        "I7 counter stands",
+        "UPDATE receipt_counters SET last_no = last_no + 1 WHERE merchant_id = 'm-2'",
+    ),
+    "a finalized order without a receipt": (
+        "I7 no other order",
+        "UPDATE orders SET receipt_no = NULL WHERE receipt_no = 3",
+        "UPDATE receipt_counters SET last_no = 2 WHERE last_no = 3",
+    ),
+    "a receipt for a cancelled order": (
+        "I7 no other order",
+        "UPDATE orders SET receipt_no = 4 WHERE order_key = $cancelled",
+        "UPDATE receipt_counters SET last_no = 4 WHERE last_no = 3",
+    ),
+    "an end with a deadline": (
+        "I9 has no deadline",
+        "UPDATE orders SET due_at_us = $now WHERE order_key = $sale",
+    ),
+    "a deadline that passed long ago": (
+        "I9 long passed",
+        "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
+    ),
+}
+"""By what happened: (invariant and some words of its rule, SQL, ...)."""
