@@ -1,0 +1,84 @@
+"""The `souk` command: its groups of commands, each loaded when it is used.
+
+The one place where an error becomes words and an exit code.
+"""
+
+import importlib.metadata
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import grpc
+import typer
+
+from internal.admin import exits, groups, show
+from internal.admin.options import Data
+from internal.kernel import errors
+
+
+class Souk(groups.LazyGroup):
+    """All commands. Loading every one of them takes most of a second."""
+
+    modules: ClassVar[Mapping[str, str]] = {
+        "orders": "internal.admin.orders",
+        "products": "internal.admin.products",
+        "stock": "internal.admin.stock",
+        "ledger": "internal.admin.ledger",
+        "check": "internal.admin.checks",
+        "dlq": "internal.admin.dlq",
+        "merchants": "internal.admin.merchants",
+        "migrate": "internal.admin.migrations",
+    }
+
+
+app = typer.Typer(
+    name="souk",
+    cls=Souk,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done; 1 refused or not found; 2 wrong usage or setting;"
+    " 3 server or database away; 4 a check failed. More in docs/cli.md.",
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer's form of a callback
+    if value:
+        print(f"souk {importlib.metadata.version('souk')}")
+        raise typer.Exit
+
+
+@app.callback()
+def souk(
+    *,
+    data: Data = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Operate Souk: orders through its gRPC door, everything else on its database."""
+
+
+def main() -> None:
+    """Run the command line and exit; see exits.ExitCode."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        app(arguments, prog_name="souk")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else exits.ExitCode.BUG
+    except (errors.SoukError, grpc.RpcError) as error:
+        it = exits.of_error(error)
+        show.problem(it, as_json="--json" in arguments)
+        return it.exit_code
+    except Exception:  # noqa: BLE001 - a bug must not look like a refusal
+        traceback.print_exc()
+        return exits.ExitCode.BUG
+    return exits.ExitCode.OK

@@ -1,0 +1,49 @@
+"""`souk migrate`: brings the tables to the version of this code.
+
+The one command that may make a database.
+"""
+
+import asyncio
+
+import sqlalchemy as sa
+
+from internal.admin import database, folder, groups, show
+from internal.admin.options import AsJson, Data
+from internal.infra import migrate as migrating
+from internal.infra import settings
+from internal.kernel import errors
+
+app = groups.single()
+
+
+@app.command()
+def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
+    """Make the database, or bring its tables up to date; what is there is kept."""
+    storage = folder.storage_of(data)
+    path = storage.data_dir / folder.DATABASE_FILE
+    try:
+        storage.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
+        raise errors.Misconfigured(what) from error
+    before, after = asyncio.run(_migrate(storage))
+    if as_json:
+        show.as_json({"database": str(path), "before": before, "after": after})
+    elif before == after:
+        show.say(f"{path} is up to date ({after})")
+    else:
+        show.say(f"{path}: {before or 'nothing'} -> {after}")
+
+
+async def _migrate(storage: settings.StorageSettings) -> tuple[str | None, str | None]:
+    opened = database.open_file(storage.data_dir / folder.DATABASE_FILE, storage)
+    try:
+        return await opened.write(_upgrade)
+    finally:
+        await opened.close()
+
+
+def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:
+    before = migrating.current(connection)
+    migrating.upgrade(connection)
+    return before, migrating.current(connection)

@@ -1,0 +1,147 @@
+"""`souk products`: what a merchant sells. Writes the catalogue; must not touch stock."""
+
+import collections
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from internal.admin import database, groups, merchants, product_files, show
+from internal.admin.options import AsJson, Data, MerchantId
+from internal.catalogue import store
+from internal.catalogue.messages import Product
+from internal.kernel import errors
+
+app = groups.new("List and import what a merchant sells.")
+
+PAGE_PRODUCTS_DEFAULT = 100
+PAGE_PRODUCTS_MAX = 100_000
+FILE_CHARS_MAX = 64 * 1024 * 1024
+BATCH_PRODUCTS = 5_000
+"""In one statement."""
+
+
+@app.command("list")
+def list_products(
+    *,
+    merchant: MerchantId = "",
+    after: Annotated[str, typer.Option(metavar="SKU", help="Only those above this SKU.")] = "",
+    limit: Annotated[
+        int, typer.Option(min=1, max=PAGE_PRODUCTS_MAX, metavar="N", help="So many at most.")
+    ] = PAGE_PRODUCTS_DEFAULT,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List products by SKU."""
+
+    def find(connection: sa.Connection) -> list[Product]:
+        merchant_id = merchants.require(connection, merchant)
+        return store.list_products(connection, merchant_id, after, limit + 1)
+
+    found = database.read(data, find)
+    page, next_after = found[:limit], found[limit - 1].sku if len(found) > limit else ""
+    if as_json:
+        rows = [product_files.row_of(product) for product in page]
+        show.as_json({"products": rows, "next_after": next_after})
+        return
+    _show(page)
+    if next_after:
+        show.remark(f"more: the same with --after {next_after}")
+
+
+def _show(products: Iterable[Product]) -> None:
+    table = show.table("SKU", "Name", "Price", "Tax", "Sold", right=["Price"])
+    for it in products:
+        price = show.amount(it.price_minor, it.currency)
+        sold = show.yes_or_no(good=it.active, yes="yes", no="no")
+        table.add_row(it.sku, show.plain(it.name), price, it.tax_code, sold)
+    show.terminal().print(table)
+
+
+@app.command("import")
+def import_products(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="CSV with the columns sku,name,price,currency,tax_code and perhaps active, or one"
+            " JSON object a line with these fields; `-` is standard input.",
+        ),
+    ],
+    *,
+    merchant: MerchantId = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the products of a file, or put them in the place of those with the same SKU.
+
+    All or nothing: one mistake, and nothing is changed; every mistake is told with its line.
+    """
+    text = _read(file)
+
+    def work(connection: sa.Connection) -> dict[str, int]:
+        return _import(connection, text, merchant, dry_run=dry_run)
+
+    counts = database.read(data, work) if dry_run else database.write(data, work)
+    if as_json:
+        show.as_json(counts)
+        return
+    would = "would be " if dry_run else ""
+    new, changed, same = (counts[name] for name in ("new", "changed", "unchanged"))
+    show.say(f"{new} new, {changed} {would}changed, {same} unchanged")
+
+
+def _read(file: Path) -> str:
+    try:
+        if str(file) == "-":
+            text = sys.stdin.read(FILE_CHARS_MAX + 1)
+        else:
+            with file.open(encoding="utf-8", newline="") as opened:
+                text = opened.read(FILE_CHARS_MAX + 1)
+    except UnicodeDecodeError as error:
+        raise errors.InvalidInput([(str(file), "it is no text in UTF-8")]) from error
+    if len(text) > FILE_CHARS_MAX:
+        what = f"more than {FILE_CHARS_MAX} characters; import the file in parts"
+        raise errors.InvalidInput([(str(file), what)])
+    return text
+
+
+def _import(
+    connection: sa.Connection, text: str, merchant: str, *, dry_run: bool
+) -> dict[str, int]:
+    """Read the file, save it, return how many products are new, changed and unchanged."""
+    merchant_id = merchants.require(connection, merchant)
+    tax_codes = [rate.tax_code for rate in store.list_tax_rates(connection, merchant_id)]
+    products = product_files.read(text, merchant_id, tax_codes)
+    counts = collections.Counter(new=0, changed=0, unchanged=0)
+    for batch in _batches(products):
+        counts.update(_save(connection, batch, dry_run=dry_run))
+    return dict(counts)
+
+
+def _save(
+    connection: sa.Connection, products: Sequence[Product], *, dry_run: bool
+) -> dict[str, int]:
+    keys = [(product.merchant_id, product.sku) for product in products]
+    before = store.load_shelf(connection, (), keys).products
+    changed = [
+        product for product in products if before.get((product.merchant_id, product.sku)) != product
+    ]
+    if not dry_run:
+        store.save_products(connection, changed)
+    new = len(products) - len(before)
+    return {"new": new, "changed": len(changed) - new, "unchanged": len(products) - len(changed)}
+
+
+def _batches(products: Sequence[Product]) -> Iterable[Sequence[Product]]:
+    rest = iter(products)
+    while batch := list(islice(rest, BATCH_PRODUCTS)):
+        yield batch
