@@ -24,7 +24,8 @@ class Member:
         self.out: dict[str, values.Stored] = {}
         """Delivered and not acknowledged, by message id."""
         self.assigned: deque[values.Stored] = deque()
-        """Waits for this consumer and no other, because it holds the key."""
+        """Waits for this consumer and no other, because it holds the key. It counts as read ahead:
+        who stops taking without leaving stops the others in the end, as it does with Pulsar."""
         self.keys: Counter[str] = Counter()
         """How many messages of a key it holds; counted while there are several members."""
 

@@ -60,10 +60,10 @@ class Consumer:
         if self._end:
             return
         for topic, some in itertools.groupby(deliveries, operator.attrgetter("topic")):
-            dispatcher = self._by_topic[topic]
-            ids = [delivery.message_id for delivery in some]
-            count = dispatcher.acknowledge(self._members[dispatcher], ids)
-            self._hooks.acknowledged(dispatcher, count)
+            if dispatcher := self._by_topic.get(topic):
+                ids = (delivery.message_id for delivery in some)
+                count = dispatcher.acknowledge(self._members[dispatcher], ids)
+                self._hooks.acknowledged(dispatcher, count)
         self._arrival.set()
 
     async def close(self) -> None:
