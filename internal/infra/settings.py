@@ -49,7 +49,7 @@ class StageSettings(Group):
     """Orders in one transaction. Larger batches hold locks longer and gain little."""
     unacked_messages_max: int = pydantic.Field(default=1_000, ge=1, le=100_000)
     """Messages a function may hold before the broker stops sending: its back-pressure."""
-    effects_max: int = pydantic.Field(default=256, ge=1, le=10_000)
+    effects_max: int = pydantic.Field(default=1_024, ge=1, le=10_000)
     """Orders that may wait for the payment gateway at once."""
 
 

@@ -21,8 +21,15 @@ def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tu
 
 def oldest_unfinished_us(connection: sa.Connection) -> int | None:
     """Return when the oldest order that some stage still has to act on was placed."""
-    query = sa.select(sa.func.min(store.ORDERS.c.placed_at_us)).where(store.ORDERS.c.due_at_us.is_not(None))
+    oldest = sa.func.min(store.ORDERS.c.placed_at_us)
+    query = sa.select(oldest).where(store.ORDERS.c.due_at_us.is_not(None))
     return connection.execute(query).scalar()
+
+
+def clear(connection: sa.Connection, order_key: int) -> None:
+    """Take an order off the list: somebody has to decide about it first."""
+    order = store.ORDERS.c.order_key == order_key
+    connection.execute(store.ORDERS.update().where(order).values(due_at_us=None))
 
 
 def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: int) -> None:

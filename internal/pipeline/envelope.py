@@ -5,7 +5,7 @@ is read on its own:
 one that cannot be read never takes its neighbours along.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -17,6 +17,8 @@ from internal.pipeline import flow
 VERSION = 1
 FACTS_MAX = 10_000
 """More facts than this in one message were not written by Souk."""
+MESSAGE_BYTES_MAX = 1024 * 1024
+"""Larger messages are cut in two, down to one fact. Pulsar takes 5 MiB; an order has 64 KiB."""
 
 
 class _Out(msgspec.Struct):
@@ -77,15 +79,26 @@ def _open_fact(raw: msgspec.Raw) -> messages.Fact | errors.Poison:
 
 
 def pack(facts: Iterable[messages.Fact]) -> list[Outgoing]:
-    """Make one message per topic and shard of these facts, keeping their order."""
+    """Make messages of these facts, by topic and shard, keeping their order; none gets too large."""
     groups: dict[tuple[str, str], list[messages.Fact]] = {}
     for fact in facts:
         place = flow.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
         groups.setdefault(place, []).append(fact)
     return [
-        Outgoing(topic, key, encode(group), properties(group))
+        Outgoing(topic, key, payload, properties(part))
         for (topic, key), group in groups.items()
+        for part, payload in _parts(group)
     ]
+
+
+def _parts(facts: list[messages.Fact]) -> Iterator[tuple[list[messages.Fact], bytes]]:
+    payload = encode(facts)
+    if len(payload) <= MESSAGE_BYTES_MAX or len(facts) == 1:
+        yield facts, payload
+        return
+    middle = len(facts) // 2
+    yield from _parts(facts[:middle])
+    yield from _parts(facts[middle:])
 
 
 def event_id(fact: messages.Fact) -> str:

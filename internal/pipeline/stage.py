@@ -22,6 +22,7 @@ from loguru import logger
 from internal.infra import bus, db, failpoints, metrics, retry
 from internal.kernel import cards, errors
 from internal.kernel.clock import US_PER_SECOND, Clock
+from internal.orders import due
 from internal.orders.messages import Fact
 from internal.pipeline import dead_letters, envelope, flow
 
@@ -99,7 +100,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How much at a time."""
 
     batch_orders_max: int = 400
-    effects_max: int = 256
+    effects_max: int = 1_024
 
 
 class Runner:
@@ -282,7 +283,7 @@ class Runner:
         )
         await retry.until_it_works(
             self._name,
-            lambda: self._ports.database.write(lambda c: dead_letters.add(c, letter)),
+            lambda: self._ports.database.write(lambda c: _put_aside(c, letter, fact)),
         )
         topic = flow.dead_letter_topic(source.topic)
         properties = {"code": code, "orders": "1"}
@@ -295,6 +296,14 @@ class Runner:
         task = self._start(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _put_aside(
+    connection: sa.Connection, letter: dead_letters.DeadLetter, fact: Fact | None
+) -> None:
+    """Keep the letter, and take the order off the janitor's list: only a replay drives it on."""
+    dead_letters.add(connection, letter)
+    due.clear(connection, getattr(fact, "order_key", 0))
 
 
 @lru_cache(maxsize=1_024)
