@@ -79,7 +79,7 @@ def _open_fact(raw: msgspec.Raw) -> messages.Fact | errors.Poison:
 
 
 def pack(facts: Iterable[messages.Fact]) -> list[Outgoing]:
-    """Make messages of these facts, by topic and shard, keeping their order; none gets too large."""
+    """Make messages of these facts, by topic and shard, in their order; none too large."""
     groups: dict[tuple[str, str], list[messages.Fact]] = {}
     for fact in facts:
         place = flow.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
