@@ -14,6 +14,7 @@ from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages, rules, store
 
 Facts = tuple[messages.Fact, ...]
+BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 
 
@@ -65,7 +66,7 @@ def _undo(
         OrderState.CANCELLED,
         ChargeState.NONE,
         StockState.RELEASED,
-        "CANCELLED_BY_MERCHANT",
+        BY_MERCHANT,
         wish.reason,
         None,
         now_us,

@@ -22,8 +22,8 @@ from loguru import logger
 from internal.infra import bus, db, failpoints, metrics, retry
 from internal.kernel import cards, errors
 from internal.kernel.clock import US_PER_SECOND, Clock
-from internal.orders import due
-from internal.orders.messages import Fact
+from internal.orders import cancelling, due
+from internal.orders.messages import Fact, OrderCancelled, OrderRejected
 from internal.pipeline import dead_letters, envelope, flow
 
 SENDING_BATCHES_MAX = 4
@@ -82,7 +82,12 @@ class Station(Protocol):
         ...
 
     async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the station's own type
-        """Do what a Waiting asked for. It must return what it knows and never raise."""
+        """Do what a Waiting asked for, and return what is known then.
+
+        Raises:
+            Temporary: nothing is known yet; it is tried again.
+            Exception: anything else is a bug; it costs this one order a dead letter.
+        """
         ...
 
 
@@ -217,8 +222,13 @@ class Runner:
         return await self._record(work[:middle]) + await self._record(work[middle:])
 
     async def _perform(self, item: Work, waiting: Waiting) -> None:
+        """Do what an order waits for, and take it up again; a bug there costs this order only."""
+        perform = partial(self._station.perform, waiting.effect)
         try:
-            result = await self._station.perform(waiting.effect)
+            result = await retry.until_it_works(self._name, perform)
+        except Exception as error:  # noqa: BLE001 - as in _record
+            await self._bury(item.source, error, item.fact)
+            return
         finally:
             self._effects.release()
         self._resumed.append(Work(item.fact, item.source, result))
@@ -250,7 +260,7 @@ class Runner:
     def _observe(self, facts: Sequence[Fact]) -> None:
         now_us = self._ports.clock.now_us()
         for fact in facts:
-            kind, reason = type(fact).__name__, getattr(fact, "reason", "")
+            kind, reason = type(fact).__name__, _reason_of(fact)
             _sent(kind, reason).inc()
             _age(kind).observe((now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND)
             logger.log(
@@ -304,6 +314,13 @@ def _put_aside(
     """Keep the letter, and take the order off the janitor's list: only a replay drives it on."""
     dead_letters.add(connection, letter)
     due.clear(connection, getattr(fact, "order_key", 0))
+
+
+def _reason_of(fact: Fact) -> str:
+    """Return why, in one of our own words: what a merchant wrote belongs in no metric."""
+    if isinstance(fact, OrderRejected):
+        return fact.reason
+    return cancelling.BY_MERCHANT if isinstance(fact, OrderCancelled) else ""
 
 
 @lru_cache(maxsize=1_024)
