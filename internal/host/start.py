@@ -27,6 +27,8 @@ Seed = Callable[[sa.Connection, int, Callable[[int], str]], str | None]
 
 KEY_FILE = "demo-api-key"
 LOG_FILE = "souk.log"
+SWITCH_INTERVAL_S = 0.0005
+"""Python's default of 5 ms lets a busy event loop hold up every statement of the writer thread."""
 EXIT_MISCONFIGURED = 2
 EXIT_FAILED = 1
 
@@ -84,6 +86,7 @@ def run(seed: Seed, demo_script: Path) -> None:
 
 
 def _start(seed: Seed, arguments: Arguments) -> int:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         failpoints.arm(failpoints.from_environment())
         options = arguments.settings()

@@ -3,7 +3,7 @@
 Only Temporary errors are retried, and the first try costs nothing extra.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 import tenacity
@@ -34,7 +34,7 @@ async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
             stop=tenacity.stop_after_attempt(SHORT_ATTEMPTS_MAX),
             reraise=True,
-        )(operation)
+        )(_awaiting(operation))
 
 
 async def until_it_works(who: str, operation: Operation[T]) -> T:
@@ -51,7 +51,16 @@ async def until_it_works(who: str, operation: Operation[T]) -> T:
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
             before_sleep=lambda state: _tell(who, state.attempt_number, _error_of(state)),
             reraise=True,
-        )(operation)
+        )(_awaiting(operation))
+
+
+def _awaiting(operation: Operation[T]) -> Callable[[], Coroutine[None, None, T]]:
+    """Make it an `async def`: tenacity awaits nothing else, and would take a future for a result."""
+
+    async def run() -> T:
+        return await operation()
+
+    return run
 
 
 def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
