@@ -55,7 +55,7 @@ async def until_it_works(who: str, operation: Operation[T]) -> T:
 
 
 def _awaiting(operation: Operation[T]) -> Callable[[], Coroutine[None, None, T]]:
-    """Make it an `async def`: tenacity awaits nothing else, and would take a future for a result."""
+    """Make it an `async def`: tenacity awaits nothing else and takes a future for a result."""
 
     async def run() -> T:
         return await operation()
