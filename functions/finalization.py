@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from internal.infra import failpoints
 from internal.kernel.states import OrderState
-from internal.orders import finalizing, messages, store
+from internal.orders import finalizing, messages, recorded
 from internal.pipeline import flow, function, stage
 
 
@@ -25,10 +25,10 @@ class FinalizationStation:
         self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
     ) -> list[stage.Outcome]:
         """See stage.Station.record."""
-        paid = {w.fact.order_key: w.fact for w in work}
-        orders = store.lock(connection, sorted(paid))
+        orders = recorded.lock(connection, [w.fact for w in work])
         failpoints.hit(f"{self.spec.name}.after_claim")
         open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
+        paid = recorded.facts_of(connection, open_orders, messages.OrderPaid)
         done = finalizing.finalize(
             connection, [(paid[o.order_key], o) for o in open_orders], now_us
         )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from internal.infra import failpoints
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import paying, store
+from internal.orders import messages, paying, recorded
 from internal.payments import calls, rules
 from internal.payments import store as payments_store
 from internal.payments.gateway import Gateway
@@ -46,12 +46,11 @@ class PaymentStation:
         """
         results = [attempt for w in work for attempt in w.result or ()]
         payments_store.update(connection, results, now_us)
-        facts = {w.fact.order_key: w.fact for w in work}
-        orders = store.lock(connection, sorted(facts))
+        orders = recorded.lock(connection, [w.fact for w in work])
         failpoints.hit(f"{self.spec.name}.after_claim")
-        plans = paying.plan(
-            connection, [(facts[k], o) for k, o in orders.items() if paying.is_payable(o)], now_us
-        )
+        payable = [order for order in orders.values() if paying.is_payable(order)]
+        accepted = recorded.facts_of(connection, payable, messages.OrderAccepted)
+        plans = paying.plan(connection, [(accepted[o.order_key], o) for o in payable], now_us)
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
         done = paying.carry_out(connection, plans, now_us, due_at_us)
         passed = [order for order in orders.values() if not paying.is_payable(order)]

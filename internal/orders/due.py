@@ -26,9 +26,10 @@ def oldest_unfinished_us(connection: sa.Connection) -> int | None:
     return connection.execute(query).scalar()
 
 
-def clear(connection: sa.Connection, order_key: int) -> None:
-    """Take an order off the list: somebody has to decide about it first."""
-    order = store.ORDERS.c.order_key == order_key
+def clear(connection: sa.Connection, order_key: int, name: store.MerchantKey) -> None:
+    """Take an order off the list, if the key is its own: somebody has to decide about it first."""
+    o, (merchant_id, order_id) = store.ORDERS.c, name
+    order = sa.and_(o.order_key == order_key, o.merchant_id == merchant_id, o.order_id == order_id)
     connection.execute(store.ORDERS.update().where(order).values(due_at_us=None))
 
 

@@ -288,12 +288,14 @@ class Runner:
             payload=cards.redact(payload.decode(errors="backslashreplace")),
             at_us=self._ports.clock.now_us(),
         )
+        is_ours = isinstance(fact, self._station.spec.takes)
+        order_key = getattr(fact, "order_key", 0) if is_ours else 0
         logger.bind(order_id=letter.order_id, code=code).opt(exception=error).error(
             "dead letter at {stage}", stage=self._name
         )
         await retry.until_it_works(
             self._name,
-            lambda: self._ports.database.write(lambda c: _put_aside(c, letter, fact)),
+            lambda: self._ports.database.write(lambda c: _put_aside(c, letter, order_key)),
         )
         topic = flow.dead_letter_topic(source.topic)
         properties = {"code": code, "orders": "1"}
@@ -308,12 +310,11 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
 
 
-def _put_aside(
-    connection: sa.Connection, letter: dead_letters.DeadLetter, fact: Fact | None
-) -> None:
+def _put_aside(connection: sa.Connection, letter: dead_letters.DeadLetter, order_key: int) -> None:
     """Keep the letter, and take the order off the janitor's list: only a replay drives it on."""
     dead_letters.add(connection, letter)
-    due.clear(connection, getattr(fact, "order_key", 0))
+    if order_key:
+        due.clear(connection, order_key, (letter.merchant_id, letter.order_id))
 
 
 def _reason_of(fact: Fact) -> str:
