@@ -32,7 +32,7 @@ TAX_RATES = (
     TaxRate(MERCHANT_ID, SALES, "Sales tax 8.875 %", 88_750, inclusive=False),
 )
 PLENTY_UNITS = 900_000
-"""More than any load run sells, and fewer than the largest line wants: an order for more than there is can be made."""
+"""More than any load run sells, and fewer than the largest line of an order may want."""
 SCARCE_UNITS = 3
 SCARCE_SKUS = frozenset(
     {"COFFEE-SUMATRA-2KG", "TEA-JASMINE-500", "LAMP-BRASS-60", "BOWL-COBALT-30"}
