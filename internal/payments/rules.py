@@ -8,7 +8,7 @@ Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and 
 them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -199,3 +199,25 @@ def _captured(charge: Attempt) -> Captured:
 def needs_call(attempt: Attempt) -> bool:
     """Tell whether the gateway has to be called for a new attempt (cash needs none)."""
     return attempt.state is AttemptState.PENDING
+
+
+def surest(results: Iterable[Attempt]) -> list[Attempt]:
+    """Keep one result an attempt, when several asked at once: the gateway's word, or the doubt.
+
+    What one of them did not reach, another may have.
+    """
+    kept: dict[tuple[int, int], Attempt] = {}
+    for result in results:
+        key = result.order_key, result.attempt_no
+        if key not in kept or _SURENESS[result.state] > _SURENESS[kept[key].state]:
+            kept[key] = result
+    return list(kept.values())
+
+
+_SURENESS = {
+    AttemptState.PENDING: 0,
+    AttemptState.FAILED: 1,
+    AttemptState.UNKNOWN: 2,
+    AttemptState.DECLINED: 3,
+    AttemptState.SUCCEEDED: 3,
+}

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
+from internal.payments import rules
 from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
 
 PAYMENT_ATTEMPTS = sa.Table(
@@ -122,7 +123,8 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
 def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
     """Write down what became of attempts.
 
-    The gateway's word is final: nothing replaces SUCCEEDED or DECLINED.
+    The gateway's word is final: nothing replaces SUCCEEDED or DECLINED. Nor does a request that did
+    not reach it take back the doubt about another one: FAILED never replaces UNKNOWN.
     """
     rows = [
         (
@@ -134,10 +136,10 @@ def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -
             a.checks,
             at_us,
         )
-        for a in attempts
+        for a in rules.surest(attempts)
     ]
     changes = ", ".join(f"{name} = w.{name}" for name in _CHANGED[2:])
-    guard = "t.state IN ('PENDING', 'UNKNOWN', 'FAILED')"
+    guard = "(t.state IN ('PENDING', 'FAILED') OR (t.state = 'UNKNOWN' AND w.state <> 'FAILED'))"
     bulk.update(
         connection,
         PAYMENT_ATTEMPTS,
