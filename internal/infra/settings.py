@@ -128,7 +128,7 @@ class Settings(pydantic_settings.BaseSettings):
     """All groups."""
 
     model_config = pydantic_settings.SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     storage: StorageSettings = StorageSettings()
