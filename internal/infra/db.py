@@ -86,6 +86,7 @@ class SqliteDatabase:
             f"sqlite+pysqlite:///{path}",
             poolclass=NullPool,
             connect_args={"cached_statements": PREPARED_STATEMENTS_MAX},
+            hide_parameters=True,  # an error's text goes into logs and dead letters
         )
         sa.event.listen(self.engine, "connect", self._prepare)
         self._local = threading.local()
