@@ -44,7 +44,7 @@ def summary_of(view: OrderView) -> order_pb2.OrderSummary:
         charge_state=f"CHARGE_STATE_{view.charge_state}",
         stock_state=f"STOCK_STATE_{view.stock_state}",
         version=view.version,
-        total=_money(view.total_minor, view.currency) if view.lines else None,
+        total=money_of(view.total_minor, view.currency) if view.lines else None,
         receipt_number=view.receipt_no or 0,
         refusal_reason=view.reason if view.state is OrderState.REJECTED else "",
         placed_at=_instant(view.placed_at_us),
@@ -72,6 +72,12 @@ def step_of(entry: TimelineEntry) -> order_pb2.LogEntry:
         reason=entry.reason,
         at=_instant(entry.at_us),
     )
+
+
+def money_of(minor: int, currency: str) -> money_pb2.Money:
+    """Return an amount on the wire."""
+    units, nanos = money.to_parts(minor, currency)
+    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
 
 
 def _placed(fact: OrderPlaced) -> order_pb2.Order:
@@ -143,14 +149,14 @@ def _lines(lines: Iterable[PricedLine], currency: str) -> list[order_pb2.OrderLi
             sku=line.sku,
             name=line.name,
             quantity=line.quantity,
-            unit_price=_money(line.unit_price_minor, currency),
-            gross=_money(line.gross_minor, currency),
-            discount=_money(line.discount_minor, currency),
+            unit_price=money_of(line.unit_price_minor, currency),
+            gross=money_of(line.gross_minor, currency),
+            discount=money_of(line.discount_minor, currency),
             tax_code=line.tax_code,
             tax_rate_ppm=line.tax_rate_ppm,
             tax_inclusive=line.tax_inclusive,
-            tax=_money(line.tax_minor, currency),
-            total=_money(line.total_minor, currency),
+            tax=money_of(line.tax_minor, currency),
+            total=money_of(line.total_minor, currency),
         )
         for line in lines
     ]
@@ -162,8 +168,8 @@ def _taxes(taxes: Iterable[TaxBucket], currency: str) -> list[order_pb2.TaxBucke
             tax_code=tax.tax_code,
             rate_ppm=tax.rate_ppm,
             inclusive=tax.inclusive,
-            taxable=_money(tax.taxable_minor, currency),
-            tax=_money(tax.tax_minor, currency),
+            taxable=money_of(tax.taxable_minor, currency),
+            tax=money_of(tax.tax_minor, currency),
         )
         for tax in taxes
     ]
@@ -171,11 +177,11 @@ def _taxes(taxes: Iterable[TaxBucket], currency: str) -> list[order_pb2.TaxBucke
 
 def _totals(of: OrderView | PricedOrder) -> order_pb2.OrderTotals:
     return order_pb2.OrderTotals(
-        gross=_money(of.gross_minor, of.currency),
-        discount=_money(of.discount_minor, of.currency),
-        net=_money(of.net_minor, of.currency),
-        tax=_money(of.tax_minor, of.currency),
-        total=_money(of.total_minor, of.currency),
+        gross=money_of(of.gross_minor, of.currency),
+        discount=money_of(of.discount_minor, of.currency),
+        net=money_of(of.net_minor, of.currency),
+        tax=money_of(of.tax_minor, of.currency),
+        total=money_of(of.total_minor, of.currency),
     )
 
 
@@ -187,18 +193,13 @@ def _tenders(
     for tender in tenders:
         answer = order_pb2.OrderTender(kind=_TENDER_KINDS[tender.kind])
         if tender.amount_minor is not None:
-            answer.amount.CopyFrom(_money(tender.amount_minor, currency))
+            answer.amount.CopyFrom(money_of(tender.amount_minor, currency))
         answers.append(answer)
     paid = next((e.fact for e in timeline if isinstance(e.fact, OrderPaid)), None)
     for answer, captured in zip(answers, paid.captured if paid else (), strict=False):
-        answer.captured.CopyFrom(_money(captured.amount_minor, currency))
+        answer.captured.CopyFrom(money_of(captured.amount_minor, currency))
         answer.gateway_reference = captured.gateway_reference
     return answers
-
-
-def _money(minor: int, currency: str) -> money_pb2.Money:
-    units, nanos = money.to_parts(minor, currency)
-    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
 
 
 def _instant(at_us: int) -> timestamp_pb2.Timestamp:

@@ -183,17 +183,17 @@ class Desk:
     def _is_replay(self, slot: _Slot, known: ports.Known | None) -> bool:
         """Settle an order that was placed before; tell whether it was."""
         if known:
-            self._recent.forget(slot.name)
+            self._recent.saw_recorded(slot.name)
             self._settle(
                 slot,
                 known.body_hash,
                 Placed(replayed=True, state=known.state, version=known.version),
             )
             return True
-        before = self._recent.get(slot.name)
-        if before:
-            self._settle(slot, before.body_hash, Placed(replayed=True))
-        return before is not None
+        remembered = self._recent.hash_of(slot.name)
+        if remembered:
+            self._settle(slot, remembered, Placed(replayed=True))
+        return remembered is not None
 
     def _settle(self, slot: _Slot, body_hash: str, placed: Placed) -> None:
         """Give an order and its followers their verdicts; `body_hash` stands under the id."""

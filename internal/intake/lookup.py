@@ -30,10 +30,10 @@ class Lookup:
         Raises:
             DatabaseAway: it cannot be told now.
         """
-        before = self._recent.get(name)
+        before = self._recent.unrecorded(name)
         view = await self.recorded(name)
         if view and before:
-            self._recent.forget(name)
+            self._recent.saw_recorded(name)
         return view or before
 
     async def recorded(self, name: ports.OrderName) -> OrderView | None:

@@ -13,27 +13,31 @@ from internal.orders.messages import OrderPlaced
 
 
 class RecentOrders:
-    """Orders by name, oldest first; kept as JSON, which takes a third of the memory."""
+    """Orders by name, oldest first: the hash of each, and all of those not seen recorded yet."""
 
     def __init__(self, orders_max: int) -> None:
         self._orders_max = orders_max
-        self._facts: OrderedDict[ports.OrderName, bytes] = OrderedDict()
+        self._hashes: OrderedDict[ports.OrderName, str] = OrderedDict()
+        self._facts: dict[ports.OrderName, bytes] = {}
 
     def add(self, fact: OrderPlaced) -> None:
         """Remember an order that the broker has."""
-        self._facts[fact.merchant_id, fact.order_id] = codec.encode(fact)
-        if len(self._facts) > self._orders_max:
-            self._facts.popitem(last=False)
+        name = (fact.merchant_id, fact.order_id)
+        self._hashes[name] = fact.body_hash
+        self._facts[name] = codec.encode(fact)  # a third of the memory of the fact itself
+        if len(self._hashes) > self._orders_max:
+            oldest, _ = self._hashes.popitem(last=False)
+            self._facts.pop(oldest, None)
 
-    def get(self, name: ports.OrderName) -> OrderPlaced | None:
-        """Return an order answered OK lately and not known to be recorded."""
+    def hash_of(self, name: ports.OrderName) -> str | None:
+        """Return the body's hash of an order answered OK lately."""
+        return self._hashes.get(name)
+
+    def unrecorded(self, name: ports.OrderName) -> OrderPlaced | None:
+        """Return an order answered OK lately and not seen recorded yet."""
         data = self._facts.get(name)
         return None if data is None else cast("OrderPlaced", codec.decode(data))
 
-    def forget(self, name: ports.OrderName) -> None:
-        """Drop an order that was found in the database."""
+    def saw_recorded(self, name: ports.OrderName) -> None:
+        """Note that an order was found in the database: only its hash is kept."""
         self._facts.pop(name, None)
-
-    def __len__(self) -> int:
-        """Count the orders remembered."""
-        return len(self._facts)

@@ -33,6 +33,8 @@ from internal.kernel.clock import Clock
 
 PROBE_TIMEOUT_MS = 20_000
 CONNECTION_STREAMS_MAX = 1_000
+FLUSH_S = 1.0
+"""For orders whose callers gave up: they may still go out, or be sent again by their merchant."""
 METADATA_BYTES_MAX = 16 * 1024
 
 
@@ -96,12 +98,17 @@ class Door:
         self._hub.close()
         await self._server.stop(self._options.drain_s)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._options.drain_s):
+            async with asyncio.timeout(FLUSH_S):
                 await self._desk.drain()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         logger.info("gRPC intake closed")
+
+    @property
+    def open_orders(self) -> int:
+        """Count the orders on their way to the broker."""
+        return self._desk.open_orders
 
     @property
     def has_waiting_clients(self) -> bool:
