@@ -21,11 +21,12 @@ def settle_tenders(tenders: Sequence[Tender], priced: PricedOrder) -> tuple[Tend
     total, open_tenders = priced.total_minor, [t for t in tenders if t.amount_minor is None]
     named = sum(t.amount_minor for t in tenders if t.amount_minor is not None)
     rest = total - named
-    if rest < 0 or len(open_tenders) > 1 or (rest > 0 and not open_tenders):
+    is_negative = any(t.amount_minor < 0 for t in tenders if t.amount_minor is not None)
+    if is_negative or rest < 0 or len(open_tenders) > 1 or (rest > 0 and not open_tenders):
         return Refusal(
             RejectReason.TENDERS_DO_NOT_COVER_TOTAL,
             f"the tenders name {named} of {total} minor units of {priced.currency}"
-            f" and leave {len(open_tenders)} open; they must be the total together",
+            f" and leave {len(open_tenders)} open; together they must be the total, none negative",
         )
     settled = (
         msgspec.structs.replace(t, amount_minor=rest) if t.amount_minor is None else t
