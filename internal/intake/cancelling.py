@@ -10,9 +10,6 @@ from internal.pipeline import envelope, flow
 from internal.reports.order_view import OrderView, TimelineEntry
 from internal.wire.souk.v1 import order_service_pb2
 
-FIRST_LOOK_S = 0.02
-"""A refused cancellation appears on no topic, only in the log: look soon, then less often."""
-
 
 class Canceller:
     """Undoes orders on their merchant's wish."""
@@ -34,16 +31,19 @@ class Canceller:
         if known is None:
             return status.not_found(request.order_id)
         if not _outcome_in(known, request.request_id):
-            wish = drafts.cancel_requested(request, call.origin)
-            await self._publisher.publish(envelope.pack([wish]))
-            known = await self._follower.until(
-                name,
-                (flow.REJECTED,),
-                lambda view: _outcome_in(view, request.request_id) is not None,
-                call.answer_by_s,
-                FIRST_LOOK_S,
-            )
+            known = await self._send_and_wait(call, request)
         return self._answer(request, _outcome_in(known, request.request_id))
+
+    async def _send_and_wait(
+        self, call: guard.Call, request: order_service_pb2.CancelOrderRequest
+    ) -> following.Known:
+        wish = drafts.cancel_requested(request, call.origin)
+        name = (wish.merchant_id, wish.order_id)
+        with self._follower.listening(name, (flow.REJECTED,)) as listener:
+            await self._publisher.publish(envelope.pack([wish]))
+            return await listener.until_logged(
+                lambda view: _outcome_in(view, wish.request_id) is not None, call.answer_by_s
+            )
 
     def _answer(
         self, request: order_service_pb2.CancelOrderRequest, outcome: TimelineEntry | None

@@ -1,7 +1,8 @@
 """Waits for an order to get somewhere, and tells its story as it unfolds."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from internal.intake import hub, lookup, options, ports
 from internal.kernel import errors, states
@@ -11,6 +12,9 @@ from internal.reports.order_view import OrderView, TimelineEntry
 
 DECIDED = (flow.ACCEPTED, flow.REJECTED)
 ENDED = (flow.FINALIZED, flow.REJECTED)
+
+FIRST_LOOK_S = 0.02
+"""For what is told on no topic, such as a refused cancellation."""
 
 Known = OrderView | OrderPlaced | None
 
@@ -51,35 +55,11 @@ class Follower:
         except errors.DatabaseAway:
             return None
 
-    async def until(
-        self,
-        name: ports.OrderName,
-        topics: Sequence[str],
-        is_there: Callable[[OrderView], bool],
-        answer_by_s: float,
-        first_look_s: float | None = None,
-    ) -> Known:
-        """Return the order when `is_there`, or as it is when time is up or the door closes.
-
-        Args:
-            name: whose order, which order.
-            topics: where to listen for it.
-            is_there: what to wait for.
-            answer_by_s: the loop's time at which to give up.
-            first_look_s: look again after this long, then after twice as long, and so on; for what
-                is not told on any topic.
-        """
-        pause_s = first_look_s or self._limits.reread_s
+    @contextmanager
+    def listening(self, name: ports.OrderName, topics: Sequence[str]) -> Iterator["Listener"]:
+        """Hear of an order from now on: what is told while the context lasts is not missed."""
         with self._hub.bell(name, topics) as bell:
-            while True:
-                known = await self.look(name)
-                left_s = answer_by_s - asyncio.get_running_loop().time()
-                if isinstance(known, OrderView) and is_there(known):
-                    return known
-                if left_s <= 0 or self._hub.is_closing:
-                    return known
-                await bell.wait(min(left_s, pause_s))
-                pause_s = min(2 * pause_s, self._limits.reread_s)
+            yield Listener(self, name, bell, self._limits.reread_s)
 
     async def story(
         self, name: ports.OrderName, from_version: int
@@ -99,6 +79,54 @@ class Follower:
                 if (view and is_ended(view)) or self._hub.is_closing:
                     return
                 await bell.wait(self._limits.reread_s)
+
+
+class Listener:
+    """Waits for one order, for one call."""
+
+    def __init__(
+        self, follower: Follower, name: ports.OrderName, bell: hub.Bell, reread_s: float
+    ) -> None:
+        self._follower, self._name, self._bell = follower, name, bell
+        self._reread_s = reread_s
+
+    async def until(
+        self, is_there: Callable[[OrderView], bool], answer_by_s: float, *, look_at_once: bool
+    ) -> Known:
+        """Return the order when `is_there`, or as it is when time is up or the door closes.
+
+        Args:
+            is_there: what to wait for.
+            answer_by_s: the loop's time at which to give up.
+            look_at_once: whether it may be there already.
+        """
+        if not look_at_once:
+            await self._rest(answer_by_s, self._reread_s)
+        return await self._watch(is_there, answer_by_s, self._reread_s)
+
+    async def until_logged(
+        self, is_there: Callable[[OrderView], bool], answer_by_s: float
+    ) -> Known:
+        """Do the same for what may be told on no topic: look soon, then less and less often."""
+        return await self._watch(is_there, answer_by_s, FIRST_LOOK_S)
+
+    async def _watch(
+        self, is_there: Callable[[OrderView], bool], answer_by_s: float, pause_s: float
+    ) -> Known:
+        while True:
+            known = await self._follower.look(self._name)
+            if isinstance(known, OrderView) and is_there(known):
+                return known
+            if self._follower.is_closing or not await self._rest(answer_by_s, pause_s):
+                return known
+            pause_s = min(2 * pause_s, self._reread_s)
+
+    async def _rest(self, answer_by_s: float, pause_s: float) -> bool:
+        """Wait for the bell or the pause to end; return False at once when time is up."""
+        left_s = answer_by_s - asyncio.get_running_loop().time()
+        if left_s > 0:
+            await self._bell.wait(min(left_s, pause_s))
+        return left_s > 0
 
 
 def steps(view: OrderView, from_version: int) -> list[TimelineEntry]:

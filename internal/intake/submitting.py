@@ -44,22 +44,24 @@ class Submitter:
 
     async def one(
         self, call: guard.Call, request: order_service_pb2.SubmitOrderRequest
-    ) -> order_service_pb2.SubmitOrderResponse | status.Refused:
+    ) -> guard.Answer:
         """Place one order; wait for it, if asked to."""
         fault = checks.size_fault_of(request.order, "order")
         if fault:
             return fault
         self._refuse_when_deep()
         fact = drafts.placed(request.order, call.origin, "order.")
+        if request.wait_for:
+            return await self._place_and_wait(fact, request.wait_for, call.answer_by_s)
         [verdict] = await self._desk.submit([fact])
-        _count(verdict)
-        if not isinstance(verdict, desk.Placed):
-            return _refusal(fact.order_id, verdict)
-        return await self._placed(call, request, verdict)
+        known = None
+        if isinstance(verdict, desk.Placed) and verdict.replayed:
+            known = await self._follower.look((fact.merchant_id, fact.order_id))
+        return _answer(fact.order_id, verdict, known)
 
     async def many(
         self, call: guard.Call, request: order_service_pb2.SubmitOrdersRequest
-    ) -> order_service_pb2.SubmitOrdersResponse | status.Refused:
+    ) -> guard.Answer:
         """Place what can be placed of a batch; a verdict per order."""
         fault = checks.rules_fault_of(request)
         if fault:
@@ -80,30 +82,35 @@ class Submitter:
             what = f"{waiting} orders wait to be processed"
             raise errors.Overloaded(what, self._limits.retry_after_s)
 
-    async def _placed(
-        self,
-        call: guard.Call,
-        request: order_service_pb2.SubmitOrderRequest,
-        verdict: desk.Placed,
-    ) -> order_service_pb2.SubmitOrderResponse:
-        response = order_service_pb2.SubmitOrderResponse(
-            order_id=request.order.order_id,
-            state=answers.state_of(verdict.state),
-            version=verdict.version,
-            replayed=verdict.replayed,
-        )
-        name = (call.origin.merchant_id, request.order.order_id)
-        known: following.Known = None
-        if request.wait_for:
-            topics, is_there = _WAITS[request.wait_for]
-            known = await self._follower.until(name, topics, is_there, call.answer_by_s)
-        elif verdict.version:
-            known = await self._follower.look(name)
-        if known:
-            response.order.CopyFrom(answers.order_of(known))
-        if isinstance(known, OrderView):
-            response.state, response.version = response.order.state, response.order.version
-        return response
+    async def _place_and_wait(
+        self, fact: OrderPlaced, wait_for: order_service_pb2.WaitFor, answer_by_s: float
+    ) -> guard.Answer:
+        """Listen before placing, so that nothing is missed and a new order needs no look."""
+        topics, is_there = _WAITS[wait_for]
+        with self._follower.listening((fact.merchant_id, fact.order_id), topics) as listener:
+            [verdict] = await self._desk.submit([fact])
+            known = None
+            if isinstance(verdict, desk.Placed):
+                known = await listener.until(is_there, answer_by_s, look_at_once=verdict.replayed)
+        return _answer(fact.order_id, verdict, known)
+
+
+def _answer(order_id: str, verdict: desk.Verdict, known: following.Known) -> guard.Answer:
+    """Say the desk's verdict, and what is known of the order beyond it."""
+    _count(verdict)
+    if not isinstance(verdict, desk.Placed):
+        return _refusal(order_id, verdict)
+    response = order_service_pb2.SubmitOrderResponse(
+        order_id=order_id,
+        state=answers.state_of(verdict.state),
+        version=verdict.version,
+        replayed=verdict.replayed,
+    )
+    if known:
+        response.order.CopyFrom(answers.order_of(known))
+    if isinstance(known, OrderView):
+        response.state, response.version = response.order.state, response.order.version
+    return response
 
 
 async def _prepare(

@@ -34,10 +34,15 @@ class Rig:
         self.follower = following.Follower(self.lookup, self.hub, limits)
         self.task = asyncio.create_task(self.hub.run())
 
-    def follow(self, timeout_s: float = 5) -> asyncio.Task[following.Known]:
+    def follow(
+        self, timeout_s: float = 5, *, look_at_once: bool = True
+    ) -> asyncio.Task[following.Known]:
+        return asyncio.create_task(self._follow(timeout_s, look_at_once=look_at_once))
+
+    async def _follow(self, timeout_s: float, *, look_at_once: bool) -> following.Known:
         by_s = asyncio.get_running_loop().time() + timeout_s
-        waiting = self.follower.until(NAME, following.ENDED, following.is_ended, by_s)
-        return asyncio.create_task(waiting)
+        with self.follower.listening(NAME, following.ENDED) as listener:
+            return await listener.until(following.is_ended, by_s, look_at_once=look_at_once)
 
 
 @pytest.fixture
@@ -105,12 +110,25 @@ class TestFollower:
     async def test_looks_again_sooner_for_what_no_message_tells(self, rig: Rig) -> None:
         rig.recent.add(fact())
         loop = asyncio.get_running_loop()
-        asyncio.get_running_loop().call_later(0.03, rig.orders.record, fact())
-        view = await rig.follower.until(
-            NAME, (), following.is_decided, loop.time() + 5, first_look_s=0.01
-        )
+        loop.call_later(0.03, rig.orders.record, fact())
+        with rig.follower.listening(NAME, ()) as listener:
+            view = await listener.until_logged(following.is_decided, loop.time() + 5)
         assert isinstance(view, OrderView)
         assert rig.orders.reads < 8
+
+    async def test_a_new_order_is_not_looked_for_before_something_is_told(self, rig: Rig) -> None:
+        waiting = rig.follow(look_at_once=False)
+        await turns()
+        assert rig.orders.reads == 0
+        rig.orders.record(fact())
+        rig.orders.move(NAME, OrderState.REJECTED)
+        await rig.orders.tell(NAME, flow.REJECTED)
+        assert isinstance(await waiting, OrderView)
+        assert rig.orders.reads == 1
+
+    async def test_it_is_looked_for_at_the_end_at_least(self, rig: Rig) -> None:
+        rig.orders.record(fact())
+        assert isinstance(await rig.follow(0.05, look_at_once=False), OrderView)
 
     async def test_a_database_that_comes_back(self, rig: Rig) -> None:
         rig.orders.is_away = True

@@ -1,0 +1,135 @@
+"""The door in the embedded engine: real bus, real stages, real database, all in one process."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+import sqlalchemy as sa
+from google.type import money_pb2
+
+from internal.auth import rules as auth_rules
+from internal.auth import store as auth_store
+from internal.auth.messages import Merchant
+from internal.host import engine
+from internal.infra import settings
+from internal.wire.souk.v1 import order_pb2 as o
+from internal.wire.souk.v1 import order_service_pb2 as s
+from tests.support import shop
+from tests.unit.intake import memory
+
+KEYS = {
+    merchant_id: auth_rules.issue(f"{number:012x}", f"{number:064x}")
+    for number, merchant_id in enumerate((shop.MERCHANT, shop.OTHER_MERCHANT), start=1)
+}
+TEA = o.DraftLine(sku="tea", quantity=2)
+
+
+def open_shops(connection: sa.Connection) -> None:
+    shop.open_for_business(connection)
+    for merchant_id, key in KEYS.items():
+        auth_store.add_merchant(connection, Merchant(merchant_id, merchant_id), key, 0)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[engine.Engine]:
+    """An engine with two merchants' shops."""
+    chosen = settings.load(storage={"data_dir": tmp_path}, intake={"port": 0}, metrics={"port": 0})
+    async with engine.Engine(chosen).running() as started:
+        await started.database.write(open_shops)
+        yield started
+
+
+@pytest.fixture
+async def channel(running: engine.Engine) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(channel: grpc.aio.Channel) -> memory.Client:
+    return memory.Client(channel, (("x-api-key", KEYS[shop.MERCHANT].secret),))
+
+
+@pytest.fixture
+def other(channel: grpc.aio.Channel) -> memory.Client:
+    return memory.Client(channel, (("x-api-key", KEYS[shop.OTHER_MERCHANT].secret),))
+
+
+def tea(order_id: str = "o-1", **others: object) -> o.OrderDraft:
+    return memory.draft(order_id, **({"store_id": shop.STORE, "lines": [TEA]} | others))
+
+
+async def test_a_quote_is_the_price_paid(client: memory.Client) -> None:
+    quote = s.QuoteOrderRequest(store_id=shop.STORE, currency="EUR", lines=[TEA])
+    quoted = await client.QuoteOrder(quote)
+    answer = await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
+    assert answer.state == o.ORDER_STATE_FINALIZED
+    assert answer.order.totals == quoted.totals
+    assert answer.order.lines == quoted.lines
+    assert answer.order.taxes == quoted.taxes
+    assert answer.order.totals.total == money_pb2.Money(currency_code="EUR", units=20)
+    assert answer.order.tenders[0].captured == answer.order.totals.total
+    assert answer.order.receipt_number == 1
+
+
+async def test_the_same_answer_again_and_another_body_refused(client: memory.Client) -> None:
+    first = await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
+    again = await client.submit(tea())
+    assert again.replayed
+    assert again.order == first.order
+    failure = await memory.failure_of(client.submit(tea(note="other")))
+    assert failure.reason == "ORDER_ID_REUSED"
+
+
+async def test_a_refusal_comes_with_its_reason(client: memory.Client) -> None:
+    greedy = tea(lines=[o.DraftLine(sku="rare", quantity=3)])
+    answer = await client.submit(greedy, wait_for=s.WAIT_FOR_FINALIZED)
+    assert answer.state == o.ORDER_STATE_REJECTED
+    assert answer.order.refusal.reason == "OUT_OF_STOCK"
+    unknown = tea("o-2", lines=[o.DraftLine(sku="nothing", quantity=3)])
+    answer = await client.submit(unknown, wait_for=s.WAIT_FOR_ACCEPTED)
+    assert answer.order.refusal.reason == "UNKNOWN_SKU"
+    assert answer.order.lines[0].sku == "nothing"
+
+
+async def test_the_story_from_the_start_and_from_the_middle(client: memory.Client) -> None:
+    await client.submit(tea())
+    stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
+    told = [answer async for answer in stream]
+    assert [answer.entry.version for answer in told] == [1, 2, 3, 4]
+    assert told[-1].order.state == o.ORDER_STATE_FINALIZED
+    stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1", from_version=3))
+    assert [answer async for answer in stream] == told[3:]
+
+
+async def test_too_late_to_cancel(client: memory.Client) -> None:
+    await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
+    request = s.CancelOrderRequest(order_id="o-1", request_id="r-1")
+    failures = [await memory.failure_of(client.CancelOrder(request)) for _ in range(2)]
+    assert failures[0] == failures[1]
+    assert failures[0].reason == "ORDER_NOT_CANCELLABLE"
+    assert failures[0].metadata["state"] == "FINALIZED"
+
+
+async def test_merchants_see_their_own_orders_only(
+    client: memory.Client, other: memory.Client
+) -> None:
+    for number in range(5):
+        await client.submit(tea(f"o-{number}"), wait_for=s.WAIT_FOR_FINALIZED)
+    await other.submit(tea("o-0", note="theirs"), wait_for=s.WAIT_FOR_FINALIZED)
+    first = await client.ListOrders(s.ListOrdersRequest(page_size=3))
+    token = first.next_page_token
+    second = await client.ListOrders(s.ListOrdersRequest(page_size=3, page_token=token))
+    seen = [order.order_id for page in (first, second) for order in page.orders]
+    assert seen == ["o-4", "o-3", "o-2", "o-1", "o-0"]
+    assert second.next_page_token == ""
+    assert len((await other.ListOrders(s.ListOrdersRequest())).orders) == 1
+    failure = await memory.failure_of(other.GetOrder(s.GetOrderRequest(order_id="o-1")))
+    assert failure.code == "NOT_FOUND"
+
+
+async def test_a_wrong_key(channel: grpc.aio.Channel) -> None:
+    wrong = auth_rules.issue("f" * 12, "f" * 64).secret
+    failure = await memory.failure_of(memory.Client(channel, (("x-api-key", wrong),)).submit())
+    assert failure.reason == "API_KEY_INVALID"
