@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from internal.infra import failpoints
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import messages, paying, recorded
+from internal.orders import messages, paying, recorded, store
 from internal.payments import calls, rules
 from internal.payments import store as payments_store
 from internal.payments.gateway import Gateway
@@ -44,11 +44,10 @@ class PaymentStation:
 
         What came back from calls is written down first, then all is planned.
         """
-        results = [attempt for w in work for attempt in w.result or ()]
-        payments_store.update(connection, results, now_us)
         orders = recorded.lock(connection, [w.fact for w in work])
         failpoints.hit(f"{self.spec.name}.after_claim")
         payable = [order for order in orders.values() if paying.is_payable(order)]
+        payments_store.update(connection, _results(work, payable), now_us)
         accepted = recorded.facts_of(connection, payable, messages.OrderAccepted)
         plans = paying.plan(connection, [(accepted[o.order_key], o) for o in payable], now_us)
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
@@ -66,6 +65,12 @@ class PaymentStation:
         results = (await sent[0],) if len(sent) == 1 else tuple(await asyncio.gather(*sent))
         failpoints.hit("gateway.after_send")
         return results
+
+
+def _results(work: Sequence[stage.Work], payable: Sequence[store.Recorded]) -> list[Attempt]:
+    """Return what came back; for an order that came to its end meanwhile it is too late."""
+    keys = {order.order_key for order in payable}
+    return [a for w in work if w.result for a in w.result if a.order_key in keys]
 
 
 def _calls(plan: paying.Plan) -> Calls | None:
