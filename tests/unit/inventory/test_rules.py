@@ -1,0 +1,96 @@
+"""Who gets the stock: never more than there is, first come first served, all or nothing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.inventory import rules
+from internal.inventory.messages import Demand, Shortage, StockKey, StockLevel
+
+SKUS = st.sampled_from("abc")
+STORES = st.sampled_from(["north", "south"])
+KEYS = st.builds(StockKey, st.just("m-1"), STORES, SKUS)
+LEVELS = st.dictionaries(
+    KEYS,
+    st.tuples(st.integers(0, 20), st.integers(0, 20)).map(
+        lambda pair: StockLevel(max(pair), min(pair))
+    ),
+)
+DEMANDS = st.lists(
+    st.builds(Demand, st.just("m-1"), STORES, st.dictionaries(SKUS, st.integers(1, 12))),
+    max_size=12,
+)
+
+
+def key(sku: str, store_id: str = "north") -> StockKey:
+    return StockKey("m-1", store_id, sku)
+
+
+def wants(store_id: str = "north", /, **quantities: int) -> Demand:
+    return Demand("m-1", store_id, quantities)
+
+
+@given(LEVELS, DEMANDS)
+def test_nothing_is_oversold(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
+    _, reserved = rules.allot(levels, demands)
+    assert all(0 < quantity <= levels[key].available for key, quantity in reserved.items())
+
+
+@given(LEVELS, DEMANDS)
+def test_all_or_nothing(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
+    verdicts, reserved = rules.allot(levels, demands)
+    served = [demand for demand, shortage in zip(demands, verdicts, strict=True) if not shortage]
+    assert reserved == rules.total(served)
+
+
+@given(LEVELS, DEMANDS)
+def test_first_come_first_served(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
+    """Whoever comes later changes nothing for those before."""
+    verdicts, _ = rules.allot(levels, demands)
+    for count in range(len(demands)):
+        assert rules.allot(levels, demands[:count])[0] == verdicts[:count]
+
+
+@given(LEVELS, DEMANDS)
+def test_nobody_goes_short_without_a_reason(
+    levels: dict[StockKey, StockLevel], demands: list[Demand]
+) -> None:
+    """A demand is refused only for what those before it have left."""
+    verdicts, _ = rules.allot(levels, demands)
+    for place, shortage in enumerate(verdicts):
+        if shortage is None:
+            continue
+        demand = demands[place]
+        _, before = rules.allot(levels, demands[:place])
+        wanted = rules.key_of(demand, shortage.sku)
+        level = levels.get(wanted)
+        left = None if level is None else level.available - before.get(wanted, 0)
+        assert shortage == Shortage(shortage.sku, demand.quantities[shortage.sku], left)
+        assert left is None or left < shortage.wanted
+
+
+def test_a_demand_takes_what_an_earlier_one_left() -> None:
+    levels = {key("tea"): StockLevel(on_hand=5, reserved=1), key("cup"): StockLevel(9, 0)}
+    demands = [wants(tea=3), wants(tea=2, cup=1), wants(tea=1)]
+    verdicts, reserved = rules.allot(levels, demands)
+    assert verdicts == [None, Shortage("tea", 2, 1), None]
+    assert reserved == {key("tea"): 4}
+
+
+def test_what_a_store_does_not_stock_is_told_from_what_it_ran_out_of() -> None:
+    levels = {key("tea", "south"): StockLevel(0, 0)}
+    verdicts, reserved = rules.allot(levels, [wants(tea=1), wants("south", tea=1)])
+    assert verdicts == [Shortage("tea", 1, None), Shortage("tea", 1, 0)]
+    assert not reserved
+
+
+def test_a_refused_order_wants_nothing() -> None:
+    assert rules.allot({}, [wants()]) == ([None], {})
+
+
+def test_keys_come_in_lock_order() -> None:
+    keys = rules.keys_of([wants("south", b=1), wants(c=1, a=2), wants(a=1)])
+    assert keys == [key("a"), key("c"), key("b", "south")]
+
+
+def test_demands_add_up() -> None:
+    assert rules.total([wants(a=1, b=2), wants(a=3)]) == {key("a"): 4, key("b"): 2}

@@ -1,0 +1,74 @@
+"""The SQL of stock keeps its guards: nothing below nothing, and every change has its movement."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from internal.inventory import store
+from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
+from internal.kernel import errors
+from tests.support import belt
+
+TEA, CUP = StockKey("m-1", "main", "tea"), StockKey("m-1", "main", "cup")
+
+
+@pytest.fixture
+def connection() -> Iterator[sa.Connection]:
+    with belt.books() as books:
+        store.receive(books, [received(TEA, 10), received(TEA, 5), received(CUP, 3)])
+        yield books
+
+
+def received(key: StockKey, quantity: int) -> Movement:
+    return Movement(key, MovementKind.RECEIPT, quantity, 1)
+
+
+def levels(connection: sa.Connection) -> dict[StockKey, StockLevel]:
+    return store.lock_levels(connection, sorted([TEA, CUP]))
+
+
+def test_what_arrives_adds_up(connection: sa.Connection) -> None:
+    store.receive(connection, [received(CUP, 4)])
+    assert levels(connection) == {TEA: StockLevel(15, 0), CUP: StockLevel(7, 0)}
+    moved = sa.select(sa.func.count()).select_from(store.STOCK_MOVEMENTS)
+    assert connection.execute(moved).scalar() == 4
+
+
+def test_a_promise_is_kept_or_taken_back(connection: sa.Connection) -> None:
+    store.reserve(connection, {TEA: 6, CUP: 3})
+    store.release(connection, {TEA: 2})
+    store.commit(connection, {TEA: 4, CUP: 1})
+    assert levels(connection) == {TEA: StockLevel(11, 0), CUP: StockLevel(2, 2)}
+
+
+@pytest.mark.parametrize("change", [store.reserve, store.release, store.commit])
+def test_no_change_goes_below_nothing(
+    connection: sa.Connection, change: Callable[[sa.Connection, dict[StockKey, int]], None]
+) -> None:
+    store.reserve(connection, {CUP: 2})
+    before = levels(connection)
+    with pytest.raises(errors.DatabaseAway):
+        change(connection, {CUP: 3})
+    assert levels(connection) == before
+
+
+def test_a_row_that_nobody_has_cannot_be_promised(connection: sa.Connection) -> None:
+    with pytest.raises(errors.DatabaseAway):
+        store.reserve(connection, {StockKey("m-1", "main", "ghost"): 1})
+
+
+def test_a_sale_moves_a_product_once(connection: sa.Connection) -> None:
+    sale = Movement(TEA, MovementKind.SALE, -1, 1, order_key=7)
+    store.add_movements(connection, [sale])
+    with pytest.raises(sa.exc.IntegrityError):
+        store.add_movements(connection, [sale])
+
+
+def test_levels_are_listed_by_store_and_product(connection: sa.Connection) -> None:
+    store.receive(connection, [received(StockKey("m-1", "annex", "tea"), 1)])
+    store.receive(connection, [received(StockKey("m-2", "main", "tea"), 1)])
+    names = [(key.store_id, key.sku) for key, _ in store.list_levels(connection, "m-1")]
+    assert names == [("annex", "tea"), ("main", "cup"), ("main", "tea")]
+    assert len(store.list_levels(connection, "m-1", sku="tea")) == 2
+    assert len(store.list_levels(connection, "m-1", store_id="main")) == 2

@@ -1,0 +1,227 @@
+"""Any course of events a payment can take: lost answers, crashes, two workers, late arrivals.
+
+The true rules, calls and SQL against a gateway that keeps the port's promises and nothing more.
+"""
+
+import asyncio
+from collections import Counter
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from internal.kernel.clock import US_PER_SECOND, ManualClock
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.orders import messages, paying
+from internal.orders import store as orders_store
+from internal.payments import calls, rules
+from internal.payments import store as payments_store
+from internal.payments.messages import Attempt, AttemptKind, AttemptState, Tender, TenderKind
+from tests.support import belt, gateways, profiles
+from tests.support.gateways import Fault
+
+TENDERS = st.lists(
+    st.builds(
+        Tender,
+        st.sampled_from(TenderKind),
+        st.integers(1, 10**6),
+        st.sampled_from(["tok_ok", "tok_ok", "tok_declined:no_funds"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+FAULTS = st.lists(st.sampled_from(Fault), max_size=2)
+RECORDED = orders_store.Recorded(
+    1, "m-1", "o-1", "", OrderState.ACCEPTED, ChargeState.NONE, StockState.RESERVED, 2
+)
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One attempt on its way to the gateway."""
+
+    attempt: Attempt
+    is_question: bool
+
+
+def accepted(tenders: list[Tender]) -> messages.OrderAccepted:
+    return messages.OrderAccepted(
+        order_key=1,
+        merchant_id="m-1",
+        order_id="o-1",
+        store_id="main",
+        version=2,
+        at_us=0,
+        placed_at_us=0,
+        currency="EUR",
+        lines=(),
+        taxes=(),
+        tenders=tuple(tenders),
+        gross_minor=0,
+        discount_minor=0,
+        net_minor=0,
+        tax_minor=0,
+        total_minor=sum(tender.amount_minor or 0 for tender in tenders),
+    )
+
+
+class PaymentModel(RuleBasedStateMachine):
+    """Several workers take the same order's message, each whenever it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.open_books = belt.books()
+        self.connection = self.open_books.__enter__()
+        self.gateway = gateways.FaultyGateway()
+        self.clock = ManualClock()
+        self.jobs: list[Job] = []
+        self.results: list[Attempt] = []
+        self.late: list[Attempt] = []
+        self.seen: dict[int, list[AttemptState]] = {}
+        self.end: rules.Paid | rules.Declined | None = None
+
+    @initialize(tenders=TENDERS)
+    def accept(self, tenders: list[Tender]) -> None:
+        self.accepted = accepted(tenders)
+
+    def history(self) -> payments_store.History:
+        return payments_store.histories(self.connection, [1]).get(1, paying.NO_HISTORY)
+
+    @precondition(lambda self: self.end is None)
+    @rule()
+    def take_the_message(self) -> None:
+        """Plan and write down in one transaction, as the payment stage does."""
+        now_us = self.clock.now_us()
+        plan = paying.plan_one(self.accepted, RECORDED, self.history(), now_us)
+        payments_store.add(self.connection, plan.new_attempts, now_us)
+        self.look_at_states()
+        if isinstance(plan.step, rules.Paid | rules.Declined):
+            self.end = plan.step
+        elif isinstance(plan.step, rules.Call | rules.Ask):
+            is_question = isinstance(plan.step, rules.Ask)
+            to_do = filter(_is_sent, plan.step.attempts)
+            self.jobs += [Job(attempt, is_question) for attempt in to_do]
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), faults=FAULTS)
+    def call_the_gateway(self, data: st.DataObject, faults: list[Fault]) -> None:
+        job = self.jobs.pop(data.draw(st.integers(0, len(self.jobs) - 1)))
+        self.gateway.faults.extend(faults)
+        how = calls.ask if job.is_question else calls.send
+        self.results.append(self.runner.run(how(self.gateway, "m-1", job.attempt, 1.0)))
+        self.gateway.faults.clear()
+
+    @precondition(lambda self: self.results)
+    @rule(data=st.data())
+    def write_results_down(self, data: st.DataObject) -> None:
+        some = data.draw(st.lists(st.sampled_from(range(len(self.results))), unique=True))
+        results = [self.results[place] for place in some]
+        self.results = [r for place, r in enumerate(self.results) if place not in some]
+        if self.end is None:  # afterwards it is too late, as in the payment stage
+            payments_store.update(self.connection, results, self.clock.now_us())
+        self.look_at_states()
+
+    @rule()
+    def crash(self) -> None:
+        """All that was not written down is lost; what was on its way may still arrive."""
+        self.late += [job.attempt for job in self.jobs]
+        self.jobs.clear()
+        self.results.clear()
+
+    @precondition(lambda self: self.late)
+    @rule(data=st.data())
+    def arrive_late(self, data: st.DataObject) -> None:
+        attempt = self.late.pop(data.draw(st.integers(0, len(self.late) - 1)))
+        self.runner.run(calls.send(self.gateway, "m-1", attempt, 1.0))
+
+    @rule(seconds=st.sampled_from([1, 5, 60, 600, 4_000]))
+    def wait(self, seconds: int) -> None:
+        self.clock.advance_us(seconds * US_PER_SECOND)
+
+    def look_at_states(self) -> None:
+        """What is UNKNOWN becomes nothing but the gateway's word; that word is never replaced."""
+        for attempt in self.history().attempts:
+            states = self.seen.setdefault(attempt.attempt_no, [attempt.state])
+            if states[-1] is not attempt.state:
+                assert states[-1] is not AttemptState.SUCCEEDED, states
+                assert states[-1] is not AttemptState.DECLINED, states
+                is_doubt_gone = attempt.state is AttemptState.FAILED
+                assert not (states[-1] is AttemptState.UNKNOWN and is_doubt_gone), states
+                states.append(attempt.state)
+
+    @invariant()
+    def a_tender_is_captured_once(self) -> None:
+        attempts = {a.key: a for a in self.history().attempts}
+        assert self.gateway.captured.keys() <= attempts.keys()
+        captures = Counter(attempts[key].tender_no for key in self.gateway.captured)
+        assert all(count == 1 for count in captures.values())
+        charges = Counter(a.tender_no for a in attempts.values() if a.kind is AttemptKind.CHARGE)
+        assert all(count == 1 for count in charges.values())
+
+    @invariant()
+    def nothing_is_unsure_at_the_end(self) -> None:
+        if self.end is not None:
+            unsure = {AttemptState.PENDING, AttemptState.UNKNOWN}
+            assert not any(a.state in unsure for a in self.history().attempts)
+
+    @invariant()
+    def paid_is_captured(self) -> None:
+        if isinstance(self.end, rules.Paid):
+            by_card = [t for t in self.accepted.tenders if t.kind is TenderKind.CARD]
+            wanted = sum(tender.amount_minor or 0 for tender in by_card)
+            assert sum(self.gateway.captured.values()) == wanted
+            assert sum(c.amount_minor for c in self.end.captured) == self.accepted.total_minor
+            assert not self.gateway.voided
+
+    @invariant()
+    def declined_is_given_back(self) -> None:
+        if isinstance(self.end, rules.Declined):
+            assert not self.gateway.captured
+
+    def teardown(self) -> None:
+        """A gateway that answers again ends every payment, unless the operators have it."""
+        try:
+            self._finish()
+        finally:
+            self.open_books.__exit__(None, None, None)
+            self.runner.close()
+
+    def _finish(self) -> None:
+        for _ in range(20):
+            if self.end is not None or not hasattr(self, "accepted"):
+                break
+            self.take_the_message()
+            while self.jobs:
+                job = self.jobs.pop()
+                how = calls.ask if job.is_question else calls.send
+                self.results.append(self.runner.run(how(self.gateway, "m-1", job.attempt, 1.0)))
+            payments_store.update(self.connection, self.results, self.clock.now_us())
+            self.results.clear()
+            self.look_at_states()
+            self.clock.advance_us(4_000 * US_PER_SECOND)
+        else:
+            assert any(map(_is_with_operators, self.history().attempts))
+        while self.late:
+            self.runner.run(calls.send(self.gateway, "m-1", self.late.pop(), 1.0))
+        self.a_tender_is_captured_once()
+        self.paid_is_captured()
+        self.declined_is_given_back()
+
+
+def _is_sent(attempt: Attempt) -> bool:
+    return attempt.tender_kind is TenderKind.CARD
+
+
+def _is_with_operators(attempt: Attempt) -> bool:
+    is_unknown = attempt.state is AttemptState.UNKNOWN
+    return is_unknown and attempt.checks > len(rules.ASK_AFTER_S)
+
+
+TestPayments = PaymentModel.TestCase
+TestPayments.settings = profiles.tries(100, steps=40)

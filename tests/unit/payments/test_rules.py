@@ -1,0 +1,179 @@
+"""The next step of a payment, case by case. What holds for every course of events is next door."""
+
+import msgspec
+import pytest
+
+from internal.kernel.clock import US_PER_SECOND
+from internal.payments import rules
+from internal.payments.messages import (
+    Attempt,
+    AttemptKind,
+    AttemptState,
+    Captured,
+    Tender,
+    TenderKind,
+)
+from tests.support import shop
+
+AT_US = shop.NOW_US
+CARD, CASH = shop.card(700), shop.cash(300)
+
+
+def payment(*tenders: Tender) -> rules.Payment:
+    return rules.Payment(7, "m-1/o-1", "EUR", tenders)
+
+
+def charge(
+    state: AttemptState, *, tender_no: int = 0, attempt_no: int = 1, checks: int = 0
+) -> Attempt:
+    return Attempt(
+        order_key=7,
+        attempt_no=attempt_no,
+        kind=AttemptKind.CHARGE,
+        tender_no=tender_no,
+        tender_kind=TenderKind.CARD,
+        amount_minor=700,
+        currency="EUR",
+        key=f"m-1/o-1/{attempt_no}",
+        state=state,
+        card_token="tok_ok",
+        gateway_reference="ref" if state is AttemptState.SUCCEEDED else "",
+        decline_code="no_funds" if state is AttemptState.DECLINED else "",
+        checks=checks,
+    )
+
+
+def void(of: Attempt, state: AttemptState, *, attempt_no: int, checks: int = 0) -> Attempt:
+    return msgspec.structs.replace(
+        of,
+        attempt_no=attempt_no,
+        kind=AttemptKind.VOID,
+        key=f"m-1/o-1/{attempt_no}",
+        voids_key=of.key,
+        state=state,
+        checks=checks,
+    )
+
+
+def step(*attempts: Attempt, tenders: tuple[Tender, ...] = (CARD,), after_s: int = 0) -> object:
+    now_us = AT_US + after_s * US_PER_SECOND
+    return rules.next_step(payment(*tenders), attempts, now_us, AT_US)
+
+
+def test_first_every_tender_is_charged_under_its_own_key() -> None:
+    call = step(tenders=(CASH, CARD))
+    assert isinstance(call, rules.Call)
+    in_cash, by_card = call.attempts
+    assert (in_cash.key, in_cash.amount_minor, in_cash.state) == ("m-1/o-1/1", 300, "SUCCEEDED")
+    assert (by_card.key, by_card.amount_minor, by_card.state) == ("m-1/o-1/2", 700, "PENDING")
+    assert not rules.needs_call(in_cash)
+    assert rules.needs_call(by_card)
+
+
+def test_an_order_that_costs_nothing_is_paid() -> None:
+    assert step(tenders=()) == rules.Paid(())
+
+
+def test_all_captured_is_paid() -> None:
+    paid = step(charge(AttemptState.SUCCEEDED))
+    assert paid == rules.Paid((Captured(TenderKind.CARD, 700, "ref"),))
+
+
+def test_an_interrupted_call_is_asked_about_at_once() -> None:
+    pending = charge(AttemptState.PENDING)
+    assert step(pending) == rules.Ask((pending,))
+
+
+@pytest.mark.parametrize(("checks", "after_s"), list(enumerate(rules.ASK_AFTER_S, start=1)))
+def test_an_unknown_charge_is_asked_about_later_and_later(checks: int, after_s: int) -> None:
+    unknown = charge(AttemptState.UNKNOWN, checks=checks)
+    assert step(unknown, after_s=after_s - 1) == rules.Wait(AT_US + after_s * US_PER_SECOND)
+    assert step(unknown, after_s=after_s) == rules.Ask((unknown,))
+
+
+def test_an_unknown_charge_goes_to_the_operators_in_the_end() -> None:
+    unknown = charge(AttemptState.UNKNOWN, checks=len(rules.ASK_AFTER_S) + 1)
+    assert step(unknown, after_s=10**6) == rules.Wait(None)
+
+
+@pytest.mark.parametrize(("checks", "after_s"), list(enumerate(rules.RETRY_AFTER_S, start=1)))
+def test_a_charge_that_did_not_get_through_is_sent_again(checks: int, after_s: int) -> None:
+    failed = charge(AttemptState.FAILED, checks=checks)
+    assert step(failed, after_s=after_s - 1) == rules.Wait(AT_US + after_s * US_PER_SECOND)
+    assert step(failed, after_s=after_s) == rules.Ask((failed,))
+
+
+def test_a_charge_that_never_gets_through_is_barred_before_the_order_is_refused() -> None:
+    failed = charge(AttemptState.FAILED, checks=len(rules.RETRY_AFTER_S) + 1)
+    call = step(failed)
+    assert isinstance(call, rules.Call)
+    (bar,) = call.attempts
+    assert (bar.kind, bar.voids_key, bar.key) == (AttemptKind.VOID, "m-1/o-1/1", "m-1/o-1/2")
+    done = msgspec.structs.replace(bar, state=AttemptState.SUCCEEDED)
+    assert step(failed, done) == rules.Declined("")
+
+
+def test_a_declined_charge_refuses_the_order() -> None:
+    assert step(charge(AttemptState.DECLINED)) == rules.Declined("no_funds")
+
+
+def test_a_declined_charge_voids_the_others_first() -> None:
+    declined = charge(AttemptState.DECLINED)
+    captured = charge(AttemptState.SUCCEEDED, tender_no=1, attempt_no=2)
+    call = step(declined, captured, tenders=(CARD, CARD))
+    assert isinstance(call, rules.Call)
+    assert [attempt.voids_key for attempt in call.attempts] == ["m-1/o-1/2"]
+    assert [attempt.amount_minor for attempt in call.attempts] == [700]
+
+
+def test_a_declined_charge_waits_for_word_on_the_others() -> None:
+    declined = charge(AttemptState.DECLINED)
+    unknown = charge(AttemptState.UNKNOWN, tender_no=1, attempt_no=2, checks=1)
+    assert step(declined, unknown, tenders=(CARD, CARD), after_s=5) == rules.Ask((unknown,))
+
+
+def test_cash_is_given_back_without_a_call() -> None:
+    declined = charge(AttemptState.DECLINED, tender_no=1, attempt_no=2)
+    in_cash = msgspec.structs.replace(
+        charge(AttemptState.SUCCEEDED), tender_kind=TenderKind.CASH, amount_minor=300
+    )
+    call = step(in_cash, declined, tenders=(CASH, CARD))
+    assert isinstance(call, rules.Call)
+    assert [attempt.state for attempt in call.attempts] == [AttemptState.SUCCEEDED]
+
+
+def test_a_void_is_tried_for_ever() -> None:
+    declined = charge(AttemptState.DECLINED)
+    captured = charge(AttemptState.SUCCEEDED, tender_no=1, attempt_no=2)
+    failed = void(captured, AttemptState.FAILED, attempt_no=3, checks=99)
+    again = step(declined, captured, failed, tenders=(CARD, CARD), after_s=60)
+    assert again == rules.Ask((failed,))
+
+
+def test_a_void_that_is_refused_goes_to_the_operators() -> None:
+    declined = charge(AttemptState.DECLINED)
+    captured = charge(AttemptState.SUCCEEDED, tender_no=1, attempt_no=2)
+    refused = void(captured, AttemptState.DECLINED, attempt_no=3)
+    assert step(declined, captured, refused, tenders=(CARD, CARD)) == rules.Wait(None)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (AttemptState.UNKNOWN, AttemptState.SUCCEEDED, AttemptState.SUCCEEDED),
+        (AttemptState.SUCCEEDED, AttemptState.UNKNOWN, AttemptState.SUCCEEDED),
+        (AttemptState.DECLINED, AttemptState.FAILED, AttemptState.DECLINED),
+        (AttemptState.FAILED, AttemptState.UNKNOWN, AttemptState.UNKNOWN),
+        (AttemptState.FAILED, AttemptState.FAILED, AttemptState.FAILED),
+    ],
+)
+def test_of_two_results_the_surer_counts(
+    first: AttemptState, second: AttemptState, kept: AttemptState
+) -> None:
+    (result,) = rules.surest([charge(first), charge(second)])
+    assert result.state is kept
+
+
+def test_results_of_different_attempts_are_all_kept() -> None:
+    results = [charge(AttemptState.FAILED, attempt_no=no) for no in (1, 2)]
+    assert rules.surest(results) == results
