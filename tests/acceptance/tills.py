@@ -1,0 +1,199 @@
+"""Tills that send orders whatever happens to the engine, and keep a log of what they were told.
+
+A till repeats an order under the same id until it is answered, as a good till does; now and then
+one gives up, so that orders of unknown fate occur too.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import grpc
+import grpc.aio
+
+from internal.load import client, kinds, orders, sending
+from internal.load.kinds import Kind
+from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+
+TILLS = 12
+BATCH_ORDERS_MAX = 20
+CALL_S = 30.0
+GIVES_UP_ONE_IN = 20
+LOOK_EVERY_S = 0.003
+REFUSALS = {"INVALID_ARGUMENT": Kind.INVALID, "ALREADY_EXISTS": Kind.REUSED}
+"""What an honest engine may refuse at its door, and of which kind that must be."""
+
+Parcel = list[orders.Submission]
+
+
+class Log:
+    """What the tills know. An order is in `placed` from its first OK on, for ever."""
+
+    def __init__(self) -> None:
+        self.placed: dict[str, Kind] = {}
+        self.given_up: set[str] = set()
+        """The till's last answer was an error: these may or may not exist."""
+        self.refused: set[str] = set()
+        self.drafts: dict[str, dict[bytes, order_pb2.OrderDraft]] = {}
+        """All bodies that were sent under an id, by their bytes."""
+        self.retries: Counter[str] = Counter()
+        self.surprises: list[str] = []
+        self.versions: dict[str, int] = {}
+        """The newest version of an order that anybody saw."""
+        self.answers = 0
+
+    @property
+    def unsure(self) -> set[str]:
+        """Orders of which there may be one or none."""
+        return self.given_up - self.placed.keys()
+
+    def sent(self, made: orders.Submission) -> None:
+        """Note an order before it goes out."""
+        bodies = self.drafts.setdefault(made.draft.order_id, {})
+        bodies[made.draft.SerializeToString(deterministic=True)] = made.draft
+
+    def answered(self, made: orders.Submission, answer: client.Answer) -> None:
+        """Note the door's last word on an order."""
+        self.answers += 1
+        order_id = made.draft.order_id
+        if answer.is_ok:
+            kind = Kind.ORDINARY if made.kind in kinds.REPEATS else made.kind
+            self.placed.setdefault(order_id, kind)
+        elif answer.code in sending.RETRIED:
+            self.given_up.add(order_id)
+        elif made.kind is REFUSALS.get(answer.code):
+            self.refused.add(order_id)
+        else:
+            self.surprises.append(f"{order_id} ({made.kind}): {answer.code} {answer.text}")
+
+    def looked(self, order: order_pb2.Order) -> None:
+        """Note an order as somebody saw it; it must never be older than what was seen before."""
+        before = self.versions.get(order.order_id, 0)
+        if order.version < before:
+            self.surprises.append(f"{order.order_id} went from {before} back to {order.version}")
+        self.versions[order.order_id] = max(before, order.version)
+
+
+class Crew:
+    """All tills of a run. They send while they are connected, and wait while they are not."""
+
+    def __init__(self, dealt: Iterator[orders.Submission], seed: int) -> None:
+        self.log = Log()
+        self._chance = random.Random(seed)
+        self._dealt, self._again = dealt, deque[Parcel]()
+        self._lines: list[_Line] = []
+        self._is_open = asyncio.Event()
+        self._progress = asyncio.Condition()
+
+    def connect(self, access: client.Access) -> None:
+        """Let the tills send there."""
+        self._lines.append(_Line(access))
+        self._is_open.set()
+
+    def disconnect(self) -> None:
+        """Hold the tills back: nobody is there."""
+        self._is_open.clear()
+
+    async def aclose(self) -> None:
+        """Hang up every line there was."""
+        await asyncio.gather(*(line.aclose() for line in self._lines))
+
+    def finish(self, more: int) -> None:
+        """Send so many orders more, and those that wait for a repetition, and no others."""
+        self._dealt = itertools.islice(self._dealt, more)
+
+    async def answered(self, answers: int) -> None:
+        """Wait until the tills have had so many last words."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.log.answers >= answers)
+
+    async def work(self) -> None:
+        """Send everything."""
+        await asyncio.gather(*(self._serve() for _ in range(TILLS)))
+
+    async def look(self) -> None:
+        """Look at orders that were answered OK, at any of them at any time, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._is_open.wait()
+            if self.log.placed:
+                order = await self._lines[-1].get(self._chance.choice(list(self.log.placed)))
+                if order:
+                    self.log.looked(order)
+
+    async def _serve(self) -> None:
+        while parcel := self._next():
+            await self._is_open.wait()
+            answers = await self._lines[-1].submit(parcel)
+            left = [
+                made
+                for made, answer in zip(parcel, answers, strict=True)
+                if not self._is_settled(made, answer)
+            ]
+            if left:
+                self._again.append(left)
+                await asyncio.sleep(self._chance.uniform(0.01, 0.05))
+            async with self._progress:
+                self._progress.notify_all()
+
+    def _is_settled(self, made: orders.Submission, answer: client.Answer) -> bool:
+        if answer.code in sending.RETRIED and self._chance.randrange(GIVES_UP_ONE_IN):
+            self.log.retries[answer.code] += 1
+            return False
+        self.log.answered(made, answer)
+        return True
+
+    def _next(self) -> Parcel:
+        if self._again and self._is_open.is_set():
+            return self._again.popleft()
+        size = self._chance.choice((1, 1, 1, self._chance.randint(2, BATCH_ORDERS_MAX)))
+        parcel = list(itertools.islice(self._dealt, size))
+        for made in parcel:
+            self.log.sent(made)
+        return parcel or (self._again.popleft() if self._again else [])
+
+
+class _Line:
+    """A connection to one life of the engine, for placing orders and looking at them."""
+
+    def __init__(self, access: client.Access) -> None:
+        self._client = client.Client(access)
+        self._channel = grpc.aio.insecure_channel(access.target)
+        self._stub = order_service_pb2_grpc.OrderServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._metadata = (("x-api-key", access.api_key),)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+        await self._channel.close()
+
+    async def submit(self, parcel: Sequence[orders.Submission]) -> list[client.Answer]:
+        drafts = [made.draft for made in parcel]
+        if len(drafts) == 1:
+            one = order_service_pb2.SubmitOrderRequest(order=drafts[0]).SerializeToString()
+            return [await self._client.submit(drafts[0].order_id, one, CALL_S)]
+        body = order_service_pb2.SubmitOrdersRequest(orders=drafts).SerializeToString()
+        return await self._client.submit_many([d.order_id for d in drafts], body, CALL_S)
+
+    async def get(self, order_id: str) -> order_pb2.Order | None:
+        request = order_service_pb2.GetOrderRequest(order_id=order_id)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            reply = await self._stub.GetOrder(request, metadata=self._metadata, timeout=CALL_S)
+            order: order_pb2.Order = reply.order
+            return order
+        return None
+
+
+@contextlib.asynccontextmanager
+async def working(crew: Crew) -> AsyncIterator[asyncio.Task[None]]:
+    """Let a crew work and look; yields the task that ends when all orders are answered."""
+    looking, work = asyncio.create_task(crew.look()), asyncio.create_task(crew.work())
+    try:
+        yield work
+    finally:
+        for task in (looking, work):
+            task.cancel()
+        await asyncio.gather(looking, work, return_exceptions=True)
+        await crew.aclose()
