@@ -12,7 +12,7 @@ import msgspec
 from loguru import logger
 
 from internal.infra import settings
-from internal.kernel import cards
+from internal.kernel import cards, errors
 
 if TYPE_CHECKING:
     import loguru
@@ -24,15 +24,24 @@ HIDDEN = "[hidden]"
 
 
 def setup(options: settings.LogSettings) -> None:
-    """Send all logs to one place, as JSON lines. May be called again."""
+    """Send all logs to one place, as JSON lines. May be called again.
+
+    Raises:
+        Misconfigured: the file for them cannot be used.
+    """
     logger.remove()
-    sink: Any = options.file or sys.stderr
     arguments: dict[str, Any] = {"format": _line, "level": options.level}
     arguments |= {"diagnose": False, "backtrace": False, "colorize": False}
-    if options.file:
+    if options.file is None:
+        logger.add(sys.stderr, **arguments)
+        return
+    arguments |= {"rotation": f"{options.rotation_mib} MB", "retention": KEPT_FILES}
+    try:
         options.file.parent.mkdir(parents=True, exist_ok=True)
-        arguments |= {"rotation": f"{options.rotation_mib} MB", "retention": KEPT_FILES}
-    logger.add(sink, **arguments)
+        logger.add(options.file, **arguments)
+    except OSError as error:
+        what = f"the log file {options.file} cannot be used: {error}"
+        raise errors.Misconfigured(what) from error
 
 
 def _line(record: "loguru.Record") -> str:
