@@ -16,11 +16,14 @@ from functions.order_processing import OrderStation
 from functions.payment_processing import PaymentStation
 from internal.auth import store as _auth
 from internal.infra import db
+from internal.inventory import store as inventory_store
+from internal.inventory.messages import StockKey, StockLevel
 from internal.kernel.clock import ManualClock
 from internal.orders.messages import Fact
 from internal.payments.gateway import Gateway
 from internal.pipeline import dead_letters as _dead_letters
 from internal.pipeline import flow, stage
+from internal.reports import order_view
 from tests.support import gateways, shop
 
 TABLES_OF = (_auth, _dead_letters)
@@ -85,6 +88,17 @@ class Belt:
         outcomes = self.stations[topic].record(self.connection, work, self.clock.now_us())
         self.connection.commit()
         return outcomes
+
+    def level(self, sku: str) -> StockLevel:
+        """Return the stock of a product in the shop."""
+        key = StockKey(shop.MERCHANT, shop.STORE, sku)
+        return inventory_store.lock_levels(self.connection, [key])[key]
+
+    def view(self, order_id: str) -> order_view.OrderView:
+        """Return all of an order of the shop."""
+        found = order_view.get(self.connection, shop.MERCHANT, order_id)
+        assert found is not None
+        return found
 
     def work(self, fact: Fact, result: Any = None) -> stage.Work:  # noqa: ANN401 - a station's own
         """Make a station's work of a fact."""
