@@ -92,9 +92,8 @@ class Desk:
         self._limits = limits
         self._queue: deque[_Slot] = deque()
         self._open: dict[ports.OrderName, _Slot] = {}
-        self._arrival = asyncio.Event()
-        self._flights = asyncio.Semaphore(limits.batches_in_flight_max)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._is_called = False
         self._no_lookup_until_s = 0.0
 
     @property
@@ -116,7 +115,7 @@ class Desk:
         ticket = _Ticket(len(facts))
         for place, fact in enumerate(facts):
             self._enqueue(_Slot(fact, ticket, place))
-        self._arrival.set()
+        self._call()
         await ticket.future
         return [verdict for verdict in ticket.verdicts if verdict is not None]
 
@@ -127,24 +126,26 @@ class Desk:
         else:
             first.followers.append(slot)
 
-    async def run(self) -> None:
-        """Work until cancelled. Cancel it only after `drain`."""
-        while True:
-            await self._arrival.wait()
-            await self._flights.acquire()
-            batch = self._take()
-            if not batch:
-                self._arrival.clear()
-                self._flights.release()
-                continue
-            task = asyncio.create_task(self._place(batch))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._landed, batch))
-
     async def drain(self) -> None:
         """Return when nothing waits or is on its way any more."""
-        while self._tasks or self._queue:
-            await asyncio.wait(self._tasks) if self._tasks else await asyncio.sleep(0)
+        while self._flights or self._queue:
+            await asyncio.wait(self._flights) if self._flights else await asyncio.sleep(0)
+
+    def _call(self) -> None:
+        """See to it that a batch leaves, once everybody who has something now has queued up."""
+        is_free = len(self._flights) < self._limits.batches_in_flight_max
+        if self._queue and is_free and not self._is_called:
+            self._is_called = True
+            asyncio.get_running_loop().call_soon(self._leave)
+
+    def _leave(self) -> None:
+        self._is_called = False
+        batch = self._take()
+        if batch:
+            flight = asyncio.create_task(self._place(batch))
+            self._flights.add(flight)
+            flight.add_done_callback(partial(self._landed, batch))
+        self._call()
 
     def _take(self) -> list[_Slot]:
         batch: list[_Slot] = []
@@ -208,8 +209,8 @@ class Desk:
 
     def _landed(self, batch: Sequence[_Slot], task: asyncio.Task[None]) -> None:
         """Make way for the next batch; answer those that this one leaves without a verdict."""
-        self._tasks.discard(task)
-        self._flights.release()
+        self._flights.discard(task)
+        self._call()
         error = None if task.cancelled() else task.exception()
         for slot in _with_followers(slot for slot in batch if not slot.settled):
             self._open.pop(slot.name, None)

@@ -72,7 +72,7 @@ class Door:
         self._guard = guard.Guard(authenticator, outside.clock, limits)
         self._service = service.OrderService(rooms)
         self._health = health.aio.HealthServicer()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listening: asyncio.Task[None] | None = None
         self._server: Any = None
 
     async def open(self) -> int:
@@ -83,10 +83,7 @@ class Door:
         """
         self._server = self._build()
         port = self._bind()
-        self._tasks = [
-            asyncio.create_task(self._desk.run(), name="intake desk"),
-            asyncio.create_task(self._hub.run(), name="intake hub"),
-        ]
+        self._listening = asyncio.create_task(self._hub.run(), name="intake hub")
         await self._server.start()
         await self._health.set(service.NAME, health_pb2.HealthCheckResponse.SERVING)
         logger.info("gRPC intake on {}:{}", self._options.host, port)
@@ -100,9 +97,9 @@ class Door:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self._desk.drain()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listening:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
         logger.info("gRPC intake closed")
 
     @property
@@ -117,9 +114,8 @@ class Door:
 
     async def run(self) -> None:
         """Return only when the door cannot do its work any more, by raising why."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        if self._listening:
+            await asyncio.shield(self._listening)
 
     def _build(self) -> Any:  # noqa: ANN401 - grpc ships no types
         limits = self._options.limits

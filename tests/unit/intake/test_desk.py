@@ -24,14 +24,13 @@ def fact(order_id: str = "o-1", body: str = "a", merchant_id: str = "m1") -> Ord
 
 
 class Rig:
-    """A desk that works, with what it stands on."""
+    """A desk with what it stands on."""
 
     def __init__(self, limits: options.Limits) -> None:
         self.bus = memory.MemoryBus()
         self.orders = memory.MemoryOrders(self.bus)
         self.recent = recent.RecentOrders(limits.backlog_orders_max)
         self.desk = desk.Desk(self.bus, self.orders, self.recent, limits)
-        self.task = asyncio.create_task(self.desk.run())
 
     async def submit(self, *facts: OrderPlaced) -> list[desk.Verdict]:
         async with asyncio.timeout(5):
@@ -40,16 +39,11 @@ class Rig:
     def start(self, *facts: OrderPlaced) -> asyncio.Task[list[desk.Verdict]]:
         return asyncio.create_task(self.submit(*facts))
 
-    async def stop(self) -> None:
-        await self.desk.drain()
-        self.task.cancel()
-        await asyncio.wait([self.task])
-
 
 async def made(limits: options.Limits) -> AsyncIterator[Rig]:
     built = Rig(limits)
     yield built
-    await built.stop()
+    await built.desk.drain()
 
 
 @pytest.fixture
@@ -250,4 +244,4 @@ async def _follow(steps: list[tuple[str, str, str]]) -> None:
                 rig.orders.record(out)
     published = {f.order_id: f.body_hash for f in rig.bus.facts() if isinstance(f, OrderPlaced)}
     assert published == answered
-    await rig.stop()
+    await rig.desk.drain()
