@@ -37,6 +37,7 @@ class Standing(msgspec.Struct, frozen=True):
     """Orders answered OK that are not in the books."""
     open_orders: int
     backlog: dict[str, int]
+    """Messages, by stage."""
 
     @property
     def is_quiet(self) -> bool:

@@ -56,10 +56,14 @@ class Engine:
         await asyncio.shield(self._listening)
         return await self._process.wait()
 
-    async def stop(self) -> int:
-        """Ask it to drain and stop; return its exit code."""
+    def terminate(self) -> None:
+        """Ask it to drain and stop: SIGTERM."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
+
+    async def stop(self) -> int:
+        """Have it drain and stop; return its exit code."""
+        self.terminate()
         async with asyncio.timeout(STOP_S):
             return await self.ended()
 

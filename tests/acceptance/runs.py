@@ -63,6 +63,22 @@ class Kill(msgspec.Struct, frozen=True):
         engine.kill()
 
 
+class Stop(msgspec.Struct, frozen=True):
+    """An end in order: it is asked to stop while the tills go on sending."""
+
+    after_answers: int
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Nothing prepares it."""
+        return {}
+
+    async def happens(self, engine: engines.Engine, crew: tills.Crew) -> None:
+        """Let it happen."""
+        await crew.answered(self.after_answers)
+        engine.terminate()
+
+
 class Failpoint(msgspec.Struct, frozen=True):
     """A death from within, at the n-th passage of a named place."""
 
@@ -79,7 +95,7 @@ class Failpoint(msgspec.Struct, frozen=True):
         del engine, crew
 
 
-Death = Kill | Failpoint
+Death = Kill | Stop | Failpoint
 
 
 class Options(msgspec.Struct, frozen=True):

@@ -23,6 +23,8 @@ BATCH_ORDERS_MAX = 20
 CALL_S = 30.0
 GIVES_UP_ONE_IN = 20
 LOOK_EVERY_S = 0.003
+RETRIED = sending.RETRIED | {"CANCELLED"}
+"""CANCELLED comes back for calls that are on their way when an engine closes its door."""
 REFUSALS = {"INVALID_ARGUMENT": Kind.INVALID, "ALREADY_EXISTS": Kind.REUSED}
 """What an honest engine may refuse at its door, and of which kind that must be."""
 
@@ -62,7 +64,7 @@ class Log:
         if answer.is_ok:
             kind = Kind.ORDINARY if made.kind in kinds.REPEATS else made.kind
             self.placed.setdefault(order_id, kind)
-        elif answer.code in sending.RETRIED:
+        elif answer.code in RETRIED:
             self.given_up.add(order_id)
         elif made.kind is REFUSALS.get(answer.code):
             self.refused.add(order_id)
@@ -140,7 +142,7 @@ class Crew:
                 self._progress.notify_all()
 
     def _is_settled(self, made: orders.Submission, answer: client.Answer) -> bool:
-        if answer.code in sending.RETRIED and self._chance.randrange(GIVES_UP_ONE_IN):
+        if answer.code in RETRIED and self._chance.randrange(GIVES_UP_ONE_IN):
             self.log.retries[answer.code] += 1
             return False
         self.log.answered(made, answer)

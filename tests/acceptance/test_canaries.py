@@ -1,0 +1,299 @@
+"""Card numbers and API keys that are sent in every field must not be found anywhere afterwards.
+
+Each field gets a number of its own, so that one that leaks tells where it came in.
+"""
+
+import asyncio
+import shutil
+import socket
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from internal.auth import rules as auth_rules
+from internal.infra import bus
+from internal.kernel import cards, ids
+from internal.pipeline import flow
+from internal.reports import invariants
+from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from tests.acceptance import audit, engines, runs, topics
+
+pytestmark = pytest.mark.slow
+
+MARK = "a-note-that-must-be-found"
+TIMEOUT_S = 30.0
+Stub = Any
+"""The generated stub has no types."""
+Field = Callable[[order_pb2.OrderDraft, str], None]
+
+
+def card_number(no: int) -> str:
+    """Return a number that passes for a card's, another one for each `no`."""
+    digits = f"42424242424{no:04d}"
+    return next(digits + last for last in "0123456789" if cards.passes_luhn(digits + last))
+
+
+def draft(order_id: str, note: str = "") -> order_pb2.OrderDraft:
+    return order_pb2.OrderDraft(
+        order_id=order_id,
+        store_id="berlin",
+        currency="EUR",
+        lines=[order_pb2.DraftLine(sku="COFFEE-250", quantity=1)],
+        tenders=[order_pb2.Tender(card=order_pb2.CardTender(token="tok_ok"))],
+        note=note,
+    )
+
+
+def in_order_id(order: order_pb2.OrderDraft, number: str) -> None:
+    order.order_id = number
+
+
+def in_store_id(order: order_pb2.OrderDraft, number: str) -> None:
+    order.store_id = number
+
+
+def in_terminal_id(order: order_pb2.OrderDraft, number: str) -> None:
+    order.terminal_id = number
+
+
+def in_currency(order: order_pb2.OrderDraft, number: str) -> None:
+    order.currency = number
+
+
+def in_sku(order: order_pb2.OrderDraft, number: str) -> None:
+    order.lines.add(sku=number, quantity=1)
+
+
+def in_expected_price(order: order_pb2.OrderDraft, number: str) -> None:
+    order.lines[0].expected_price.currency_code = number
+
+
+def in_token(order: order_pb2.OrderDraft, number: str) -> None:
+    order.tenders[0].card.token = number
+
+
+def in_note(order: order_pb2.OrderDraft, number: str) -> None:
+    order.note = f"card {number} of the customer"
+
+
+def in_note_with_blanks(order: order_pb2.OrderDraft, number: str) -> None:
+    order.note = " ".join(number[at : at + 4] for at in range(0, 16, 4))
+
+
+def in_note_with_dashes(order: order_pb2.OrderDraft, number: str) -> None:
+    order.note = "-".join(number[at : at + 4] for at in range(0, 16, 4))
+
+
+def in_token_with_dashes(order: order_pb2.OrderDraft, number: str) -> None:
+    order.tenders[0].card.token = "-".join(number[at : at + 4] for at in range(0, 16, 4))
+
+
+FIELDS: tuple[Field, ...] = (
+    in_order_id,
+    in_store_id,
+    in_terminal_id,
+    in_currency,
+    in_sku,
+    in_expected_price,
+    in_token,
+    in_note,
+    in_note_with_blanks,
+    in_note_with_dashes,
+    in_token_with_dashes,
+)
+
+
+class Canaries:
+    """Every number that was sent, as it was written."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, str] = {}
+
+    def next(self, where: str) -> str:
+        """Return a number that was not used before."""
+        number = card_number(len(self.sent))
+        self.sent[number] = where
+        return number
+
+    def found_in(self, content: bytes) -> list[str]:
+        """Return where the numbers were sent that stand in `content`, however they are written."""
+        bare = content.translate(None, b" -")
+        return [
+            where
+            for number, where in self.sent.items()
+            if number.encode() in content or number.encode() in bare
+        ]
+
+
+class House:
+    """An engine that logs all it can, and a client of it."""
+
+    def __init__(self, folder: Path, engine: engines.Engine, api_key: str, address: str) -> None:
+        self.folder, self.engine, self.api_key = folder, engine, api_key
+        self.metrics = ""
+        self._channel = grpc.aio.insecure_channel(address)
+        self.stub: Stub = order_service_pb2_grpc.OrderServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self.metadata = (("authorization", f"Bearer {api_key}"),)
+
+    async def call(self, method: str, request: Any, *metadata: tuple[str, str]) -> Any:  # noqa: ANN401
+        """Call a method with the right key, or with other metadata."""
+        call = getattr(self.stub, method)
+        return await call(request, metadata=metadata or self.metadata, timeout=TIMEOUT_S)
+
+    async def refused(self, method: str, request: Any, *metadata: tuple[str, str]) -> str:  # noqa: ANN401
+        """Call a method that must refuse; return all it said: text, details and trailers."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.call(method, request, *metadata)
+        error = caught.value
+        return f"{error.code().name} {error.details()} {error.trailing_metadata()}"
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._channel.close()
+
+    def traces(self) -> Iterator[tuple[str, bytes]]:
+        """Yield everything the engine has left behind: every file but the key's own, and words."""
+        for path in self.folder.iterdir():
+            if path.name != runs.KEY_FILE:
+                yield path.name, path.read_bytes()
+        yield "terminal", self.engine.said.encode()
+        yield "metrics", self.metrics.encode()
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[House]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    settings = {"SOUK_LOG__LEVEL": "DEBUG", "SOUK_METRICS__PORT": str(port)}
+    api_key = (folder / runs.KEY_FILE).read_text()
+    async with engines.started(folder, settings=settings) as engine:
+        house = House(folder, engine, api_key, await engine.address())
+        try:
+            yield house
+            house.metrics = await asyncio.to_thread(_read, f"http://127.0.0.1:{port}/metrics")
+        finally:
+            await house.aclose()
+
+
+def _read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - our own server
+        content: bytes = answer.read()
+        return content.decode()
+
+
+@pytest.fixture
+def folder(shop_folder: Path, tmp_path: Path) -> Path:
+    copied = tmp_path / "data"
+    shutil.copytree(shop_folder, copied)
+    return copied
+
+
+async def place_good_order(house: House, order_id: str) -> None:
+    request = order_service_pb2.SubmitOrderRequest(
+        order=draft(order_id, MARK), wait_for="WAIT_FOR_FINALIZED"
+    )
+    reply = await house.call("SubmitOrder", request)
+    assert reply.state == order_pb2.ORDER_STATE_FINALIZED
+
+
+async def test_no_card_number_is_found_anywhere(folder: Path) -> None:
+    canaries = Canaries()
+    said: list[str] = []
+    async with opened(folder) as house:
+        said += [await submit_one(house, canaries, field) for field in FIELDS]
+        said += await submit_batch(house, canaries)
+        said += [answer async for answer in ask_for_everything_else(house, canaries)]
+        await place_good_order(house, "good")
+    assert not canaries.found_in("\n".join(said).encode())
+    places = dict(house.traces())
+    assert {"souk.db", "souk.db-wal", "souk.log", "terminal", "metrics"} <= places.keys()
+    assert any(MARK.encode() in content for content in places.values())
+    assert "souk_" in house.metrics
+    assert not {where: found for where, it in places.items() if (found := canaries.found_in(it))}
+    async with audit.books(folder) as database:
+        numbers = list(canaries.sent)
+        assert not await database.read(lambda c: invariants.canaries(c, numbers))
+
+
+async def submit_one(house: House, canaries: Canaries, field: Field) -> str:
+    order = draft(f"one-{field.__name__}")
+    field(order, canaries.next(field.__name__))
+    request = order_service_pb2.SubmitOrderRequest(order=order)
+    answer = await house.refused("SubmitOrder", request)
+    assert answer.startswith("INVALID_ARGUMENT"), field
+    assert "CARD_NUMBER_REFUSED" in answer, field
+    return answer
+
+
+async def submit_batch(house: House, canaries: Canaries) -> list[str]:
+    """Send one bad order for each field between good ones; the good ones must get through."""
+    request = order_service_pb2.SubmitOrdersRequest()
+    for field in FIELDS:
+        order = draft(f"many-{field.__name__}")
+        field(order, canaries.next(f"batch {field.__name__}"))
+        request.orders.extend([draft(f"beside-{field.__name__}"), order])
+    reply = await house.call("SubmitOrders", request)
+    assert [v.WhichOneof("verdict") for v in reply.verdicts] == ["accepted", "refused"] * len(
+        FIELDS
+    )
+    # An order id that is a card number is given back as it was sent: that is who asks to know.
+    return [str(verdict.refused) for verdict in reply.verdicts]
+
+
+async def ask_for_everything_else(house: House, canaries: Canaries) -> AsyncIterator[str]:
+    """Put numbers into every other text of the contract, and into what comes with a call."""
+    s, new = order_service_pb2, canaries.next
+    yield await house.refused("GetOrder", s.GetOrderRequest(order_id=new("get")))
+    cancel = s.CancelOrderRequest(order_id="x", request_id="y", reason=new("cancel reason"))
+    yield await house.refused("CancelOrder", cancel)
+    cancel = s.CancelOrderRequest(order_id=new("cancel order"), request_id="y")
+    yield await house.refused("CancelOrder", cancel)
+    cancel = s.CancelOrderRequest(order_id="x", request_id=new("cancel request"))
+    yield await house.refused("CancelOrder", cancel)
+    yield await house.refused("ListOrders", s.ListOrdersRequest(store_id=new("list store")))
+    yield await house.refused("ListOrders", s.ListOrdersRequest(page_token=new("list token")))
+    line = order_pb2.DraftLine(sku=new("quote sku"), quantity=1)
+    quote = s.QuoteOrderRequest(store_id="berlin", currency="EUR", lines=[line])
+    yield await house.refused("QuoteOrder", quote)
+    anything = s.ListOrdersRequest()
+    yield await house.refused("ListOrders", anything, ("x-api-key", new("key")))
+    yield await house.refused("ListOrders", anything, ("authorization", f"Bearer {new('bearer')}"))
+    await house.call("ListOrders", anything, *house.metadata, ("user-agent", new("agent")))
+
+
+async def test_no_number_of_a_poisoned_message_is_kept_aside(folder: Path) -> None:
+    """What another program puts on the topics was never seen by the door."""
+    canaries = Canaries()
+    payload = b'{"v": 1, "facts": [{"type": "OrderPlaced", "note": "%s"}]}'
+    async with opened(folder) as house:
+        text = payload % canaries.next("poison").encode()
+        await topics.publish(folder, [bus.Outgoing(flow.PLACED, "00", text, {})])
+        [letter] = await topics.letters(folder, 1)
+        await place_good_order(house, "good")
+    assert cards.REDACTED in letter.payload
+    assert not canaries.found_in(str(letter).encode())
+    places = dict(house.traces())
+    assert not canaries.found_in(places["souk.log"] + places["terminal"] + places["metrics"])
+
+
+async def test_api_keys_are_kept_as_hashes_only(folder: Path) -> None:
+    wrong = auth_rules.issue("0123456789ab", "c" * 64).secret
+    async with opened(folder) as house:
+        await place_good_order(house, "good")
+        answer = await house.refused(
+            "ListOrders", order_service_pb2.ListOrdersRequest(), ("x-api-key", wrong)
+        )
+        assert answer.startswith("UNAUTHENTICATED")
+    secret = house.api_key.rpartition("_")[2].encode()
+    places = dict(house.traces())
+    del places["terminal"]  # it may tell the key that stands in its file
+    assert any(ids.digest(house.api_key.encode()).encode() in it for it in places.values())
+    assert not [where for where, it in places.items() if secret in it or wrong.encode() in it]
+    assert wrong not in answer
+    assert (folder / runs.KEY_FILE).stat().st_mode & 0o077 == 0

@@ -1,0 +1,115 @@
+"""How the engine starts, refuses to start, and stops: drained, with nothing lost."""
+
+import asyncio
+import contextlib
+import random
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import engines, runs
+
+pytestmark = pytest.mark.slow
+
+MISCONFIGURED = 2
+
+
+@pytest.fixture
+def folder(shop_folder: Path, tmp_path: Path) -> Path:
+    copied = tmp_path / "data"
+    shutil.copytree(shop_folder, copied)
+    return copied
+
+
+async def refusal(folder: Path, *arguments: str, **settings: str) -> str:
+    """Start an engine that must not start; return what it said."""
+    async with engines.started(folder, *arguments, settings=settings) as engine:
+        assert await engine.address() == ""
+        assert await engine.ended() == MISCONFIGURED
+        assert "Traceback" not in engine.said
+        return engine.said
+
+
+@contextlib.contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+class TestStop:
+    async def test_in_the_middle_of_orders_nothing_is_lost(
+        self, shop_folder: Path, tmp_path: Path
+    ) -> None:
+        stops = tuple(runs.Stop(answers) for answers in (100, 300, 500))
+        options = runs.Options("stop", random.randrange(1_000_000), stops, 2_000)
+        story = await runs.run(shop_folder, tmp_path / "data", options)
+        assert story.exits == (0, 0, 0), story.told()
+        assert not story.findings, story.told()
+        assert len(story.log.placed) > 400, story.told()
+
+    async def test_when_idle_is_quick(self, folder: Path) -> None:
+        async with engines.started(folder) as engine:
+            assert await engine.address()
+            async with asyncio.timeout(5):
+                assert await engine.stop() == 0
+            assert "drain" in engine.said
+
+
+class TestRefusals:
+    async def test_second_engine_on_one_folder(self, folder: Path) -> None:
+        async with engines.started(folder) as first:
+            assert await first.address()
+            said = await refusal(folder)
+            assert "another engine is running" in said
+            assert str(folder) in said
+            assert await first.stop() == 0
+
+    async def test_port_that_is_taken(self, folder: Path) -> None:
+        with taken_port() as port:
+            said = await refusal(folder, "--port", str(port))
+        assert f"127.0.0.1:{port}" in said
+
+    async def test_metrics_port_that_is_taken(self, folder: Path) -> None:
+        with taken_port() as port:
+            said = await refusal(folder, SOUK_METRICS__PORT=str(port))
+        assert "SOUK_METRICS__PORT" in said
+        assert str(port) in said
+
+    @pytest.mark.parametrize(
+        ("settings", "named"),
+        [
+            ({"SOUK_STAGES__BATCH_ORDERS_MAX": "many"}, "SOUK_STAGES__BATCH_ORDERS_MAX"),
+            ({"SOUK_STAGES__BATCH_ORDERS_MAX": "0"}, "SOUK_STAGES__BATCH_ORDERS_MAX"),
+            ({"SOUK_STAGES__NO_SUCH": "1"}, "SOUK_STAGES__NO_SUCH"),
+            ({"SOUK_NO_SUCH__GROUP": "1"}, "SOUK_NO_SUCH__GROUP"),
+            ({"SOUK_CONFIG": "no-such-file.toml"}, "SOUK_CONFIG"),
+            ({"SOUK_FAILPOINTS": "db.before_commit=kill"}, "SOUK_FAILPOINTS"),
+            ({"SOUK_FAILPOINTS": "here=explode", "SOUK_TESTING": "1"}, "SOUK_FAILPOINTS"),
+            ({"SOUK_INTAKE__TLS_KEY_FILE": "key.pem"}, "SOUK_INTAKE"),
+        ],
+        ids=lambda it: it if isinstance(it, str) else ",".join(it.values()),
+    )
+    async def test_wrong_setting(
+        self, folder: Path, settings: Mapping[str, str], named: str
+    ) -> None:
+        assert named in await refusal(folder, **settings)
+
+    async def test_file_with_a_wrong_setting(self, folder: Path, tmp_path: Path) -> None:
+        config = tmp_path / "souk.toml"
+        config.write_text('[stages]\neffects_max = "all"\n')
+        said = await refusal(folder, SOUK_CONFIG=str(config))
+        assert "SOUK_STAGES__EFFECTS_MAX" in said
+
+    async def test_file_that_is_no_toml(self, folder: Path, tmp_path: Path) -> None:
+        config = tmp_path / "souk.toml"
+        config.write_text("[janitor\n")
+        said = await refusal(folder, SOUK_CONFIG=str(config))
+        assert str(config) in said
+
+    async def test_folder_that_is_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "data"
+        file.write_text("")
+        assert str(file) in await refusal(file)
