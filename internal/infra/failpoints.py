@@ -52,7 +52,10 @@ def parse(text: str) -> dict[str, Failpoint]:
                 f"SOUK_FAILPOINTS: {part!r} is not name=kill|raise|sleep[@first[-last]]"
             )
         first = int(match["first"] or 1)
-        armed[match["name"]] = Failpoint(match["action"], first, int(match["last"] or first))
+        last = int(match["last"] or first)
+        if not 1 <= first <= last:
+            raise errors.Misconfigured(f"SOUK_FAILPOINTS: {part!r} would never act")
+        armed[match["name"]] = Failpoint(match["action"], first, last)
     return armed
 
 

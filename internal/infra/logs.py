@@ -6,6 +6,7 @@ Bind what a line is about: logger.bind(order_id=…, event_id=…, trace_id=…)
 import re
 import sys
 import traceback
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -70,8 +71,18 @@ def redact(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
     """Return what may be shown of a value."""
     if SECRET_NAMES.search(name):
         return HIDDEN
-    if isinstance(value, str):
-        return API_KEY.sub(HIDDEN, cards.redact(value))
-    if isinstance(value, int | float | bool | None):
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, Mapping):
+        return {redact_text(str(key)): redact(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(name, inner) for inner in value]
+    if isinstance(value, bool | float | None):
         return value
-    return API_KEY.sub(HIDDEN, cards.redact(str(value)))
+    shown = redact_text(str(value))
+    return value if shown == str(value) and isinstance(value, int) else shown
+
+
+def redact_text(text: str) -> str:
+    """Return `text` without card numbers and API keys."""
+    return API_KEY.sub(HIDDEN, cards.redact(text))
