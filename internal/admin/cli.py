@@ -4,6 +4,7 @@ The one place where an error becomes words and an exit code.
 """
 
 import importlib.metadata
+import io
 import sys
 import traceback
 from collections.abc import Mapping
@@ -65,16 +66,20 @@ def souk(
 
 def main() -> None:
     """Run the command line and exit; see exits.ExitCode."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
+        _require_text(arguments)
         app(arguments, prog_name="souk")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else exits.ExitCode.BUG
-    except (errors.SoukError, grpc.RpcError) as error:
+    except (errors.SoukError, grpc.RpcError, OSError) as error:
         it = exits.of_error(error)
         show.problem(it, as_json="--json" in arguments)
         return it.exit_code
@@ -82,3 +87,10 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         return exits.ExitCode.BUG
     return exits.ExitCode.OK
+
+
+def _require_text(arguments: list[str]) -> None:
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise errors.Misconfigured("an argument is no text in UTF-8") from None

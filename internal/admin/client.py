@@ -14,7 +14,7 @@ import grpc
 import tenacity
 
 from internal.admin import exits, folder, show
-from internal.admin.options import Server
+from internal.admin.options import TARGET_DEFAULT, Server
 from internal.auth import rules as auth_rules
 from internal.kernel import errors
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
@@ -25,6 +25,7 @@ REPLY_BYTES_MAX = 32 * 1024 * 1024
 WATCH_SILENT_ATTEMPTS_MAX = 12
 """So many connections in a row without news end a watch: about a minute."""
 WATCH_LONGEST_PAUSE_S = 8.0
+_HUNG_UP = ("Socket closed", "andshak", "SSL_ERROR")
 _PASSING = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -79,7 +80,7 @@ class Orders:
 
         Raises:
             grpc.RpcError: nobody answers, or the order cannot be watched.
-        Temporary: the server keeps ending the stream before the order has ended.
+            Temporary: the server keeps ending the stream before the order has ended.
         """
         return _Watch(self, order_id, from_version, tell).run()
 
@@ -99,7 +100,7 @@ class _Watch:
             retry=tenacity.retry_if_exception(self._may_pass),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=WATCH_LONGEST_PAUSE_S),
             stop=lambda _: self._silent_attempts >= WATCH_SILENT_ATTEMPTS_MAX,
-            before_sleep=lambda _: show.remark("the stream broke off; taking it up again …"),
+            before_sleep=lambda _: self._remark(),
             reraise=True,
         )
         return retrying(self._follow)
@@ -119,6 +120,10 @@ class _Watch:
                 order: order_pb2.Order = answer.order
                 return order
         raise errors.Temporary(f"the stream ended before the order {self._order_id} did")
+
+    def _remark(self) -> None:
+        if self._silent_attempts <= 1:
+            show.remark("the stream broke off; taking it up again …")
 
     def _may_pass(self, error: BaseException) -> bool:
         if isinstance(error, grpc.RpcError):
@@ -147,8 +152,8 @@ def connect(server: Server) -> Iterator[Orders]:
         try:
             yield Orders(channel, key, server.timeout_s)
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE and exits.status_of(error) is None:
-                error.add_note(_nobody_at(server.target))
+            if exits.status_of(error) is None:
+                _add_note(error, server)
             raise
 
 
@@ -208,7 +213,7 @@ def _warn_of_clear_text(target: str) -> None:
 
 
 def _is_loopback(target: str) -> bool:
-    host = target.rpartition(":")[0].strip("[]")
+    host = (target.rpartition(":")[0] or target).strip("[]")
     if host == "localhost" or target.startswith("unix:"):
         return True
     try:
@@ -217,8 +222,15 @@ def _is_loopback(target: str) -> bool:
         return False
 
 
-def _nobody_at(target: str) -> str:
-    return (
-        f"No server answers at {target}. `scripts/start` starts one at 127.0.0.1:50051;"
-        " --target or SOUK_TARGET names another address."
-    )
+def _add_note(error: grpc.RpcError, server: Server) -> None:
+    """Say what to do when nobody was reached, which gRPC tells by code and details alone."""
+    code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        error.add_note(f"{server.target} was given {server.timeout_s:g} s; --timeout gives more.")
+    elif code is grpc.StatusCode.UNAVAILABLE and any(sign in details for sign in _HUNG_UP):
+        error.add_note(f"{server.target} hung up: perhaps one side speaks TLS, the other does not.")
+    elif code is grpc.StatusCode.UNAVAILABLE:
+        error.add_note(
+            f"No server answers at {server.target}. `scripts/start` starts one at"
+            f" {TARGET_DEFAULT}; --target or SOUK_TARGET names another address."
+        )

@@ -52,6 +52,18 @@ def use(data: Path | None, task: Callable[[db.SqliteDatabase], Awaitable[T]]) ->
             f" shop there, `souk migrate --data {storage.data_dir}` an empty one;"
             " or name another folder with --data"
         )
+    return run(path, storage, task)
+
+
+def run(
+    path: Path, storage: settings.StorageSettings, task: Callable[[db.SqliteDatabase], Awaitable[T]]
+) -> T:
+    """Open this file, or make it, await `task` of it, close it.
+
+    Raises:
+        DatabaseAway: it is no database, or stays locked.
+        Misconfigured: its tables are of another version.
+    """
     try:
         return asyncio.run(_with(path, storage, task))
     except sa.exc.DatabaseError as error:
@@ -59,26 +71,20 @@ def use(data: Path | None, task: Callable[[db.SqliteDatabase], Awaitable[T]]) ->
 
 
 async def _with(
-    path: Path,
-    storage: settings.StorageSettings,
-    task: Callable[[db.SqliteDatabase], Awaitable[T]],
+    path: Path, storage: settings.StorageSettings, task: Callable[[db.SqliteDatabase], Awaitable[T]]
 ) -> T:
-    database = open_file(path, storage)
-    try:
-        return await task(database)
-    finally:
-        await database.close()
-
-
-def open_file(path: Path, storage: settings.StorageSettings) -> db.SqliteDatabase:
-    """Open the file as the settings say, with one reader: a command does one thing."""
-    return db.SqliteDatabase(
+    """Do it with one reader: a command does one thing."""
+    database = db.SqliteDatabase(
         path,
         readers=1,
         busy_timeout_ms=storage.busy_timeout_ms,
         synchronous=storage.synchronous,
         cache_mib=storage.cache_mib,
     )
+    try:
+        return await task(database)
+    finally:
+        await database.close()
 
 
 def _said(error: sa.exc.DatabaseError, path: Path) -> Exception:

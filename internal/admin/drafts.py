@@ -6,7 +6,7 @@ server's.
 
 import dataclasses
 import re
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import typer
 from google.protobuf import json_format
 from google.type import money_pb2
 
+from internal.admin import inputs
 from internal.kernel import cards, errors, money
 from internal.wire.souk.v1 import order_pb2
 
@@ -33,9 +34,7 @@ class Wanted:
         Path | None,
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
+            callback=inputs.checked,
             show_default=False,
             help="An OrderDraft as JSON, `-` for standard input; or use the options below.",
         ),
@@ -86,6 +85,11 @@ class Placing:
     terminal: Annotated[str, typer.Option(metavar="ID", help="The till.")] = ""
     note: Annotated[str, typer.Option(metavar="TEXT", help="Free text for people.")] = ""
 
+    @property
+    def is_spelled_out(self) -> bool:
+        """Tell whether anything here is what a file would say; its id may be replaced."""
+        return bool(self.pay or self.terminal or self.note)
+
 
 def order_of(wanted: Wanted, placing: Placing) -> order_pb2.OrderDraft:
     """Return the draft of an order to place; its order_id may still be empty.
@@ -94,17 +98,11 @@ def order_of(wanted: Wanted, placing: Placing) -> order_pb2.OrderDraft:
         typer.BadParameter: something cannot be read, is missing, or is said twice.
     """
     if wanted.file:
-        draft = _from_file(
-            wanted, spelled_out=bool(placing.pay or placing.terminal or placing.note)
-        )
+        draft = _from_file(wanted.file, both=wanted.is_spelled_out or placing.is_spelled_out)
     else:
         draft = _spelled_out(wanted)
         draft.terminal_id, draft.note = placing.terminal, placing.note
-        if not placing.pay:
-            raise typer.BadParameter(
-                "an order is paid by --pay cash or --pay card:TOKEN", param_hint="--pay"
-            )
-        draft.tenders.extend(_tender(text, draft.currency) for text in placing.pay)
+        draft.tenders.extend(_tenders(placing.pay, draft.currency))
     draft.order_id = placing.order_id or draft.order_id
     return draft
 
@@ -115,31 +113,16 @@ def quote_of(wanted: Wanted) -> order_pb2.OrderDraft:
     Raises:
         typer.BadParameter: as for order_of.
     """
-    return _from_file(wanted, spelled_out=False) if wanted.file else _spelled_out(wanted)
+    if wanted.file:
+        return _from_file(wanted.file, both=wanted.is_spelled_out)
+    return _spelled_out(wanted)
 
 
-def _from_file(wanted: Wanted, *, spelled_out: bool) -> order_pb2.OrderDraft:
-    if spelled_out or wanted.is_spelled_out:
-        what = (
-            "an order comes from a file or from options, not from both (--order-id may join a file)"
-        )
+def _from_file(file: Path, *, both: bool) -> order_pb2.OrderDraft:
+    if both:
+        what = "an order comes from a file or from options, not from both"
         raise typer.BadParameter(what, param_hint="FILE")
-    return from_json(_read(wanted.file or Path("-")))
-
-
-def _read(path: Path) -> str:
-    try:
-        if str(path) == "-":
-            text = sys.stdin.read(FILE_CHARS_MAX + 1)
-        else:
-            with path.open(encoding="utf-8") as file:
-                text = file.read(FILE_CHARS_MAX + 1)
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter("it is no text in UTF-8", param_hint=str(path)) from error
-    if len(text) > FILE_CHARS_MAX:
-        what = f"more than {FILE_CHARS_MAX} characters are no order"
-        raise typer.BadParameter(what, param_hint=str(path))
-    return text
+    return from_json(inputs.read_text(file, FILE_CHARS_MAX))
 
 
 def from_json(text: str) -> order_pb2.OrderDraft:
@@ -148,11 +131,19 @@ def from_json(text: str) -> order_pb2.OrderDraft:
     Raises:
         typer.BadParameter: it is none; the message names the place and the fields there are.
     """
+    if not text.lstrip().startswith("{"):
+        raise _no_draft("it is no JSON object")
     try:
         return json_format.Parse(text, order_pb2.OrderDraft())
-    except json_format.ParseError as error:
-        what = f"this is no OrderDraft as JSON: {cards.redact(str(error))}"
-        raise typer.BadParameter(what, param_hint="FILE") from error
+    except (json_format.ParseError, UnicodeError) as error:
+        raise _no_draft(str(error)) from error
+    except RecursionError:
+        raise _no_draft("it is nested too deeply") from None
+
+
+def _no_draft(why: str) -> typer.BadParameter:
+    what = f"this is no OrderDraft as JSON: {cards.redact(why)}"
+    return typer.BadParameter(what, param_hint="FILE")
 
 
 def _spelled_out(wanted: Wanted) -> order_pb2.OrderDraft:
@@ -192,6 +183,13 @@ def _discount(text: str, currency: str) -> order_pb2.Discount:
     whole, hundredths = percent.groups(default="")
     basis_points = int(whole) * BASIS_POINTS_PER_PERCENT + int(hundredths.ljust(2, "0"))
     return order_pb2.Discount(basis_points=basis_points)
+
+
+def _tenders(pay: Sequence[str], currency: str) -> list[order_pb2.Tender]:
+    if not pay:
+        what = "an order is paid by --pay cash or --pay card:TOKEN"
+        raise typer.BadParameter(what, param_hint="--pay")
+    return [_tender(text, currency) for text in pay]
 
 
 def _tender(text: str, currency: str) -> order_pb2.Tender:

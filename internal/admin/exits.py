@@ -59,17 +59,22 @@ _HINTS = {
 }
 
 
-def of_error(error: errors.SoukError | grpc.RpcError) -> Problem:
+def of_error(error: errors.SoukError | grpc.RpcError | OSError) -> Problem:
     """Say an expected error. What was noted on it (`add_note`) becomes a hint."""
     problem = _of_call(error) if isinstance(error, grpc.RpcError) else _of_own(error)
     notes = tuple(getattr(error, "__notes__", ()))
     return msgspec.structs.replace(
-        problem, text=cards.redact(problem.text), hints=problem.hints + notes
+        problem,
+        text=cards.redact(problem.text),
+        violations=tuple((field, cards.redact(what)) for field, what in problem.violations),
+        hints=problem.hints + notes,
     )
 
 
-def _of_own(error: errors.SoukError) -> Problem:
+def _of_own(error: errors.SoukError | OSError) -> Problem:
     match error:
+        case OSError():
+            return Problem(ExitCode.USAGE, "FILE_UNUSABLE", str(error))
         case errors.InvalidInput():
             return _of_input(error)
         case errors.Misconfigured():

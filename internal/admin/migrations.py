@@ -3,14 +3,11 @@
 The one command that may make a database.
 """
 
-import asyncio
-
 import sqlalchemy as sa
 
 from internal.admin import database, folder, groups, show
 from internal.admin.options import AsJson, Data
 from internal.infra import migrate as migrating
-from internal.infra import settings
 from internal.kernel import errors
 
 app = groups.single()
@@ -26,7 +23,7 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     except OSError as error:
         what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
         raise errors.Misconfigured(what) from error
-    before, after = asyncio.run(_migrate(storage))
+    before, after = database.run(path, storage, lambda opened: opened.write(_upgrade))
     if as_json:
         show.as_json({"database": str(path), "before": before, "after": after})
     elif before == after:
@@ -35,15 +32,11 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
         show.say(f"{path}: {before or 'nothing'} -> {after}")
 
 
-async def _migrate(storage: settings.StorageSettings) -> tuple[str | None, str | None]:
-    opened = database.open_file(storage.data_dir / folder.DATABASE_FILE, storage)
-    try:
-        return await opened.write(_upgrade)
-    finally:
-        await opened.close()
-
-
 def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:
     before = migrating.current(connection)
-    migrating.upgrade(connection)
+    try:
+        migrating.upgrade(connection)
+    except util.CommandError as error:
+        what = f"the tables are at version {before}, which this souk does not know: {error}"
+        raise errors.Misconfigured(what) from error
     return before, migrating.current(connection)

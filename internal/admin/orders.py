@@ -1,19 +1,17 @@
 """`souk orders`: what a merchant does with orders, through the gRPC door."""
 
 import dataclasses
-import datetime
+import re
 from collections.abc import Callable
 from typing import Annotated
 
 import grpc
 import typer
-from rich.text import Text
 
 from internal.admin import client, drafts, exits, groups, instants, receipt, show
 from internal.admin.options import AsJson, Server, flattened
 from internal.infra import clock
 from internal.kernel import ids
-from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import OrderState, is_terminal
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -23,6 +21,10 @@ PAGE_ORDERS_DEFAULT = 50
 PAGE_ORDERS_MAX = 500
 ALL_ORDERS_MAX = 100_000
 """What --all holds in memory at most."""
+
+STATE_WIDTH = 2 + max(map(len, OrderState))
+
+_TOKEN = re.compile(r"([0-9]{0,18}):([0-9]{0,18}):(.+)")
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Your own name for the order.")]
 
@@ -62,9 +64,7 @@ def submit(
 
 
 def _new_order_id() -> str:
-    seconds = clock.SystemClock().now_us() // US_PER_SECOND
-    at = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
-    return f"cli-{at:%Y%m%dT%H%M%S}-{ids.random_token(4)}"
+    return f"cli-{ids.random_token(6)}"
 
 
 def _say_how_to_go_on(error: grpc.RpcError, order_id: str) -> None:
@@ -81,8 +81,9 @@ def _show_submitted(
     elif waited and answer.HasField("order"):
         show.terminal().print(receipt.order(answer.order))
     else:
-        before = " (placed before)" if answer.replayed else ""
-        show.say(show.state(receipt.state_of(answer.state)), f"  {answer.order_id}{before}")
+        show.say(show.state(receipt.state_of(answer.state)), f"  {answer.order_id}")
+    if answer.replayed:
+        show.remark("this order had been placed before")
     if waited:
         _exit_by_end(receipt.state_of(answer.state), answer.order_id)
 
@@ -135,7 +136,10 @@ class Filters:
     state: Annotated[
         list[OrderState],
         typer.Option(
-            case_sensitive=False, help="Only in this state; once for each.", show_default=False
+            metavar="STATE",
+            case_sensitive=False,
+            show_default=False,
+            help=f"Only in this state, {', '.join(OrderState).lower()}; once for each.",
         ),
     ] = dataclasses.field(default_factory=list)
     store: Annotated[str, typer.Option(metavar="ID", help="Only of this store.")] = ""
@@ -172,15 +176,16 @@ def list_orders(
         while True:
             page = orders.list_page(request)
             found.orders.extend(page.orders)
-            found.next_page_token = request.page_token = page.next_page_token
+            request.page_token = page.next_page_token
             if not (all_pages and page.next_page_token and len(found.orders) < ALL_ORDERS_MAX):
                 break
+    token = _token_of(request)
     if as_json:
-        show.as_json({"orders": list(found.orders), "next_page_token": found.next_page_token})
+        show.as_json({"orders": list(found.orders), "next_page_token": token})
         return
     show.terminal().print(receipt.summaries(found.orders))
-    if found.next_page_token:
-        show.remark(f"more: the same with --page-token {found.next_page_token}, or --all")
+    if token:
+        show.remark(f"more: the same with --page-token {token}, or --all")
 
 
 def _listing(filters: Filters, now_us: int) -> order_service_pb2.ListOrdersRequest:
@@ -188,13 +193,34 @@ def _listing(filters: Filters, now_us: int) -> order_service_pb2.ListOrdersReque
         states=[f"ORDER_STATE_{name}" for name in dict.fromkeys(filters.state)],
         store_id=filters.store,
         page_size=filters.limit,
-        page_token=filters.page_token,
     )
-    if filters.since:
-        request.placed_after.FromMicroseconds(instants.parse(filters.since, now_us, "--since"))
-    if filters.until:
-        request.placed_before.FromMicroseconds(instants.parse(filters.until, now_us, "--until"))
+    since_us = instants.parse(filters.since, now_us, "--since") if filters.since else None
+    until_us = instants.parse(filters.until, now_us, "--until") if filters.until else None
+    if filters.page_token:
+        since_us, until_us, request.page_token = _open_token(filters.page_token)
+    if since_us is not None:
+        request.placed_after.FromMicroseconds(since_us)
+    if until_us is not None:
+        request.placed_before.FromMicroseconds(until_us)
     return request
+
+
+def _token_of(request: order_service_pb2.ListOrdersRequest) -> str:
+    """Return what goes on with this listing. It holds the instants: "2h" is another one by then."""
+    if not request.page_token:
+        return ""
+    since_us = request.placed_after.ToMicroseconds() if request.HasField("placed_after") else ""
+    until_us = request.placed_before.ToMicroseconds() if request.HasField("placed_before") else ""
+    return f"{since_us}:{until_us}:{request.page_token}"
+
+
+def _open_token(token: str) -> tuple[int | None, int | None, str]:
+    match = _TOKEN.fullmatch(token)
+    if not match:
+        what = "it is no token that `souk orders list` gave"
+        raise typer.BadParameter(what, param_hint="--page-token")
+    since_us, until_us, page_token = match.groups()
+    return int(since_us) if since_us else None, int(until_us) if until_us else None, page_token
 
 
 @app.command()
@@ -229,12 +255,10 @@ def _teller() -> Callable[[order_pb2.LogEntry], None]:
 
     def tell(entry: order_pb2.LogEntry) -> None:
         nonlocal before_us
-        when, took, stage, state, what, why = receipt.step(entry, before_us)
+        when, took, stage, state, why = receipt.step(entry, before_us)
         before_us = entry.at.ToMicroseconds()
-        padded = f"{when}  {took or '':>8}  {stage:<19}"
-        show.say(
-            padded, Text.assemble(state, " " * (11 - len(str(state)))), f"{what}  {why}".rstrip()
-        )
+        gap = " " * (STATE_WIDTH - len(state)) if why else ""
+        show.say(f"{when}  {took:>10}  {stage:<20}", state, gap, why)
 
     return tell
 

@@ -18,7 +18,7 @@ from internal.kernel import cards, errors, money
 FIELDS = ("sku", "name", "price", "currency", "tax_code", "active")
 REQUIRED = FIELDS[:-1]
 NAME_CHARS_MAX = 200
-PRODUCTS_MAX = 200_000
+LINES_MAX = 200_000
 YES = frozenset({"", "1", "true", "yes"})
 NO = frozenset({"0", "false", "no"})
 
@@ -56,38 +56,35 @@ def read(text: str, merchant_id: str, tax_codes: Collection[str]) -> list[Produc
     Raises:
         InvalidInput: one violation for each mistake, its field the line it is on.
     """
-    rows, violations = _rows(text.removeprefix("\ufeff"))
-    products = []
+    violations: list[Violation] = []
+    products: list[Product] = []
     first_lines: dict[str, int] = {}
-    for line_no, row in rows:
-        wrong = list(_faults_of(row, tax_codes))
-        if row.sku in first_lines:
+    for line_no, row in _rows(text.removeprefix("\ufeff")):
+        wrong = [("", row)] if isinstance(row, str) else list(_faults_of(row, tax_codes))
+        if isinstance(row, Row) and first_lines.setdefault(row.sku, line_no) != line_no:
             wrong.append(("sku", f"{row.sku} stands on line {first_lines[row.sku]} already"))
-        first_lines.setdefault(row.sku, line_no)
-        violations += [(f"line {line_no}, {field}", what) for field, what in wrong]
-        if not wrong:
+        violations += [_at(line_no, field, what) for field, what in wrong]
+        if isinstance(row, Row) and not wrong:
             products.append(_product(row, merchant_id))
-    if not rows and not violations:
+    if not products and not violations:
         violations = [("", "the file holds no products")]
     if violations:
         raise errors.InvalidInput(violations)
     return products
 
 
-def _rows(text: str) -> tuple[list[tuple[int, Row]], list[Violation]]:
-    """Split a file into rows with their lines, and what could not be read."""
+def _at(line_no: int, field: str, what: str) -> Violation:
+    return (f"line {line_no}, {field}" if field else f"line {line_no}"), what
+
+
+def _rows(text: str) -> Iterator[tuple[int, Row | str]]:
+    """Split a file into rows with their lines; a text says why a line cannot be read."""
     read_rows = _json_rows if text.lstrip().startswith("{") else _csv_rows
-    rows: list[tuple[int, Row]] = []
-    violations: list[Violation] = []
     for line_no, row in read_rows(text):
-        if isinstance(row, Row):
-            rows.append((line_no, row))
-        else:
-            violations.append((f"line {line_no}", row))
-        if line_no > PRODUCTS_MAX:
-            what = f"more than {PRODUCTS_MAX} lines; import the file in parts"
-            return rows, [*violations, (f"line {line_no}", what)]
-    return rows, violations
+        if line_no > LINES_MAX:
+            yield line_no, f"more than {LINES_MAX} lines; import the file in parts"
+            return
+        yield line_no, row
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Row | str]]:

@@ -1,7 +1,6 @@
 """`souk products`: what a merchant sells. Writes the catalogue; must not touch stock."""
 
 import collections
-import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Annotated
 import sqlalchemy as sa
 import typer
 
-from internal.admin import database, groups, merchants, product_files, show
+from internal.admin import database, groups, inputs, merchants, product_files, show
 from internal.admin.options import AsJson, Data, MerchantId
 from internal.catalogue import store
 from internal.catalogue.messages import Product
-from internal.kernel import errors
 
 app = groups.new("List and import what a merchant sells.")
 
@@ -68,9 +66,7 @@ def import_products(
         Path,
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
+            callback=inputs.checked,
             help="CSV with the columns sku,name,price,currency,tax_code and perhaps active, or one"
             " JSON object a line with these fields; `-` is standard input.",
         ),
@@ -85,7 +81,7 @@ def import_products(
 
     All or nothing: one mistake, and nothing is changed; every mistake is told with its line.
     """
-    text = _read(file)
+    text = inputs.read_text(file, FILE_CHARS_MAX)
 
     def work(connection: sa.Connection) -> dict[str, int]:
         return _import(connection, text, merchant, dry_run=dry_run)
@@ -97,21 +93,6 @@ def import_products(
     would = "would be " if dry_run else ""
     new, changed, same = (counts[name] for name in ("new", "changed", "unchanged"))
     show.say(f"{new} new, {changed} {would}changed, {same} unchanged")
-
-
-def _read(file: Path) -> str:
-    try:
-        if str(file) == "-":
-            text = sys.stdin.read(FILE_CHARS_MAX + 1)
-        else:
-            with file.open(encoding="utf-8", newline="") as opened:
-                text = opened.read(FILE_CHARS_MAX + 1)
-    except UnicodeDecodeError as error:
-        raise errors.InvalidInput([(str(file), "it is no text in UTF-8")]) from error
-    if len(text) > FILE_CHARS_MAX:
-        what = f"more than {FILE_CHARS_MAX} characters; import the file in parts"
-        raise errors.InvalidInput([(str(file), what)])
-    return text
 
 
 def _import(

@@ -45,7 +45,7 @@ def timeline(entries: Sequence[order_pb2.LogEntry]) -> RenderableType:
     """Show what happened, when, and how long each step took."""
     if not entries:
         return Text("Nothing is recorded yet.", style="dim")
-    table = show.table("When", "Took", "Stage", "State", "What", "Why", right=["Took"])
+    table = show.table("When", "Took", "Stage", "State", "Why", right=["Took"])
     before_us = None
     for entry in entries:
         table.add_row(*step(entry, before_us))
@@ -58,11 +58,10 @@ def step(entry: order_pb2.LogEntry, before_us: int | None) -> list[str | Text]:
     """Return a row of the timeline; `before_us` is when the step before it happened."""
     at_us = entry.at.ToMicroseconds()
     return [
-        show.instant(at_us),
+        show.moment(at_us),
         "" if before_us is None else show.duration(at_us - before_us),
         entry.stage,
         show.state(state_of(entry.state)),
-        entry.event,
         entry.reason,
     ]
 
@@ -70,27 +69,16 @@ def step(entry: order_pb2.LogEntry, before_us: int | None) -> list[str | Text]:
 def summaries(orders: Iterable[order_pb2.OrderSummary]) -> RenderableType:
     """Show orders as a table, one a row."""
     table = show.table(
-        "Order",
-        "Store",
-        "State",
-        "Total",
-        "Receipt",
-        "Reason",
-        "Placed",
-        "Took",
-        right=["Total", "Receipt", "Took"],
+        "Order", "Store", "State", "Total", "Receipt, or why", "Placed", right=["Total"]
     )
     for it in orders:
-        placed_us, updated_us = it.placed_at.ToMicroseconds(), it.updated_at.ToMicroseconds()
         table.add_row(
             it.order_id,
             it.store_id,
             show.state(state_of(it.state)),
             amount(it.total) if it.HasField("total") else NOTHING,
-            str(it.receipt_number or NOTHING),
-            it.refusal_reason,
-            show.instant(placed_us),
-            show.duration(updated_us - placed_us),
+            str(it.receipt_number) if it.receipt_number else it.refusal_reason,
+            show.moment(it.placed_at.ToMicroseconds()),
         )
     return table
 
@@ -136,19 +124,17 @@ def _details(it: order_pb2.Order) -> list[RenderableType]:
 
 
 def _lines(lines: Sequence[order_pb2.OrderLine]) -> Table:
-    numbers = ["#", "Quantity", "Price", "Gross", "Discount", "Tax", "Total"]
-    table = show.table("#", "Product", "SKU", *numbers[1:6], "Rate", "Total", right=numbers)
+    numbers = ["#", "Quantity", "Price", "Discount", "Tax", "Total"]
+    table = show.table("#", "Product", *numbers[1:], right=numbers)
     for line in lines:
+        what = f"{line.sku}, {line.tax_code} {percent(line.tax_rate_ppm)}"
         table.add_row(
             str(line.line_no),
-            show.plain(line.name),
-            line.sku,
+            Text.assemble(show.plain(line.name), "\n", (what, "dim")),
             str(line.quantity),
             _number(line.unit_price),
-            _number(line.gross),
             _taken_off(line.discount),
             _number(line.tax),
-            f"{line.tax_code} {percent(line.tax_rate_ppm)}",
             _number(line.total),
         )
     return table

@@ -23,7 +23,10 @@ PIPED_WIDTH = 200
 VIOLATIONS_SHOWN_MAX = 50
 """Of a problem, on a terminal; --json has all."""
 MS_PER_SECOND = 1_000
+MOMENT_CHARS = len("2026-01-01 00:00:00.000")
 SECONDS_PER_MINUTE = 60
+NEVER_FOLDED = frozenset({"When", "Placed", "Oldest", "Newest", "State", "Stage"})
+"""Columns that are read as a whole, whatever the width of the window."""
 STATE_STYLES = {
     "PLACED": "blue",
     "ACCEPTED": "cyan",
@@ -62,7 +65,7 @@ def problem(it: Problem, *, as_json: bool) -> None:
         return
     console.print(Text.assemble((f"{it.reason}: ", "bold red"), plain(it.text)), soft_wrap=True)
     for field, what in it.violations[:VIOLATIONS_SHOWN_MAX]:
-        console.print(plain(f"  {field}: {what}"), soft_wrap=True)
+        console.print(plain(f"  {field}: {what}" if field else f"  {what}"), soft_wrap=True)
     if len(it.violations) > VIOLATIONS_SHOWN_MAX:
         console.print(f"  and {len(it.violations) - VIOLATIONS_SHOWN_MAX} more")
     for hint in it.hints:
@@ -81,7 +84,9 @@ def as_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 def _plain_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
     if isinstance(value, message.Message):
-        return json_format.MessageToDict(value, preserving_proto_field_name=True)
+        return json_format.MessageToDict(
+            value, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
     if isinstance(value, Mapping):
         return {name: _plain_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -91,12 +96,18 @@ def _plain_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
 
 def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
     """Return an empty table; the columns named in `right` hold numbers."""
-    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for name in columns:
-        if name in right:
-            made.add_column(name, justify="right", no_wrap=True)
-        else:
-            made.add_column(name, overflow="fold")
+        fixed = name in right or name in NEVER_FOLDED
+        made.add_column(
+            name, justify="right" if name in right else "left", no_wrap=fixed, overflow="fold"
+        )
     return made
 
 
@@ -112,10 +123,14 @@ def amount(minor: int, currency: str) -> str:
     return f"{money.to_text(minor, currency)} {currency}"
 
 
+def moment(at_us: int) -> str:
+    """Write an instant in local time, ISO 8601 to the millisecond, for tables: without the zone."""
+    text = instant(at_us)
+    return text[:MOMENT_CHARS]
+
+
 def instant(at_us: int) -> str:
-    """Write an instant in local time, ISO 8601 to the millisecond; nothing for 0."""
-    if not at_us:
-        return ""
+    """Write an instant in local time with its zone, ISO 8601 to the millisecond."""
     seconds, rest_us = divmod(at_us, US_PER_SECOND)
     try:
         at = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC).astimezone()

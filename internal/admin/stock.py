@@ -49,7 +49,7 @@ def show_levels(
 def receive(
     arrivals: Annotated[
         list[str],
-        typer.Argument(metavar="SKU=QUANTITY...", help="What arrived, and how much of it."),
+        typer.Argument(metavar="SKU=QUANTITY", help="What arrived, and how much of it."),
     ],
     *,
     store_id: Annotated[str, typer.Option("--store", metavar="ID", help="Where it arrived.")],
