@@ -1,5 +1,6 @@
 """Errors as people and scripts meet them: a sentence, a hint, an exit code. Pure."""
 
+import re
 from enum import IntEnum
 
 import grpc
@@ -51,6 +52,7 @@ _REFUSALS = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
     }
 )
+_UPPER_SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
 _HINTS = {
     "API_KEY_INVALID": "`souk merchants rotate-key MERCHANT` makes a new key.",
     "ORDER_NOT_FOUND": "`souk orders list` shows the orders of this API key's merchant.",
@@ -73,19 +75,17 @@ def of_error(error: errors.SoukError | grpc.RpcError | OSError) -> Problem:
 
 def _of_own(error: errors.SoukError | OSError) -> Problem:
     match error:
-        case OSError():
-            return Problem(ExitCode.USAGE, "FILE_UNUSABLE", str(error))
         case errors.InvalidInput():
             return _of_input(error)
-        case errors.Misconfigured():
-            return Problem(ExitCode.USAGE, "MISCONFIGURED", str(error))
-        case errors.DatabaseAway():
-            return Problem(ExitCode.AWAY, "DATABASE_AWAY", str(error))
-        case errors.BusAway():
-            return Problem(ExitCode.AWAY, "BUS_AWAY", str(error))
         case errors.Poison():
             return Problem(ExitCode.REFUSED, error.code, str(error))
-    return Problem(ExitCode.AWAY, type(error).__name__.upper(), str(error))
+        case errors.Misconfigured():
+            return Problem(ExitCode.USAGE, "MISCONFIGURED", str(error))
+        case OSError():
+            return Problem(ExitCode.USAGE, "FILE_UNUSABLE", str(error))
+    return Problem(
+        ExitCode.AWAY, _UPPER_SNAKE.sub(r"_\1", type(error).__name__).upper(), str(error)
+    )
 
 
 def _of_input(error: errors.InvalidInput) -> Problem:

@@ -4,6 +4,7 @@ The one command that may make a database.
 """
 
 import sqlalchemy as sa
+from alembic import util
 
 from internal.admin import database, folder, groups, show
 from internal.admin.options import AsJson, Data
