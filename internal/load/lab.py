@@ -1,0 +1,106 @@
+"""An engine under measurement: orders go in, what it cost is read, every row is verified."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+from internal.infra import clock
+from internal.kernel import errors
+from internal.kernel.states import OrderState
+from internal.load import child, client, sending, settling, stencils
+from internal.wire.souk.v1 import order_service_pb2
+
+CALL_S = 60.0
+SETTLE_S = 300.0
+BUSY_WAIT_S = 0.2
+"""When the server does not say how long to wait."""
+FINALIZED = order_service_pb2.WAIT_FOR_FINALIZED
+NO_WAIT = order_service_pb2.WAIT_FOR_UNSPECIFIED
+
+
+class Lab:
+    """One engine and one client."""
+
+    def __init__(
+        self, engine: child.Engine, connection: client.Client, made: stencils.Stencils
+    ) -> None:
+        self.engine = engine
+        self._client, self._made = connection, made
+        self._since_us = clock.SystemClock().now_us()
+        self.placed: list[str] = []
+        self.busy_answers = 0
+        """Calls that the server put off: RESOURCE_EXHAUSTED."""
+
+    async def single(self, number: int, wait_for: order_service_pb2.WaitFor = NO_WAIT) -> None:
+        """Place one order; with a wait until it is finalized.
+
+        Raises:
+            Temporary: it was not taken.
+        """
+        name, body = self._made.order_id(number), self._made.single(number, wait_for)
+
+        async def call() -> list[client.Answer]:
+            return [await self._client.submit(name, body, CALL_S)]
+
+        await self._place(call)
+
+    async def batch(self, numbers: range) -> None:
+        """Place some orders together.
+
+        Raises:
+            Temporary: one of them was not taken.
+        """
+        names = [self._made.order_id(number) for number in numbers]
+        body = self._made.batch(numbers)
+        await self._place(lambda: self._client.submit_many(names, body, CALL_S))
+
+    async def last_ones(self) -> None:
+        """Wait until the last orders are at their end: those before them hardly end later."""
+        await self._settlement(self.placed).last_ones(SETTLE_S)
+
+    async def ends(self) -> list[settling.End]:
+        """Return the ends of all orders placed, which must be FINALIZED, in books that hold.
+
+        Raises:
+            Temporary: they are not, or the books do not.
+        """
+        settlement = self._settlement(self.placed)
+        await settlement.wait(SETTLE_S, lambda _: None)
+        ends = list(settlement.ends.values())
+        others = len(self.placed) - sum(end.state is OrderState.FINALIZED for end in ends)
+        if others:
+            raise errors.Temporary(f"{others} of {len(self.placed)} orders were not finalized")
+        checked = await self.engine.books().check(self.placed)
+        if not checked.is_ok:
+            raise errors.Temporary("the check found: " + " | ".join(checked.texts()))
+        return ends
+
+    def _settlement(self, names: Sequence[str]) -> settling.Settlement:
+        return settling.Settlement(self._client, names, self._since_us)
+
+    async def _place(self, call: Callable[[], Awaitable[list[client.Answer]]]) -> None:
+        while True:
+            answers = await call()
+            refused = next((answer for answer in answers if not answer.is_ok), None)
+            if refused is None:
+                self.placed.extend(answer.order_id for answer in answers)
+                return
+            if refused.code != "RESOURCE_EXHAUSTED":
+                what = f"{refused.order_id} was not taken: {sending.name_of(refused)}"
+                raise errors.Temporary(f"{what} {refused.text}")
+            self.busy_answers += 1
+            await asyncio.sleep(refused.retry_after_s or BUSY_WAIT_S)
+
+
+@contextlib.asynccontextmanager
+async def opened(script: Path, folder: Path, name: str, seed: int) -> AsyncIterator[Lab]:
+    """Start an engine with its demo shop and connect to it.
+
+    Raises:
+        Misconfigured: it does not start.
+    """
+    async with child.running(script, folder) as engine:
+        made = stencils.Stencils(await engine.books().shop(), name, seed)
+        async with contextlib.aclosing(client.Client(engine.access())) as connection:
+            yield Lab(engine, connection, made)

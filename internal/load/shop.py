@@ -1,0 +1,70 @@
+"""What the runs know of the shop they order from: its products, its stores, what is scarce there.
+
+The orders are made from this alone; whoever starts a run hands it in. Knows neither the database
+nor the demo shop, so that a run works against any shop whose products are in a file.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from internal.kernel import errors
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A product. `price_minor` is in the shop's currency."""
+
+    sku: str
+    price_minor: int
+    active: bool = True
+    scarce: bool = False
+    """Its stock is so small that a run uses it up."""
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """One merchant's shop: stores of one currency, and what they sell."""
+
+    currency: str
+    store_ids: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def plenty(self) -> tuple[Item, ...]:
+        """What can be ordered without a thought."""
+        return tuple(i for i in self.items if i.active and not i.scarce and i.price_minor > 0)
+
+    @property
+    def scarce(self) -> tuple[Item, ...]:
+        """What runs out."""
+        return tuple(i for i in self.items if i.active and i.scarce)
+
+    @property
+    def inactive(self) -> tuple[Item, ...]:
+        """What is not sold any more."""
+        return tuple(i for i in self.items if not i.active)
+
+
+def read(path: Path) -> Shop:
+    """Read a shop from a JSON file.
+
+    Raises:
+        Misconfigured: there is no such file, or it holds no shop.
+    """
+    try:
+        sells = msgspec.json.decode(path.read_bytes(), type=Shop)
+    except OSError as error:
+        raise errors.Misconfigured(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise errors.Misconfigured(f"{path} holds no shop: {error}") from error
+    return checked(sells, str(path))
+
+
+def checked(sells: Shop, where: str) -> Shop:
+    """Return the shop, if runs can order from it.
+
+    Raises:
+        Misconfigured: they cannot.
+    """
+    if not sells.store_ids or not sells.plenty:
+        raise errors.Misconfigured(f"{where} has no store, or no product that there is plenty of")
+    return sells
