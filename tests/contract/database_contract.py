@@ -1,0 +1,340 @@
+"""What every database behind internal.infra.db.Database must do, bulk statements included.
+
+An implementation's own test file derives from `DatabaseContract` with a fixture `home`. Every test
+has a scratch table of its own making; a server that many tests share will do.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+import pytest
+import sqlalchemy as sa
+
+from internal.infra import bulk, columns, db
+from internal.kernel import errors
+from internal.kernel.money import INT64_MAX, INT64_MIN
+from internal.payments.messages import AttemptState
+
+SCRATCH = sa.MetaData()
+THINGS = sa.Table(
+    "contract_things",
+    SCRATCH,
+    columns.ident("owner", primary_key=True),
+    columns.number("thing_no", primary_key=True),
+    columns.words("words"),
+    columns.document("document"),
+    columns.number("amount"),
+    columns.number("maybe", nullable=True),
+    sa.CheckConstraint("amount <> 13", name="contract_no_13"),
+)
+NAMES = ("owner", "thing_no", "words", "document", "amount", "maybe")
+KEY = ("owner", "thing_no")
+ALL = bulk.shape_of(THINGS, *NAMES)
+CHANGE = bulk.shape_of(THINGS, *KEY, by=THINGS.c.amount)
+
+TEXTS = (
+    "",
+    " ",
+    " both ends ",
+    'it\'s "quoted" `so` and \\so',
+    "100 % _ ? :name {w} --",
+    "two\nlines\tand\r",
+    "Grüße, 价格, السعر, ₿, 🛒👩‍👩‍👧",
+    "e\u0301 is not \u00e9",
+    "a\0b",
+    "null",
+    "12",
+    "1e3",
+    "x" * 500,
+)
+NUMBERS = (0, 1, -1, INT64_MAX, INT64_MIN, 2**53 + 1, -(2**53) - 1, 10**15)
+
+
+class Home(Protocol):
+    """Where a database lives; several objects may be opened on it."""
+
+    def open(self) -> db.Database:
+        """Return a database that is ready."""
+        ...
+
+
+@contextlib.asynccontextmanager
+async def opened(home: Home) -> AsyncIterator[db.Database]:
+    """Open a database with an empty scratch table, and clear that away in the end."""
+    database = home.open()
+    await database.write(SCRATCH.drop_all)
+    await database.write(SCRATCH.create_all)
+    try:
+        yield database
+    finally:
+        await database.write(SCRATCH.drop_all)
+        await database.close()
+
+
+def thing(owner: str = "o", number: int = 1, amount: int = 0) -> tuple[Any, ...]:
+    return (owner, number, f"thing {number}", "{}", amount, None)
+
+
+def put(connection: sa.Connection, *rows: Sequence[Any]) -> int:
+    return bulk.insert(connection, THINGS, NAMES, rows)
+
+
+def everything(connection: sa.Connection) -> list[tuple[Any, ...]]:
+    query = sa.select(THINGS).order_by(THINGS.c.owner, THINGS.c.thing_no)
+    return [tuple(row) for row in connection.execute(query)]
+
+
+def amounts(connection: sa.Connection) -> dict[int, int]:
+    return {row[1]: row[4] for row in everything(connection)}
+
+
+class DatabaseContract:
+    """Derive from it, with a fixture `home`."""
+
+    @pytest.fixture
+    async def database(self, home: Home) -> AsyncIterator[db.Database]:
+        async with opened(home) as database:
+            yield database
+
+    @pytest.mark.parametrize("text", TEXTS)
+    async def test_texts_come_back_as_they_were(self, database: db.Database, text: str) -> None:
+        row = ("o", 1, text, text * 40, 0, None)
+        await database.write(lambda c: put(c, row))
+        assert await database.read(everything) == [row]
+        assert await database.read(lambda c: self._select(c, [row])) == [row]
+
+    @pytest.mark.parametrize("number", NUMBERS)
+    async def test_numbers_come_back_as_they_were(self, database: db.Database, number: int) -> None:
+        row = ("o", number, "", "", number, number)
+        await database.write(lambda c: put(c, row))
+        ((_, thing_no, _, _, amount, maybe),) = await database.read(everything)
+        assert (thing_no, amount, maybe) == (number, number, number)
+        assert await database.read(lambda c: self._select(c, [row])) == [row]
+
+    async def test_our_words_and_yes_and_no_are_values(self, database: db.Database) -> None:
+        row = ("o", 1, AttemptState.UNKNOWN, "", True, False)
+        await database.write(lambda c: put(c, row))
+        assert await database.read(everything) == [("o", 1, "UNKNOWN", "", 1, 0)]
+
+    @staticmethod
+    def _select(connection: sa.Connection, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        """Find rows by all that travels: w's own values come back beside the table's."""
+        query = (
+            "SELECT w.owner, w.thing_no, w.words, w.document, w.amount, w.maybe FROM {w}"
+            " CROSS JOIN contract_things t ON t.owner = w.owner AND t.thing_no = w.thing_no"
+            " AND t.words = w.words AND t.document = w.document AND t.amount = w.amount"
+        )
+        return [tuple(row) for row in bulk.select(connection, ALL, query, rows)]
+
+    async def test_ids_are_compared_byte_by_byte(self, database: db.Database) -> None:
+        owners = ["a", "A", "á", "a ", "a\u0301", "\uff41", "12", "12.0", "0012"]
+        await database.write(lambda c: put(c, *(thing(owner) for owner in owners)))
+        keys = bulk.shape_of(THINGS, "owner")
+        query = (
+            "SELECT w.owner, COUNT(*) FROM {w} CROSS JOIN contract_things t ON t.owner = w.owner"
+            " GROUP BY w.owner"
+        )
+        for owner in owners:
+            find = functools.partial(bulk.select, shape=keys, query=query, rows=[(owner,)])
+            rows = await database.read(find)
+            assert [tuple(row) for row in rows] == [(owner, 1)]
+
+    @pytest.mark.parametrize("count", [0, 1, 2, 255, 256, 257, 1_000, 5_000])
+    async def test_any_number_of_rows_travels(self, database: db.Database, count: int) -> None:
+        rows = [thing(number=number, amount=20) for number in range(count)]
+        assert await database.write(lambda c: put(c, *rows)) == count
+        found = await database.read(lambda c: self._select(c, rows))
+        assert sorted(found) == sorted(rows)
+        changes = [("o", number, 1) for number in range(count)]
+        assert await database.write(lambda c: self._add(c, changes)) == count
+        assert set((await database.read(amounts)).values()) == ({21} if count else set())
+
+    async def test_too_many_rows_are_a_bug(self, database: db.Database) -> None:
+        rows = [thing()] * (bulk.ROWS_MAX + 1)
+        with pytest.raises(ValueError, match="at most"):
+            await database.write(lambda c: put(c, *rows))
+
+    @staticmethod
+    def _add(connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: str = "") -> int:
+        what = "amount = t.amount + w.by"
+        return bulk.update(connection, THINGS, CHANGE, KEY, what, changes, guard=guard)
+
+    async def test_an_update_counts_what_it_matched(self, database: db.Database) -> None:
+        await database.write(lambda c: put(c, thing(number=1), thing(number=2), thing("p", 1)))
+        changes = [("o", 1, 5), ("o", 2, 0), ("o", 9, 5)]
+        assert await database.write(lambda c: self._add(c, changes)) == 2
+        assert await database.read(everything) == [
+            thing(number=1, amount=5),
+            thing(number=2),
+            thing("p", 1),
+        ]
+
+    async def test_a_guard_keeps_rows_out(self, database: db.Database) -> None:
+        await database.write(lambda c: put(c, *(thing(number=n, amount=n) for n in range(5))))
+        changes = [("o", number, -2) for number in range(5)]
+        guard = "t.amount + w.by >= 0"
+        assert await database.write(lambda c: self._add(c, changes, guard)) == 3
+        assert await database.read(amounts) == {0: 0, 1: 1, 2: 0, 3: 1, 4: 2}
+
+    async def test_several_columns_change_at_once_from_what_was_before(
+        self, database: db.Database
+    ) -> None:
+        await database.write(lambda c: put(c, thing(amount=7)))
+        what = "maybe = w.maybe, words = w.words"
+        shape = bulk.shape_of(THINGS, *KEY, "maybe", "words")
+        changes = [("o", 1, 8, "new")]
+        done = await database.write(lambda c: bulk.update(c, THINGS, shape, KEY, what, changes))
+        assert done == 1
+        assert await database.read(everything) == [("o", 1, "new", "{}", 7, 8)]
+
+    async def test_replace_puts_rows_in_the_place_of_others(self, database: db.Database) -> None:
+        await database.write(lambda c: put(c, thing(number=1), thing(number=2), thing("p", 1)))
+        rows = [thing(number=2, amount=5), thing(number=3, amount=6)]
+        await database.write(lambda c: bulk.replace(c, THINGS, KEY, NAMES, rows))
+        await database.write(lambda c: bulk.replace(c, THINGS, KEY, NAMES, []))
+        kept = [thing(number=1), *rows, thing("p", 1)]
+        assert await database.read(everything) == kept
+
+    async def test_selecting_for_update_finds_the_rows(self, database: db.Database) -> None:
+        await database.write(lambda c: put(c, thing(number=1), thing(number=2)))
+        shape = bulk.shape_of(THINGS, *KEY)
+        query = (
+            "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t"
+            " ON t.owner = w.owner AND t.thing_no = w.thing_no"
+        )
+        rows = await database.write(
+            lambda c: bulk.select(c, shape, query, [("o", 2), ("o", 3)], lock=True)
+        )
+        assert [tuple(row) for row in rows] == [(2,)]
+
+    @pytest.mark.parametrize(
+        "bad", [thing(number=300), ("o", 5, None, "", 0, None), thing(number=5, amount=13)]
+    )
+    async def test_what_breaks_a_constraint_is_told_and_undone(
+        self, database: db.Database, bad: Sequence[Any]
+    ) -> None:
+        await database.write(lambda c: put(c, thing(number=300)))
+        many = [thing(number=number) for number in range(1_000, 1_300)]
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.write(lambda c: put(c, *many, bad))
+        assert await database.read(everything) == [thing(number=300)]
+
+    @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, KeyError])
+    async def test_what_raises_leaves_nothing(
+        self, database: db.Database, error: type[BaseException]
+    ) -> None:
+        def work(connection: sa.Connection) -> None:
+            put(connection, thing())
+            raise error
+
+        with pytest.raises(error):
+            await database.write(work)
+        assert await database.read(everything) == []
+        await database.write(lambda c: put(c, thing()))
+        assert await database.read(everything) == [thing()]
+
+    async def test_a_transaction_is_repeated_as_a_whole(self, database: db.Database) -> None:
+        runs = 0
+
+        def work(connection: sa.Connection) -> int:
+            nonlocal runs
+            runs += 1
+            put(connection, thing())
+            if runs < 3:
+                raise errors.DatabaseAway("deadlock")
+            return runs
+
+        assert await database.write(work) == 3
+        assert await database.read(everything) == [thing()]
+
+    async def test_repeating_has_an_end(self, database: db.Database) -> None:
+        def work(connection: sa.Connection) -> None:
+            put(connection, thing())
+            raise errors.DatabaseAway("for ever")
+
+        with pytest.raises(errors.DatabaseAway, match="for ever"):
+            await database.write(work)
+        assert await database.read(everything) == []
+
+    async def test_a_mistake_in_the_sql_is_no_absence(self, database: db.Database) -> None:
+        with pytest.raises(sa.exc.DBAPIError) as caught:
+            await database.write(lambda c: c.execute(sa.text("SELECT * FROM contract_nothing")))
+        assert not isinstance(caught.value, errors.SoukError)
+
+    async def test_an_error_tells_no_values(self, database: db.Database) -> None:
+        row = ("o", 1, "tok_of_somebody", "", 13, None)
+        with pytest.raises(sa.exc.IntegrityError) as caught:
+            await database.write(lambda c: put(c, row))
+        assert "tok_of_somebody" not in str(caught.value)
+
+    async def test_writers_take_turns(self, database: db.Database, home: Home) -> None:
+        """Nobody's change is lost, whichever object it goes through."""
+        await database.write(lambda c: put(c, thing()))
+        another = home.open()
+
+        def work(connection: sa.Connection) -> None:
+            shape = bulk.shape_of(THINGS, *KEY)
+            query = (
+                "SELECT t.amount FROM {w} CROSS JOIN contract_things t"
+                " ON t.owner = w.owner AND t.thing_no = w.thing_no"
+            )
+            ((before,),) = bulk.select(connection, shape, query, [("o", 1)], lock=True)
+            this = THINGS.c.thing_no == 1
+            after = before + (2 if before == 12 else 1)  # 13 is not allowed
+            connection.execute(THINGS.update().where(this).values(amount=after))
+
+        try:
+            everybody = [database, another] * 20
+            await asyncio.gather(*(one.write(work) for one in everybody))
+        finally:
+            await another.close()
+        assert await database.read(amounts) == {1: 41}
+
+    async def test_a_reader_sees_what_is_committed(self, database: db.Database, home: Home) -> None:
+        """All of it, at once, and also through another object."""
+        another = home.open()
+        stop = asyncio.Event()
+        seen: set[int] = set()
+
+        async def look() -> None:
+            while not stop.is_set():
+                seen.add(len(await another.read(everything)))
+
+        looking = asyncio.create_task(look())
+        try:
+            for batch in range(10):
+                rows = [thing(number=batch * 10 + place) for place in range(10)]
+                await database.write(functools.partial(self._put_one_by_one, rows))
+            assert len(await another.read(everything)) == 100
+        finally:
+            stop.set()
+            await looking
+            await another.close()
+        assert all(count % 10 == 0 for count in seen)
+
+    @staticmethod
+    def _put_one_by_one(rows: Sequence[Sequence[Any]], connection: sa.Connection) -> None:
+        for row in rows:
+            put(connection, row)
+
+    async def test_a_reader_stays_with_what_it_saw_first(
+        self, database: db.Database, home: Home
+    ) -> None:
+        await database.write(lambda c: put(c, thing(number=1)))
+        another = home.open()
+        loop = asyncio.get_running_loop()
+
+        def work(connection: sa.Connection) -> tuple[int, int]:
+            first = len(everything(connection))
+            writing = another.write(lambda c: put(c, thing(number=2)))
+            asyncio.run_coroutine_threadsafe(writing, loop).result(10)
+            return first, len(everything(connection))
+
+        try:
+            assert await database.read(work) == (1, 1)
+            assert await database.read(lambda c: len(everything(c))) == 2
+        finally:
+            await another.close()

@@ -1,0 +1,110 @@
+"""SQLite keeps the contract of every database, and a few promises of its own."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from internal.infra import bulk, db
+from internal.kernel import errors
+from tests.contract import database_contract
+from tests.contract.database_contract import everything, opened, put, thing
+
+
+class FileHome:
+    """A file; who waits for its lock does not wait long."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self) -> db.SqliteDatabase:
+        return db.SqliteDatabase(self.path, busy_timeout_ms=20)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> FileHome:
+    return FileHome(tmp_path / "souk.db")
+
+
+@pytest.fixture
+async def database(home: FileHome) -> AsyncIterator[db.Database]:
+    async with opened(home) as database:
+        yield database
+
+
+class TestSqlite(database_contract.DatabaseContract):
+    """SQLite in a file."""
+
+
+def locked(home: FileHome) -> sqlite3.Connection:
+    """Hold the file's write lock, as another process may."""
+    connection = sqlite3.connect(home.path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+async def test_a_lock_that_is_given_back_in_time_is_waited_for(
+    home: FileHome, database: db.Database
+) -> None:
+    holder = locked(home)
+    writing = asyncio.create_task(database.write(lambda c: put(c, thing())))
+    await asyncio.sleep(0.05)
+    assert await database.read(everything) == []
+    holder.rollback()
+    holder.close()
+    assert await writing == 1
+
+
+async def test_a_lock_that_is_not_given_back_is_an_absence(
+    home: FileHome, database: db.Database
+) -> None:
+    holder = locked(home)
+    with pytest.raises(errors.DatabaseAway, match="locked"):
+        await database.write(lambda c: put(c, thing()))
+    holder.rollback()
+    holder.close()
+    await database.write(lambda c: put(c, thing()))
+
+
+async def test_a_folder_that_is_not_there_is_an_absence(tmp_path: Path) -> None:
+    database = db.SqliteDatabase(tmp_path / "nowhere" / "souk.db")
+    with pytest.raises(errors.DatabaseAway, match="unable to open"):
+        await database.read(everything)
+    await database.close()
+
+
+async def test_what_is_written_survives_on_the_disk(home: FileHome, database: db.Database) -> None:
+    await database.write(lambda c: put(c, thing()))
+    another = home.open()
+    assert await another.read(everything) == [thing()]
+    pragmas = ("journal_mode", "synchronous", "busy_timeout")
+    set_to = await another.read(
+        lambda c: [c.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas]
+    )
+    assert set_to == ["wal", 2, 20]
+    await another.close()
+
+
+def test_an_old_sqlite_stops_the_start() -> None:
+    with pytest.raises(errors.Misconfigured, match="needs"):
+        db.check_sqlite_version((3, 7, 17))
+    db.check_sqlite_version(db.SQLITE_OLDEST)
+
+
+def test_a_dialect_that_nobody_speaks_is_named() -> None:
+    engine = sa.create_mock_engine("postgresql://", lambda *_: None)
+    with pytest.raises(errors.Misconfigured, match="postgresql"):
+        put(engine, thing())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("count", "width"), [(1, 1), (257, 6), (3_000, 300), (255, 32_000)])
+def test_chunks_are_powers_of_two_within_the_limit(count: int, width: int) -> None:
+    rows = [(number,) * width for number in range(count)]
+    cut = list(bulk.chunks(rows, width))
+    assert [row for chunk in cut for row in chunk] == rows
+    for chunk in cut:
+        assert len(chunk).bit_count() == 1
+        assert len(chunk) * width <= bulk.BOUND_VALUES_MAX
