@@ -11,7 +11,7 @@ import typer
 
 from internal.admin import database, exits, folder, groups, show
 from internal.admin.options import AsJson, Data
-from internal.infra import clock, db, embedded_bus, settings
+from internal.infra import clock, db, embedded_bus, files, settings
 from internal.kernel import errors
 from internal.orders import store as orders_store
 from internal.payments import simulator
@@ -66,9 +66,9 @@ def _check(
     connection: sa.Connection, storage: settings.StorageSettings, backlog: dict[str, int] | None
 ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
     captured = None
-    gateway_file = storage.data_dir / folder.GATEWAY_FILE
+    gateway_file = storage.data_dir / files.GATEWAY
     if gateway_file.is_file():
-        with _writers_halted(storage.data_dir / folder.DATABASE_FILE, storage.busy_timeout_ms):
+        with _writers_halted(storage.data_dir / files.DATABASE, storage.busy_timeout_ms):
             connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
             captured = simulator.captured_by_key(gateway_file)
     now_us = clock.SystemClock().now_us()

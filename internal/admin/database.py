@@ -11,7 +11,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from internal.admin import folder
-from internal.infra import db, settings
+from internal.infra import db, files, settings
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def use(data: Path | None, task: Callable[[db.SqliteDatabase], Awaitable[T]]) ->
         Misconfigured: as for read.
     """
     storage = folder.storage_of(data)
-    path = storage.data_dir / folder.DATABASE_FILE
+    path = storage.data_dir / files.DATABASE
     if not path.is_file():
         raise errors.DatabaseAway(
             f"there is no database {path}: `scripts/start --data {storage.data_dir}` makes a demo"

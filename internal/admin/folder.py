@@ -4,10 +4,6 @@ from pathlib import Path
 
 from internal.infra import settings
 
-DATABASE_FILE = "souk.db"
-GATEWAY_FILE = "gateway-simulator.db"
-DEMO_KEY_FILE = "demo-api-key"
-
 
 def storage_of(data: Path | None) -> settings.StorageSettings:
     """Return where the files are: in `data`, or where the settings say.

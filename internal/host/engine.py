@@ -20,16 +20,13 @@ from functions.payment_processing import PaymentProcessing, PaymentStation
 from internal.host import functions as hosting
 from internal.host import intake
 from internal.infra import clock as system_clock
-from internal.infra import db, embedded_bus, migrate, settings
+from internal.infra import db, embedded_bus, files, migrate, settings
 from internal.kernel import errors
 from internal.payments.gateway import Gateway
 from internal.payments.simulator import SimulatedGateway
 from internal.pipeline import flow, janitor, stage
 from internal.pipeline.function import PipelineFunction
 
-DATABASE_FILE = "souk.db"
-SIMULATOR_FILE = "gateway-simulator.db"
-LOCK_FILE = "engine.lock"
 DRAIN_LOOK_S = 0.02
 DRAIN_S = 30.0
 """How long a drain waits for the stages; what is left then is simply done at the next start."""
@@ -69,7 +66,7 @@ class Engine:
         stack.push_async_callback(self.bus.close)
         await self.bus.ensure(flow.subscriptions())
         gateway = SimulatedGateway(
-            self.folder / SIMULATOR_FILE,
+            self.folder / files.GATEWAY,
             seed=options.gateway.simulator_seed,
             latency_s=options.gateway.simulator_latency_ms / 1_000,
         )
@@ -141,7 +138,7 @@ class Engine:
 def open_database(options: settings.StorageSettings) -> db.SqliteDatabase:
     """Open the embedded database of a data folder."""
     return db.SqliteDatabase(
-        options.data_dir / DATABASE_FILE,
+        options.data_dir / files.DATABASE,
         readers=options.readers,
         busy_timeout_ms=options.busy_timeout_ms,
         synchronous=options.synchronous,
@@ -175,7 +172,7 @@ def _locked_folder(folder: Path) -> Iterator[IO[str]]:
     """Make the folder and hold it: two engines on one file would serve every message twice."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("w")
+        file = (folder / files.LOCK).open("w")
     except OSError as error:
         raise errors.Misconfigured(f"the data folder {folder} cannot be used: {error}") from error
     with file:

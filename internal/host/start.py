@@ -19,14 +19,12 @@ import uvloop
 from rich.console import Console
 
 from internal.host import engine
-from internal.infra import clock, failpoints, logs, settings
+from internal.infra import clock, failpoints, files, logs, settings
 from internal.kernel import errors, ids
 
 Seed = Callable[[sa.Connection, int, Callable[[int], str]], str | None]
 """Fills an empty database with the demo shop; returns its API key when it was made just now."""
 
-KEY_FILE = "demo-api-key"
-LOG_FILE = "souk.log"
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a busy event loop hold up every statement of the writer thread."""
 EXIT_MISCONFIGURED = 2
@@ -102,7 +100,7 @@ def _start(seed: Seed, arguments: Arguments) -> int:
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
     """Keep the terminal for people, unless a place for logs was chosen."""
-    file = options.log.file or options.storage.data_dir / LOG_FILE
+    file = options.log.file or options.storage.data_dir / files.LOG
     return options.log.model_copy(update={"file": file})
 
 
@@ -125,7 +123,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 async def _demo_key(running: engine.Engine, seed: Seed) -> str:
     """Seed the demo shop once; its key stands in a file that only this user reads."""
-    file = running.folder / KEY_FILE
+    file = running.folder / files.DEMO_KEY
     now_us = clock.SystemClock().now_us()
     made = await running.database.write(lambda c: seed(c, now_us, ids.random_token))
     if made:
@@ -146,8 +144,8 @@ def _tell(running: engine.Engine, options: settings.Settings, key: str) -> None:
     console.print(f"[bold]Souk[/bold] takes orders on [bold]{address}[/bold] (gRPC)")
     if options.metrics.port:
         console.print(f"  metrics   http://{options.metrics.host}:{options.metrics.port}/metrics")
-    console.print(f"  data      {options.storage.data_dir / engine.DATABASE_FILE}")
-    console.print(f"  logs      {options.log.file or options.storage.data_dir / LOG_FILE}")
+    console.print(f"  data      {options.storage.data_dir / files.DATABASE}")
+    console.print(f"  logs      {options.log.file or options.storage.data_dir / files.LOG}")
     console.print(
         f"  API key   {key or 'not known here; souk merchants rotate-key demo'}", markup=False
     )

@@ -9,7 +9,7 @@ returns and rolls back when it raises; it may run several times.
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from internal.infra import failpoints, retry
+from internal.infra import group_commit, retry
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -92,47 +92,34 @@ class SqliteDatabase:
         self._local = threading.local()
         self._connections: list[sa.Connection] = []
         self._lock = threading.Lock()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-writer")
+        self._writer = group_commit.Writer(self._connection)
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-reader")
 
     async def write(self, work: Work[T]) -> T:
-        """See Database.write."""
-        return await self._run(self._writer, "BEGIN IMMEDIATE", work)
+        """See Database.write. Transactions that wait at the same time share a commit."""
+        return await _tried(lambda: self._writer.submit(work))
 
     async def read(self, work: Work[T]) -> T:
         """See Database.read."""
-        return await self._run(self._readers, "BEGIN", work)
+        run = asyncio.get_running_loop().run_in_executor
+        return await _tried(lambda: run(self._readers, self._read, work))
 
     async def close(self) -> None:
         """See Database.close."""
-        for pool in (self._writer, self._readers):
-            await asyncio.to_thread(pool.shutdown)
+        await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._readers.shutdown)
         for connection in self._connections:
             connection.invalidate()
             connection.close()
         self.engine.dispose()
 
-    async def _run(self, pool: ThreadPoolExecutor, begin: str, work: Work[T]) -> T:
-        run = asyncio.get_running_loop().run_in_executor
-        return await retry.shortly(
-            errors.DatabaseAway, lambda: run(pool, self._transact, begin, work)
-        )
-
-    def _transact(self, begin: str, work: Work[T]) -> T:
+    def _read(self, work: Work[T]) -> T:
+        connection = self._connection()
         try:
-            connection = self._connection()
-            try:
-                connection.exec_driver_sql(begin)
-                result = work(connection)
-                failpoints.hit("db.before_commit")
-                connection.commit()
-            except BaseException:
-                connection.rollback()
-                raise
-            failpoints.hit("db.after_commit")
-        except sa.exc.OperationalError as error:
-            raise as_temporary(error) from error
-        return result
+            connection.exec_driver_sql("BEGIN")
+            return work(connection)
+        finally:
+            connection.rollback()
 
     def _connection(self) -> sa.Connection:
         connection = getattr(self._local, "connection", None)
@@ -148,6 +135,22 @@ class SqliteDatabase:
         for pragma in self._pragmas:
             cursor.execute(pragma)
         cursor.close()
+
+
+async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
+    """Try for a while to get past what may pass.
+
+    Raises:
+        DatabaseAway: it did not pass.
+    """
+
+    async def once() -> T:
+        try:
+            return await operation()
+        except sa.exc.OperationalError as error:
+            raise as_temporary(error) from error
+
+    return await retry.shortly(errors.DatabaseAway, once)
 
 
 def as_temporary(error: sa.exc.OperationalError) -> Exception:

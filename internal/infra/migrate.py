@@ -4,16 +4,27 @@ from pathlib import Path
 
 import alembic.command
 import alembic.config
+import alembic.util
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+
+from internal.kernel import errors
 
 FOLDER = Path(__file__).with_name("migrations")
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    """Apply what is missing, up to `revision`."""
-    alembic.command.upgrade(_config(connection), revision)
+    """Apply what is missing, up to `revision`.
+
+    Raises:
+        Misconfigured: the database is at a revision that this code does not know.
+    """
+    try:
+        alembic.command.upgrade(_config(connection), revision)
+    except alembic.util.CommandError as error:
+        what = f"the tables are at version {current(connection)}, which this Souk does not know"
+        raise errors.Misconfigured(f"{what}: {error}") from error
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:

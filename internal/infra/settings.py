@@ -157,7 +157,7 @@ class Settings(pydantic_settings.BaseSettings):
         return init_settings, env_settings, toml
 
 
-OTHER_NAMES = frozenset({"CONFIG", "TESTING", "FAILPOINTS", "API_KEY", "TARGET"})
+OTHER_NAMES = frozenset({"CONFIG", "TESTING", "FAILPOINTS", "API_KEY", "TARGET", "ROOT", "VENV"})
 """SOUK_ variables that are no settings of the engine."""
 
 

@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 from loguru import logger
 
-from internal.admin import cli, database, demo_shop, folder
+from internal.admin import cli, database, demo_shop
 from internal.host import engine
-from internal.infra import clock, logs, settings
+from internal.infra import clock, files, logs, settings
 from internal.kernel import ids
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import Posting, Transaction
@@ -56,7 +56,7 @@ async def serve(data: Path, started: Callable[[str], None], stop: asyncio.Event)
     async with engine.Engine(options).running() as running:
         now_us = clock.SystemClock().now_us()
         key = await running.database.write(lambda c: demo_shop.seed(c, now_us, ids.random_token))
-        (data / folder.DEMO_KEY_FILE).write_text(key or "")
+        (data / files.DEMO_KEY).write_text(key or "")
         started(f"127.0.0.1:{running.port}")
         await stop.wait()
 
@@ -272,9 +272,9 @@ class TestKeysAndAddresses:
             assert "No server answers at 127.0.0.1:1. `scripts/start` starts one" in said.words
         assert "--order-id cli-" in said.words
 
-    @pytest.mark.parametrize("files", [["--tls-cert"], ["--tls-cert", "--tls-key"]])
-    def test_half_a_certificate(self, souk: Souk, data: Path, files: list[str]) -> None:
-        named = [word for name in files for word in (name, str(data / folder.DEMO_KEY_FILE))]
+    @pytest.mark.parametrize("half", [["--tls-cert"], ["--tls-cert", "--tls-key"]])
+    def test_half_a_certificate(self, souk: Souk, data: Path, half: list[str]) -> None:
+        named = [word for name in half for word in (name, str(data / files.DEMO_KEY))]
         assert souk("orders", "list", *named).code == 2
 
 
@@ -368,7 +368,7 @@ class TestDatabaseCommands:
         assert "souk merchants create" in bare("products", "list", *here).err
 
     def test_files_that_are_no_database(self, bare: Souk, tmp_path: Path) -> None:
-        file = tmp_path / folder.DATABASE_FILE
+        file = tmp_path / files.DATABASE
         file.write_bytes(b"")
         said = bare("products", "list", "--data", str(tmp_path))
         assert (said.code, "souk migrate" in said.err) == (2, True)
@@ -549,4 +549,4 @@ class TestUsage:
 
     def test_data_may_stand_before_or_behind(self, bare: Souk, tmp_path: Path) -> None:
         for arguments in (("--data", str(tmp_path), "check"), ("check", "--data", str(tmp_path))):
-            assert str(tmp_path / folder.DATABASE_FILE) in bare(*arguments).err
+            assert str(tmp_path / files.DATABASE) in bare(*arguments).err

@@ -1,0 +1,11 @@
+"""The names of the files in a data folder, for everybody who opens one of them."""
+
+DATABASE = "souk.db"
+"""Tables and embedded broker, in one SQLite file."""
+GATEWAY = "gateway-simulator.db"
+"""The payment gateway simulator's own ledger."""
+DEMO_KEY = "demo-api-key"
+"""The demo merchant's API key, readable by its owner only."""
+LOG = "souk.log"
+LOCK = "engine.lock"
+"""Held by the engine that runs on the folder."""
