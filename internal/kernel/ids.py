@@ -9,8 +9,9 @@ import secrets
 import zlib
 
 SHARDS = 16
-"""Partition keys in use: the most function instances that can share a topic. Few, so that batches stay whole;
-fixed, because an order must always map to the same shard."""
+"""Partition keys in use: the most function instances that can share a topic. Few, so that batches
+stay whole; fixed, because an order must always map to the same shard.
+"""
 
 SHARD_KEYS = tuple(f"{number:02d}" for number in range(SHARDS))
 

@@ -1,7 +1,8 @@
 """The three axes of an order and the legal moves on the first. Nobody compares strings elsewhere.
 
 order:  PLACED -> ACCEPTED -> PAID -> FINALIZED, or out of the way to REJECTED or CANCELLED
-charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway's word
+charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway's
+word
 stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
 """
 
