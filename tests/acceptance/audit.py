@@ -28,6 +28,7 @@ DATABASE_FILE = "souk.db"
 GATEWAY_FILE = "gateway-simulator.db"
 LOOK_EVERY_S = 0.05
 EXAMPLES_MAX = 5
+NO_LETTERS = "a good order is never put aside"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -174,7 +175,7 @@ def _is_as_sent(log: tills.Log, name: str, order: Recorded) -> bool:
 def _letters(connection: sa.Connection) -> Iterator[findings.Finding]:
     letters = dead_letters.list_open(connection)
     texts = (f"{letter.code} {letter.order_id}: {letter.explanation}" for letter in letters)
-    yield from _found("I7", "a good order is never put aside", texts)
+    yield from _found("I7", NO_LETTERS, texts)
 
 
 def _found(invariant: str, sentence: str, cases: Iterable[str]) -> Iterator[findings.Finding]:

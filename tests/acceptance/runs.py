@@ -147,6 +147,18 @@ Stories = Mapping[str, Story | BaseException]
 StoryOf = Callable[[str], Story]
 
 
+def access(folder: Path, address: str) -> client.Access:
+    """Return what opens the door of an engine on this folder."""
+    return client.Access(address, (folder / KEY_FILE).read_text())
+
+
+async def crew_of(folder: Path, options: Options) -> tills.Crew:
+    """Return tills that order from the shop in this folder."""
+    sells = await books.Books(folder, access(folder, "").api_key).shop()
+    called = orders.Run(options.name, options.seed, options.mix)
+    return tills.Crew(orders.stream(sells, called, options.orders_max), options.seed)
+
+
 async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
     """Run it, on a copy of a folder with a shop.
 
@@ -154,11 +166,8 @@ async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
         TimeoutError: the engine that was started for good did not take all orders.
     """
     shutil.copytree(shop_folder, folder)
-    api_key = (folder / KEY_FILE).read_text()
-    sells = await books.Books(folder, api_key).shop()
-    called = orders.Run(options.name, options.seed, options.mix)
-    crew = tills.Crew(orders.stream(sells, called, options.orders_max), options.seed)
-    lives = _Lives(folder, options, crew, api_key)
+    crew = await crew_of(folder, options)
+    lives = _Lives(folder, options, crew)
     async with tills.working(crew) as work:
         exits = [await lives.end_by(death) for death in options.deaths]
         if not options.orders_all:
@@ -171,8 +180,8 @@ async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
 class _Lives:
     """The lives of one engine: one after the other, on one folder."""
 
-    def __init__(self, folder: Path, options: Options, crew: tills.Crew, api_key: str) -> None:
-        self._folder, self._options, self._crew, self._api_key = folder, options, crew, api_key
+    def __init__(self, folder: Path, options: Options, crew: tills.Crew) -> None:
+        self._folder, self._options, self._crew = folder, options, crew
 
     async def end_by(self, death: Death) -> int:
         """Start an engine and return how it ended; 0 if it did not."""
@@ -202,7 +211,7 @@ class _Lives:
         script = self._options.script
         async with engines.started(self._folder, script=script, settings=settings) as engine:
             if address := await engine.address():
-                self._crew.connect(client.Access(address, self._api_key))
+                self._crew.connect(access(self._folder, address))
             yield engine
 
 

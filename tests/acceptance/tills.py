@@ -25,8 +25,6 @@ GIVES_UP_ONE_IN = 20
 LOOK_EVERY_S = 0.003
 RETRIED = sending.RETRIED | {"CANCELLED"}
 """CANCELLED comes back for calls that are on their way when an engine closes its door."""
-REFUSALS = {"INVALID_ARGUMENT": Kind.INVALID, "ALREADY_EXISTS": Kind.REUSED}
-"""What an honest engine may refuse at its door, and of which kind that must be."""
 
 Parcel = list[orders.Submission]
 
@@ -66,10 +64,16 @@ class Log:
             self.placed.setdefault(order_id, kind)
         elif answer.code in RETRIED:
             self.given_up.add(order_id)
-        elif made.kind is REFUSALS.get(answer.code):
+        elif self._may_refuse(made, answer.code):
             self.refused.add(order_id)
         else:
             self.surprises.append(f"{order_id} ({made.kind}): {answer.code} {answer.text}")
+
+    def _may_refuse(self, made: orders.Submission, code: str) -> bool:
+        """Tell what an honest door may refuse: also the later one of two bodies under one id."""
+        if code == "ALREADY_EXISTS":
+            return len(self.drafts[made.draft.order_id]) > 1
+        return code == "INVALID_ARGUMENT" and made.kind is Kind.INVALID
 
     def looked(self, order: order_pb2.Order) -> None:
         """Note an order as somebody saw it; it must never be older than what was seen before."""

@@ -1,0 +1,216 @@
+"""Noise on the port and poison on the topics of a real engine: it stays up, good orders go on."""
+
+import asyncio
+import contextlib
+import random
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from internal.infra import bus
+from internal.pipeline import envelope, flow
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
+from tests.acceptance import audit, engines, runs, tills, topics
+from tests.support import facts
+
+pytestmark = pytest.mark.slow
+
+SEED = 11
+TIMEOUT_S = 30.0
+METHODS = (
+    "SubmitOrder",
+    "SubmitOrders",
+    "GetOrder",
+    "ListOrders",
+    "WatchOrder",
+    "CancelOrder",
+    "QuoteOrder",
+)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+LEADS = (b"", PREFACE, PREFACE + SETTINGS, b"GET /metrics HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02")
+UNTYPED = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}
+DEEP = 50_000
+
+
+@asynccontextmanager
+async def opened(shop_folder: Path, folder: Path) -> AsyncIterator[tuple[engines.Engine, str]]:
+    """Start an engine on a copy of the shop; the address and the end of it must be good."""
+    shutil.copytree(shop_folder, folder)
+    async with engines.started(folder) as engine:
+        address = await engine.address()
+        yield engine, address
+        assert await engine.stop() == 0, engine.said
+
+
+async def good_orders_go_on(folder: Path, address: str) -> tills.Log:
+    """Send good orders; wait until they and everything else have come to their end."""
+    crew = await runs.crew_of(folder, runs.Options("good", SEED, (), runs.LAST_ORDERS))
+    async with tills.working(crew) as work:
+        crew.connect(runs.access(folder, address))
+        async with asyncio.timeout(TIMEOUT_S):
+            await work
+        standing, _ = await audit.quiet(folder, crew.log, TIMEOUT_S)
+    assert standing.is_quiet, standing
+    assert len(crew.log.placed) > runs.LAST_ORDERS // 2
+    return crew.log
+
+
+class TestPort:
+    async def test_noise(self, shop_folder: Path, tmp_path: Path) -> None:
+        noise = random.Random(SEED)
+        async with opened(shop_folder, tmp_path / "data") as (_, address):
+            for lead in LEADS:
+                for size in (0, 1, 30, 3_000, 100_000):
+                    await shout(address, lead + noise.randbytes(size))
+            log = await good_orders_go_on(tmp_path / "data", address)
+        assert not await audit.check(tmp_path / "data", log)
+
+    async def test_bytes_for_messages(self, shop_folder: Path, tmp_path: Path) -> None:
+        """What the door makes of them is tried in depth elsewhere; here it is the whole engine."""
+        noise, folder = random.Random(SEED), tmp_path / "data"
+        request = order_service_pb2.SubmitOrderRequest(order=draft()).SerializeToString()
+        codes = set()
+        async with opened(shop_folder, folder) as (_, address):
+            metadata = (("x-api-key", runs.access(folder, address).api_key),)
+            async with grpc.aio.insecure_channel(address) as channel:
+                for number in range(300):
+                    method = METHODS[number % len(METHODS)]
+                    body = damaged(noise, request) if number % 2 else noise.randbytes(number)
+                    codes.add(await send(channel, method, body, metadata))
+            await good_orders_go_on(folder, address)
+        assert not codes & UNTYPED
+        assert {grpc.StatusCode.INVALID_ARGUMENT} < codes
+
+
+async def shout(address: str, content: bytes) -> None:
+    """Send bytes to a port, listen for a moment, hang up."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    with contextlib.suppress(OSError, TimeoutError):
+        writer.write(content)
+        async with asyncio.timeout(0.05):
+            await writer.drain()
+            await reader.read(1_000)
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+async def send(
+    channel: grpc.aio.Channel, method: str, body: bytes, metadata: Sequence[tuple[str, str]]
+) -> grpc.StatusCode:
+    path = f"/souk.v1.OrderService/{method}"
+    try:
+        if method == "WatchOrder":
+            async for _ in channel.unary_stream(path)(body, metadata=metadata, timeout=TIMEOUT_S):
+                pass
+        else:
+            await channel.unary_unary(path)(body, metadata=metadata, timeout=TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def draft() -> order_pb2.OrderDraft:
+    return order_pb2.OrderDraft(
+        order_id="damaged",
+        store_id="berlin",
+        currency="EUR",
+        lines=[order_pb2.DraftLine(sku="COFFEE-250", quantity=2)],
+        tenders=[order_pb2.Tender(card=order_pb2.CardTender(token="tok_ok"))],
+        note="as it was",
+    )
+
+
+def damaged(noise: random.Random, body: bytes) -> bytes:
+    """Change a few bytes; often leave some out or say some twice."""
+    changed = bytearray(body)
+    for _ in range(noise.randint(1, 4)):
+        start = noise.randrange(len(changed))
+        end = start + noise.randrange(4)
+        changed[start:end] = noise.randbytes(noise.randrange(4))
+    return bytes(changed)
+
+
+class TestTopics:
+    async def test_poison_is_put_aside_and_nothing_else(
+        self, shop_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "data"
+        async with opened(shop_folder, folder) as (_, address):
+            poison = [of for stage in flow.STAGES for of in poison_for(stage)]
+            await topics.publish(folder, poison)
+            log = await good_orders_go_on(folder, address)
+            letters = await topics.letters(folder, len(poison))
+        assert len(letters) == len(poison)
+        assert {letter.topic for letter in letters} == {stage.topic for stage in flow.STAGES}
+        found = await audit.check(folder, log)
+        assert [finding.sentence for finding in found] == [audit.NO_LETTERS]
+
+    async def test_wild_facts_stop_nobody(self, shop_folder: Path, tmp_path: Path) -> None:
+        """Facts that can be read and make no sense, also of orders that the books know."""
+        folder = tmp_path / "data"
+        async with opened(shop_folder, folder) as (engine, address):
+            await good_orders_go_on(folder, address)
+            wild = [
+                bus.Outgoing(topic, "07", envelope.encode([fact]), {})
+                for fact in facts.EXAMPLES
+                for topic in (stage.topic for stage in flow.STAGES)
+            ]
+            await topics.publish(folder, wild * 3)
+            crew = await runs.crew_of(folder, runs.Options("after", SEED, (), 50))
+            async with tills.working(crew) as work:
+                crew.connect(runs.access(folder, address))
+                await work
+                standing, _ = await audit.quiet(folder, crew.log, TIMEOUT_S)
+            assert standing.is_quiet, (standing, engine.said)
+
+    async def test_poison_survives_a_kill(self, shop_folder: Path, tmp_path: Path) -> None:
+        """Each is put aside once at least, however often the engine dies over it."""
+        folder = tmp_path / "data"
+        shutil.copytree(shop_folder, folder)
+        poison = [bus.Outgoing(flow.PLACED, "03", b"poison %d" % n, {}) for n in range(50)]
+        async with engines.started(folder) as engine:
+            assert await engine.address()
+            assert await engine.stop() == 0
+        await topics.publish(folder, poison)
+        for passage in (20, 33, 60):
+            settings = engines.failing_at(f"db.after_commit=kill@{passage}")
+            async with engines.started(folder, settings=settings) as engine:
+                async with asyncio.timeout(TIMEOUT_S):
+                    assert await engine.ended() == engines.KILLED
+        async with engines.started(folder) as engine:
+            address = await engine.address()
+            await good_orders_go_on(folder, address)
+            letters = await topics.letters(folder, len(poison))
+            assert await engine.stop() == 0
+        assert {letter.payload.encode() for letter in letters} == {p.payload for p in poison}
+
+
+def poison_for(stage: flow.Stage) -> list[bus.Outgoing]:
+    """Make messages that a stage can only put aside, each exactly one letter's worth."""
+    noise = random.Random(f"{SEED}/{stage.name}")
+    deep = b"[" * DEEP
+    foreign = next(fact for fact in facts.EXAMPLES if not isinstance(fact, stage.takes))
+    many = b'{"v":1,"facts":[' + b",".join([b"{}"] * (envelope.FACTS_MAX + 1)) + b"]}"
+    payloads = [
+        b"",
+        b"null",
+        b"{}",
+        b'{"v":2,"facts":[]}',
+        b'{"v":1,"facts":[{}]}',
+        b'{"v":1,"facts":[{"type":"OrderPlaced"}]}',
+        b'{"v":1,"facts":[{"type":"OrderPlaced","merchant_id":"\xff"}]}',
+        b'{"v":1,"facts":' + deep,
+        b'{"v":1,"facts":[{"type":"OrderPlaced","note":' + deep,
+        many,
+        envelope.encode([foreign]),
+        *(noise.randbytes(size) for size in (1, 100, 10_000)),
+    ]
+    return [bus.Outgoing(stage.topic, "05", payload, {}) for payload in payloads]
