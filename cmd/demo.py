@@ -1,4 +1,4 @@
-"""Submits varied orders to a running server, shows what became of them. See scripts/start --demo."""
+"""Submits varied orders to a running server, shows what became of them: scripts/start --demo."""
 
 import os
 import sys

@@ -32,10 +32,10 @@ def main(given: Sequence[str], start_script: Path, folder: Path) -> int:
     names = [options.only] if options.only else list(bench.SCENARIOS)
     try:
         code = arguments.run("bench", lambda: _run(names, tools, console))
-        # Its engines are its own: whatever did not answer here did not work.
-        return arguments.ExitCode.FAILED if code is arguments.ExitCode.AWAY else code
     except asyncio.CancelledError:
         return TERMINATED
+    # Its engines are its own: whatever did not answer here did not work.
+    return arguments.ExitCode.FAILED if code is arguments.ExitCode.AWAY else code
 
 
 def _parse(given: Sequence[str]) -> argparse.Namespace:
