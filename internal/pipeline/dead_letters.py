@@ -28,6 +28,11 @@ DEAD_LETTERS = sa.Table(
 )
 
 
+PAYLOAD_BYTES_MAX = 5_000_000
+"""Pulsar takes messages of 5 MiB, with all that goes along."""
+CUT = " [cut]"
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """A row. `payload` is text; bytes that are no UTF-8 are escaped."""
 
@@ -42,6 +47,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
     letter_key: int = 0
     closed_at_us: int | None = None
     closed_by: str = ""
+
+
+def as_text(payload: bytes) -> str:
+    """Return a payload as text: bytes that are no UTF-8 are escaped, what is too long then is cut.
+
+    Escapes are four times as long: a message of noise would be more than a broker takes.
+    """
+    text = payload.decode(errors="backslashreplace")
+    if len(text.encode()) <= PAYLOAD_BYTES_MAX:
+        return text
+    return text.encode()[:PAYLOAD_BYTES_MAX].decode(errors="ignore") + CUT
 
 
 def add(connection: sa.Connection, letter: DeadLetter) -> None:

@@ -255,7 +255,7 @@ class Runner:
             if source.open_orders == 0:
                 done.append(source.handle)
         if done:
-            await self._ports.acknowledge(done)
+            await retry.until_it_works(self._name, lambda: self._ports.acknowledge(done))
 
     def _observe(self, facts: Sequence[Fact]) -> None:
         now_us = self._ports.clock.now_us()
@@ -285,7 +285,7 @@ class Runner:
             explanation=cards.redact(str(error)),
             merchant_id=getattr(fact, "merchant_id", ""),
             order_id=getattr(fact, "order_id", ""),
-            payload=cards.redact(payload.decode(errors="backslashreplace")),
+            payload=cards.redact(dead_letters.as_text(payload)),
             at_us=self._ports.clock.now_us(),
         )
         is_ours = isinstance(fact, self._station.spec.takes)
