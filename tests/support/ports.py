@@ -1,0 +1,62 @@
+"""A database and a publisher in memory, which may be away for a while."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from internal.infra import bus, db
+from internal.kernel import errors
+
+T = TypeVar("T")
+
+
+class MemoryDatabase:
+    """The Database port over one connection. `away` counts how many more times it is."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection, self.away, self.writes = connection, 0, 0
+
+    async def write(self, work: db.Work[T]) -> T:
+        """See Database.write."""
+        await asyncio.sleep(0)
+        self.writes += 1
+        if self.away:
+            self.away -= 1
+            raise errors.DatabaseAway("on holiday")
+        try:
+            result = work(self.connection)
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
+        return result
+
+    async def read(self, work: db.Work[T]) -> T:
+        """See Database.read."""
+        await asyncio.sleep(0)
+        return work(self.connection)
+
+    async def close(self) -> None:
+        """See Database.close."""
+
+
+class MemoryPublisher:
+    """The Publisher port. `away` counts how many more times the broker is."""
+
+    def __init__(self) -> None:
+        self.sent: list[bus.Outgoing] = []
+        self.away = 0
+
+    async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
+        """See Publisher.publish."""
+        await asyncio.sleep(0)
+        if self.away:
+            self.away -= 1
+            raise errors.BusAway("on holiday")
+        self.sent += messages
+
+    def to(self, topic: str) -> list[bus.Outgoing]:
+        """Return what was sent to a topic."""
+        return [message for message in self.sent if message.topic == topic]

@@ -1,0 +1,136 @@
+"""Messages hold facts of one shard in their order; whatever bytes come, each fact stands alone."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.kernel import errors, ids
+from internal.orders import codec, messages
+from internal.pipeline import envelope, flow
+from tests.support import facts, shop
+
+BATCHES = st.lists(facts.FACTS, min_size=1, max_size=6)
+
+
+@given(BATCHES)
+def test_facts_come_back_as_they_were(batch: list[messages.Fact]) -> None:
+    assert envelope.open_payload(envelope.encode(batch)) == batch
+
+
+@given(BATCHES)
+def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fact]) -> None:
+    packed = envelope.pack(batch)
+    places = [(message.topic, message.key) for message in packed]
+    assert len(set(places)) == len(places)
+    for message in packed:
+        inside = envelope.open_payload(message.payload)
+        place = message.topic, message.key
+        assert inside == [fact for fact in batch if _place(fact) == place]
+        assert message.properties["orders"] == str(len(inside))
+    assert {_place(fact) for fact in batch} == set(places)
+
+
+def _place(fact: messages.Fact) -> tuple[str, str]:
+    return flow.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
+
+
+def test_no_message_is_too_large() -> None:
+    """All of one order, so of one shard: three messages of a third each, in order."""
+    notes = [f"{number}" * 300_000 for number in range(6)]
+    batch = [msgspec.structs.replace(shop.placed("o"), note=note) for note in notes]
+    packed = envelope.pack(batch)
+    assert len(packed) > 1
+    assert all(len(message.payload) <= envelope.MESSAGE_BYTES_MAX for message in packed)
+    inside = [fact for message in packed for fact in envelope.open_payload(message.payload)]
+    assert inside == batch
+
+
+def test_one_fact_goes_however_large() -> None:
+    huge = msgspec.structs.replace(shop.placed("o"), note="x" * 2 * envelope.MESSAGE_BYTES_MAX)
+    (message,) = envelope.pack([huge])
+    assert envelope.open_payload(message.payload) == [huge]
+
+
+def test_nothing_is_no_message() -> None:
+    assert envelope.pack([]) == []
+
+
+@pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)
+def test_a_bare_fact_is_read(fact: messages.Fact) -> None:
+    assert envelope.open_payload(codec.encode(fact)) == [fact]
+
+
+def test_a_fact_that_cannot_be_read_never_takes_its_neighbours_along() -> None:
+    good, raw = facts.EXAMPLES[1], codec.encode(facts.EXAMPLES[1])
+    bad = [b"7", b"{}", b'{"type":"Nobody"}', raw.replace(b'"m-1"', b"null"), b'"\xff"', b"[]"]
+    for one in bad:
+        payload = b'{"v":1,"facts":[%s,%s,%s]}' % (raw, one, raw)
+        first, poison, last = envelope.open_payload(payload)
+        assert first == last == good
+        assert isinstance(poison, errors.Poison)
+        assert poison.code == "UNREADABLE_FACT"
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", "UNREADABLE_MESSAGE"),
+        (b"\0\0", "UNREADABLE_MESSAGE"),
+        (b"\xff", "UNREADABLE_MESSAGE"),
+        (b"null", "UNREADABLE_MESSAGE"),
+        (b"[]", "UNREADABLE_MESSAGE"),
+        (b'{"v":"1"}', "UNREADABLE_MESSAGE"),
+        (b'{"v":1,"facts":{}}', "UNREADABLE_MESSAGE"),
+        (b'{"v":1,"facts":[', "UNREADABLE_MESSAGE"),
+        (b'{"v":%s}' % (b"9" * 5_000), "UNREADABLE_MESSAGE"),
+        (b'{"v":1,"facts":' + b"[" * 100_000, "UNREADABLE_MESSAGE"),
+        (b'{"a":' * 100_000, "UNREADABLE_MESSAGE"),
+        (b'{"v":2,"facts":[]}', "UNKNOWN_VERSION"),
+        (b'{"v":0,"facts":[]}', "UNKNOWN_VERSION"),
+        (b'{"v":1}', "UNREADABLE_FACT"),
+        (b"{}", "UNREADABLE_FACT"),
+        (b'{"v":1,"facts":[%s]}' % b",".join([b"1"] * 10_001), "TOO_MANY_FACTS"),
+    ],
+)
+def test_a_message_that_cannot_be_read_is_poison(payload: bytes, code: str) -> None:
+    with pytest.raises(errors.Poison) as caught:
+        envelope.open_payload(payload)
+    assert caught.value.code == code
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_facts_or_poison(payload: bytes) -> None:
+    assert all(map(_is_sound, _opened(payload)))
+
+
+@given(
+    st.sampled_from([envelope.encode(facts.EXAMPLES), *map(codec.encode, facts.EXAMPLES)]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=4)), min_size=1, max_size=4),
+)
+def test_a_damaged_message_is_facts_or_poison(
+    payload: bytes, damages: Sequence[tuple[int, bytes]]
+) -> None:
+    for place, bytes_ in damages:
+        start = place % len(payload)
+        payload = payload[:start] + bytes_ + payload[start + len(bytes_) :]
+    assert all(map(_is_sound, _opened(payload)))
+
+
+def _opened(payload: bytes) -> list[messages.Fact | errors.Poison]:
+    try:
+        return envelope.open_payload(payload)
+    except errors.Poison as poison:
+        return [poison]
+
+
+def _is_sound(fact: messages.Fact | errors.Poison) -> bool:
+    return isinstance(fact, errors.Poison) or type(fact) in facts.KINDS
+
+
+def test_a_fact_has_a_name_of_its_own() -> None:
+    names = [envelope.event_id(fact) for fact in facts.EXAMPLES]
+    assert names[0] == "m-1/o-1/OrderPlaced"
+    assert len(set(names)) == len(names)

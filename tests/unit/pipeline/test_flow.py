@@ -1,0 +1,41 @@
+"""The flow as a table: every fact has a topic, every topic that a stage reads a subscription."""
+
+import pytest
+
+from internal.kernel import errors
+from internal.pipeline import flow, janitor
+from tests.support import facts
+
+
+def test_every_fact_has_its_topic() -> None:
+    assert set(flow.TOPIC_OF) == set(facts.KINDS)
+
+
+def test_a_stage_takes_exactly_what_goes_to_its_topic() -> None:
+    for stage in flow.STAGES:
+        sent = {kind for kind, topic in flow.TOPIC_OF.items() if topic == stage.topic}
+        assert set(stage.takes) == sent
+
+
+def test_everything_that_is_read_is_kept_from_the_start() -> None:
+    kept = flow.subscriptions()
+    for stage in flow.STAGES:
+        assert kept[stage.topic] == [stage.subscription]
+        assert kept[flow.dead_letter_topic(stage.topic)] == [flow.DEAD_LETTER_SUBSCRIPTION]
+    assert not set(kept) & {flow.FINALIZED, flow.REJECTED}
+
+
+def test_a_client_hears_of_every_outcome() -> None:
+    assert set(flow.OUTCOMES) == set(flow.TOPIC_OF.values()) - {flow.PLACED}
+
+
+def test_stages_are_found_by_name() -> None:
+    for stage in flow.STAGES:
+        assert flow.stage_named(stage.name) is stage
+    with pytest.raises(errors.InvalidInput, match="order_processing"):
+        flow.stage_named("nowhere")
+
+
+def test_the_janitor_knows_the_way_on_from_every_open_state() -> None:
+    for _, _, taker in janitor.LAST_FACT.values():
+        assert taker in flow.STAGES
