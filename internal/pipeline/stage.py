@@ -139,11 +139,6 @@ class Runner:
                 while work := await self._take():
                     await self._process(work)
 
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether nothing is at hand, under way or waited for."""
-        return not (self._inbox or self._resumed or self._tasks)
-
     async def _take(self) -> list[Work]:
         """Open messages until a batch is full or nothing more is at hand.
 

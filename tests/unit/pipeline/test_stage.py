@@ -176,7 +176,6 @@ async def test_a_message_comes_at_any_time(new_bench: NewBench) -> None:
     for number in range(3):
         bench.offer(number, order(str(number)))
         await bench.until(*range(number + 1))
-    assert bench.runner.is_idle
 
 
 async def test_a_database_that_is_away_is_waited_for(new_bench: NewBench) -> None:
