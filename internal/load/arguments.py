@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 import uvloop
 from rich import console as rich_console
 
+from internal.infra import files
 from internal.kernel import errors
 from internal.load import client
 
 TARGET_DEFAULT = "127.0.0.1:50051"
 KEY_VARIABLE = "SOUK_API_KEY"
-KEY_FILE = "demo-api-key"
 GREETING_S = 5.0
 NUMBER_MAX = 100_000_000
 
@@ -68,7 +68,7 @@ def add_server(to: argparse.ArgumentParser) -> None:
         "--api-key-file",
         type=Path,
         metavar="FILE",
-        help=f"holds the API key (default: {KEY_VARIABLE}, or else {KEY_FILE} in the data folder)",
+        help=f"holds the API key (default: {KEY_VARIABLE}, or else {files.DEMO_KEY} in the data folder)",
     )
     to.add_argument(
         "--tls-ca",
@@ -136,7 +136,7 @@ def _key_of(options: argparse.Namespace, environment: Mapping[str, str]) -> str:
         return _key(_read(options.api_key_file), str(options.api_key_file))
     if environment.get(KEY_VARIABLE):
         return _key(environment[KEY_VARIABLE], KEY_VARIABLE)
-    file = options.data / KEY_FILE
+    file = options.data / files.DEMO_KEY
     if file.is_file():
         return _key(_read(file), str(file))
     what = f"no API key: set {KEY_VARIABLE} or name a file with --api-key-file"

@@ -13,16 +13,15 @@ import sqlalchemy as sa
 
 from internal.auth import store as auth_store
 from internal.catalogue import store as catalogue_store
-from internal.infra import db
+from internal.infra import db, files
 from internal.inventory import store as inventory_store
-from internal.kernel import errors
+from internal.kernel import errors, states
 from internal.ledger import store as ledger_store
-from internal.load import shop
+from internal.load import settling, shop
+from internal.orders import store as order_store
 from internal.payments import simulator
 from internal.reports import findings, invariants
 
-DATABASE_FILE = "souk.db"
-GATEWAY_FILE = "gateway-simulator.db"
 PRODUCTS_MAX = 10_000
 SCARCE_BELOW = 100
 """A product of which some store has less is called scarce."""
@@ -68,13 +67,21 @@ class Books:
         """
         return await self._read(lambda connection: _shop(connection, self._merchant(connection)))
 
+    async def ends(self) -> dict[str, settling.End]:
+        """Return the end of each of the merchant's orders that has one, by order id.
+
+        Raises:
+            Misconfigured: as for shop.
+        """
+        return await self._read(lambda connection: _ends(connection, self._merchant(connection)))
+
     async def check(self, acknowledged: Iterable[str]) -> Checked:
         """See whether every invariant holds; `acknowledged` are orders that must be at their end.
 
         Raises:
             Misconfigured: as for shop.
         """
-        captured = simulator.captured_by_key(self._folder / GATEWAY_FILE)
+        captured = simulator.captured_by_key(self._folder / files.GATEWAY)
 
         def look(connection: sa.Connection) -> Checked:
             merchant_id = self._merchant(connection)
@@ -94,7 +101,7 @@ class Books:
         return merchant_id
 
     async def _read(self, work: db.Work[db.T]) -> db.T:
-        path = self._folder / DATABASE_FILE
+        path = self._folder / files.DATABASE
         if not path.is_file():
             raise errors.Misconfigured(f"there is no database {path}")
         database = db.SqliteDatabase(path, readers=1)
@@ -124,6 +131,14 @@ def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
         ),
     )
     return shop.checked(sells, f"the shop of {merchant_id}")
+
+
+def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, settling.End]:
+    o = order_store.ORDERS.c
+    query = sa.select(o.order_id, o.state, o.reason, o.placed_at_us, o.updated_at_us)
+    ended = o.state.in_([str(state) for state in states.ORDER_TERMINAL])
+    rows = connection.execute(query.where(o.merchant_id == merchant_id, ended))
+    return {row[0]: settling.End(states.OrderState(row[1]), *row[2:]) for row in rows}
 
 
 def _lowest_stock(

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
+from internal.infra import files
 from internal.kernel import errors
 from internal.load import books, client
 
 HOST = "127.0.0.1"
-KEY_FILE = "demo-api-key"
 OUTPUT_FILE = "output.txt"
 START_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -45,7 +45,7 @@ class Engine:
 
     def access(self) -> client.Access:
         """Return what opens its door."""
-        return client.Access(self.target, (self.folder / KEY_FILE).read_text())
+        return client.Access(self.target, (self.folder / files.DEMO_KEY).read_text())
 
     def books(self) -> books.Books:
         """Return its books."""
@@ -100,7 +100,7 @@ async def _start(script: Path, folder: Path) -> Engine:
 async def _until_it_answers(engine: Engine) -> None:
     give_up_at_s = time.perf_counter() + START_S
     while time.perf_counter() < give_up_at_s and engine.process.returncode is None:
-        if (engine.folder / KEY_FILE).is_file():
+        if (engine.folder / files.DEMO_KEY).is_file():
             async with contextlib.aclosing(client.Client(engine.access())) as connection:
                 if (await connection.greet(START_S)).is_ok:
                     return

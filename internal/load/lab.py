@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from internal.infra import clock
 from internal.kernel import errors
 from internal.kernel.states import OrderState
-from internal.load import child, client, sending, settling, stencils
+from internal.load import books, child, client, sending, settling, stencils
 from internal.wire.souk.v1 import order_service_pb2
 
 CALL_S = 60.0
 SETTLE_S = 300.0
+LOOK_EVERY_S = 0.5
 BUSY_WAIT_S = 0.2
 """When the server does not say how long to wait."""
 FINALIZED = order_service_pb2.WAIT_FOR_FINALIZED
@@ -27,7 +28,6 @@ class Lab:
     ) -> None:
         self.engine = engine
         self._client, self._made = connection, made
-        self._since_us = clock.SystemClock().now_us()
         self.placed: list[str] = []
         self.busy_answers = 0
         """Calls that the server put off: RESOURCE_EXHAUSTED."""
@@ -57,7 +57,7 @@ class Lab:
 
     async def last_ones(self) -> None:
         """Wait until the last orders are at their end: those before them hardly end later."""
-        await self._settlement(self.placed).last_ones(SETTLE_S)
+        await settling.Settlement(self._client, self.placed, 0).last_ones(SETTLE_S)
 
     async def ends(self) -> list[settling.End]:
         """Return the ends of all orders placed, which must be FINALIZED, in books that hold.
@@ -65,19 +65,25 @@ class Lab:
         Raises:
             Temporary: they are not, or the books do not.
         """
-        settlement = self._settlement(self.placed)
-        await settlement.wait(SETTLE_S, lambda _: None)
-        ends = list(settlement.ends.values())
+        beside = self.engine.books()
+        ends = await self._wait_for_ends(beside)
         others = len(self.placed) - sum(end.state is OrderState.FINALIZED for end in ends)
         if others:
             raise errors.Temporary(f"{others} of {len(self.placed)} orders were not finalized")
-        checked = await self.engine.books().check(self.placed)
+        checked = await beside.check(self.placed)
         if not checked.is_ok:
             raise errors.Temporary("the check found: " + " | ".join(checked.texts()))
         return ends
 
-    def _settlement(self, names: Sequence[str]) -> settling.Settlement:
-        return settling.Settlement(self._client, names, self._since_us)
+    async def _wait_for_ends(self, beside: books.Books) -> list[settling.End]:
+        """Return the ends of the orders placed as soon as all have one, or after SETTLE_S."""
+        give_up_at_s = time.perf_counter() + SETTLE_S
+        while True:
+            found = await beside.ends()
+            ends = [found[name] for name in self.placed if name in found]
+            if len(ends) == len(self.placed) or time.perf_counter() > give_up_at_s:
+                return ends
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _place(self, call: Callable[[], Awaitable[list[client.Answer]]]) -> None:
         while True:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from internal.infra import files
 from internal.load import child
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +137,7 @@ async def new_folders(before: set[Path]) -> AsyncIterator[Path]:
     """Yield the folders that measurements make, as soon as they are there."""
     for _ in range(300):
         for folder in set((ROOT / ".cache").glob("bench-*")) - before:
-            if (folder / child.KEY_FILE).exists():
+            if (folder / files.DEMO_KEY).exists():
                 yield folder
         await asyncio.sleep(0.1)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from internal.admin import demo_shop
-from internal.infra import clock, db, migrate
+from internal.infra import clock, db, files, migrate
 from internal.kernel import errors, ids
 from internal.load import books
 from internal.payments import simulator
@@ -15,8 +15,8 @@ from internal.payments import simulator
 @pytest.fixture
 async def key(tmp_path: Path) -> str:
     """Make the demo shop's data folder; return its API key."""
-    simulator.SimulatedGateway(tmp_path / books.GATEWAY_FILE).close()
-    database = db.SqliteDatabase(tmp_path / books.DATABASE_FILE)
+    simulator.SimulatedGateway(tmp_path / files.GATEWAY).close()
+    database = db.SqliteDatabase(tmp_path / files.DATABASE)
     await database.write(migrate.upgrade)
     now_us = clock.SystemClock().now_us()
     made = await database.write(lambda c: demo_shop.seed(c, now_us, ids.random_token))
@@ -44,7 +44,7 @@ async def test_good_books_pass_and_are_summed_up(key: str, tmp_path: Path) -> No
 
 
 async def test_bad_books_do_not_pass(key: str, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / books.DATABASE_FILE) as connection:
+    with sqlite3.connect(tmp_path / files.DATABASE) as connection:
         connection.execute("UPDATE stock SET on_hand = on_hand + 1 WHERE store_id = 'berlin'")
     connection.close()
     checked = await books.Books(tmp_path, key).check([])
