@@ -68,7 +68,7 @@ def add_server(to: argparse.ArgumentParser) -> None:
         "--api-key-file",
         type=Path,
         metavar="FILE",
-        help=f"holds the API key (default: {KEY_VARIABLE}, or else {files.DEMO_KEY} in the data folder)",
+        help=f"holds the API key (default: {KEY_VARIABLE}, or {files.DEMO_KEY} in the data folder)",
     )
     to.add_argument(
         "--tls-ca",
