@@ -25,10 +25,11 @@ class FinalizationStation:
         self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
     ) -> list[stage.Outcome]:
         """See stage.Station.record."""
-        orders = recorded.lock(connection, [w.fact for w in work])
+        said = [w.fact for w in work]
+        orders = recorded.lock(connection, said)
         failpoints.hit(f"{self.spec.name}.after_claim")
         open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
-        paid = recorded.facts_of(connection, open_orders, messages.OrderPaid)
+        paid = recorded.facts_of(connection, open_orders, said, messages.OrderPaid)
         done = finalizing.finalize(
             connection, [(paid[o.order_key], o) for o in open_orders], now_us
         )

@@ -44,11 +44,12 @@ class PaymentStation:
 
         What came back from calls is written down first, then all is planned.
         """
-        orders = recorded.lock(connection, [w.fact for w in work])
+        said = [w.fact for w in work]
+        orders = recorded.lock(connection, said)
         failpoints.hit(f"{self.spec.name}.after_claim")
         payable = [order for order in orders.values() if paying.is_payable(order)]
         payments_store.update(connection, _results(work, payable), now_us)
-        accepted = recorded.facts_of(connection, payable, messages.OrderAccepted)
+        accepted = recorded.facts_of(connection, payable, said, messages.OrderAccepted)
         plans = paying.plan(connection, [(accepted[o.order_key], o) for o in payable], now_us)
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
         done = paying.carry_out(connection, plans, now_us, due_at_us)

@@ -28,6 +28,8 @@ from internal.pipeline import flow, janitor, stage
 from internal.pipeline.function import PipelineFunction
 
 DRAIN_LOOK_S = 0.02
+GC_OBJECTS = 50_000
+"""A batch makes tens of thousands of short-lived values; Python's default is a look every 700."""
 DRAIN_S = 30.0
 """How long a drain waits for the stages; what is left then is simply done at the next start."""
 
@@ -54,6 +56,7 @@ class Engine:
             async with contextlib.AsyncExitStack() as stack:
                 await self._start(stack)
                 gc.freeze()
+                gc.set_threshold(GC_OBJECTS)
                 yield self
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
@@ -80,7 +83,11 @@ class Engine:
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_end, tasks)
         ports = stage.Ports(self.database, self.bus, clock, hosting.nobody)
-        limits = stage.Limits(options.stages.batch_orders_max, options.stages.effects_max)
+        limits = stage.Limits(
+            options.stages.batch_orders_max,
+            options.stages.effects_max,
+            logs_every_fact=options.log.level == "DEBUG",
+        )
         for function, station in stations(gateway, options.gateway.timeout_s):
             unacked_max = options.stages.unacked_messages_max
             hosted = await hosting.host(self.bus, function, station, unacked_max)

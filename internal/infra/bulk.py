@@ -97,7 +97,7 @@ def select(
     writer holds everything anyway).
     """
     sql = query + (" FOR UPDATE" if lock and connection.dialect.name != "sqlite" else "")
-    return list(chain.from_iterable(_run(connection, shape, sql, rows)))
+    return [row for result in _run(connection, shape, sql, rows) for row in result.all()]
 
 
 def replace(

@@ -15,7 +15,7 @@ from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import Sale
-from internal.orders import messages, rules, store
+from internal.orders import messages, receipts, rules, store
 from internal.payments.messages import TenderKind
 
 NAME = messages.LogStage.FINALIZATION
@@ -34,9 +34,9 @@ def finalize(
     paid = [fact for fact, _ in orders]
     _sell(connection, paid, now_us)
     ledger_store.append(connection, [ledger_rules.book_sale(_sale(fact, now_us)) for fact in paid])
-    receipts = _number(connection, paid)
-    facts = [_finalized(fact, receipts[fact.order_key], now_us) for fact in paid]
-    store.move(connection, [_move(order, receipts[order.order_key], now_us) for _, order in orders])
+    numbers = _number(connection, paid)
+    facts = [_finalized(fact, numbers[fact.order_key], now_us) for fact in paid]
+    store.move(connection, [_move(order, numbers[order.order_key], now_us) for _, order in orders])
     store.log(connection, [_entry(fact, now_us) for fact in facts])
     return {fact.order_key: fact for fact in facts}
 
@@ -92,7 +92,7 @@ def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
 def _number(connection: sa.Connection, paid: Sequence[messages.OrderPaid]) -> dict[int, int]:
     """Give every order the next receipt number of its store, in the order of the batch."""
     stores = [(fact.merchant_id, fact.store_id) for fact in paid]
-    following = store.next_receipts(connection, Counter(stores))
+    following = receipts.take(connection, Counter(stores))
     numbers = {}
     for fact, place in zip(paid, stores, strict=True):
         numbers[fact.order_key] = following[place]

@@ -10,7 +10,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from internal.kernel import errors
-from internal.orders import messages, store
+from internal.orders import codec, messages, store
 
 F = TypeVar("F", messages.OrderAccepted, messages.OrderPaid)
 
@@ -33,15 +33,32 @@ def lock(
 
 
 def facts_of(
-    connection: sa.Connection, orders: Sequence[store.Recorded], kind: type[F]
+    connection: sa.Connection,
+    orders: Sequence[store.Recorded],
+    said: Iterable[messages.Fact],
+    kind: type[F],
 ) -> dict[int, F]:
     """Return the fact of this kind that stands in the log of each order.
+
+    What messages `said` saves reading it where its digest is that of the log.
 
     Raises:
         Poison: an order without it.
     """
     stage, event = _WRITTEN[kind]
     claims = [(order.order_key, stage, event) for order in orders]
+    digests = store.find_digests(connection, claims)
+    found = {
+        fact.order_key: fact
+        for fact in said
+        if isinstance(fact, kind) and digests.get(fact.order_key) == codec.digest(fact)
+    }
+    return found | _from_log(connection, [c for c in claims if c[0] not in found], kind)
+
+
+def _from_log(
+    connection: sa.Connection, claims: Sequence[store.Claim], kind: type[F]
+) -> dict[int, F]:
     logged = store.find_claims(connection, claims)
     found = {}
     for claim in claims:

@@ -3,7 +3,7 @@
 One row per order, its lines, and the log of its facts, which is also the stages' claim.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -75,15 +75,8 @@ ORDER_LOG = sa.Table(
     columns.code("state"),
     columns.words("reason", 64),
     columns.document("fact"),
+    columns.number("digest"),
     columns.number("at_us"),
-)
-
-RECEIPT_COUNTERS = sa.Table(
-    "receipt_counters",
-    db.METADATA,
-    columns.ident("merchant_id", primary_key=True),
-    columns.ident("store_id", primary_key=True),
-    columns.number("last_no", default=0),
 )
 
 MerchantKey = tuple[str, str]
@@ -331,7 +324,8 @@ def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
             e.version,
             e.state,
             e.reason,
-            codec.encode(e.fact).decode(),
+            (text := codec.encode(e.fact)).decode(),
+            codec.digest_of(text),
             e.at_us,
         )
         for e in entries
@@ -360,35 +354,13 @@ def find_claims(
     return {(row[0], row[1], row[2]): (row[3], codec.decode(row[4])) for row in rows}
 
 
-def next_receipts(
-    connection: sa.Connection, wanted: Mapping[tuple[str, str], int]
-) -> dict[tuple[str, str], int]:
-    """Take `wanted` receipt numbers per (merchant_id, store_id); return the first of each run.
-
-    Gap-free.
-
-    The counters stay locked until the transaction ends, so take them last.
-    """
-    stores = sorted(wanted)
-    shape = bulk.shape_of(
-        RECEIPT_COUNTERS, "merchant_id", "store_id", wanted=RECEIPT_COUNTERS.c.last_no
+def find_digests(connection: sa.Connection, claims: Sequence[Claim]) -> dict[int, int]:
+    """Return the digest of the fact that was logged for each order; one claim per order."""
+    rows = bulk.select(
+        connection,
+        _CLAIM,
+        "SELECT t.order_key, t.digest FROM {w} CROSS JOIN order_log t"
+        " ON t.order_key = w.order_key AND t.stage = w.stage AND t.event_id = w.event_id",
+        claims,
     )
-    rows = [(*store, wanted[store]) for store in stores]
-    key = ("merchant_id", "store_id")
-    changed = bulk.update(
-        connection, RECEIPT_COUNTERS, shape, key, "last_no = t.last_no + w.wanted", rows
-    )
-    query = (
-        "SELECT t.merchant_id, t.store_id, t.last_no - w.wanted + 1 FROM {w}"
-        " CROSS JOIN receipt_counters t"
-        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
-    )
-    first = {(row[0], row[1]): row[2] for row in bulk.select(connection, shape, query, rows)}
-    if changed == len(rows):
-        return first
-    new = [(*store, wanted[store]) for store in stores if store not in first]
-    try:
-        bulk.insert(connection, RECEIPT_COUNTERS, (*key, "last_no"), new)
-    except sa.exc.IntegrityError as error:
-        raise errors.DatabaseAway("a receipt counter was made by somebody else") from error
-    return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}
+    return {row[0]: row[1] for row in rows}

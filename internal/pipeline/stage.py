@@ -106,6 +106,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     batch_orders_max: int = 400
     effects_max: int = 1_024
+    logs_every_fact: bool = False
+    """A DEBUG line for each order that went on its way; refusals are always told."""
 
 
 class Runner:
@@ -258,16 +260,22 @@ class Runner:
             kind, reason = type(fact).__name__, _reason_of(fact)
             _sent(kind, reason).inc()
             _age(kind).observe((now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND)
-            logger.log(
-                "INFO" if reason else "DEBUG",
-                "{kind} {reason}",
-                kind=kind,
-                reason=reason,
-                stage=self._name,
-                order_id=fact.order_id,
-                event_id=envelope.event_id(fact),
-                trace_id=fact.trace_id,
-            )
+            if reason:
+                self._tell("INFO", fact, reason)
+            elif self._limits.logs_every_fact:
+                self._tell("DEBUG", fact, "")
+
+    def _tell(self, level: str, fact: Fact, reason: str) -> None:
+        logger.log(
+            level,
+            "{kind} {reason}",
+            kind=type(fact).__name__,
+            reason=reason,
+            stage=self._name,
+            order_id=fact.order_id,
+            event_id=envelope.event_id(fact),
+            trace_id=fact.trace_id,
+        )
 
     async def _bury(self, source: Incoming, error: Exception, fact: Fact | None) -> None:
         """Put one order (or one unreadable message) aside with its reason, and go on."""

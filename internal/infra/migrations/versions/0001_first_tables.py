@@ -213,6 +213,7 @@ def _create_order_log() -> None:
         columns.code("state"),
         columns.words("reason", 64),
         columns.document("fact"),
+        columns.number("digest"),
         columns.number("at_us"),
         if_not_exists=True,
     )

@@ -1,0 +1,50 @@
+"""Receipt numbers: counted per store, without gaps, in the transaction that finalizes."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from internal.infra import bulk, columns, db
+from internal.kernel import errors
+
+RECEIPT_COUNTERS = sa.Table(
+    "receipt_counters",
+    db.METADATA,
+    columns.ident("merchant_id", primary_key=True),
+    columns.ident("store_id", primary_key=True),
+    columns.number("last_no", default=0),
+)
+
+
+def take(
+    connection: sa.Connection, wanted: Mapping[tuple[str, str], int]
+) -> dict[tuple[str, str], int]:
+    """Take `wanted` receipt numbers per (merchant_id, store_id); return the first of each run.
+
+    Gap-free.
+
+    The counters stay locked until the transaction ends, so take them last.
+    """
+    stores = sorted(wanted)
+    shape = bulk.shape_of(
+        RECEIPT_COUNTERS, "merchant_id", "store_id", wanted=RECEIPT_COUNTERS.c.last_no
+    )
+    rows = [(*store, wanted[store]) for store in stores]
+    key = ("merchant_id", "store_id")
+    changed = bulk.update(
+        connection, RECEIPT_COUNTERS, shape, key, "last_no = t.last_no + w.wanted", rows
+    )
+    query = (
+        "SELECT t.merchant_id, t.store_id, t.last_no - w.wanted + 1 FROM {w}"
+        " CROSS JOIN receipt_counters t"
+        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
+    )
+    first = {(row[0], row[1]): row[2] for row in bulk.select(connection, shape, query, rows)}
+    if changed == len(rows):
+        return first
+    new = [(*store, wanted[store]) for store in stores if store not in first]
+    try:
+        bulk.insert(connection, RECEIPT_COUNTERS, (*key, "last_no"), new)
+    except sa.exc.IntegrityError as error:
+        raise errors.DatabaseAway("a receipt counter was made by somebody else") from error
+    return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}
