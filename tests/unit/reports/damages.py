@@ -15,6 +15,8 @@ def bare(table: str) -> tuple[str, ...]:
     )
 
 
+LOG = "stage, event_id, version, state, reason, fact, digest, at_us"
+"""What `$log` stands for."""
 ATTEMPT = (
     "INSERT INTO payment_attempts SELECT {key}, 9, 'CHARGE', 0, 'CASH', {minor}, '{currency}',"
     " 'another', '{state}', '', '', '', '', 0, 0"
@@ -31,8 +33,8 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         *bare("orders"),
         "UPDATE bare_orders SET order_key = 999 WHERE order_key = $unknown_sku",
         "INSERT INTO orders SELECT * FROM bare_orders WHERE order_key = 999",
-        "INSERT INTO order_log SELECT 999, stage, event_id, version, state, reason, fact, at_us"
-        " FROM order_log WHERE order_key = $unknown_sku",
+        "INSERT INTO order_log (order_key, $log) SELECT 999, $log FROM order_log"
+        " WHERE order_key = $unknown_sku",
     ),
     "a capture of another amount": (
         "I3 one amount",
@@ -157,7 +159,8 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "two stories about one version": (
         "I6 path of the table",
-        "INSERT INTO order_log SELECT order_key, 'cancel', 'x', 2, 'REJECTED', '', '{}', 0"
+        "INSERT INTO order_log (order_key, $log)"
+        " SELECT order_key, 'cancel', 'x', 2, 'REJECTED', '', '{}', 0, 0"
         " FROM orders WHERE order_key = $sale",
     ),
     "an order ahead of its log": (
@@ -183,7 +186,8 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "a log row of no order": (
         "I6 belongs to an order",
-        "INSERT INTO order_log VALUES (999, 'intake', 'placed', 1, 'PLACED', '', '{}', 0)",
+        "INSERT INTO order_log (order_key, $log) VALUES"
+        " (999, 'intake', 'placed', 1, 'PLACED', '', '{}', 0, 0)",
     ),
     "an event claimed twice": (
         "I7 claimed once",

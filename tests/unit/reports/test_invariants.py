@@ -41,7 +41,9 @@ class Books(NamedTuple):
         )
         keys = {name.replace("-", "_"): key for name, key in self.connection.execute(query)}
         for statement in statements:
-            sql = string.Template(statement).substitute(keys, now=shop.NOW_US, canary=CANARY)
+            sql = string.Template(statement).substitute(
+                keys, now=shop.NOW_US, canary=CANARY, log=damages.LOG
+            )
             self.connection.exec_driver_sql(sql)
 
 
