@@ -22,6 +22,7 @@ from internal.orders import store
 from internal.payments import simulator
 from internal.pipeline import dead_letters, flow
 from internal.reports import findings, invariants
+from internal.wire.souk.v1 import order_pb2
 from tests.acceptance import tills
 
 DATABASE_FILE = "souk.db"
@@ -49,11 +50,15 @@ class Standing(msgspec.Struct, frozen=True):
 class Recorded(msgspec.Struct, frozen=True):
     """An order as it stands in the books."""
 
-    end: str
-    """Its reason if it was refused, its state otherwise: what kinds.MEANT speaks of."""
-    is_over: bool
+    state: OrderState
+    reason: str
     lines: tuple[tuple[str, int], ...]
     """(sku, quantity); none of an order that could not be priced."""
+
+    @property
+    def end(self) -> str:
+        """Its reason if it was refused, its state otherwise: what kinds.MEANT speaks of."""
+        return self.reason if self.state is OrderState.REJECTED else self.state
 
 
 @contextlib.asynccontextmanager
@@ -128,9 +133,7 @@ def _recorded(connection: sa.Connection) -> dict[str, Recorded]:
     )
     return {
         row.order_id: Recorded(
-            row.reason or row.state,
-            states.is_terminal(OrderState(row.state)),
-            tuple(lines.get(row.order_key, ())),
+            OrderState(row.state), row.reason, tuple(lines.get(row.order_key, ()))
         )
         for row in rows
     }
@@ -147,7 +150,11 @@ def _compared(recorded: dict[str, Recorded], log: tills.Log) -> Iterator[finding
     yield from _found(
         "I1",
         "an order without an answer comes to its end too, if it exists",
-        (name for name in log.unsure & recorded.keys() if not recorded[name].is_over),
+        (
+            name
+            for name in log.unsure & recorded.keys()
+            if not states.is_terminal(recorded[name].state)
+        ),
     )
     yield from _found(
         "I2",
@@ -160,9 +167,29 @@ def _compared(recorded: dict[str, Recorded], log: tills.Log) -> Iterator[finding
         (
             f"{name} ({kind}): {recorded[name].end}"
             for name, kind in log.placed.items()
-            if name in recorded and not kinds.is_as_meant(kind, recorded[name].end)
+            if name in recorded and not _is_as_meant(log, name, kind, recorded[name])
         ),
     )
+    yield from _found(
+        "I8",
+        "an order stays at the end that a till was told",
+        (
+            f"{name}: {recorded[name].state}, told {order_pb2.OrderState.Name(state)}"
+            for name, state in log.told.items()
+            if name in recorded and not _is_the_state(recorded[name], state)
+        ),
+    )
+
+
+def _is_the_state(order: Recorded, told: int) -> bool:
+    return order_pb2.OrderState.Name(told) == f"ORDER_STATE_{order.state}"
+
+
+def _is_as_meant(log: tills.Log, name: str, kind: kinds.Kind, order: Recorded) -> bool:
+    """Compare an order's end with what it was made for, and with what a till wished since then."""
+    if order.state is OrderState.CANCELLED:
+        return name in log.wished_away - log.not_cancelled
+    return name not in log.cancelled and kinds.is_as_meant(kind, order.end)
 
 
 def _is_as_sent(log: tills.Log, name: str, order: Recorded) -> bool:

@@ -79,6 +79,23 @@ class Stop(msgspec.Struct, frozen=True):
         engine.terminate()
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """No death: named places raise or stand still for a while; in the end it is asked to stop."""
+
+    failpoints: str
+    after_answers: int
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What arms them."""
+        return engines.failing_at(self.failpoints)
+
+    async def happens(self, engine: engines.Engine, crew: tills.Crew) -> None:
+        """Let it happen."""
+        await crew.answered(self.after_answers)
+        engine.terminate()
+
+
 class Failpoint(msgspec.Struct, frozen=True):
     """A death from within, at the n-th passage of a named place."""
 
@@ -95,7 +112,7 @@ class Failpoint(msgspec.Struct, frozen=True):
         del engine, crew
 
 
-Death = Kill | Stop | Failpoint
+Death = Kill | Stop | Trouble | Failpoint
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -118,6 +135,7 @@ class Story(msgspec.Struct, frozen=True):
     """What happened."""
 
     options: Options
+    folder: Path
     log: tills.Log
     exits: tuple[int, ...]
     """How every life but the last one ended."""
@@ -136,7 +154,9 @@ class Story(msgspec.Struct, frozen=True):
             f"{options.name}: seed {options.seed}, commit {_commit()}, {options.orders_max} orders"
             f" at most, deaths: {'; '.join(map(str, options.deaths)) or 'none'}",
             f"{len(log.placed)} orders OK, {len(log.refused)} refused, {len(log.unsure)} unsure,"
-            f" {log.retries.total()} repeated; exits {self.exits} and {self.last_exit};"
+            f" {log.retries.total()} repeated; {len(log.cancelled)} cancelled,"
+            f" {len(log.not_cancelled)} too late; {len(log.told)} waited for;"
+            f" exits {self.exits} and {self.last_exit};"
             f" quiet {self.quiet_after_s:.1f} s after the last answer",
         ]
         lines += [f"{f.invariant}: {f.sentence}: {f.count} {f.examples}" for f in self.findings]
@@ -174,7 +194,7 @@ async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
             crew.finish(LAST_ORDERS)
         quiet_after_s, last_exit = await lives.end_well(work)
     found = await audit.check(folder, crew.log)
-    return Story(options, crew.log, tuple(exits), last_exit, quiet_after_s, found)
+    return Story(options, folder, crew.log, tuple(exits), last_exit, quiet_after_s, found)
 
 
 class _Lives:

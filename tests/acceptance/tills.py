@@ -1,7 +1,7 @@
 """Tills that send orders whatever happens to the engine, and keep a log of what they were told.
 
 A till repeats an order under the same id until it is answered, as a good till does; now and then
-one gives up, so that orders of unknown fate occur too.
+one gives up, so that orders of unknown fate occur too. Some wait for the end, some cancel.
 """
 
 import asyncio
@@ -22,9 +22,20 @@ TILLS = 12
 BATCH_ORDERS_MAX = 20
 CALL_S = 30.0
 GIVES_UP_ONE_IN = 20
+WAITS_ONE_IN = 10
+CANCELS_ONE_IN = 10
 LOOK_EVERY_S = 0.003
 RETRIED = sending.RETRIED | {"CANCELLED"}
 """CANCELLED comes back for calls that are on their way when an engine closes its door."""
+
+TERMINAL = frozenset(
+    {
+        order_pb2.ORDER_STATE_FINALIZED,
+        order_pb2.ORDER_STATE_REJECTED,
+        order_pb2.ORDER_STATE_CANCELLED,
+    }
+)
+CANCEL_TRIES_MAX = 200
 
 Parcel = list[orders.Submission]
 
@@ -41,6 +52,12 @@ class Log:
         """All bodies that were sent under an id, by their bytes."""
         self.retries: Counter[str] = Counter()
         self.surprises: list[str] = []
+        self.told: dict[str, int] = {}
+        """The terminal state that a till was told: an order_pb2.OrderState."""
+        self.wished_away: set[str] = set()
+        self.cancelled: set[str] = set()
+        self.not_cancelled: set[str] = set()
+        """Wishes that came too late."""
         self.versions: dict[str, int] = {}
         """The newest version of an order that anybody saw."""
         self.answers = 0
@@ -62,12 +79,26 @@ class Log:
         if answer.is_ok:
             kind = Kind.ORDINARY if made.kind in kinds.REPEATS else made.kind
             self.placed.setdefault(order_id, kind)
+            if answer.state in TERMINAL:
+                self.told[order_id] = answer.state
         elif answer.code in RETRIED:
             self.given_up.add(order_id)
         elif self._may_refuse(made, answer.code):
             self.refused.add(order_id)
         else:
             self.surprises.append(f"{order_id} ({made.kind}): {answer.code} {answer.text}")
+
+    def cancel_answered(self, order_id: str, code: str) -> bool:
+        """Note the door's word on a wish to cancel; tell whether it was one."""
+        if code == client.OK:
+            self.cancelled.add(order_id)
+        elif code == "FAILED_PRECONDITION":
+            self.not_cancelled.add(order_id)
+        elif code in RETRIED or code == "NOT_FOUND":
+            return False  # after a crash an order may be unknown until it is recorded again
+        else:
+            self.surprises.append(f"cancelling {order_id}: {code}")
+        return True
 
     def _may_refuse(self, made: orders.Submission, code: str) -> bool:
         """Tell what an honest door may refuse: also the later one of two bodies under one id."""
@@ -133,17 +164,36 @@ class Crew:
     async def _serve(self) -> None:
         while parcel := self._next():
             await self._is_open.wait()
-            answers = await self._lines[-1].submit(parcel)
+            answers = await self._submit(parcel)
             left = [
                 made
                 for made, answer in zip(parcel, answers, strict=True)
                 if not self._is_settled(made, answer)
             ]
+            if len(parcel) == 1 and not left and not self._chance.randrange(CANCELS_ONE_IN):
+                await self._cancel(parcel[0].draft.order_id)
             if left:
                 self._again.append(left)
                 await asyncio.sleep(self._chance.uniform(0.01, 0.05))
             async with self._progress:
                 self._progress.notify_all()
+
+    async def _submit(self, parcel: Parcel) -> list[client.Answer]:
+        drafts, line = [made.draft for made in parcel], self._lines[-1]
+        if len(drafts) > 1:
+            return await line.submit_many(drafts)
+        is_waiting = not self._chance.randrange(WAITS_ONE_IN)
+        wait_for = "WAIT_FOR_FINALIZED" if is_waiting else "WAIT_FOR_UNSPECIFIED"
+        return [await line.submit(drafts[0], wait_for)]
+
+    async def _cancel(self, order_id: str) -> None:
+        """Wish an order away until there is an answer, or until it seems to be unknown for good."""
+        self.log.wished_away.add(order_id)
+        for _ in range(CANCEL_TRIES_MAX):
+            await self._is_open.wait()
+            if self.log.cancel_answered(order_id, await self._lines[-1].cancel(order_id)):
+                return
+            await asyncio.sleep(self._chance.uniform(0.01, 0.1))
 
     def _is_settled(self, made: orders.Submission, answer: client.Answer) -> bool:
         if answer.code in RETRIED and self._chance.randrange(GIVES_UP_ONE_IN):
@@ -175,13 +225,21 @@ class _Line:
         await self._client.aclose()
         await self._channel.close()
 
-    async def submit(self, parcel: Sequence[orders.Submission]) -> list[client.Answer]:
-        drafts = [made.draft for made in parcel]
-        if len(drafts) == 1:
-            one = order_service_pb2.SubmitOrderRequest(order=drafts[0]).SerializeToString()
-            return [await self._client.submit(drafts[0].order_id, one, CALL_S)]
+    async def submit(self, draft: order_pb2.OrderDraft, wait_for: str) -> client.Answer:
+        request = order_service_pb2.SubmitOrderRequest(order=draft, wait_for=wait_for)
+        return await self._client.submit(draft.order_id, request.SerializeToString(), CALL_S)
+
+    async def submit_many(self, drafts: Sequence[order_pb2.OrderDraft]) -> list[client.Answer]:
         body = order_service_pb2.SubmitOrdersRequest(orders=drafts).SerializeToString()
         return await self._client.submit_many([d.order_id for d in drafts], body, CALL_S)
+
+    async def cancel(self, order_id: str) -> str:
+        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
+        try:
+            await self._stub.CancelOrder(request, metadata=self._metadata, timeout=CALL_S)
+        except grpc.aio.AioRpcError as error:
+            return str(error.code().name)
+        return client.OK
 
     async def get(self, order_id: str) -> order_pb2.Order | None:
         request = order_service_pb2.GetOrderRequest(order_id=order_id)
