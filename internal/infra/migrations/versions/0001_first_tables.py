@@ -4,6 +4,8 @@ Revision ID: 0001
 Revises:
 """
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -56,31 +58,43 @@ def downgrade() -> None:
         op.drop_table(table, if_exists=True)
 
 
+def _create(
+    name: str, *parts: sa.schema.SchemaItem, indexes: Mapping[str, list[str]] | None = None
+) -> None:
+    """Create a table and its indexes, or what is missing of them.
+
+    MySQL commits each statement by itself, and cannot be told to create an index if there is none.
+    """
+    op.create_table(name, *parts, if_not_exists=True)
+    existing = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(name)}
+    for index, names in (indexes or {}).items():
+        if index not in existing:
+            op.create_index(index, name, names)
+
+
 def _create_merchants() -> None:
-    op.create_table(
+    _create(
         "merchants",
         columns.ident("merchant_id", primary_key=True),
         columns.words("name", 200),
         columns.number("created_at_us"),
-        if_not_exists=True,
     )
 
 
 def _create_api_keys() -> None:
-    op.create_table(
+    _create(
         "api_keys",
         columns.code("key_id", primary_key=True),
         columns.ident("merchant_id"),
         columns.code("key_hash", chars_max=64),
         columns.number("created_at_us"),
         columns.number("revoked_at_us", nullable=True),
-        sa.Index("api_keys_by_merchant", "merchant_id"),
-        if_not_exists=True,
+        indexes={"api_keys_by_merchant": ["merchant_id"]},
     )
 
 
 def _create_stores() -> None:
-    op.create_table(
+    _create(
         "stores",
         columns.ident("merchant_id", primary_key=True),
         columns.ident("store_id", primary_key=True),
@@ -88,24 +102,22 @@ def _create_stores() -> None:
         columns.code("currency", chars_max=3),
         columns.code("rounding_mode"),
         columns.code("rounding_point"),
-        if_not_exists=True,
     )
 
 
 def _create_tax_rates() -> None:
-    op.create_table(
+    _create(
         "tax_rates",
         columns.ident("merchant_id", primary_key=True),
         columns.ident("tax_code", primary_key=True),
         columns.words("name", 200),
         columns.number("rate_ppm"),
         columns.number("inclusive"),
-        if_not_exists=True,
     )
 
 
 def _create_products() -> None:
-    op.create_table(
+    _create(
         "products",
         columns.ident("merchant_id", primary_key=True),
         columns.ident("sku", primary_key=True),
@@ -114,12 +126,11 @@ def _create_products() -> None:
         columns.code("currency", chars_max=3),
         columns.ident("tax_code"),
         columns.number("active"),
-        if_not_exists=True,
     )
 
 
 def _create_stock() -> None:
-    op.create_table(
+    _create(
         "stock",
         columns.ident("merchant_id", primary_key=True),
         columns.ident("store_id", primary_key=True),
@@ -128,12 +139,11 @@ def _create_stock() -> None:
         columns.number("reserved", default=0),
         sa.CheckConstraint("on_hand >= 0", name="stock_on_hand_not_negative"),
         sa.CheckConstraint("reserved >= 0", name="stock_reserved_not_negative"),
-        if_not_exists=True,
     )
 
 
 def _create_stock_movements() -> None:
-    op.create_table(
+    _create(
         "stock_movements",
         columns.growing_key("movement_key"),
         columns.ident("merchant_id"),
@@ -144,12 +154,11 @@ def _create_stock_movements() -> None:
         columns.number("order_key", nullable=True),
         columns.number("at_us"),
         sa.UniqueConstraint("order_key", "sku", name="stock_movements_once_per_order"),
-        if_not_exists=True,
     )
 
 
 def _create_orders() -> None:
-    op.create_table(
+    _create(
         "orders",
         columns.growing_key("order_key"),
         columns.ident("merchant_id"),
@@ -177,14 +186,15 @@ def _create_orders() -> None:
         columns.document("price_trace"),
         sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
         sa.UniqueConstraint("merchant_id", "store_id", "receipt_no", name="orders_by_receipt"),
-        sa.Index("orders_by_time", "merchant_id", "placed_at_us"),
-        sa.Index("orders_due", "due_at_us", "placed_at_us"),
-        if_not_exists=True,
+        indexes={
+            "orders_by_time": ["merchant_id", "placed_at_us"],
+            "orders_due": ["due_at_us", "placed_at_us"],
+        },
     )
 
 
 def _create_order_lines() -> None:
-    op.create_table(
+    _create(
         "order_lines",
         columns.number("order_key", primary_key=True),
         columns.number("line_no", primary_key=True),
@@ -199,12 +209,11 @@ def _create_order_lines() -> None:
         columns.number("tax_inclusive"),
         columns.number("tax_minor"),
         columns.number("total_minor"),
-        if_not_exists=True,
     )
 
 
 def _create_order_log() -> None:
-    op.create_table(
+    _create(
         "order_log",
         columns.number("order_key", primary_key=True),
         columns.code("stage", primary_key=True),
@@ -215,22 +224,20 @@ def _create_order_log() -> None:
         columns.document("fact"),
         columns.number("digest"),
         columns.number("at_us"),
-        if_not_exists=True,
     )
 
 
 def _create_receipt_counters() -> None:
-    op.create_table(
+    _create(
         "receipt_counters",
         columns.ident("merchant_id", primary_key=True),
         columns.ident("store_id", primary_key=True),
         columns.number("last_no", default=0),
-        if_not_exists=True,
     )
 
 
 def _create_payment_attempts() -> None:
-    op.create_table(
+    _create(
         "payment_attempts",
         columns.number("order_key", primary_key=True),
         columns.number("attempt_no", primary_key=True),
@@ -247,12 +254,11 @@ def _create_payment_attempts() -> None:
         columns.words("decline_code", 64),
         columns.number("checks", default=0),
         columns.number("updated_at_us"),
-        if_not_exists=True,
     )
 
 
 def _create_ledger_entries() -> None:
-    op.create_table(
+    _create(
         "ledger_entries",
         columns.code("source_kind", primary_key=True, chars_max=16),
         columns.number("source_key", primary_key=True),
@@ -263,12 +269,11 @@ def _create_ledger_entries() -> None:
         columns.number("debit_minor"),
         columns.number("credit_minor"),
         columns.number("at_us"),
-        if_not_exists=True,
     )
 
 
 def _create_dead_letters() -> None:
-    op.create_table(
+    _create(
         "dead_letters",
         columns.growing_key("letter_key"),
         columns.code("stage"),
@@ -281,6 +286,5 @@ def _create_dead_letters() -> None:
         columns.number("at_us"),
         columns.number("closed_at_us", nullable=True),
         columns.words("closed_by", 16),
-        sa.Index("dead_letters_open", "closed_at_us", "letter_key"),
-        if_not_exists=True,
+        indexes={"dead_letters_open": ["closed_at_us", "letter_key"]},
     )
