@@ -26,6 +26,7 @@ def main(given: Sequence[str], start_script: Path, folder: Path) -> int:
         folder: where engines get their folders: the disk that is measured.
     """
     options = _parse(given)
+    folder.mkdir(parents=True, exist_ok=True)
     console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
     size = bench.Size(options.orders, options.seconds)
     tools = bench.Tools(start_script, folder, progress.Reporter(console), size)
