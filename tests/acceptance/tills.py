@@ -170,7 +170,7 @@ class Crew:
                 for made, answer in zip(parcel, answers, strict=True)
                 if not self._is_settled(made, answer)
             ]
-            if len(parcel) == 1 and not left and not self._chance.randrange(CANCELS_ONE_IN):
+            if len(parcel) == 1 and answers[0].is_ok and self._one_in(CANCELS_ONE_IN):
                 await self._cancel(parcel[0].draft.order_id)
             if left:
                 self._again.append(left)
@@ -182,8 +182,7 @@ class Crew:
         drafts, line = [made.draft for made in parcel], self._lines[-1]
         if len(drafts) > 1:
             return await line.submit_many(drafts)
-        is_waiting = not self._chance.randrange(WAITS_ONE_IN)
-        wait_for = "WAIT_FOR_FINALIZED" if is_waiting else "WAIT_FOR_UNSPECIFIED"
+        wait_for = "WAIT_FOR_FINALIZED" if self._one_in(WAITS_ONE_IN) else "WAIT_FOR_UNSPECIFIED"
         return [await line.submit(drafts[0], wait_for)]
 
     async def _cancel(self, order_id: str) -> None:
@@ -196,11 +195,14 @@ class Crew:
             await asyncio.sleep(self._chance.uniform(0.01, 0.1))
 
     def _is_settled(self, made: orders.Submission, answer: client.Answer) -> bool:
-        if answer.code in RETRIED and self._chance.randrange(GIVES_UP_ONE_IN):
+        if answer.code in RETRIED and not self._one_in(GIVES_UP_ONE_IN):
             self.log.retries[answer.code] += 1
             return False
         self.log.answered(made, answer)
         return True
+
+    def _one_in(self, times: int) -> bool:
+        return not self._chance.randrange(times)
 
     def _next(self) -> Parcel:
         if self._again and self._is_open.is_set():
