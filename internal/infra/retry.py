@@ -41,13 +41,18 @@ async def until_it_works(who: str, operation: Operation[T]) -> T:
     """Try for ever on Temporary: for stages, which keep their messages while a part is away.
 
     Every failure is logged and counted under the name of `who` waits.
+
+    Raises:
+        Conflict: the database has repeated that as often as it makes sense.
     """
     try:
         return await operation()
+    except errors.Conflict:
+        raise
     except errors.Temporary as error:
         _tell(who, 1, error)
         return await tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(errors.Temporary),
+            retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
             before_sleep=lambda state: _tell(who, state.attempt_number, _error_of(state)),
             reraise=True,
@@ -61,6 +66,10 @@ def _awaiting(operation: Operation[T]) -> Callable[[], Coroutine[None, None, T]]
         return await operation()
 
     return run
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, errors.Temporary) and not isinstance(error, errors.Conflict)
 
 
 def _error_of(state: tenacity.RetryCallState) -> BaseException | None:

@@ -59,7 +59,7 @@ def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     """Promise stock, guarded: never more than is available.
 
     Raises:
-        DatabaseAway: a row changed since it was read; repeat the whole transaction.
+        Conflict: a row changed since it was read; repeat the whole transaction.
     """
     _change(
         connection,
@@ -73,7 +73,7 @@ def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     """Take promises back.
 
     Raises:
-        DatabaseAway: as for reserve.
+        Conflict: as for reserve.
     """
     _change(
         connection, quantities, "reserved = t.reserved - w.quantity", "t.reserved >= w.quantity"
@@ -84,7 +84,7 @@ def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> Non
     """Turn promises into sales; the caller adds the movements.
 
     Raises:
-        DatabaseAway: as for reserve.
+        Conflict: as for reserve.
     """
     _change(
         connection,
@@ -99,7 +99,7 @@ def _change(
 ) -> None:
     rows = [(*_row(key), quantities[key]) for key in sorted(quantities)]
     if bulk.update(connection, STOCK, _CHANGE, _KEY, changes, rows, guard=guard) != len(rows):
-        raise errors.DatabaseAway("stock rows changed under this transaction")
+        raise errors.Conflict("stock rows changed under this transaction")
 
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:

@@ -3,6 +3,7 @@
 SoukError
 ├── Temporary            the same thing may work later: retry with jitter, keep the message
 │   ├── DatabaseAway     cannot be reached, locked for too long, deadlock, lost connection
+│   │   └── Conflict     somebody else changed the same rows: repeat the transaction, not for ever
 │   ├── BusAway          no receipt from the broker
 │   ├── GatewayAway      the request certainly did not reach the payment gateway
 │   └── Overloaded       the backlog is too deep; carries the delay to wait
@@ -28,6 +29,14 @@ class Temporary(SoukError):
 
 class DatabaseAway(Temporary):
     """The database cannot be reached, is locked, or ended this transaction in a deadlock."""
+
+
+class Conflict(DatabaseAway):
+    """Rows are not as this transaction read them; repeat the whole of it.
+
+    Where that does not help after some tries it is no race but a contradiction in the books, and no
+    patience will cure it.
+    """
 
 
 class BusAway(Temporary):

@@ -29,7 +29,7 @@ def finalize(
     """Bring paid orders to their end; return their facts by order_key.
 
     Raises:
-        DatabaseAway: somebody else changed the same rows; repeat the whole transaction.
+        Conflict: somebody else changed the same rows; repeat the whole transaction.
     """
     paid = [fact for fact, _ in orders]
     _sell(connection, paid, now_us)

@@ -84,7 +84,7 @@ def carry_out(
     """Record the plans; return the facts of those that came to an end, by order_key.
 
     Raises:
-        DatabaseAway: somebody else changed the same rows; repeat the whole transaction.
+        Conflict: somebody else changed the same rows; repeat the whole transaction.
     """
     payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
     waiting = [p for p in plans if not isinstance(p.step, rules.Paid | rules.Declined)]

@@ -49,7 +49,7 @@ def place(
     """Record the new ones among `orders`; return for each what goes on its way.
 
     Raises:
-        DatabaseAway: somebody else changed the same rows; repeat the whole transaction.
+        Conflict: somebody else changed the same rows; repeat the whole transaction.
     """
     if not orders:
         return []

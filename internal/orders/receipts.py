@@ -46,5 +46,5 @@ def take(
     try:
         bulk.insert(connection, RECEIPT_COUNTERS, (*key, "last_no"), new)
     except sa.exc.IntegrityError as error:
-        raise errors.DatabaseAway("a receipt counter was made by somebody else") from error
+        raise errors.Conflict("a receipt counter was made by somebody else") from error
     return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}

@@ -196,12 +196,12 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantK
     """Insert orders and their lines; return the order_key that each was given.
 
     Raises:
-        DatabaseAway: another instance recorded one of them meanwhile; repeat the whole transaction.
+        Conflict: another instance recorded one of them meanwhile; repeat the whole transaction.
     """
     try:
         bulk.insert(connection, ORDERS, _NEW_COLUMNS, [_new_row(order) for order in orders])
     except sa.exc.IntegrityError as error:
-        raise errors.DatabaseAway("an order was recorded by somebody else meanwhile") from error
+        raise errors.Conflict("an order was recorded by somebody else meanwhile") from error
     names = [(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = {name: recorded.order_key for name, recorded in find(connection, names).items()}
     lines = [
@@ -271,7 +271,7 @@ def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
     """Take orders one version further, each only from the version it was read at.
 
     Raises:
-        DatabaseAway: an order moved under this transaction; repeat the whole of it.
+        Conflict: an order moved under this transaction; repeat the whole of it.
     """
     rows = [
         (
@@ -294,7 +294,7 @@ def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
     if bulk.update(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard=guard) != len(
         rows
     ):
-        raise errors.DatabaseAway("orders moved under this transaction")
+        raise errors.Conflict("orders moved under this transaction")
 
 
 def set_charge(
@@ -313,7 +313,7 @@ def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     """Append to the order log, and by that claim the events.
 
     Raises:
-        DatabaseAway: one of them is claimed already, by another instance; repeat the whole
+        Conflict: one of them is claimed already, by another instance; repeat the whole
         transaction.
     """
     rows = [
@@ -333,7 +333,7 @@ def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     try:
         bulk.insert(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows)
     except sa.exc.IntegrityError as error:
-        raise errors.DatabaseAway("an event was claimed by somebody else meanwhile") from error
+        raise errors.Conflict("an event was claimed by somebody else meanwhile") from error
 
 
 Claim = tuple[int, str, str]

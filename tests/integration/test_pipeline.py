@@ -438,6 +438,24 @@ async def test_a_dead_letter_is_replayed_when_its_cause_is_gone(world: World) ->
     assert not await world.letters()
 
 
+async def test_stock_that_vanished_holds_up_one_order(world: World) -> None:
+    """Counted away by hand under a promise: that sale waits for an operator, others go on."""
+    tea = inventory_store.STOCK.c.sku == "tea"
+    world.clock.advance_us(1)
+    await world.run(shop.placed("a", tenders=(shop.card(token="tok_away_once"),)))
+    none = inventory_store.STOCK.update().where(tea).values(on_hand=0)
+    await world.database.write(lambda c: c.execute(none))
+    await world.publish(shop.placed("b", ("cup", 1)))
+    await world.pass_time(2)
+    assert await world.states("a", "b") == ["PAID", "FINALIZED"]
+    (letter,) = await world.letters()
+    assert (letter.code, letter.order_id, letter.stage) == ("CONFLICT", "a", "finalization")
+    back = inventory_store.STOCK.update().where(tea).values(on_hand=1_000)
+    await world.database.write(lambda c: c.execute(back))
+    await replay.replay(world.database, [letter.letter_key], world.clock.now_us())
+    await _until_noticed(world)
+
+
 async def _until_noticed(world: World) -> None:
     """Wait for what another object has published into the same file."""
     async with asyncio.timeout(5):

@@ -40,6 +40,8 @@ class Station:
                 raise ValueError("4111111111111111")
             if order.note == "poison":
                 raise errors.Poison("SPOILT", "it smells")
+            if order.note == "conflict":
+                raise errors.Conflict("rows changed")
         return [
             stage.Waiting(order) if _waits(order) and w.result is None else _settled(order)
             for w, order in zip(work, orders, strict=True)
@@ -322,3 +324,12 @@ async def test_what_a_merchant_wrote_is_no_label(new_bench: NewBench) -> None:
     assert "hush" not in told
     labels = metrics.FACTS.labels("OrderCancelled", "CANCELLED_BY_MERCHANT")
     assert labels._value.get() >= 1
+
+
+async def test_a_contradiction_in_the_books_costs_one_order(new_bench: NewBench) -> None:
+    """It looks like a race, and no patience cures it: the neighbours must not wait for it."""
+    orders = [order("a"), order("b", "conflict"), order("c")]
+    bench = await new_bench(lambda bench: bench.offer("m", *orders))
+    await bench.until("m")
+    assert bench.answered() == ["a", "c"]
+    assert [letter.code for letter in bench.letters()] == ["CONFLICT"]
