@@ -32,8 +32,10 @@ TABLES_OF = (_auth, _dead_letters)
 
 @contextmanager
 def books(like: sa.Connection | None = None) -> Iterator[sa.Connection]:
-    """Open books in memory: empty ones, or a copy of others."""
-    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    """Open books in memory: empty ones, or a copy of others. Each statement commits by itself."""
+    engine = sa.create_engine(
+        "sqlite://", poolclass=sa.StaticPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
     try:
         with engine.connect() as connection:
             if like is None:
@@ -41,9 +43,21 @@ def books(like: sa.Connection | None = None) -> Iterator[sa.Connection]:
             else:
                 raw(like).backup(raw(connection))
             yield connection
-            connection.rollback()
     finally:
         engine.dispose()
+
+
+@contextmanager
+def transaction(connection: sa.Connection) -> Iterator[None]:
+    """Commit together what is done meanwhile, or nothing of it."""
+    own = raw(connection)
+    own.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        own.rollback()
+        raise
+    own.commit()
 
 
 def raw(connection: sa.Connection) -> sqlite3.Connection:
@@ -85,9 +99,8 @@ class Belt:
 
     def record(self, topic: str, *work: stage.Work) -> list[stage.Outcome]:
         """Have a station record a batch."""
-        outcomes = self.stations[topic].record(self.connection, work, self.clock.now_us())
-        self.connection.commit()
-        return outcomes
+        with transaction(self.connection):
+            return self.stations[topic].record(self.connection, work, self.clock.now_us())
 
     def level(self, sku: str) -> StockLevel:
         """Return the stock of a product in the shop."""

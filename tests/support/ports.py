@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from internal.infra import bus, db
 from internal.kernel import errors
+from tests.support import belt
 
 T = TypeVar("T")
 
@@ -25,13 +26,8 @@ class MemoryDatabase:
         if self.away:
             self.away -= 1
             raise errors.DatabaseAway("on holiday")
-        try:
-            result = work(self.connection)
-        except BaseException:
-            self.connection.rollback()
-            raise
-        self.connection.commit()
-        return result
+        with belt.transaction(self.connection):
+            return work(self.connection)
 
     async def read(self, work: db.Work[T]) -> T:
         """See Database.read."""

@@ -165,12 +165,7 @@ def test_an_order_of_other_books_is_poison(counter: Counter, wrong: dict[str, ob
 
 def test_a_missing_row_of_the_log_is_poison(counter: Counter) -> None:
     accepted = counter.accept(shop.card())
-    with counter.line.connection.begin_nested() as undo:
-        counter.line.connection.execute(
-            store.ORDER_LOG.delete().where(store.ORDER_LOG.c.version == 2)
-        )
+    with belt.books(counter.line.connection) as damaged:
+        damaged.execute(store.ORDER_LOG.delete().where(store.ORDER_LOG.c.version == 2))
         with pytest.raises(errors.Poison, match="no OrderAccepted"):
-            counter.line.stations[flow.ACCEPTED].record(
-                counter.line.connection, [counter.line.work(accepted)], 0
-            )
-        undo.rollback()
+            belt.Belt(damaged).step(accepted)

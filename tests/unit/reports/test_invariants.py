@@ -85,7 +85,6 @@ def _trade(connection: sa.Connection) -> dict[str, int]:
         line.carry(*away)
         line.clock.advance_us(60 * US_PER_SECOND)
     line.step(shop.placed("open"))
-    connection.commit()
     return gateway.captured
 
 
