@@ -7,6 +7,7 @@ the payment stage's own work. Driving on is always safe, because every stage cla
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -19,11 +20,12 @@ from internal.kernel.states import OrderState
 from internal.orders import due, messages, store
 from internal.pipeline import envelope, flow
 
-LAST_FACT = {
+LAST_FACT: dict[str, tuple[str, str, flow.Stage | None]] = {
     OrderState.ACCEPTED: (messages.LogStage.ORDER, messages.PLACED_EVENT, flow.PAYMENT),
     OrderState.PAID: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT, flow.FINALIZATION),
 }
 """By state: where its last fact stands in the log, and which stage takes that fact."""
+_NOWHERE = ("", "", None)
 BUSY_MESSAGES = 200
 """A stage with a backlog deeper than this is late, not stuck: repeating orders to it would only
 make it later.
@@ -60,16 +62,17 @@ class Janitor:
         ready = await self._ready_stages()
         now_us, most = self._clock.now_us(), self._options.orders_max
         facts = await self._database.read(lambda c: _facts_due(c, now_us, most, ready))
+        readable = [fact for fact in facts.values() if fact is not None]
         oldest_us = await self._database.read(due.oldest_unfinished_us)
         age_us = now_us - oldest_us if oldest_us else 0
         metrics.OLDEST_UNFINISHED_SECONDS.set(age_us / US_PER_SECOND)
         if not facts:
             return 0
-        await self._bus.publish(envelope.pack(facts.values()))
+        await self._bus.publish(envelope.pack(readable))
         later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
         await self._database.write(lambda c: due.postpone(c, list(facts), later_us))
-        logger.bind(orders=len(facts)).info("drove on orders whose deadline had passed")
-        return len(facts)
+        logger.bind(orders=len(readable)).info("drove on orders whose deadline had passed")
+        return len(readable)
 
     async def _ready_stages(self) -> frozenset[str]:
         ready = set()
@@ -83,12 +86,32 @@ class Janitor:
 
 def _facts_due(
     connection: sa.Connection, now_us: int, orders_max: int, ready: frozenset[str]
-) -> dict[int, messages.Fact]:
-    """Return the last fact of every order that is due and whose next stage is ready."""
+) -> dict[int, messages.Fact | None]:
+    """Return the last fact of every order that is due and whose next stage is ready.
+
+    None stands for one that cannot be read, or that only a newer Souk knows: it holds up no other.
+    """
+    facts: dict[int, messages.Fact | None] = {}
     claims = []
     for order_key, state in due.find_due(connection, now_us, orders_max):
-        log_stage, event_id, taker = LAST_FACT[OrderState(state)]
-        if taker.name in ready:
+        log_stage, event_id, taker = LAST_FACT.get(state, _NOWHERE)
+        if taker is None:
+            facts[order_key] = None
+        elif taker.name in ready:
             claims.append((order_key, str(log_stage), event_id))
-    logged = store.find_claims(connection, claims)
+    return facts | _read(connection, claims)
+
+
+def _read(
+    connection: sa.Connection, claims: Sequence[store.Claim]
+) -> dict[int, messages.Fact | None]:
+    """Read the facts at once; where one cannot be read, one by one."""
+    try:
+        logged = store.find_claims(connection, claims)
+    except errors.Poison as poison:
+        if len(claims) == 1:
+            logger.bind(order_key=claims[0][0]).error("the log cannot be read: {}", poison)
+            return {claims[0][0]: None}
+        found = (_read(connection, [claim]) for claim in claims)
+        return {key: fact for one in found for key, fact in one.items()}
     return {key: fact for (key, _, _), (_, fact) in logged.items()}
