@@ -115,22 +115,23 @@ class SqliteDatabase:
 
     def _read(self, work: Work[T]) -> T:
         connection = self._connection()
+        raw: Any = connection.connection.dbapi_connection
         try:
-            connection.exec_driver_sql("BEGIN")
+            raw.execute("BEGIN")
             return work(connection)
         finally:
-            connection.rollback()
+            raw.execute("ROLLBACK")
 
     def _connection(self) -> sa.Connection:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = self.engine.connect()
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._local.connection = connection
             with self._lock:
                 self._connections.append(connection)
         return connection
 
     def _prepare(self, raw: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own connection
-        raw.isolation_level = None  # SQLAlchemy's BEGIN is ours: see _transact
         cursor = raw.cursor()
         for pragma in self._pragmas:
             cursor.execute(pragma)
@@ -148,14 +149,15 @@ async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
         try:
             return await operation()
         except sa.exc.OperationalError as error:
-            raise as_temporary(error) from error
+            raise as_temporary(error, str(error.orig)) from error
+        except sqlite3.OperationalError as error:
+            raise as_temporary(error, str(error)) from error
 
     return await retry.shortly(errors.DatabaseAway, once)
 
 
-def as_temporary(error: sa.exc.OperationalError) -> Exception:
+def as_temporary(error: Exception, text: str) -> Exception:
     """Return DatabaseAway for what may pass (locked, disk), the error itself for a bug."""
-    text = str(error.orig)
     passing = ("locked", "busy", "disk", "unable to open", "readonly")
     return errors.DatabaseAway(text) if any(word in text for word in passing) else error
 

@@ -6,10 +6,10 @@ know what it writes.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,13 +27,15 @@ class Job:
 
     __slots__ = ("error", "future", "result", "work")
 
-    def __init__(self, work: Work, future: "Future[Any]") -> None:
+    def __init__(self, work: Work, future: "asyncio.Future[Any]") -> None:
         self.work, self.future = work, future
         self.result: Any = None
         self.error: BaseException | None = None
 
     def tell(self) -> None:
-        """Give the result, or what went wrong, to whoever waits."""
+        """Give the result, or what went wrong, to whoever still waits. On the loop's thread."""
+        if self.future.done():
+            return
         if self.error is not None:
             self.future.set_exception(self.error)
         else:
@@ -50,10 +52,13 @@ class Writer:
         self._thread.start()
 
     def submit(self, work: Work) -> "asyncio.Future[Any]":
-        """Hand a transaction in; the future is done when it is committed, or has failed."""
-        future: Future[Any] = Future()
+        """Hand a transaction in; the future is done when it is committed, or has failed.
+
+        Cancelling the future does not take the transaction back.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put(Job(work, future))
-        return asyncio.wrap_future(future)
+        return future
 
     def close(self) -> None:
         """Finish what was handed in, and end the thread."""
@@ -62,7 +67,8 @@ class Writer:
 
     def _run(self) -> None:
         connection: sa.Connection | None = None
-        while True:
+        is_over = False
+        while not is_over:
             jobs, is_over = self._take()
             try:
                 connection = connection or self._connect()
@@ -70,59 +76,78 @@ class Writer:
             except BaseException as error:  # noqa: BLE001 - goes to whoever waits for these jobs
                 for job in jobs:
                     job.error = error
-            for job in jobs:
-                job.tell()
-            if is_over:
-                return
+            _tell(jobs)
 
     def _take(self) -> tuple[list[Job], bool]:
         """Wait for a job, and take those that wait behind it."""
         jobs: list[Job] = []
         job = self._queue.get()
         while job is not None:
-            if job.future.set_running_or_notify_cancel():
-                jobs.append(job)
+            jobs.append(job)
             if len(jobs) == GROUP_WORKS_MAX:
                 return jobs, False
             try:
-                job = self._queue.get(block=not jobs)
+                job = self._queue.get_nowait()
             except queue.Empty:
                 return jobs, False
         return jobs, True
 
 
+def _tell(jobs: Sequence[Job]) -> None:
+    """Wake each loop once for all its jobs; a loop that is closed has nobody left to tell."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.future.get_loop(), []).append(job)
+    for loop, told in by_loop.items():
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_tell_each, told)
+
+
+def _tell_each(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.tell()
+
+
 def _commit(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Run the jobs in one transaction; a failed one only loses its own savepoint."""
+    """Run the jobs in one transaction; a failed one only loses its own savepoint.
+
+    On the driver's own connection: SQLAlchemy's is in its autocommit mode.
+    """
     if not jobs:
         return
+    raw: Any = connection.connection.dbapi_connection
     try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        for job in jobs:
-            _run_one(connection, job)
+        raw.execute("BEGIN IMMEDIATE")
+        if len(jobs) == 1:
+            jobs[0].result = jobs[0].work(connection)
+        else:
+            for job in jobs:
+                _run_one(connection, raw, job)
         failpoints.hit("db.before_commit")
-        connection.commit()
+        raw.execute("COMMIT")
     except BaseException:
-        connection.rollback()
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
         raise
     failpoints.hit("db.after_commit")
 
 
-def _run_one(connection: sa.Connection, job: Job) -> None:
-    connection.exec_driver_sql("SAVEPOINT job")
+def _run_one(connection: sa.Connection, raw: Any, job: Job) -> None:  # noqa: ANN401 - the driver's
+    raw.execute("SAVEPOINT job")
     try:
         job.result = job.work(connection)
     except Exception as error:  # noqa: BLE001 - goes to whoever waits for this job
-        _require_transaction(connection, error)
-        connection.exec_driver_sql("ROLLBACK TO job")
+        _require_transaction(raw, error)
+        raw.execute("ROLLBACK TO job")
         job.error = error
-    connection.exec_driver_sql("RELEASE job")
+    raw.execute("RELEASE job")
 
 
-def _require_transaction(connection: sa.Connection, error: Exception) -> None:
+def _require_transaction(raw: Any, error: Exception) -> None:  # noqa: ANN401 - the driver's
     """After some errors (a full disk) SQLite has ended the transaction with all that was in it.
 
     Raises:
         DatabaseAway: it has; every job of the group must be tried again.
     """
-    if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+    if not raw.in_transaction:
         raise errors.DatabaseAway(f"the transaction was ended: {error}") from error

@@ -47,6 +47,8 @@ def newest() -> str:
 
 
 def _config(connection: sa.Connection) -> alembic.config.Config:
+    if not connection.in_transaction():
+        connection.begin()  # the caller commits; Alembic would do so otherwise
     config = alembic.config.Config()
     config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection

@@ -79,14 +79,14 @@ def list_open(
     if code:
         query = query.where(table.code == code)
     rows = connection.execute(query.order_by(table.letter_key).limit(letters_max))
-    return [DeadLetter(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    return [DeadLetter(**row._asdict()) for row in rows]
 
 
 def find(connection: sa.Connection, letter_key: int) -> DeadLetter | None:
     """Return one letter."""
     query = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.letter_key == letter_key)
     row = connection.execute(query).one_or_none()
-    return DeadLetter(**row._mapping) if row else None  # noqa: SLF001
+    return DeadLetter(**row._asdict()) if row else None
 
 
 def close(connection: sa.Connection, letter_keys: Sequence[int], how: str, at_us: int) -> int:

@@ -67,7 +67,7 @@ def _answer(
     if count == EXAMPLES_MAX:
         counting = sa.text(f"SELECT COUNT(*) FROM ({question.query}) AS broken")  # noqa: S608
         count = connection.execute(counting, parameters).scalar_one()
-    examples = tuple(show(**row._mapping) for row in rows)  # noqa: SLF001 - SQLAlchemy's public name
+    examples = tuple(show(**row._asdict()) for row in rows)
     return Finding(question.invariant, question.sentence, count, examples)
 
 

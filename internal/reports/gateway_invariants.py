@@ -78,7 +78,7 @@ def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
 
 
 def _charge(row: sa.Row[tuple[Any, ...]]) -> _Charge:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    values = dict(row._asdict())
     values["state"] = AttemptState(row.state)
     return _Charge(**values)
 

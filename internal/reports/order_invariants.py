@@ -160,7 +160,7 @@ def check_acknowledged(
     notes = findings.Notes("I1")
     for some in _batches(names):
         for row in bulk.select(connection, _NAME, _NOT_OVER, some):
-            example = findings.show(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+            example = findings.show(**row._asdict())
             if row.state is None:
                 notes.add("an order that was answered OK is in the books", example)
             elif not (may_wait and row.due_at_us is None):
@@ -260,6 +260,6 @@ def _axes(connection: sa.Connection) -> list[findings.Finding]:
     notes = findings.Notes("I6")
     for row in connection.execute(query):
         if (row.charge_state, row.stock_state) not in AXES.get(row.state, ()):
-            example = findings.show(**row._mapping)  # noqa: SLF001
+            example = findings.show(**row._asdict())
             notes.add("an order's charge and stock agree with its state", example, row.orders)
     return notes.findings()

@@ -147,7 +147,7 @@ def _by_order(
 
 
 def _line(row: bulk.Found) -> PricedLine:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    values = row._asdict()
     del values["order_key"]
     values["tax_inclusive"] = bool(values["tax_inclusive"])
     return PricedLine(**values)
@@ -171,7 +171,7 @@ def _view(
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
 ) -> OrderView:
-    values = dict(row._mapping)  # noqa: SLF001
+    values = row._asdict()
     state, charge = OrderState(row.state), ChargeState(row.charge_state)
     values |= {
         "state": state,
