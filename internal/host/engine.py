@@ -96,7 +96,20 @@ class Engine:
         tasks.append(self._watch(asyncio.create_task(watch.run())))
         stack.push_async_callback(self._drain)
 
+    async def _catch_up(self) -> None:
+        """Let the order stage record what was answered OK before: only then can the door tell.
+
+        A till that asks for such an order must not hear that it is unknown.
+        """
+        order = flow.ORDER
+        while not self.failed.done():
+            if not await self.bus.backlog_orders(order.topic, order.subscription):
+                return
+            await asyncio.sleep(DRAIN_LOOK_S)
+        await self.failed
+
     async def _open_door(self, stack: contextlib.AsyncExitStack) -> None:
+        await self._catch_up()
         backlog = intake.StageBacklog(self.bus)
         looking = self._watch(asyncio.create_task(backlog.run()))
         stack.push_async_callback(_end, [looking])
