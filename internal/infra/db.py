@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +31,9 @@ SQLITE_OLDEST = (3, 35, 0)
 """Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; older than 3.35 was never
 tried.
 """
+CHECKPOINT_PAGES = 16_000
+"""The log is moved into the file every 64 MiB: measured a tenth faster than SQLite's 4 MiB, because
+a page that changes often is moved once."""
 PREPARED_STATEMENTS_MAX = 512
 """Per connection: every bulk statement in each of its chunk sizes."""
 
@@ -47,8 +51,11 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, is_quick: bool = False) -> T:
         """Run `work` on one consistent snapshot; it must not write.
+
+        `is_quick` promises that it only looks up a few rows by their keys: an implementation whose
+        reads never wait may then answer on the spot.
 
         Raises:
             DatabaseAway: as for write.
@@ -81,6 +88,7 @@ class SqliteDatabase:
             f"PRAGMA cache_size=-{cache_mib * 1024}",
             "PRAGMA foreign_keys=OFF",
             "PRAGMA temp_store=MEMORY",
+            f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
         )
         self.engine = sa.create_engine(
             f"sqlite+pysqlite:///{path}",
@@ -99,8 +107,10 @@ class SqliteDatabase:
         """See Database.write. Transactions that wait at the same time share a commit."""
         return await _tried(lambda: self._writer.submit(work))
 
-    async def read(self, work: Work[T]) -> T:
-        """See Database.read."""
+    async def read(self, work: Work[T], *, is_quick: bool = False) -> T:
+        """See Database.read. A quick one costs less here than the way to another thread."""
+        if is_quick:
+            return await _tried(lambda: _at_once(partial(self._read, work)))
         run = asyncio.get_running_loop().run_in_executor
         return await _tried(lambda: run(self._readers, self._read, work))
 
@@ -136,6 +146,10 @@ class SqliteDatabase:
         for pragma in self._pragmas:
             cursor.execute(pragma)
         cursor.close()
+
+
+async def _at_once(work: Callable[[], T]) -> T:
+    return work()
 
 
 async def _tried(operation: Callable[[], Awaitable[T]]) -> T:

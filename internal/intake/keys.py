@@ -12,4 +12,4 @@ class DatabaseKeys:
 
     async def merchant_of(self, key: str) -> str | None:
         """See ports.Authenticator."""
-        return await self._database.read(lambda connection: store.merchant_of(connection, key))
+        return await self._database.read(lambda c: store.merchant_of(c, key), is_quick=True)

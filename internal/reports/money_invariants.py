@@ -81,9 +81,12 @@ _ONE_CAPTURE = findings.Question(
     "I3",
     "a tender is captured once at most",
     """
-    SELECT order_key, tender_no, COUNT(*) AS captures FROM payment_attempts
-    WHERE kind = :kind_charge AND state = :attempt_succeeded
-    GROUP BY order_key, tender_no HAVING COUNT(*) > 1
+    SELECT c.order_key, c.tender_no, c.attempt_no FROM payment_attempts c
+    WHERE c.kind = :kind_charge AND c.state = :attempt_succeeded
+      AND EXISTS (SELECT 1 FROM payment_attempts earlier
+        WHERE earlier.order_key = c.order_key AND earlier.attempt_no < c.attempt_no
+          AND earlier.kind = :kind_charge AND earlier.state = :attempt_succeeded
+          AND earlier.tender_no = c.tender_no)
     """,
 )
 _ATTEMPTS_HAVE_ORDERS = findings.Question(

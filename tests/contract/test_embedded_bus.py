@@ -382,8 +382,8 @@ class WatchedDatabase:
             raise self.bug
         return await self._database.write(work)
 
-    async def read(self, work: db.Work[db.T]) -> db.T:
-        return await self._database.read(work)
+    async def read(self, work: db.Work[db.T], *, is_quick: bool = False) -> db.T:
+        return await self._database.read(work, is_quick=is_quick)
 
     async def close(self) -> None:
         await self._database.close()
