@@ -11,7 +11,8 @@ import typer
 
 from internal.admin import database, exits, folder, groups, show
 from internal.admin.options import AsJson, Data
-from internal.infra import clock, db, embedded_bus, files, settings
+from internal.infra import clock, db, files, settings
+from internal.infra.embedded_bus import bus as embedded_bus
 from internal.kernel import errors
 from internal.orders import store as orders_store
 from internal.payments import simulator

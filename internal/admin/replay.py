@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import bus, db, embedded_bus
+from internal.infra import bus, db
+from internal.infra.embedded_bus import bus as embedded_bus
 from internal.kernel import cards, errors, ids
 from internal.pipeline import dead_letters, envelope, flow
 from internal.pipeline.dead_letters import DeadLetter

@@ -20,7 +20,8 @@ from functions.payment_processing import PaymentProcessing, PaymentStation
 from internal.host import functions as hosting
 from internal.host import intake
 from internal.infra import clock as system_clock
-from internal.infra import db, embedded_bus, files, migrate, settings
+from internal.infra import db, files, migrate, settings
+from internal.infra.embedded_bus import bus as embedded_bus
 from internal.kernel import errors
 from internal.payments.gateway import Gateway
 from internal.payments.simulator import SimulatedGateway

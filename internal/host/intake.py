@@ -6,7 +6,8 @@ Its ports over the database and the bus, its options from the settings.
 import asyncio
 
 from internal.infra import clock as system_clock
-from internal.infra import db, embedded_bus, settings
+from internal.infra import db, settings
+from internal.infra.embedded_bus import bus as embedded_bus
 from internal.intake import keys, options, quotes, readers, server
 from internal.pipeline import flow
 

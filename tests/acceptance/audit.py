@@ -14,7 +14,8 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.admin import demo_shop
-from internal.infra import db, embedded_bus_store
+from internal.infra import db
+from internal.infra.embedded_bus import store as embedded_bus_store
 from internal.kernel import states
 from internal.kernel.states import OrderState
 from internal.load import kinds

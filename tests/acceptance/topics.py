@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from internal.infra import bus, embedded_bus
+from internal.infra import bus
+from internal.infra.embedded_bus import bus as embedded_bus
 from internal.pipeline import dead_letters
 from internal.pipeline.dead_letters import DeadLetter
 from tests.acceptance import audit

@@ -12,8 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from internal.infra import bus, db, embedded_bus, failpoints
-from internal.infra import embedded_bus_values as values
+from internal.infra import bus, db, failpoints
+from internal.infra.embedded_bus import bus as embedded_bus
+from internal.infra.embedded_bus import values
 from internal.kernel import clock, errors
 from tests.contract import bus_contract
 

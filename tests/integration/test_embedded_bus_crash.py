@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from internal.infra import bus, db, failpoints
-from internal.infra.embedded_bus import EmbeddedBus
+from internal.infra.embedded_bus.bus import EmbeddedBus
 
 TOPIC, SUBSCRIPTION = "orders.placed", "order_processing"
 PUBLISHERS = 4

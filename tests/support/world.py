@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from internal.host import engine
 from internal.host import functions as hosting
-from internal.infra import db, embedded_bus, migrate
+from internal.infra import db, migrate
+from internal.infra.embedded_bus import bus as embedded_bus
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.orders.messages import Fact
 from internal.payments import simulator

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from internal.infra import bus
-from internal.infra import embedded_bus_dispatch as dispatch
-from internal.infra import embedded_bus_values as values
+from internal.infra.embedded_bus import dispatch, values
 
 TOPIC = "orders.placed"
 LIMITS = values.Limits(ready_messages_max=4, ready_bytes_max=1_000)

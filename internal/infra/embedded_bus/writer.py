@@ -15,10 +15,7 @@ import sqlalchemy as sa
 from loguru import logger
 
 from internal.infra import db, failpoints
-from internal.infra import embedded_bus_board as board
-from internal.infra import embedded_bus_dispatch as dispatch
-from internal.infra import embedded_bus_store as store
-from internal.infra import embedded_bus_values as values
+from internal.infra.embedded_bus import board, dispatch, store, values
 from internal.kernel import errors
 
 

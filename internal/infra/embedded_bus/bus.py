@@ -1,7 +1,7 @@
 """A bus with Pulsar's semantics in this process, durable in the file that holds everything else.
 
-embedded_bus_store has the tables, _dispatch who gets what, _readers what a reader holds, _board who
-is told, _writer the group commit; here they are put together, on one event loop, without threads.
+`store` has the tables, `dispatch` who gets what, `readers` what a reader holds, `board` who is
+told, `writer` the group commit; here they are put together, on one event loop, without threads.
 Other processes may publish into the same file: it is noticed soon (Limits.notice_every_s). But one
 process at a time serves a subscription; a second one would be handed the same messages again.
 """
@@ -16,12 +16,7 @@ from loguru import logger
 
 from internal.infra import bus, db, retry
 from internal.infra import clock as system_clock
-from internal.infra import embedded_bus_board as board
-from internal.infra import embedded_bus_dispatch as dispatch
-from internal.infra import embedded_bus_readers as readers
-from internal.infra import embedded_bus_store as store
-from internal.infra import embedded_bus_values as values
-from internal.infra import embedded_bus_writer as writer
+from internal.infra.embedded_bus import board, dispatch, readers, store, values, writer
 from internal.kernel import errors
 from internal.kernel.clock import Clock
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from internal.infra import embedded_bus_values as values
+from internal.infra.embedded_bus import values
 
 
 class Member:

@@ -11,9 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from internal.infra import bus
-from internal.infra import embedded_bus_dispatch as dispatch
-from internal.infra import embedded_bus_readers as readers
-from internal.infra import embedded_bus_values as values
+from internal.infra.embedded_bus import dispatch, readers, values
 
 
 class Board:

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, bus
-from internal.infra import embedded_bus_values as values
+from internal.infra.embedded_bus import values
 from internal.kernel import errors
 
 SCHEMA_VERSION = 1

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from internal.infra import bus, failpoints
-from internal.infra import embedded_bus_dispatch as dispatch
-from internal.infra import embedded_bus_values as values
+from internal.infra.embedded_bus import dispatch, values
 from internal.kernel import errors
 
 
