@@ -97,7 +97,8 @@ def select(
 
     Write "SELECT … FROM {w} CROSS JOIN orders t ON …": SQLite then walks the rows and looks each
     up, never the other way round. `lock` holds the rows found until the transaction ends (SQLite's
-    writer holds everything anyway).
+    writer holds everything anyway). On SQLite the rows come in chunks: ORDER BY and aggregates hold
+    within a row of `w`, not across them.
     """
     sql = query + (" FOR UPDATE" if lock and connection.dialect.name != "sqlite" else "")
     found: list[Found] = []
