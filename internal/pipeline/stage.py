@@ -121,7 +121,6 @@ class Runner:
         self._arrival = asyncio.Event()
         self._sending = asyncio.Semaphore(SENDING_BATCHES_MAX)
         self._effects = asyncio.Semaphore(limits.effects_max)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def offer(self, incoming: Incoming) -> None:
         """Take a message; it is acknowledged when all its orders are done."""
@@ -134,7 +133,7 @@ class Runner:
         Cancelling it leaves nothing half done: what is not acknowledged comes again.
         """
         async with asyncio.TaskGroup() as group:
-            self._start = group.create_task
+            self._spawn = group.create_task
             while True:
                 await self._arrival.wait()
                 self._arrival.clear()
@@ -161,7 +160,7 @@ class Runner:
             return []
         incoming.open_orders = len(facts)
         if not facts:
-            await self._ports.acknowledge([incoming.handle])
+            await self._acknowledge([incoming.handle])
         return [
             Work(fact, incoming)
             for fact in facts
@@ -183,13 +182,13 @@ class Runner:
         metrics.STAGE_BATCH_ORDERS.labels(self._name).observe(len(work))
         failpoints.hit(f"{self._name}.after_commit")
         settled = [(item, outcome) for item, outcome in done if isinstance(outcome, Settled)]
+        if settled:  # first: what is done does not wait behind a slow gateway
+            await self._sending.acquire()
+            self._spawn(self._send(settled))
         for item, outcome in done:
             if isinstance(outcome, Waiting):
                 await self._effects.acquire()
                 self._spawn(self._perform(item, outcome))
-        if settled:
-            await self._sending.acquire()
-            self._spawn(self._send(settled))
 
     async def _record(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
         transaction = partial(self._transact, work)
@@ -252,7 +251,10 @@ class Runner:
             if source.open_orders == 0:
                 done.append(source.handle)
         if done:
-            await retry.until_it_works(self._name, lambda: self._ports.acknowledge(done))
+            await self._acknowledge(done)
+
+    async def _acknowledge(self, handles: Sequence[Any]) -> None:
+        await retry.until_it_works(self._name, lambda: self._ports.acknowledge(handles))
 
     def _observe(self, facts: Sequence[Fact]) -> None:
         now_us = self._ports.clock.now_us()
@@ -306,11 +308,6 @@ class Runner:
         await self._publish([message])
         metrics.DEAD_LETTERS.labels(self._name, code).inc()
         await self._finish([source])
-
-    def _spawn(self, work: Any) -> None:  # noqa: ANN401 - a coroutine
-        task = self._start(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _put_aside(connection: sa.Connection, letter: dead_letters.DeadLetter, order_key: int) -> None:

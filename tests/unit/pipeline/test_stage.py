@@ -50,6 +50,8 @@ class Station:
     async def perform(self, effect: messages.OrderPlaced) -> str:
         await asyncio.sleep(0)
         self.performed[effect.order_id] += 1
+        if effect.note == "wait for ever":
+            await asyncio.Event().wait()
         if effect.note == "wait and break":
             raise ValueError("broken")
         if effect.note == "wait twice" and self.performed[effect.order_id] == 1:
@@ -298,6 +300,19 @@ async def test_an_effect_comes_between_two_records(new_bench: NewBench) -> None:
     assert bench.answered() == ["a", *names]
     assert bench.station.performed == Counter(names)
     assert sum(map(len, bench.station.batches)) == 11
+
+
+async def test_what_is_done_does_not_wait_behind_a_silent_gateway(new_bench: NewBench) -> None:
+    """More orders wait than there are places for it; the one that needs no gateway goes out."""
+    silent = [order(f"w{number}", "wait for ever") for number in range(3)]
+
+    def prepare(bench: Bench) -> None:
+        bench.offer("silent", *silent)
+        bench.offer("cash", order("a"))
+
+    bench = await new_bench(prepare)
+    await bench.until("cash")
+    assert bench.answered() == ["a"]
 
 
 async def test_an_effect_that_could_not_be_done_yet_is_tried_again(new_bench: NewBench) -> None:
