@@ -24,8 +24,12 @@ class Group(pydantic.BaseModel):
 
 
 class StorageSettings(Group):
-    """Where the embedded database, broker and gateway simulator keep their files."""
+    """Which engine this is, and where the files are that belong to it alone."""
 
+    engine: Literal["embedded", "full"] = "embedded"
+    """embedded: SQLite and a broker of its own, both in data_dir. full: the database of the group
+    mysql and the broker of the group pulsar.
+    """
     data_dir: Path = Path("data")
     """Folder for everything that must survive a restart. One SQLite file, souk.db, holds tables and
     broker.
@@ -40,6 +44,58 @@ class StorageSettings(Group):
     """Threads that answer reads while the writer works."""
     cache_mib: int = pydantic.Field(default=16, ge=1, le=4_096)
     """SQLite's page cache per connection, in MiB."""
+
+
+class MysqlSettings(Group):
+    """The full engine's database: MySQL 8.0.19 or newer, or MariaDB 10.6 or newer."""
+
+    host: str = "127.0.0.1"
+    """Name or address of the server."""
+    port: int = pydantic.Field(default=3_306, ge=1, le=65_535)
+    """Its TCP port."""
+    user: str = "souk"
+    """Needs SELECT, INSERT, UPDATE, DELETE; for migrations also CREATE, ALTER, DROP, INDEX."""
+    password: pydantic.SecretStr = pydantic.SecretStr("")
+    """From the environment or a file that only Souk reads; never on a command line."""
+    password_file: Path | None = None
+    """A file with the password; wins over password."""
+    database: str = "souk"
+    """The schema all tables are in."""
+    tls_ca_file: Path | None = None
+    """PEM; turns TLS on, and the server must show a certificate of this authority."""
+    connections_max: int = pydantic.Field(default=8, ge=1, le=512)
+    """Connections of one process. A stage writes on one at a time."""
+    connect_timeout_s: float = pydantic.Field(default=5.0, gt=0, le=60)
+    """How long to wait for a server that does not answer."""
+    statement_timeout_s: float = pydantic.Field(default=30.0, gt=0, le=600)
+    """A statement without an answer after this time is lost with its connection (half-open links);
+    its transaction is tried again.
+    """
+
+
+class PulsarSettings(Group):
+    """The full engine's broker: Apache Pulsar 4.0 or newer."""
+
+    service_url: str = "pulsar://127.0.0.1:6650"
+    """Where clients connect; pulsar+ssl:// for TLS."""
+    admin_url: str = "http://127.0.0.1:8080"
+    """Where topics are made and backlogs are asked for."""
+    tenant: str = pydantic.Field(default="souk", pattern=r"^[A-Za-z0-9_=:.-]+$")
+    """Made by scripts/deploy_functions if it is missing."""
+    namespace: str = pydantic.Field(default="pos", pattern=r"^[A-Za-z0-9_=:.-]+$")
+    """Holds all topics and functions: two installations may share a broker."""
+    token_file: Path | None = None
+    """A file with a JWT, for brokers that ask for one."""
+    tls_ca_file: Path | None = None
+    """PEM of the authority behind pulsar+ssl:// and https://; none means the system's."""
+    send_timeout_s: float = pydantic.Field(default=10.0, gt=0, le=120)
+    """A message without a receipt after this time is unknown: publishing again is safe."""
+    operation_timeout_s: float = pydantic.Field(default=10.0, gt=0, le=120)
+    """For connecting, subscribing and everything at the admin address."""
+
+    def topic(self, name: str) -> str:
+        """Return the full name of one of Souk's topics."""
+        return f"persistent://{self.tenant}/{self.namespace}/{name}"
 
 
 class StageSettings(Group):
@@ -132,6 +188,8 @@ class Settings(pydantic_settings.BaseSettings):
     )
 
     storage: StorageSettings = StorageSettings()
+    mysql: MysqlSettings = MysqlSettings()
+    pulsar: PulsarSettings = PulsarSettings()
     stages: StageSettings = StageSettings()
     gateway: GatewaySettings = GatewaySettings()
     janitor: JanitorSettings = JanitorSettings()
