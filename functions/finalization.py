@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from internal.infra import failpoints
+from internal.infra import failpoints, settings
 from internal.kernel.states import OrderState
 from internal.orders import finalizing, messages, recorded
 from internal.pipeline import flow, function, stage
@@ -48,3 +48,7 @@ def _outcome(fact: messages.OrderFinalized | None) -> stage.Outcome:
 
 class Finalization(function.PipelineFunction):
     """The third Pulsar Function."""
+
+    def make_station(self, options: settings.Settings) -> stage.Station:  # noqa: ARG002 - needs none
+        """See PipelineFunction.make_station."""
+        return FinalizationStation()

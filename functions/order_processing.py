@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from internal.infra import settings
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import cancelling, messages, placing
 from internal.pipeline import flow, function, stage
@@ -41,3 +42,7 @@ class OrderStation:
 
 class OrderProcessing(function.PipelineFunction):
     """The first Pulsar Function."""
+
+    def make_station(self, options: settings.Settings) -> stage.Station:  # noqa: ARG002 - needs none
+        """See PipelineFunction.make_station."""
+        return OrderStation()

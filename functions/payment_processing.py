@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import failpoints
+from internal.infra import failpoints, settings
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import messages, paying, recorded, store
-from internal.payments import calls, rules
+from internal.payments import calls, rules, simulator
 from internal.payments import store as payments_store
 from internal.payments.gateway import Gateway
 from internal.payments.messages import Attempt
@@ -99,3 +99,8 @@ def _outcome(
 
 class PaymentProcessing(function.PipelineFunction):
     """The second Pulsar Function."""
+
+    def make_station(self, options: settings.Settings) -> stage.Station:
+        """See PipelineFunction.make_station."""
+        gateway = simulator.open_gateway(options)
+        return PaymentStation(gateway, options.gateway.timeout_s)

@@ -24,6 +24,19 @@ class MessageContext(msgspec.Struct, frozen=True):
 
     delivery: bus.Delivery
 
+    @property
+    def message(self) -> "MessageContext":
+        """The message itself."""
+        return self
+
+    def data(self) -> bytes:
+        """Return its payload."""
+        return self.delivery.payload
+
+    def redelivery_count(self) -> int:
+        """Return how often it came before."""
+        return self.delivery.redeliveries
+
     def get_message_id(self) -> bus.Delivery:
         """Return what acknowledges the message."""
         return self.delivery
@@ -63,8 +76,8 @@ class Hosted:
             for delivery in await self._subscription.receive(RECEIVE_MESSAGES_MAX):
                 self._function.process(delivery.payload, MessageContext(delivery))
 
-    async def _acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
-        await self._subscription.acknowledge(deliveries)
+    async def _acknowledge(self, handles: Sequence[tuple[bus.Delivery, str]]) -> None:
+        await self._subscription.acknowledge([delivery for delivery, _ in handles])
 
 
 async def host(
@@ -76,5 +89,5 @@ async def host(
     return Hosted(function, station, subscription)
 
 
-async def nobody(_handles: Sequence[bus.Delivery]) -> None:
+async def nobody(_handles: Sequence[object]) -> None:
     """Acknowledge nothing: stands in the ports until a subscription takes its place."""

@@ -6,7 +6,7 @@ Bind what a line is about: logger.bind(order_id=…, event_id=…, trace_id=…)
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,8 +24,13 @@ API_KEY = re.compile(r"souk_[0-9a-f]{12}_[0-9a-f]{64}")
 HIDDEN = "[hidden]"
 
 
-def setup(options: settings.LogSettings) -> None:
-    """Send all logs to one place, as JSON lines. May be called again.
+Sink = Callable[["loguru.Message"], None]
+
+
+def setup(options: settings.LogSettings, sink: Sink | None = None) -> None:
+    """Send all logs to one place, as JSON lines: a sink, else a file, else stderr.
+
+    May be called again.
 
     Raises:
         Misconfigured: the file for them cannot be used.
@@ -33,8 +38,8 @@ def setup(options: settings.LogSettings) -> None:
     logger.remove()
     arguments: dict[str, Any] = {"format": _line, "level": options.level}
     arguments |= {"diagnose": False, "backtrace": False, "colorize": False}
-    if options.file is None:
-        logger.add(sys.stderr, **arguments)
+    if sink is not None or options.file is None:
+        logger.add(sink or sys.stderr, **arguments)
         return
     arguments |= {"rotation": f"{options.rotation_mib} MB", "retention": KEPT_FILES}
     try:

@@ -13,6 +13,7 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
+from internal.infra import files, settings
 from internal.kernel import errors
 from internal.payments.gateway import Answer, Charge, GatewayStatus, Void
 
@@ -35,6 +36,16 @@ RANDOM_OUTCOMES = (
 ONCE = frozenset({"tok_away_once", "tok_lost_answer", "tok_slow", "tok_timeout_before"})
 """Behaviours that only the first request of a key meets."""
 SEEN_KEYS_MAX = 100_000
+
+
+def open_gateway(options: settings.Settings) -> "SimulatedGateway":
+    """Open the simulator that the settings describe, beside the data."""
+    options.storage.data_dir.mkdir(parents=True, exist_ok=True)
+    return SimulatedGateway(
+        options.storage.data_dir / files.GATEWAY,
+        seed=options.gateway.simulator_seed,
+        latency_s=options.gateway.simulator_latency_ms / 1_000,
+    )
 
 
 class SimulatedGateway:
@@ -119,7 +130,7 @@ class SimulatedGateway:
         status = GatewayStatus.DECLINED if code else GatewayStatus.SUCCEEDED
         answer = Answer(status, f"sim_{digest_of(request.key)}", code)
         self._store("CHARGE", request, answer)
-        return answer
+        return self._find(request.key) or answer  # another process may have been quicker
 
     def _find(self, key: str) -> Answer | None:
         row = self._connection.execute(
@@ -134,7 +145,7 @@ class SimulatedGateway:
 
     def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> None:
         self._connection.execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             (
                 request.key,
                 kind,

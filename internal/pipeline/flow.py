@@ -64,6 +64,11 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}.dlq"
 
 
+def short_name(topic: str) -> str:
+    """Return a topic's name without tenant and namespace, as Souk knows it."""
+    return topic.rpartition("/")[2]
+
+
 def stage_named(name: str) -> Stage:
     """Return a stage by its name.
 

@@ -2,15 +2,18 @@
 
 The official runtime builds the class without arguments and calls `process` for each message, on one
 thread; so does the embedded host. The constructor opens nothing (the runtime swallows what it
-raises); the host binds the runner.
+raises). The embedded host binds a runner of its own; in the official runtime the first message
+starts one.
 """
 
+import abc
+from collections.abc import Callable
 from typing import Any
 
 import pulsar
 
-from internal.kernel import errors
-from internal.pipeline import stage
+from internal.infra import settings
+from internal.pipeline import flow, stage
 
 
 class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
@@ -20,20 +23,50 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
     """
 
     def __init__(self) -> None:
-        self._runner: stage.Runner | None = None
+        self._take: Callable[[Any, stage.Incoming], None] | None = None
+
+    @abc.abstractmethod
+    def make_station(self, options: settings.Settings) -> stage.Station:
+        """Make what is particular to this stage; called once, by the official runtime's host."""
 
     def bind(self, runner: stage.Runner) -> None:
         """Connect the function with the runner its host made for it."""
-        self._runner = runner
+        self._take = lambda _context, incoming: runner.offer(incoming)
 
-    def process(self, input: bytes, context: Any) -> None:  # noqa: A002, ANN401 - the runtime's names
+    def process(self, input: Any, context: Any) -> None:  # noqa: A002, ANN401 - the runtime's names
         """Take one message; nothing is returned, because the stage publishes by itself.
 
-        Raises:
-            Misconfigured: no host has bound a runner.
+        `input` is not used: without a schema the runtime makes a text of it, or even a number.
         """
-        if self._runner is None:
-            raise errors.Misconfigured(f"{type(self).__name__} runs without a host")
-        topic = context.get_current_message_topic_name()
-        handle = context.get_message_id()
-        self._runner.offer(stage.Incoming(topic, input, handle))
+        del input
+        if self._take is None:
+            self._take = self._start(context)
+        self._take(context, _incoming(context))
+
+    def _start(self, context: Any) -> Callable[[Any, stage.Incoming], None]:  # noqa: ANN401 - as above
+        """Start a runner of its own; only here is what only the official runtime needs loaded."""
+        from internal.pipeline import runtime  # noqa: PLC0415
+
+        return runtime.start(self.make_station, context)
+
+
+def _incoming(context: Any) -> stage.Incoming:  # noqa: ANN401 - the runtime's
+    message, topic = context.message, context.get_current_message_topic_name()
+    return stage.Incoming(
+        flow.short_name(topic), message.data(), (context.get_message_id(), topic)
+    )
+
+
+class Bytes(pulsar.functions.serde.SerDe):  # type: ignore[misc] # pulsar ships no types
+    """Leaves a message as it is.
+
+    The runtime's own way tries to read an int, a float, a complex number and a text from each.
+    """
+
+    def serialize(self, input: bytes) -> bytes:  # noqa: A002 - the interface's name
+        """Return what was given."""
+        return input
+
+    def deserialize(self, input_bytes: bytes) -> bytes:
+        """Return what was given."""
+        return input_bytes

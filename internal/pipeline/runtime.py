@@ -1,0 +1,185 @@
+"""A stage inside the official Pulsar Functions runtime: its thread, its loop, its way out.
+
+The runtime gives one thread that calls `process`, and a context. Everything that awaits runs here,
+on an event loop in a thread of its own. Whatever escapes from it ends the process: an instance
+whose loop is dead would look healthy and keep its messages for ever.
+
+Settings come from the environment of the functions worker (SOUK_CONFIG names a file): what stands
+in a function's userConfig is seen by everybody who lists processes.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import uvloop
+from loguru import logger
+
+from internal.infra import clock, failpoints, logs, mysql, settings
+from internal.infra.pulsar_bus import publisher
+from internal.kernel import errors
+from internal.pipeline import probe, stage
+
+if TYPE_CHECKING:
+    import loguru
+
+EXIT_ESCAPED = 70
+"""Something escaped the stage (EX_SOFTWARE); the functions worker starts the instance again."""
+EXIT_MISCONFIGURED = 78
+GC_OBJECTS = 50_000
+"""A batch makes tens of thousands of short-lived values; Python's default is a look every 700."""
+SWITCH_INTERVAL_S = 0.0005
+"""Python's default of 5 ms lets the thread that calls `process` hold up the loop."""
+
+MakeStation = Callable[[settings.Settings], stage.Station]
+Handle = tuple[Any, str]
+"""What acknowledges a message: its id and the full name of its topic."""
+
+
+def limits_of(options: settings.Settings) -> stage.Limits:
+    """Return how much a stage takes at a time."""
+    return stage.Limits(
+        options.stages.batch_orders_max,
+        options.stages.effects_max,
+        logs_every_fact=options.log.level == "DEBUG",
+    )
+
+
+def start(
+    make_station: MakeStation,
+    context: Any,  # noqa: ANN401 - the runtime's
+) -> Callable[[Any, stage.Incoming], None]:
+    """Start a stage for the instance that this context belongs to; return what takes its messages.
+
+    Ends the process when a setting is wrong: the reason then stands in the function's log.
+    """
+    _log_to_the_runtime(settings.LogSettings())
+    try:
+        options = settings.load()
+        _log_to_the_runtime(options.log)
+        failpoints.arm(failpoints.from_environment())
+        hosted = Hosted(make_station, options, context)
+    except BaseException as error:  # noqa: BLE001 - the runtime would go on with a function that cannot work
+        _end(error)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    hosted.start()
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS)
+    return hosted.take
+
+
+class Hosted:
+    """One stage on its own thread."""
+
+    def __init__(
+        self,
+        make_station: MakeStation,
+        options: settings.Settings,
+        context: Any,  # noqa: ANN401 - the runtime's
+    ) -> None:
+        self._make_station, self._options, self._context = make_station, options, context
+        self._name = str(context.get_function_name())
+        self._client = context.get_pulsar_client()
+        self._loop = uvloop.new_event_loop()
+        self._handed: deque[stage.Incoming] = deque()
+        self._is_waking = False
+        self._places = threading.Semaphore(options.stages.unacked_messages_max)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def take(self, context: Any, incoming: stage.Incoming) -> None:  # noqa: ANN401 - the runtime's
+        """Take a message, on the runtime's thread.
+
+        Waits while as many messages are in hand as may be: the broker then keeps the rest.
+        """
+        token = context.get_message_properties().get(probe.PROPERTY)
+        if token is not None:
+            asyncio.run_coroutine_threadsafe(self._answer(token, incoming), self._loop)
+            return
+        self._places.acquire()
+        self._handed.append(incoming)
+        if not self._is_waking:
+            self._is_waking = True
+            self._loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._is_waking = False  # first: what is handed in from now on wakes the loop again
+        while self._handed:
+            self._runner.offer(self._handed.popleft())
+
+    def _run(self) -> None:
+        try:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            _end(error)
+        _end(RuntimeError(f"{self._name} came to an end"))
+
+    async def _serve(self) -> None:
+        station = self._make_station(self._options)
+        self._database = mysql.MysqlDatabase(self._options.mysql)
+        ports = stage.Ports(
+            self._database,
+            publisher.PulsarPublisher(self._client, self._options.pulsar),
+            clock.SystemClock(),
+            self._acknowledge,
+        )
+        self._runner = stage.Runner(station, ports, limits_of(self._options))
+        await self._runner.run()
+
+    async def _acknowledge(self, handles: Sequence[Handle]) -> None:
+        """Tell the broker; it takes them as they come, without a receipt.
+
+        Raises:
+            BusAway: the consumer is gone; its messages come again.
+        """
+        acknowledge = self._context.ack
+        try:
+            for message_id, topic in handles:
+                acknowledge(message_id, topic)
+        except Exception as error:
+            raise errors.BusAway(f"not acknowledged: {error}") from error
+        self._places.release(len(handles))
+
+    async def _answer(self, token: str, incoming: stage.Incoming) -> None:
+        """Answer a probe: the database is there, and so is the way to the broker."""
+        instance = probe.Instance(
+            self._name,
+            str(self._context.get_instance_id()),
+            str(self._context.get_function_version()),
+        )
+        try:
+            await self._database.read(probe.look)
+            await asyncio.to_thread(
+                probe.answer, self._client, self._options.pulsar, token, instance
+            )
+        except Exception as error:  # noqa: BLE001 - whoever asked learns it from the missing answer
+            logger.opt(exception=error).error("a probe was not answered")
+        self._context.ack(*incoming.handle)
+
+
+def _log_to_the_runtime(options: settings.LogSettings) -> None:
+    """Send our lines where the instance's own log goes."""
+    runtime_log = logging.getLogger()
+
+    def write(message: "loguru.Message") -> None:
+        runtime_log.log(message.record["level"].no, message.rstrip("\n"))
+
+    logs.setup(options, write)
+
+
+def _end(error: BaseException) -> NoReturn:
+    """End the process at once: its messages go to whoever lives."""
+    logger.opt(exception=error).critical("the stage cannot go on")
+    traceback.print_exception(error)
+    os._exit(EXIT_MISCONFIGURED if isinstance(error, errors.Misconfigured) else EXIT_ESCAPED)
