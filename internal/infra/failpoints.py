@@ -4,13 +4,15 @@ Without SOUK_FAILPOINTS they cost a dict look-up.
 
 SOUK_FAILPOINTS="payment.after_commit=kill@3,db.before_commit=raise@1-5": at the 3rd passage `kill
 -9` this process, at passages 1 to 5 raise DatabaseAway. Actions: kill, raise, sleep (1 s). Refused
-unless SOUK_TESTING=1.
+unless SOUK_TESTING=1. SOUK_FAILPOINTS=@/a/file reads them from a file, again whenever it changes:
+for processes that somebody else has started.
 """
 
 import os
 import re
 import signal
 import time
+from pathlib import Path
 
 from internal.kernel import errors
 
@@ -60,16 +62,41 @@ def parse(text: str) -> dict[str, Failpoint]:
 
 
 def from_environment() -> dict[str, Failpoint]:
-    """Read SOUK_FAILPOINTS; refuse it outside tests."""
+    """Read SOUK_FAILPOINTS; refuse it outside tests.
+
+    Raises:
+        Misconfigured: this is no test, or the text cannot be read.
+    """
     text = os.environ.get("SOUK_FAILPOINTS", "")
     if text and os.environ.get("SOUK_TESTING") != "1":
         raise errors.Misconfigured(
             "SOUK_FAILPOINTS is set, but SOUK_TESTING=1 is not: this is for tests only"
         )
+    if text.startswith("@"):
+        _watched.append(Watched(Path(text[1:])))
+        return {}
     return parse(text)
 
 
+class Watched:
+    """A file of failpoints. One that is not there arms none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._changed_ns = path, 0
+
+    def look(self) -> None:
+        """Arm what the file says, if it changed since the last look."""
+        try:
+            changed_ns = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed_ns = 0
+        if changed_ns != self._changed_ns:
+            self._changed_ns = changed_ns
+            arm(parse(self._path.read_text().strip()) if changed_ns else {})
+
+
 _armed: dict[str, Failpoint] = {}
+_watched: list[Watched] = []
 
 
 def arm(failpoints: dict[str, Failpoint]) -> None:
@@ -80,5 +107,7 @@ def arm(failpoints: dict[str, Failpoint]) -> None:
 
 def hit(name: str) -> None:
     """Pass the place called `name`."""
+    if _watched:
+        _watched[0].look()
     if _armed and name in _armed:
         _armed[name].hit()

@@ -52,9 +52,7 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
 
 def _incoming(context: Any) -> stage.Incoming:  # noqa: ANN401 - the runtime's
     message, topic = context.message, context.get_current_message_topic_name()
-    return stage.Incoming(
-        flow.short_name(topic), message.data(), (context.get_message_id(), topic)
-    )
+    return stage.Incoming(flow.short_name(topic), message.data(), (context.get_message_id(), topic))
 
 
 class Bytes(pulsar.functions.serde.SerDe):  # type: ignore[misc] # pulsar ships no types

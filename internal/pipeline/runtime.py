@@ -25,7 +25,7 @@ from loguru import logger
 from internal.infra import clock, failpoints, logs, mysql, settings
 from internal.infra.pulsar_bus import publisher
 from internal.kernel import errors
-from internal.pipeline import probe, stage
+from internal.pipeline import options_of, probe, stage
 
 if TYPE_CHECKING:
     import loguru
@@ -41,15 +41,6 @@ SWITCH_INTERVAL_S = 0.0005
 MakeStation = Callable[[settings.Settings], stage.Station]
 Handle = tuple[Any, str]
 """What acknowledges a message: its id and the full name of its topic."""
-
-
-def limits_of(options: settings.Settings) -> stage.Limits:
-    """Return how much a stage takes at a time."""
-    return stage.Limits(
-        options.stages.batch_orders_max,
-        options.stages.effects_max,
-        logs_every_fact=options.log.level == "DEBUG",
-    )
 
 
 def start(
@@ -134,7 +125,7 @@ class Hosted:
             clock.SystemClock(),
             self._acknowledge,
         )
-        self._runner = stage.Runner(station, ports, limits_of(self._options))
+        self._runner = stage.Runner(station, ports, options_of.limits(self._options))
         await self._runner.run()
 
     async def _acknowledge(self, handles: Sequence[Handle]) -> None:

@@ -1,0 +1,20 @@
+"""The pipeline's own options, taken from the settings: the same in both engines."""
+
+from internal.infra import settings
+from internal.pipeline import janitor as watch
+from internal.pipeline import stage
+
+
+def limits(options: settings.Settings) -> stage.Limits:
+    """Return how much a stage takes at a time."""
+    return stage.Limits(
+        options.stages.batch_orders_max,
+        options.stages.effects_max,
+        logs_every_fact=options.log.level == "DEBUG",
+    )
+
+
+def janitor(options: settings.Settings) -> watch.Options:
+    """Return how the watch over stuck orders looks."""
+    chosen = options.janitor
+    return watch.Options(chosen.interval_s, chosen.orders_max, chosen.redrive_after_s)
