@@ -1,6 +1,7 @@
 """What no retry could cure.
 
-One order (or one unreadable message), one reason, its payload kept for a replay.
+One order (or one unreadable message), one reason, its payload kept for a replay. What comes twice
+from the same place of the same message is kept once.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import columns, db
+from internal.kernel import errors, ids
 
 DEAD_LETTERS = sa.Table(
     "dead_letters",
@@ -27,10 +29,27 @@ DEAD_LETTERS = sa.Table(
     sa.Index("dead_letters_open", "closed_at_us", "letter_key"),
 )
 
+SOURCES = sa.Table(
+    "dead_letter_sources",
+    db.METADATA,
+    columns.code("source", primary_key=True, chars_max=64),
+    columns.number("letter_key"),
+    columns.words("message_id", 200),
+)
+"""Where letters came from: the key keeps a message that comes again from making a second letter."""
 
 PAYLOAD_BYTES_MAX = 5_000_000
 """Pulsar takes messages of 5 MiB, with all that goes along."""
 CUT = " [cut]"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a letter came from."""
+
+    message_id: str
+    """The broker's, unique within the topic; "" if it is not known."""
+    place: int
+    """Of the order in the message."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -60,12 +79,40 @@ def as_text(payload: bytes) -> str:
     return text.encode()[:PAYLOAD_BYTES_MAX].decode(errors="ignore") + CUT
 
 
-def add(connection: sa.Connection, letter: DeadLetter) -> None:
-    """Keep a letter."""
+def add(connection: sa.Connection, letter: DeadLetter, source: Source | None = None) -> int:
+    """Keep a letter, unless it came from this source before; return its key.
+
+    Raises:
+        Conflict: another instance keeps it too; repeat the whole transaction.
+    """
+    if source is None or not source.message_id:
+        return _insert(connection, letter)
+    name = _name_of(letter, source)
+    query = sa.select(SOURCES.c.letter_key).where(SOURCES.c.source == name)
+    known: int | None = connection.execute(query).scalar()
+    if known is not None:
+        return known
+    letter_key = _insert(connection, letter)
+    row = {"source": name, "letter_key": letter_key, "message_id": source.message_id}
+    try:
+        connection.execute(SOURCES.insert().values(row))
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict("a letter is kept by somebody else too") from error
+    return letter_key
+
+
+def _insert(connection: sa.Connection, letter: DeadLetter) -> int:
     row = msgspec.structs.asdict(letter)
     del row["letter_key"]
     row["explanation"] = letter.explanation[:500]
-    connection.execute(DEAD_LETTERS.insert().values(row))
+    inserted = connection.execute(DEAD_LETTERS.insert().values(row)).inserted_primary_key
+    return int(inserted[0]) if inserted else 0
+
+
+def _name_of(letter: DeadLetter, source: Source) -> str:
+    """Name a source. With its payload: a broker that was made anew counts from 1 again."""
+    place = f"{letter.stage} {letter.topic} {source.message_id} {source.place} {letter.payload}"
+    return ids.digest(place.encode())
 
 
 def list_open(

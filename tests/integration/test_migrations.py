@@ -14,13 +14,26 @@ from internal.catalogue import store as _catalogue
 from internal.infra import db, migrate
 from internal.inventory import store as _inventory
 from internal.ledger import store as _ledger
+from internal.orders import operators as _operators
 from internal.orders import receipts as _receipts
 from internal.orders import store as _orders
 from internal.payments import store as _payments
+from internal.pipeline import attempts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
 from tests.support import belt, shop
 
-ROOMS = (_auth, _catalogue, _inventory, _ledger, _receipts, _orders, _payments, _dead_letters)
+ROOMS = (
+    _attempts,
+    _auth,
+    _catalogue,
+    _dead_letters,
+    _inventory,
+    _ledger,
+    _operators,
+    _orders,
+    _payments,
+    _receipts,
+)
 """Every room with tables: whoever is imported has added them to db.METADATA."""
 
 

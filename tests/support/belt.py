@@ -19,14 +19,16 @@ from internal.infra import db
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey, StockLevel
 from internal.kernel.clock import ManualClock
+from internal.orders import operators as _operators
 from internal.orders.messages import Fact
 from internal.payments.gateway import Gateway
+from internal.pipeline import attempts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
 from internal.pipeline import flow, stage
 from internal.reports import order_view
 from tests.support import gateways, shop
 
-TABLES_OF = (_auth, _dead_letters)
+TABLES_OF = (_attempts, _auth, _dead_letters, _operators)
 """Rooms whose tables nobody else here imports."""
 
 

@@ -1,0 +1,137 @@
+"""How many processes died with an order in their hands: what a segfault leaves instead of an error.
+
+An order is counted, and that committed, before a stage takes it in hand; the row goes when the
+stage is done with it. So a count is the number of lives lost, also across machines. Only orders
+that may have been in a dead process's hands are counted at all; stage.py knows which.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from internal.infra import bulk, columns, db
+from internal.kernel import errors
+from internal.kernel.clock import US_PER_SECOND
+
+STAGE_ATTEMPTS = sa.Table(
+    "stage_attempts",
+    db.METADATA,
+    columns.code("stage", primary_key=True),
+    columns.ident("merchant_id", primary_key=True),
+    columns.ident("order_id", primary_key=True),
+    columns.number("attempts"),
+    columns.number("first_at_us"),
+    columns.number("last_at_us"),
+)
+
+ATTEMPTS_MAX = 5
+"""Lives an order may cost: one in a batch, two in ever smaller company, two quite alone. A process
+that is killed for other reasons hardly ever dies over the same lone order twice.
+"""
+COMPANY_SHRINKS_BY = 8
+"""From one attempt to the next: 400 orders, 50, 6, 1. Neighbours of a killer come out of its company
+long before they are counted out, and a thousand suspects still take seconds, not minutes.
+"""
+KEPT_S = 30 * 24 * 3_600
+"""A row that nobody came back for is forgotten: another instance finished its order meanwhile."""
+NAMES_AT_ONCE = 500
+CODE = "KILLED_THE_PROCESS"
+
+Name = tuple[str, str]
+"""(merchant_id, order_id)."""
+
+_KEYS = ("stage", "merchant_id", "order_id")
+_COLUMNS = tuple(STAGE_ATTEMPTS.c.keys())
+_KEY = bulk.shape_of(STAGE_ATTEMPTS, *_KEYS)
+
+
+def find(connection: sa.Connection, stage: str, names: Iterable[Name]) -> dict[Name, int]:
+    """Return how many lives these orders cost at this stage; those that cost none are left out."""
+    return {name: attempts for name, (attempts, _) in _find(connection, stage, names).items()}
+
+
+def _find(
+    connection: sa.Connection, stage: str, names: Iterable[Name]
+) -> dict[Name, tuple[int, int]]:
+    query = (
+        "SELECT t.merchant_id, t.order_id, t.attempts, t.first_at_us"
+        " FROM {w} CROSS JOIN stage_attempts t ON t.stage = w.stage"
+        " AND t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+    )
+    rows = bulk.select(connection, _KEY, query, [(stage, *name) for name in names])
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+def begin(
+    connection: sa.Connection, stage: str, names: Sequence[Name], now_us: int
+) -> dict[Name, int]:
+    """Count those that are tried for the first time; return the lives that the others cost.
+
+    Raises:
+        Conflict: another instance counts one of them too; repeat the whole transaction.
+    """
+    connection.execute(_FORGOTTEN, {"before_us": now_us - KEPT_S * US_PER_SECOND})
+    before = find(connection, stage, names)
+    new = [(stage, *name, 1, now_us, now_us) for name in names if name not in before]
+    _put(connection, new)
+    return before
+
+
+def count(connection: sa.Connection, stage: str, names: Sequence[Name], now_us: int) -> None:
+    """Count one more life for each.
+
+    Raises:
+        Conflict: as for begin.
+    """
+    before = _find(connection, stage, names)
+    rows = []
+    for name in names:
+        attempts, first_at_us = before.get(name, (0, now_us))
+        rows.append((stage, *name, attempts + 1, first_at_us, now_us))
+    _put(connection, rows)
+
+
+def _put(connection: sa.Connection, rows: Sequence[bulk.Row]) -> None:
+    try:
+        bulk.replace(connection, STAGE_ATTEMPTS, _KEYS, _COLUMNS, rows)
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict("an order is counted by somebody else too") from error
+
+
+def forget(connection: sa.Connection, stage: str, names: Iterable[Name]) -> None:
+    """Drop the rows of orders that this stage is done with, if there are any."""
+    t, done = STAGE_ATTEMPTS.c, list(names)
+    for start in range(0, len(done), NAMES_AT_ONCE):
+        some = sa.tuple_(t.merchant_id, t.order_id).in_(done[start : start + NAMES_AT_ONCE])
+        connection.execute(STAGE_ATTEMPTS.delete().where(t.stage == stage, some))
+
+
+def of_order(connection: sa.Connection, name: Name) -> dict[str, int]:
+    """Return the lives that an order cost, by stage."""
+    t, (merchant_id, order_id) = STAGE_ATTEMPTS.c, name
+    query = sa.select(t.stage, t.attempts).where(
+        t.merchant_id == merchant_id, t.order_id == order_id
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def companies(before: Mapping[Name, int], batch_orders_max: int) -> list[list[Name]]:
+    """Return who is tried together, in this order: the least suspicious first, in larger groups.
+
+    So that whoever is innocent is done before the next process dies.
+    """
+    found = []
+    for lives, group in groupby(sorted(before, key=before.__getitem__), before.__getitem__):
+        size = max(1, batch_orders_max // COMPANY_SHRINKS_BY**lives)
+        names = list(group)
+        found += [names[start : start + size] for start in range(0, len(names), size)]
+    return found
+
+
+def explain(lives: int) -> str:
+    """Say why an order is put aside."""
+    return f"{lives} processes died while this order was in their hands; it was not touched again"
+
+
+_FORGOTTEN = STAGE_ATTEMPTS.delete().where(STAGE_ATTEMPTS.c.last_at_us < sa.bindparam("before_us"))
