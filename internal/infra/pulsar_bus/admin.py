@@ -1,0 +1,226 @@
+"""Pulsar's admin REST API, as far as Souk needs it: what exists, what is waiting, who works.
+
+Everything may be asked twice: what exists already, or is gone already, is no error.
+"""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from internal.infra import settings
+from internal.kernel import errors
+
+EARLIEST = {"ledgerId": -1, "entryId": -1}
+TEXT_MAX = 500
+
+NAMESPACE_POLICIES: Mapping[str, Any] = {
+    # Nothing that was acknowledged is kept: the database is the record, and topics hold customers'
+    # orders.
+    "retention_policies": {"retentionTimeInMinutes": 0, "retentionSizeInMB": 0},
+    # Whatever a broker's own defaults are: a stage that is stopped for a week finds everything
+    # again, so neither messages nor subscriptions expire, ...
+    "message_ttl_in_seconds": 0,
+    "subscription_expiration_time_minutes": 0,
+    # ... and a backlog is never evicted. Who sets a limit here makes the intake say so at once:
+    # with the broker's default policy its calls would hang.
+    "backlog_quota_map": {
+        "destination_storage": {"limitSize": -1, "limitTime": -1, "policy": "producer_exception"}
+    },
+    # The broker can only tell copies of one living producer apart, at a price per message; Souk's
+    # stages tell all copies apart by what the database has recorded.
+    "deduplicationEnabled": False,
+    # Topics that are only listened to live have no durable subscription and shall stay visible.
+    "inactive_topic_policies": {
+        "inactiveTopicDeleteMode": "delete_when_no_subscriptions",
+        "maxInactiveDurationSeconds": 60,
+        "deleteWhileInactive": False,
+    },
+}
+
+
+class PulsarAdmin:
+    """A client of the admin API, for one tenant and namespace. Close it."""
+
+    def __init__(self, options: settings.PulsarSettings) -> None:
+        self._options = options
+        self._client = httpx.AsyncClient(
+            base_url=options.admin_url,
+            timeout=options.operation_timeout_s,
+            follow_redirects=True,
+            # What stands in the environment is meant for the way to the internet.
+            trust_env=False,
+            verify=_tls(options),
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._client.aclose()
+
+    async def get(self, path: str, **parameters: str | float | bool) -> Any:  # noqa: ANN401 - JSON
+        """Ask; None if there is no such thing. `path` begins with /admin/.
+
+        Raises:
+            BusAway: the broker cannot be reached, or cannot answer now.
+            Misconfigured: it does not let this client in, or does not understand it.
+        """
+        answer = await self.send("GET", path, params=parameters)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else _body(answer)
+
+    async def put(self, path: str, body: object = None) -> bool:
+        """Create; tell whether that was new. Raises what `get` raises."""
+        answer = await self.send("PUT", path, json=body)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise errors.Misconfigured(f"PUT {path}: {_text(answer)}")
+        return answer.status_code != httpx.codes.CONFLICT
+
+    async def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Do; return what it answers. Raises what `get` raises."""
+        answer = await self.send("POST", path, json=body)
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
+            raise errors.Misconfigured(f"POST {path}: {_text(answer)}")
+        return _body(answer)
+
+    async def delete(self, path: str, **parameters: str | float | bool) -> bool:
+        """Delete; tell whether it was there. Raises what `get` raises."""
+        answer = await self.send("DELETE", path, params=parameters)
+        return answer.status_code != httpx.codes.NOT_FOUND
+
+    async def send(self, method: str, path: str, **what: Any) -> httpx.Response:  # noqa: ANN401
+        """Send any request (`what` goes to httpx); 404 and 409 are left to the caller.
+
+        Raises:
+            BusAway: the broker cannot be reached, or cannot answer now.
+            Misconfigured: it does not let this client in, or does not understand it.
+        """
+        request = self._client.build_request(method, path, headers=self._headers(), **what)
+        try:
+            answer = await self._client.send(request)
+        except httpx.HTTPError as error:
+            where = self._options.admin_url
+            text = f"{method} {path} at {where}: {type(error).__name__}: {error}"
+            raise errors.BusAway(text) from error
+        _require_success(answer)
+        return answer
+
+    async def ensure_namespace(self) -> None:
+        """Create the tenant and the namespace if they are missing; leave them if they are there."""
+        tenant, namespace = quote(self._options.tenant), quote(self._options.namespace)
+        if await self.get(f"/admin/v2/tenants/{tenant}") is None:
+            clusters = await self.get("/admin/v2/clusters")
+            body = {"allowedClusters": clusters, "adminRoles": []}
+            await self.put(f"/admin/v2/tenants/{tenant}", body)
+        if await self.get(f"/admin/v2/namespaces/{tenant}/{namespace}") is None:
+            await self.put(f"/admin/v2/namespaces/{tenant}/{namespace}", NAMESPACE_POLICIES)
+
+    async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        """Create what is missing of {topic: [durable subscription, …]}, from the oldest message on.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+            Misconfigured: there is no such namespace, or this client may not do that.
+        """
+        for topic, names in subscriptions.items():
+            await self.put(self._path(topic))
+            for name in names:
+                await self.put(f"{self._path(topic)}/subscription/{quote(name, safe='')}", EARLIEST)
+
+    async def topic_stats(self, topic: str) -> dict[str, Any] | None:
+        """Return what the broker knows of a topic; None if there is no such topic."""
+        wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": True}
+        stats: dict[str, Any] | None = await self.get(f"{self._path(topic)}/stats", **wants)
+        return stats
+
+    async def subscription_stats(self, topic: str, name: str) -> dict[str, Any]:
+        """Return a subscription's part: msgBacklog, unackedMessages, consumers and more.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+            Misconfigured: there is no such subscription.
+        """
+        stats = await self.topic_stats(topic) or {}
+        try:
+            found: dict[str, Any] = stats["subscriptions"][name]
+        except KeyError:
+            text = f"the topic {topic!r} has no subscription called {name!r}"
+            raise errors.Misconfigured(text) from None
+        return found
+
+    async def list_functions(self) -> list[str]:
+        """Return the names of the functions in this namespace."""
+        return await self.get(self._functions()) or []
+
+    async def function_status(self, name: str) -> dict[str, Any] | None:
+        """Return how the instances of a function are; None if there is no such function."""
+        status: dict[str, Any] | None = await self.get(f"{self._functions()}/{quote(name)}/status")
+        return status
+
+    def _path(self, topic: str) -> str:
+        place = quote(self._options.tenant), quote(self._options.namespace), quote(topic, safe="")
+        return "/admin/v2/persistent/" + "/".join(place)
+
+    def _functions(self) -> str:
+        return f"/admin/v3/functions/{quote(self._options.tenant)}/{quote(self._options.namespace)}"
+
+    def _headers(self) -> dict[str, str]:
+        """Read the token each time: it can be replaced without a restart."""
+        if self._options.token_file is None:
+            return {}
+        try:
+            token = self._options.token_file.read_text().strip()
+        except OSError as error:
+            raise errors.Misconfigured(f"SOUK_PULSAR__TOKEN_FILE: {error}") from error
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _tls(options: settings.PulsarSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=options.tls_ca_file)
+    except OSError as error:
+        raise errors.Misconfigured(f"SOUK_PULSAR__TLS_CA_FILE: {error}") from error
+
+
+def _require_success(answer: httpx.Response) -> None:
+    if answer.is_success or answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
+        return
+    what = f"{answer.request.method} {answer.request.url.path}: {answer.status_code}"
+    text = f"{what}: {_text(answer)}"
+    if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        raise errors.BusAway(text)
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise errors.Misconfigured(
+            f"the broker refuses this client (SOUK_PULSAR__TOKEN_FILE); {text}"
+        )
+    raise errors.Misconfigured(text)
+
+
+def _body(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON
+    if not answer.content:
+        return None
+    try:
+        return msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        return answer.text
+
+
+def _text(answer: httpx.Response) -> str:
+    body = _body(answer)
+    reason = body.get("reason") if isinstance(body, dict) else body
+    return str(reason)[:TEXT_MAX]

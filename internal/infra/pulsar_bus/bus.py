@@ -1,0 +1,185 @@
+"""The bus over Apache Pulsar: a client of the broker, and its admin API for what exists and waits.
+
+Topics have their short names here ("orders.placed"); only the settings know in which namespace they
+are. Interchangeable with the embedded bus.
+"""
+
+import asyncio
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pulsar
+
+from internal.infra import bus, settings
+from internal.infra import clock as system_clock
+from internal.infra.pulsar_bus import admin, driver, publisher, readers
+from internal.kernel import errors
+from internal.kernel.clock import Clock
+
+QUEUE_MESSAGES_MAX = 1_000
+"""A consumer's client asks for no more in advance, however many may be out."""
+
+TAIL_MESSAGES_MAX = 2_000
+"""A tail keeps so many for a reader who is busy; then it drops the oldest."""
+
+PROBE_TOPIC = "orders.placed"
+"""Asked for when the bus opens; it need not exist."""
+
+
+class PulsarBus:
+    """A client of the broker. `open` it before anything else."""
+
+    def __init__(
+        self,
+        options: settings.PulsarSettings,
+        clock: Clock | None = None,
+        *,
+        client_log: Path | None = None,
+        tail_messages_max: int = TAIL_MESSAGES_MAX,
+    ) -> None:
+        """Take what the bus needs; `client_log` is where the client's own warnings go."""
+        self._options = options
+        self._clock = clock or system_clock.SystemClock()
+        self._client_log = client_log
+        self._tail_messages_max = tail_messages_max
+        self._readers: set[readers.Consumer | readers.Tail] = set()
+        self._end = "the bus is not open"
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+            Misconfigured: it does not let this client in, or a setting is wrong.
+        """
+        self._admin = admin.PulsarAdmin(self._options)
+        make = functools.partial(driver.open_client, self._options, self._client_log)
+        self._client: pulsar.Client = await asyncio.to_thread(make)
+        try:
+            await self._probe()
+        except BaseException:
+            await self._close_client()
+            raise
+        self._publisher = publisher.PulsarPublisher(self._client, self._options)
+        self._end = ""
+
+    async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
+        """See Publisher.publish."""
+        self._require_open()
+        await self._publisher.publish(messages)
+
+    async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+        """See Bus.ensure.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+            Misconfigured: the namespace does not exist, or this client may not create topics in it.
+        """
+        self._require_open()
+        await self._admin.ensure(subscriptions)
+
+    async def subscribe(
+        self, topics: Sequence[str], name: str, *, unacked_messages_max: int = 1_000
+    ) -> readers.Consumer:
+        """See Bus.subscribe."""
+        self._require_open()
+        make = functools.partial(
+            self._client.subscribe,
+            subscription_name=name,
+            consumer_type=pulsar.ConsumerType.KeyShared,
+            initial_position=pulsar.InitialPosition.Earliest,
+            receiver_queue_size=min(unacked_messages_max, QUEUE_MESSAGES_MAX),
+        )
+        consumers = await self._open_all(f"the subscription {name}", topics, make)
+        consumer = readers.Consumer(consumers, unacked_messages_max, self._readers.discard)
+        self._readers.add(consumer)
+        return consumer
+
+    async def tail(self, topics: Sequence[str]) -> readers.Tail:
+        """See Bus.tail. It sees what every process publishes; each costs, share one.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
+        self._require_open()
+        make = functools.partial(
+            self._client.create_reader, start_message_id=pulsar.MessageId.latest
+        )
+        opened = await self._open_all("a reader", topics, make)
+        tail = readers.Tail(opened, self._tail_messages_max, self._readers.discard)
+        self._readers.add(tail)
+        return tail
+
+    async def backlog(self, topic: str, subscription: str) -> int:
+        """See Bus.backlog. It costs a request to the admin API."""
+        self._require_open()
+        stats = await self._admin.subscription_stats(topic, subscription)
+        return int(stats["msgBacklog"])
+
+    async def backlog_orders(self, topic: str, subscription: str) -> int:
+        """Estimate the orders in the messages of `backlog`.
+
+        The broker counts messages only. Each is taken to hold as many orders as the messages that
+        this process has lately published to the topic did on average; one if there were none.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+            BusAway: the broker cannot be reached.
+        """
+        messages = await self.backlog(topic, subscription)
+        return round(messages * self._publisher.orders_per_message(topic))
+
+    async def oldest_age_us(self, topic: str, subscription: str) -> int:
+        """Return how long ago the oldest message of `backlog` was published; 0 without any.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+            BusAway: the broker cannot be reached.
+        """
+        self._require_open()
+        stats = await self._admin.subscription_stats(topic, subscription)
+        at_ms = int(stats["earliestMsgPublishTimeInBacklog"])
+        return max(self._clock.now_us() - at_ms * 1_000, 0) if at_ms > 0 else 0
+
+    async def close(self) -> None:
+        """See Bus.close."""
+        if self._end:
+            return
+        self._end = "the bus was closed"
+        leaving = tuple(self._readers)
+        await asyncio.gather(self._publisher.close(), *(reader.close() for reader in leaving))
+        await self._close_client()
+
+    def _require_open(self) -> None:
+        if self._end:
+            raise errors.BusAway(self._end)
+
+    async def _probe(self) -> None:
+        look = functools.partial(
+            self._client.get_topic_partitions, self._options.topic(PROBE_TOPIC)
+        )
+        await driver.in_thread(f"the broker at {self._options.service_url}", look, lambda _: None)
+
+    async def _open_all(
+        self, what: str, topics: Sequence[str], make: "functools.partial[object]"
+    ) -> dict[str, object]:
+        """Open a consumer or reader for each topic, or none.
+
+        One by one for each topic, not one for all: so each message is known to be of its topic.
+        """
+        opened: dict[str, object] = {}
+        try:
+            for topic in dict.fromkeys(topics):
+                here = functools.partial(make, topic=self._options.topic(topic))
+                opened[topic] = await driver.in_thread(what, here, driver.close_quietly)
+            self._require_open()
+        except BaseException:
+            for each in opened.values():
+                asyncio.get_running_loop().run_in_executor(None, driver.close_quietly, each)
+            raise
+        return opened
+
+    async def _close_client(self) -> None:
+        await self._admin.close()
+        await asyncio.to_thread(driver.close_quietly, self._client)

@@ -1,0 +1,204 @@
+"""The one place that knows how the official client is held: its making, its callbacks, its errors.
+
+Callbacks run on the client's own threads and must only hand over: one that raises ends the process,
+one that creates or closes anything blocks every receipt. The client's asyncio module costs a turn
+of the loop per message; what is used here costs one per burst.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import _pulsar
+import pulsar
+from loguru import logger
+
+from internal.infra import settings
+from internal.kernel import errors
+
+T = TypeVar("T")
+
+Result = _pulsar.Result
+PulsarException = pulsar.exceptions.PulsarException
+
+AUTHENTICATION = (pulsar.exceptions.AuthenticationError, pulsar.exceptions.AuthorizationError)
+NOWHERE = Path("/dev/null")
+
+
+def open_client(options: settings.PulsarSettings, log_file: Path | None) -> pulsar.Client:
+    """Make a client; it connects when it is first used. Blocks a little: not for the event loop.
+
+    Raises:
+        Misconfigured: the address is none.
+    """
+    authentication = None
+    if options.token_file is not None:
+        # The client itself reads the file, at every connection: a token can be replaced.
+        authentication = pulsar.Authentication("token", f"file://{options.token_file.absolute()}")
+    # Its default logger writes to standard output, which belongs to our commands.
+    log = pulsar.FileLogger(pulsar.LoggerLevel.Warn, str(log_file or NOWHERE))
+    try:
+        return pulsar.Client(
+            options.service_url,
+            authentication=authentication,
+            operation_timeout_seconds=math.ceil(options.operation_timeout_s),
+            connection_timeout_ms=math.ceil(options.operation_timeout_s * 1_000),
+            stats_interval_in_seconds=0,
+            tls_trust_certs_file_path=options.tls_ca_file and str(options.tls_ca_file),
+            tls_validate_hostname=True,
+            logger=log,
+        )
+    except (PulsarException, RuntimeError) as error:
+        raise errors.Misconfigured(f"SOUK_PULSAR__SERVICE_URL: {error}") from error
+
+
+def away(what: str, error: Exception) -> errors.SoukError:
+    """Say in Souk's words why the broker did not do `what`."""
+    text = f"{what}: {type(error).__name__}: {error}"
+    if isinstance(error, AUTHENTICATION):
+        return errors.Misconfigured(f"the broker refuses this client; {text}")
+    return errors.BusAway(text)
+
+
+async def in_thread(what: str, make: Callable[[], T], undo: Callable[[T], None]) -> T:
+    """Run a blocking call of the client in a thread.
+
+    Who gives up waiting leaves nothing behind: what is made after that is undone.
+
+    Raises:
+        BusAway: the broker did not do it in time.
+        Misconfigured: it does not let this client in.
+    """
+    made = asyncio.ensure_future(asyncio.to_thread(make))
+    try:
+        return await asyncio.shield(made)
+    except PulsarException as error:
+        raise away(what, error) from error
+    except asyncio.CancelledError:
+        made.add_done_callback(lambda done: _undo(done, undo))
+        raise
+
+
+def _undo(done: "asyncio.Future[T]", undo: Callable[[T], None]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        done.get_loop().run_in_executor(None, undo, done.result())
+
+
+def close_quietly(it: Any) -> None:  # noqa: ANN401 - pulsar ships no types
+    """Close a producer, consumer, reader or client; blocks. One that is closed already is fine."""
+    try:
+        it.close()
+    except PulsarException as error:
+        logger.debug("closing {it}: {error!r}", it=type(it).__name__, error=error)
+
+
+class HandOver:
+    """Brings results from the client's threads to the loop, many at one wake-up.
+
+    `came` is what the client's threads call; `settle` is called on the loop and drains `results`.
+    """
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        self.results: deque[Any] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._settle = settle
+        self._is_waking = False
+
+    def came(self, result: object) -> None:
+        """Take a result, on any thread."""
+        self.results.append(result)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have `settle` called soon, on any thread."""
+        if self._is_waking:
+            return
+        self._is_waking = True
+        try:
+            self._loop.call_soon_threadsafe(self._on_loop)
+        except RuntimeError:
+            # The loop is closed, nobody waits any more; an exception here would end the process.
+            return
+
+    def _on_loop(self) -> None:
+        # First the flag: what comes during the settling wakes the loop again.
+        self._is_waking = False
+        self._settle()
+
+
+class Pull:
+    """Asks a consumer or reader for one message after another, without a thread of its own.
+
+    A message at hand is returned on the spot. Otherwise one is asked for, and when it has come,
+    `came` is called on the loop, so that somebody takes again.
+    """
+
+    def __init__(self, ask: Callable[[Callable[[Any, Any], None]], None], came: "HandOver") -> None:
+        self._ask, self._came = ask, came
+        self._answers: deque[tuple[Any, Any]] = deque()
+        self._is_asked = self._is_asking = False
+
+    def take(self) -> Any:  # noqa: ANN401 - pulsar ships no types
+        """Return the next message, or None if none is at hand.
+
+        Raises:
+            BusAway: there will be no more.
+        """
+        if not self._is_asked:
+            self._is_asked = self._is_asking = True
+            self._ask(self._answer)
+            self._is_asking = False
+        if not self._answers:
+            return None
+        self._is_asked = False
+        result, message = self._answers.popleft()
+        if result != Result.Ok:
+            raise errors.BusAway(f"the broker's messages end here: {result.name}")
+        return message
+
+    def _answer(self, result: Any, message: Any) -> None:  # noqa: ANN401 - pulsar ships no types
+        self._answers.append((result, message))
+        if not self._is_asking:
+            self._came.wake()
+
+
+def pull_consumer(consumer: Any, came: HandOver) -> Pull:  # noqa: ANN401 - pulsar ships no types
+    """Pull from a pulsar.Consumer, whose public face has no receive_async."""
+    return Pull(consumer._consumer.receive_async, came)  # noqa: SLF001
+
+
+def pull_reader(reader: Any, came: HandOver) -> Pull:  # noqa: ANN401 - pulsar ships no types
+    """Pull from a pulsar.Reader, whose public face has no read_next_async."""
+    return Pull(reader._reader.read_next_async, came)  # noqa: SLF001
+
+
+def acknowledge(consumer: Any, message_id: Any) -> None:  # noqa: ANN401 - pulsar ships no types
+    """Acknowledge by id, without waiting: the client sends many of them together.
+
+    While the broker is away it keeps them; a consumer that is closed has nothing to keep.
+    """
+    consumer._consumer.acknowledge_async(message_id, _ignore)  # noqa: SLF001
+
+
+def _ignore(_result: object) -> None:
+    return
+
+
+def name_of(message_id: Any) -> str:  # noqa: ANN401 - pulsar ships no types
+    """Name a message, uniquely within its topic."""
+    place = message_id.ledger_id(), message_id.entry_id(), message_id.partition()
+    return ":".join(map(str, (*place, message_id.batch_index())))
+
+
+def send(
+    producer: Any,  # noqa: ANN401 - pulsar ships no types
+    payload: bytes,
+    key: str,
+    properties: Mapping[str, str],
+    receipt: Callable[[Any, Any], None],
+) -> None:
+    """Hand a message to a producer; `receipt` gets (result, message id)."""
+    producer.send_async(payload, receipt, properties=dict(properties), partition_key=key)
