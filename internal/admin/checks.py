@@ -1,19 +1,14 @@
 """`souk check`: does everything in the books hold? Reads; changes nothing."""
 
-import contextlib
-import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
 import sqlalchemy as sa
 import typer
 
-from internal.admin import database, exits, folder, groups, show
+from internal.admin import database, exits, groups, show
 from internal.admin.options import AsJson, Data
-from internal.infra import clock, db, files, settings
-from internal.infra.embedded_bus import bus as embedded_bus
-from internal.kernel import errors
+from internal.infra import clock, db, files, parts, settings
 from internal.orders import store as orders_store
 from internal.payments import simulator
 from internal.pipeline import flow
@@ -36,13 +31,14 @@ def check(
 
     0 means that all hold, 4 that one does not. The server may go on meanwhile.
     """
-    storage = folder.storage_of(data)
+    options = settings.of_folder(data)
 
     async def look(
-        opened: db.SqliteDatabase,
+        opened: db.Database,
     ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
-        backlog = await _backlog(opened) if drained else None
-        return await opened.read(lambda connection: _check(connection, storage, backlog))
+        backlog = await _backlog(options, opened) if drained else None
+        before = _captured(options)
+        return await opened.read(lambda connection: _check(connection, options, before, backlog))
 
     tallies, findings = database.use(data, look)
     if as_json:
@@ -53,9 +49,8 @@ def check(
         raise typer.Exit(exits.ExitCode.CHECK_FAILED)
 
 
-async def _backlog(database_: db.SqliteDatabase) -> dict[str, int]:
-    bus = embedded_bus.EmbeddedBus(database_)
-    await bus.open()
+async def _backlog(options: settings.Settings, database_: db.Database) -> dict[str, int]:
+    bus = await parts.open_bus(options, database_)
     try:
         await bus.ensure(flow.subscriptions())
         return {it.subscription: await bus.backlog(it.topic, it.subscription) for it in flow.STAGES}
@@ -63,37 +58,32 @@ async def _backlog(database_: db.SqliteDatabase) -> dict[str, int]:
         await bus.close()
 
 
+def _captured(options: settings.Settings) -> dict[str, int] | None:
+    gateway_file = options.storage.data_dir / files.GATEWAY
+    return simulator.captured_by_key(gateway_file) if gateway_file.is_file() else None
+
+
 def _check(
-    connection: sa.Connection, storage: settings.StorageSettings, backlog: dict[str, int] | None
+    connection: sa.Connection,
+    options: settings.Settings,
+    before: dict[str, int] | None,
+    backlog: dict[str, int] | None,
 ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
-    captured = None
-    gateway_file = storage.data_dir / files.GATEWAY
-    if gateway_file.is_file():
-        with _writers_halted(storage.data_dir / files.DATABASE, storage.busy_timeout_ms):
-            connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
-            captured = simulator.captured_by_key(gateway_file)
-    now_us = clock.SystemClock().now_us()
+    """Compare one snapshot with the gateway's own file, read before it and in it.
+
+    What changed there in between is under way, and neither right nor wrong yet.
+    """
+    connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
+    after = _captured(options)
+    changed = {} if before is None or after is None else dict(before.items() ^ after.items())
     found = invariants.check(
-        connection, captured_at_gateway=captured, backlog=backlog, now_us=now_us
+        connection,
+        captured_at_gateway=after,
+        moving_at_gateway=changed.keys(),
+        backlog=backlog,
+        now_us=clock.SystemClock().now_us(),
     )
     return invariants.summary(connection), found
-
-
-@contextlib.contextmanager
-def _writers_halted(path: Path, timeout_ms: int) -> Iterator[None]:
-    """Hold the write lock for a moment.
-
-    The gateway keeps its own file. What is recorded between the looks at both would be taken for
-    money that one of them has lost; a call under way is recorded as such before it is made.
-    """
-    connection = sqlite3.connect(path, timeout_ms / 1_000, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-    except sqlite3.OperationalError as error:
-        raise errors.DatabaseAway(f"{path}: {error}") from error
-    finally:
-        connection.close()
 
 
 def _show(tallies: Sequence[invariants.Tally], findings: Sequence[invariants.Finding]) -> None:

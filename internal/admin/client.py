@@ -13,10 +13,10 @@ from pathlib import Path
 import grpc
 import tenacity
 
-from internal.admin import exits, folder, show
+from internal.admin import exits, show
 from internal.admin.options import TARGET_DEFAULT, Server
 from internal.auth import rules as auth_rules
-from internal.infra import files
+from internal.infra import files, settings
 from internal.kernel import errors
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
@@ -168,7 +168,7 @@ def api_key(server: Server) -> str:
         return _checked(_read_key(server.api_key_file), str(server.api_key_file))
     if API_KEY_VARIABLE in os.environ:
         return _checked(os.environ[API_KEY_VARIABLE], API_KEY_VARIABLE)
-    demo = folder.storage_of(server.data).data_dir / files.DEMO_KEY
+    demo = settings.of_folder(server.data).storage.data_dir / files.DEMO_KEY
     if demo.is_file():
         return _checked(_read_key(demo), str(demo))
     raise errors.Misconfigured(

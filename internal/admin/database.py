@@ -1,4 +1,4 @@
-"""The embedded database file as operators' commands use it: one transaction, then closed.
+"""The engine's database as operators' commands use it: one transaction, then closed.
 
 Must not make a file that is not there; `souk migrate` alone does.
 """
@@ -10,8 +10,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from internal.admin import folder
-from internal.infra import db, files, settings
+from internal.infra import db, files, parts, settings
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -37,64 +36,61 @@ def write(data: Path | None, work: db.Work[T]) -> T:
     return use(data, lambda database: database.write(work))
 
 
-def use(data: Path | None, task: Callable[[db.SqliteDatabase], Awaitable[T]]) -> T:
+def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
     """Open the database, await `task` of it, close it.
 
     Raises:
         DatabaseAway: as for read.
         Misconfigured: as for read.
     """
-    storage = folder.storage_of(data)
+    options = settings.of_folder(data)
+    storage = options.storage
     path = storage.data_dir / files.DATABASE
-    if not path.is_file():
+    if storage.engine == "embedded" and not path.is_file():
         raise errors.DatabaseAway(
             f"there is no database {path}: `scripts/start --data {storage.data_dir}` makes a demo"
             f" shop there, `souk migrate --data {storage.data_dir}` an empty one;"
             " or name another folder with --data"
         )
-    return run(path, storage, task)
+    return run(options, task)
 
 
-def run(
-    path: Path, storage: settings.StorageSettings, task: Callable[[db.SqliteDatabase], Awaitable[T]]
-) -> T:
-    """Open this file, or make it, await `task` of it, close it.
+def run(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
+    """Open the database of these settings, or make its file, await `task` of it, close it.
 
     Raises:
         DatabaseAway: it is no database, or stays locked.
         Misconfigured: its tables are of another version.
     """
     try:
-        return asyncio.run(_with(path, storage, task))
+        return asyncio.run(_with(options, task))
     except sa.exc.DatabaseError as error:
-        raise _said(error, path) from error
+        raise _said(error, options) from error
 
 
-async def _with(
-    path: Path, storage: settings.StorageSettings, task: Callable[[db.SqliteDatabase], Awaitable[T]]
-) -> T:
+async def _with(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
     """Do it with one reader: a command does one thing."""
-    database = db.SqliteDatabase(
-        path,
-        readers=1,
-        busy_timeout_ms=storage.busy_timeout_ms,
-        synchronous=storage.synchronous,
-        cache_mib=storage.cache_mib,
-    )
+    database = parts.open_database(options, readers=1)
     try:
         return await task(database)
     finally:
         await database.close()
 
 
-def _said(error: sa.exc.DatabaseError, path: Path) -> Exception:
-    """Say what the file's contents are to blame for; return anything else as it is."""
-    text = str(error.orig)
-    if "no such table" in text or "no such column" in text:
-        what = f"the tables in {path} are not those of this souk ({text})"
-        return errors.Misconfigured(
-            f"{what}: `souk migrate --data {path.parent}` brings them up to date"
-        )
+def name_of(options: settings.Settings) -> str:
+    """Name the database for people."""
+    if options.storage.engine == "full":
+        chosen = options.mysql
+        return f"{chosen.database} on {chosen.host}:{chosen.port}"
+    return str(options.storage.data_dir / files.DATABASE)
+
+
+def _said(error: sa.exc.DatabaseError, options: settings.Settings) -> Exception:
+    """Say what the database's contents are to blame for; return anything else as it is."""
+    text, name = str(error.orig), name_of(options)
+    if any(words in text for words in ("no such table", "no such column", "(1146,", "(1054,")):
+        what = f"the tables in {name} are not those of this souk ({text})"
+        return errors.Misconfigured(f"{what}: `souk migrate` brings them up to date")
     if "not a database" in text or "malformed" in text:
-        return errors.DatabaseAway(f"{path} is no database that can be read: {text}")
+        return errors.DatabaseAway(f"{name} is no database that can be read: {text}")
     return error

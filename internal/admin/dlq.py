@@ -82,7 +82,7 @@ def replay_letters(
     _confirm(len(keys), "replay", yes=yes)
     now_us = clock.SystemClock().now_us()
 
-    async def send(opened: db.SqliteDatabase) -> replay.Outcome:
+    async def send(opened: db.Database) -> replay.Outcome:
         return await replay.replay(opened, keys, now_us)
 
     outcome = database.use(data, send)

@@ -5,10 +5,10 @@ The one command that may make a database.
 
 import sqlalchemy as sa
 
-from internal.admin import database, folder, groups, show
+from internal.admin import database, groups, show
 from internal.admin.options import AsJson, Data
-from internal.infra import files
 from internal.infra import migrate as migrating
+from internal.infra import settings
 from internal.kernel import errors
 
 app = groups.single()
@@ -17,20 +17,20 @@ app = groups.single()
 @app.command()
 def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     """Make the database, or bring its tables up to date; what is there is kept."""
-    storage = folder.storage_of(data)
-    path = storage.data_dir / files.DATABASE
+    options = settings.of_folder(data)
+    name, storage = database.name_of(options), options.storage
     try:
         storage.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
         raise errors.Misconfigured(what) from error
-    before, after = database.run(path, storage, lambda opened: opened.write(_upgrade))
+    before, after = database.run(options, lambda opened: opened.write(_upgrade))
     if as_json:
-        show.as_json({"database": str(path), "before": before, "after": after})
+        show.as_json({"database": name, "before": before, "after": after})
     elif before == after:
-        show.say(f"{path} is up to date ({after})")
+        show.say(f"{name} is up to date ({after})")
     else:
-        show.say(f"{path}: {before or 'nothing'} -> {after}")
+        show.say(f"{name}: {before or 'nothing'} -> {after}")
 
 
 def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:

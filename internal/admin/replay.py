@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """Their payloads are not whole any more; they stay open."""
 
 
-async def replay(database: db.SqliteDatabase, keys: Sequence[int], now_us: int) -> Outcome:
+async def replay(database: db.Database, keys: Sequence[int], now_us: int) -> Outcome:
     """Publish the open ones of these letters, each to the topic it came from, and close them.
 
     Raises:

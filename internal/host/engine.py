@@ -19,9 +19,9 @@ from functions.finalization import Finalization, FinalizationStation
 from functions.order_processing import OrderProcessing, OrderStation
 from functions.payment_processing import PaymentProcessing, PaymentStation
 from internal.host import functions as hosting
-from internal.host import intake, parts
+from internal.host import intake
 from internal.infra import clock as system_clock
-from internal.infra import files, settings
+from internal.infra import files, parts, settings
 from internal.kernel import errors
 from internal.payments import simulator
 from internal.payments.gateway import Gateway

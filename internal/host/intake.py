@@ -6,9 +6,8 @@ Its ports over the database and the bus, its options from the settings.
 import asyncio
 import contextlib
 
-from internal.host import parts
+from internal.infra import bus, db, settings
 from internal.infra import clock as system_clock
-from internal.infra import db, settings
 from internal.intake import keys, options, quotes, readers, server
 from internal.kernel import errors
 from internal.pipeline import flow
@@ -17,7 +16,7 @@ from internal.pipeline import flow
 class StageBacklog:
     """Knows how far the order stage is behind. Implements the door's Backlog."""
 
-    def __init__(self, broker: parts.CountingBus, look_every_s: float) -> None:
+    def __init__(self, broker: bus.CountingBus, look_every_s: float) -> None:
         self._bus, self._look_every_s = broker, look_every_s
         self._orders = 0
 
@@ -37,7 +36,7 @@ class StageBacklog:
 def make_door(
     chosen: settings.IntakeSettings,
     database: db.Database,
-    broker: parts.CountingBus,
+    broker: bus.CountingBus,
     backlog: StageBacklog,
 ) -> server.Door:
     """Make a door; it is not open yet."""

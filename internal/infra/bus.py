@@ -117,3 +117,15 @@ class Bus(Publisher, Protocol):
     async def close(self) -> None:
         """Send what was published and acknowledged, close every subscription and producer."""
         ...
+
+
+class CountingBus(Bus, Protocol):
+    """A bus that also knows how many orders wait, not only messages."""
+
+    async def backlog_orders(self, topic: str, subscription: str) -> int:
+        """Return how many orders this subscription has not acknowledged; may be an estimate.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
+        ...

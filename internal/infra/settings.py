@@ -5,6 +5,7 @@ SOUK_CONFIG ([stages] batch_orders_max = 200); the environment wins. A wrong or 
 stops the start with a message that names it.
 """
 
+import contextvars
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import pydantic
 import pydantic_settings
 
+from internal.infra import files
 from internal.kernel import errors
 
 PREFIX = "SOUK_"
@@ -208,10 +210,7 @@ class Settings(pydantic_settings.BaseSettings):
     ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file; Souk reads no others."""
         del dotenv_settings, file_secret_settings
-        file = os.environ.get(f"{PREFIX}CONFIG")
-        toml = pydantic_settings.TomlConfigSettingsSource(
-            settings_cls, Path(file) if file else None
-        )
+        toml = pydantic_settings.TomlConfigSettingsSource(settings_cls, _config_file.get())
         return init_settings, env_settings, toml
 
 
@@ -219,22 +218,46 @@ OTHER_NAMES = frozenset({"CONFIG", "TESTING", "FAILPOINTS", "API_KEY", "TARGET",
 """SOUK_ variables that are no settings of the engine."""
 
 
-def load(**overrides: Any) -> Settings:  # noqa: ANN401 - {group: {name: value}}, checked by pydantic
+_config_file: contextvars.ContextVar[Path | None] = contextvars.ContextVar("_config_file")
+
+
+def load(*, config: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401 - {group: {name: value}}, checked by pydantic
     """Read the settings.
+
+    Args:
+        config: a TOML file, where SOUK_CONFIG names none.
+        overrides: what wins over everything else.
 
     Raises:
         Misconfigured: one is wrong or unknown; the message names it.
     """
     _refuse_unknown_variables()
-    file = os.environ.get(f"{PREFIX}CONFIG")
-    if file and not Path(file).is_file():
-        raise errors.Misconfigured(f"{PREFIX}CONFIG names {file}, which is no file")
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    if named and not Path(named).is_file():
+        raise errors.Misconfigured(f"{PREFIX}CONFIG names {named}, which is no file")
+    file = Path(named) if named else config
+    token = _config_file.set(file)
     try:
         return Settings(**overrides)
     except pydantic.ValidationError as error:
         raise errors.Misconfigured("; ".join(map(_say, error.errors()))) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise errors.Misconfigured(f"{file or 'settings'}: {error}") from error
+    finally:
+        _config_file.reset(token)
+
+
+def of_folder(folder: Path | None) -> Settings:
+    """Read the settings for a folder that somebody named.
+
+    It is that of a stack, with a file of settings in it; else the engine's files are there.
+
+    Raises:
+        Misconfigured: as for load.
+    """
+    if folder and (folder / files.CONFIG).is_file():
+        return load(config=folder / files.CONFIG)
+    return load(storage={"data_dir": folder} if folder else {})
 
 
 def _say(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -1,4 +1,4 @@
-"""A look into the data folder of an embedded engine, from outside: its shop, and its books.
+"""A look into the database of an engine, from outside: its shop, and its books.
 
 Reads only, one snapshot a question, while the engine goes on. For runs beside the engine; one
 against a server elsewhere has no books to look into.
@@ -6,14 +6,13 @@ against a server elsewhere has no books to look into.
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from internal.auth import store as auth_store
 from internal.catalogue import store as catalogue_store
-from internal.infra import db, files
+from internal.infra import db, files, parts, settings
 from internal.inventory import store as inventory_store
 from internal.kernel import errors, states
 from internal.ledger import store as ledger_store
@@ -54,10 +53,11 @@ class Checked(NamedTuple):
 
 
 class Books:
-    """The books of one merchant in a data folder."""
+    """The books of one merchant in an engine's database."""
 
-    def __init__(self, folder: Path, api_key: str) -> None:
-        self._folder, self._api_key = folder, api_key
+    def __init__(self, options: settings.Settings, api_key: str) -> None:
+        self._options, self._api_key = options, api_key
+        self._folder = options.storage.data_dir
 
     async def shop(self) -> shop.Shop:
         """Return the merchant's shop.
@@ -81,7 +81,8 @@ class Books:
         Raises:
             Misconfigured: as for shop.
         """
-        captured = simulator.captured_by_key(self._folder / files.GATEWAY)
+        gateway = self._folder / files.GATEWAY
+        captured = simulator.captured_by_key(gateway) if gateway.is_file() else {}
 
         def look(connection: sa.Connection) -> Checked:
             merchant_id = self._merchant(connection)
@@ -102,9 +103,9 @@ class Books:
 
     async def _read(self, work: db.Work[db.T]) -> db.T:
         path = self._folder / files.DATABASE
-        if not path.is_file():
+        if self._options.storage.engine == "embedded" and not path.is_file():
             raise errors.Misconfigured(f"there is no database {path}")
-        database = db.SqliteDatabase(path, readers=1)
+        database = parts.open_database(self._options, readers=1)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             return await database.read(work)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from internal.infra import files
+from internal.infra import files, settings
 from internal.kernel import errors
 from internal.load import books, client
 
@@ -49,7 +49,7 @@ class Engine:
 
     def books(self) -> books.Books:
         """Return its books."""
-        return books.Books(self.folder, self.access().api_key)
+        return books.Books(settings.of_folder(self.folder), self.access().api_key)
 
     def cost(self) -> Cost:
         """Return what it took so far; zeros where that is not known."""

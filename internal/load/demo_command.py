@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from rich import console as rich_console
 
+from internal.infra import settings
 from internal.load import arguments, books, client, demo, demo_view, progress
 
 ORDERS_DEFAULT = 1_000
@@ -27,7 +28,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
 
 async def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> arguments.ExitCode:
     access = arguments.access_of(options, environment)
-    beside = books.Books(options.data, access.api_key)
+    beside = books.Books(settings.of_folder(options.data), access.api_key)
     reporter = progress.Reporter(rich_console.Console(stderr=True))
     async with contextlib.aclosing(client.Client(access)) as connection:
         await arguments.reach(connection, access.target)

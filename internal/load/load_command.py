@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from rich import console as rich_console
 
+from internal.infra import settings
 from internal.load import arguments, books, client, load_run, load_view, progress, shop
 
 BATCH_MAX = 1_000
@@ -67,7 +68,7 @@ async def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> a
 async def _shop(options: argparse.Namespace, access: client.Access) -> shop.Shop:
     if options.shop:
         return shop.read(options.shop)
-    return await books.Books(options.data, access.api_key).shop()
+    return await books.Books(settings.of_folder(options.data), access.api_key).shop()
 
 
 def _plan(options: argparse.Namespace, sells: shop.Shop) -> load_run.Plan:

@@ -4,7 +4,7 @@ Walks the attempts a window at a time; reads only. A charge whose word is still 
 void is, may or may not be at the gateway.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -53,12 +53,23 @@ class _Charge(msgspec.Struct, frozen=True):
     """1 if a void is under way, 0 if it is done, None without one."""
 
 
-def check(connection: sa.Connection, captured: Captured) -> list[findings.Finding]:
-    """Return where the gateway's ledger and the attempts disagree."""
+def check(
+    connection: sa.Connection, captured: Captured, moving: Collection[str] = ()
+) -> list[findings.Finding]:
+    """Return where the gateway's ledger and the attempts disagree.
+
+    Args:
+        connection: on one snapshot.
+        captured: the gateway's ledger.
+        moving: keys of charges that changed there around the moment of the snapshot.
+    """
+    captured = {key: minor for key, minor in captured.items() if key not in moving}
     notes, known = findings.Notes("I3"), 0
     for window in _windows(connection):
         tenders: dict[tuple[int, int], str] = {}
         for charge in window:
+            if charge.attempt_key in moving:
+                continue
             there = captured.get(charge.attempt_key)
             if there is not None:
                 known += 1

@@ -4,7 +4,7 @@ Every rule is a question to the database, asked for all orders at once; memory s
 many there are. Reads only, and judges only what is given: an order under way is no finding.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -34,6 +34,7 @@ def check(
     connection: sa.Connection,
     *,
     captured_at_gateway: Mapping[str, int] | None = None,
+    moving_at_gateway: Collection[str] = (),
     backlog: Mapping[str, int] | None = None,
     acknowledged: Iterable[OrderName] | None = None,
     may_wait: bool = False,
@@ -44,6 +45,7 @@ def check(
     Args:
         connection: a snapshot of the database; nothing is written.
         captured_at_gateway: {idempotency key: minor units} that the gateway holds by its own books.
+        moving_at_gateway: keys whose charges changed there while the snapshot was taken.
         backlog: {subscription: messages not acknowledged}; all should be 0.
         acknowledged: orders that were answered OK; read once, in batches. Each must have come to
             its end.
@@ -56,7 +58,7 @@ def check(
     found += order_invariants.check(connection, now_us)
     found += money_invariants.check(connection)
     if captured_at_gateway is not None:
-        found += gateway_invariants.check(connection, captured_at_gateway)
+        found += gateway_invariants.check(connection, captured_at_gateway, moving_at_gateway)
     found += stock_invariants.check(connection)
     if backlog is not None:
         found += order_invariants.check_backlog(backlog)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from internal.infra import settings
 from internal.load import books, client, kinds, orders
 from internal.load.kinds import Kind
 from internal.reports import findings
@@ -174,7 +175,7 @@ def access(folder: Path, address: str) -> client.Access:
 
 async def crew_of(folder: Path, options: Options) -> tills.Crew:
     """Return tills that order from the shop in this folder."""
-    sells = await books.Books(folder, access(folder, "").api_key).shop()
+    sells = await books.Books(settings.of_folder(folder), access(folder, "").api_key).shop()
     called = orders.Run(options.name, options.seed, options.mix)
     return tills.Crew(orders.stream(sells, called, options.orders_max), options.seed)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from internal.admin import demo_shop
-from internal.infra import clock, db, files, migrate
+from internal.infra import clock, db, files, migrate, settings
 from internal.kernel import errors, ids
 from internal.load import books
 from internal.payments import simulator
@@ -28,7 +28,7 @@ async def key(tmp_path: Path) -> str:
 async def test_shop_is_the_merchants_with_what_is_rare_and_what_is_gone(
     key: str, tmp_path: Path
 ) -> None:
-    sells = await books.Books(tmp_path, key).shop()
+    sells = await books.Books(settings.of_folder(tmp_path), key).shop()
     assert sells.currency == demo_shop.CURRENCY
     assert set(sells.store_ids) == {store.store_id for store in demo_shop.STORES}
     assert {item.sku for item in sells.scarce} == demo_shop.SCARCE_SKUS
@@ -37,7 +37,7 @@ async def test_shop_is_the_merchants_with_what_is_rare_and_what_is_gone(
 
 
 async def test_good_books_pass_and_are_summed_up(key: str, tmp_path: Path) -> None:
-    checked = await books.Books(tmp_path, key).check([])
+    checked = await books.Books(settings.of_folder(tmp_path), key).check([])
     assert checked.is_ok
     assert checked.debit_minor == checked.credit_minor == 0
     assert checked.on_hand > demo_shop.PLENTY_UNITS
@@ -47,20 +47,20 @@ async def test_bad_books_do_not_pass(key: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / files.DATABASE) as connection:
         connection.execute("UPDATE stock SET on_hand = on_hand + 1 WHERE store_id = 'berlin'")
     connection.close()
-    checked = await books.Books(tmp_path, key).check([])
+    checked = await books.Books(settings.of_folder(tmp_path), key).check([])
     assert not checked.is_ok
     assert checked.broken("I5") == 1
     assert checked.texts()[0].startswith("I5: ")
 
 
 async def test_lost_order_is_found(key: str, tmp_path: Path) -> None:
-    checked = await books.Books(tmp_path, key).check(["answered-ok-but-gone"])
+    checked = await books.Books(settings.of_folder(tmp_path), key).check(["answered-ok-but-gone"])
     assert checked.broken("I1") == 1
     assert "answered-ok-but-gone" in " ".join(checked.texts())
 
 
 async def test_strangers_key_and_an_empty_folder_are_refused(key: str, tmp_path: Path) -> None:
     with pytest.raises(errors.Misconfigured, match="none of those"):
-        await books.Books(tmp_path, key[:-1] + "x").shop()
+        await books.Books(settings.of_folder(tmp_path), key[:-1] + "x").shop()
     with pytest.raises(errors.Misconfigured, match="there is no database"):
-        await books.Books(tmp_path / "elsewhere", key).shop()
+        await books.Books(settings.of_folder(tmp_path / "elsewhere"), key).shop()
