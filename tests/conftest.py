@@ -1,5 +1,27 @@
-"""What every test run begins with: Hypothesis in no hurry, and the same cases at each quick run."""
+"""What every test run begins with: Hypothesis in no hurry, and the same cases at each quick run.
 
-from tests.support import profiles
+And the MariaDB that tests may ask for: it is started when the first of them does.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from internal.infra import settings
+from tests.support import mariadb, profiles
 
 profiles.load()
+
+
+@pytest.fixture(scope="session")
+def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mariadb.Server]:
+    """A server that speaks MySQL's protocol; started for this run unless one is named."""
+    with mariadb.running(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_options(mysql_server: mariadb.Server) -> Iterator[settings.MysqlSettings]:
+    """An empty database of that server."""
+    with mysql_server.database() as options:
+        yield options

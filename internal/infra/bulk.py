@@ -2,8 +2,8 @@
 
 SQLite takes them as bound VALUES, up to CHUNK_ROWS_MAX a statement: measured twice as fast as
 unpacking JSON with json_each, and the whole chunk runs in one step, without Python's lock. MySQL
-and MariaDB take one JSON parameter and JSON_TABLE. Values may be int, str, bool (as 0 or 1) or
-None. Nobody else writes bulk SQL by hand.
+and MariaDB take all of them as one text: see bulk_mysql. Values may be int, str, bool (as 0 or 1)
+or None. Nobody else writes bulk SQL by hand.
 """
 
 import collections
@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from internal.infra import bulk_mysql, mysql_errors
 from internal.kernel import errors
 
 Value = int | str | bool | None
@@ -31,8 +31,6 @@ prepared.
 """
 BOUND_VALUES_MAX = 32_000
 """SQLite: its own limit on bound values is 32,766."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -116,8 +114,7 @@ def replace(
     rows: Sequence[Row],
 ) -> None:
     """Put `rows` in the place of those with the same `keys`, or add them; keys lead `names`."""
-    columns = ", ".join(keys)
-    sql = f"DELETE FROM {table.name} WHERE ({columns}) IN (SELECT {columns} FROM {{w}})"  # noqa: S608
+    sql = _delete_sql(connection.dialect.name, table, keys)
     width = len(keys)
     for _ in _run(connection, _table_shape(table, keys), sql, [row[:width] for row in rows]):
         pass
@@ -136,7 +133,17 @@ def _update_sql(
         where = f"{on} AND {guard}" if guard else on
         return f"UPDATE {table.name} AS t SET {changes} FROM {{w}} WHERE {where}"  # noqa: S608
     changes = ", ".join(f"t.{change.strip()}" for change in changes.split(","))
-    return f"UPDATE {table.name} AS t JOIN {{w}} ON {on} SET {changes} WHERE {guard or 'TRUE'}"  # noqa: S608
+    where = f" WHERE {guard}" if guard else ""
+    return f"UPDATE {{w}} CROSS JOIN {table.name} AS t ON {on} SET {changes}{where}"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _delete_sql(dialect: str, table: sa.Table, keys: tuple[str, ...]) -> str:
+    if dialect == "sqlite":
+        columns = ", ".join(keys)
+        return f"DELETE FROM {table.name} WHERE ({columns}) IN (SELECT {columns} FROM {{w}})"  # noqa: S608
+    on = " AND ".join(f"t.{key} = w.{key}" for key in keys)
+    return f"DELETE t FROM {{w}} CROSS JOIN {table.name} AS t ON {on}"
 
 
 @lru_cache(maxsize=256)
@@ -174,12 +181,13 @@ def _run(
 
 def _as_sqlalchemy(dialect: sa.Dialect, error: Exception) -> BaseException:
     """Return SQLAlchemy's error for a driver's, without the parameters: it goes into logs."""
+    error = mysql_errors.as_integrity(error) or error
     return sa.exc.DBAPIError.instance(
         "bulk statement", None, error, dialect.loaded_dbapi.Error, hide_parameters=True
     )
 
 
-Statements = Iterator[tuple[str, Sequence[Value]]]
+Statements = Iterator[tuple[str | bytes, Sequence[Value] | None]]
 
 
 def _sqlite_statements(shape: Shape, sql: str, rows: Sequence[Row]) -> Statements:
@@ -210,20 +218,8 @@ def _sqlite_statement(shape: Shape, sql: str, rows: int) -> str:
 
 
 def _mysql_statements(shape: Shape, sql: str, rows: Sequence[Row]) -> Statements:
-    yield _mysql_statement(shape, sql), (_encode(rows).decode(),)
-
-
-@lru_cache(maxsize=256)
-def _mysql_statement(shape: Shape, sql: str) -> str:
-    columns = ", ".join(
-        f"{name} {_mysql_type(like)} PATH '$[{place}]'"
-        for place, (name, like) in enumerate(shape.columns)
-    )
-    return sql.format(w=f"JSON_TABLE(%s, '$[*]' COLUMNS({columns})) AS w")
-
-
-def _mysql_type(like: sa.Column[Any]) -> str:
-    return like.type.dialect_impl(mysql.dialect()).compile(dialect=mysql.dialect())
+    for statement in bulk_mysql.statements(shape.columns, sql, rows):
+        yield statement, None
 
 
 _SPEAKERS: dict[str, Callable[[Shape, str, Sequence[Row]], Statements]] = {

@@ -1,0 +1,74 @@
+"""What an error of MySQL or MariaDB means to Souk: wait and repeat, a wrong setting, or a bug.
+
+Numbers are the server's own (the same for both) or the client library's (2000 and above). A number
+that is not here is a bug or broken data, and reaches whoever wrote the statement as it is.
+"""
+
+import aiomysql
+import sqlalchemy as sa
+
+from internal.kernel import errors
+
+REPEAT = frozenset({
+    1020,  # a row changed since it was read
+    1205,  # waited too long for a row
+    1213,  # deadlock
+    1412,  # a table was altered under a snapshot
+    3101,  # a cluster's other member won
+})  # fmt: skip
+"""The transaction has lost against another one; it is repeated as a whole."""
+AWAY = frozenset({
+    1021, 1026, 1030, 1114,  # the disk is full, or does not take what is written
+    1037, 1038, 1041, 1135,  # no memory
+    1040, 1129, 1203, 1226,  # too many connections
+    1047,  # a cluster's member that is not ready
+    1053, 1077, 1079, 1080,  # shutting down
+    1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # the connection is gone
+    1290, 1836,  # read-only
+    1317,  # interrupted by an operator
+    1637,  # too many transactions
+    2002, 2003, 2006, 2013, 2014, 2055,  # not there, or gone while it answered
+})  # fmt: skip
+"""The server does not serve at the moment."""
+WRONG_SETTINGS = {
+    1044: "SOUK_MYSQL__USER",  # may not use this database
+    1045: "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD",
+    1049: "SOUK_MYSQL__DATABASE",
+    1102: "SOUK_MYSQL__DATABASE",
+    1130: "SOUK_MYSQL__HOST",  # the server takes no connections from here
+    1142: "SOUK_MYSQL__USER",  # may not do this with a table
+    1251: "SOUK_MYSQL__USER",  # logs in by a way that this client does not know
+    1698: "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD",
+    2059: "SOUK_MYSQL__USER",
+    2061: "SOUK_MYSQL__USER",
+}
+CHECK_FAILED = frozenset({3819, 4025})
+"""A CHECK said no: MySQL's number and MariaDB's. The driver does not count it as integrity."""
+
+
+def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | None:
+    """Return what to raise instead of `error`; None where it is not ours to explain."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    number = number_of(original)
+    if number in WRONG_SETTINGS:
+        return errors.Misconfigured(f"{WRONG_SETTINGS[number]}: {_text(original)}")
+    if number in REPEAT or number in AWAY or isinstance(original, aiomysql.InterfaceError):
+        return errors.DatabaseAway(_text(original))
+    return None
+
+
+def number_of(error: BaseException | None) -> int:
+    """Return the error's number; 0 for one without."""
+    number = error.args[0] if error is not None and error.args else 0
+    return number if isinstance(number, int) else 0
+
+
+def as_integrity(error: BaseException) -> aiomysql.IntegrityError | None:
+    """Return a failed CHECK as the kind of error that it is for SQLite."""
+    if number_of(error) in CHECK_FAILED:
+        return aiomysql.IntegrityError(*error.args)
+    return None
+
+
+def _text(error: BaseException | None) -> str:
+    return " ".join(map(str, error.args)) if error is not None else ""

@@ -1,0 +1,109 @@
+"""One connection to MySQL or MariaDB: aiomysql's, with a limit on every wait and TLS without doubt.
+
+It must not repeat anything: a link that gave no answer in time is cut, and its transaction is the
+database's to try again.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import aiomysql
+from aiomysql.connection import CLIENT, CR
+
+from internal.kernel import errors
+
+T = TypeVar("T")
+
+SNAPSHOT = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+    " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+)
+"""Two statements in one message: READ COMMITTED has no snapshots."""
+
+
+class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
+    """A connection that never waits for longer than `statement_timeout_s` for an answer."""
+
+    def __init__(self, *, statement_timeout_s: float, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(client_flag=CLIENT.FOUND_ROWS, **options)
+        self._timeout_s = statement_timeout_s
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        connect_timeout_s: float,
+        statement_timeout_s: float,
+        **options: Any,  # noqa: ANN401
+    ) -> "Link":
+        """Connect and log in.
+
+        Raises:
+            OperationalError: nobody answers there, or who does refuses.
+            Misconfigured: the server has no TLS although it is asked for, or another's certificate.
+        """
+        link = cls(statement_timeout_s=statement_timeout_s, **options)
+        try:
+            async with asyncio.timeout(connect_timeout_s):
+                await link._connect()
+        except TimeoutError:
+            link.close()
+            what = f"no greeting from {link.host}:{link.port} within {connect_timeout_s:g} s"
+            raise aiomysql.OperationalError(CR.CR_CONN_HOST_ERROR, what) from None
+        except aiomysql.OperationalError as error:
+            if isinstance(error.__cause__, ssl.SSLError):
+                what = f"SOUK_MYSQL__TLS_CA_FILE: {link.host} is not trusted: {error.__cause__}"
+                raise errors.Misconfigured(what) from error
+            raise
+        except asyncio.CancelledError:
+            link.close()
+            raise
+        return link
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell, without asking, whether the server has hung up meanwhile."""
+        return self._reader is None or self._reader.at_eof()
+
+    async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
+        """See aiomysql."""
+        affected: int = await self._answered(super().query(sql, unbuffered))
+        return affected
+
+    async def autocommit(self, value: bool) -> None:  # noqa: FBT001
+        """See aiomysql."""
+        await self._answered(super().autocommit(value))
+
+    async def commit(self) -> None:
+        """See aiomysql."""
+        await self._answered(super().commit())
+
+    async def rollback(self) -> None:
+        """See aiomysql."""
+        await self._answered(super().rollback())
+
+    async def begin_snapshot(self) -> None:
+        """Begin a transaction that sees one moment, whatever the session's own level is."""
+        await self.query(SNAPSHOT)
+        await self._answered(self.next_result())
+
+    async def _answered(self, asking: Coroutine[Any, Any, T]) -> T:
+        writer = self._writer
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asking
+        except TimeoutError:
+            self.close()
+            if writer is not None:
+                writer.transport.abort()  # what a half-open link has not taken is thrown away
+            what = f"no answer within {self._timeout_s:g} s"
+            raise aiomysql.OperationalError(CR.CR_SERVER_LOST, what) from None
+
+    async def _request_authentication(self) -> None:
+        """Log in; where TLS is asked for, nothing of it goes to a server that has none."""
+        if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
+            what = f"SOUK_MYSQL__TLS_CA_FILE is set, but {self.host}:{self.port} offers no TLS"
+            raise errors.Misconfigured(what)
+        await super()._request_authentication()

@@ -1,0 +1,34 @@
+"""MySQL's protocol, spoken by a MariaDB, keeps the contract of every database."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from internal.infra import db, mysql, settings
+from tests.contract import database_contract
+from tests.contract.database_contract import opened
+
+
+class ServerHome:
+    """A database of a server."""
+
+    def __init__(self, options: settings.MysqlSettings) -> None:
+        self.options = options
+
+    def open(self) -> mysql.MysqlDatabase:
+        return mysql.open_database(self.options)
+
+
+@pytest.fixture
+def home(mysql_options: settings.MysqlSettings) -> ServerHome:
+    return ServerHome(mysql_options)
+
+
+@pytest.fixture
+async def database(home: ServerHome) -> AsyncIterator[db.Database]:
+    async with opened(home) as database:
+        yield database
+
+
+class TestMysql(database_contract.DatabaseContract):
+    """MariaDB."""
