@@ -1,0 +1,102 @@
+"""Pulsar as a part of the stack: broker, bookie and functions worker in one Java process.
+
+The functions run as processes of their own, started by it. The control and metrics ports of their
+official runtime listen on all interfaces; Pulsar has no setting for that (python_instance_main.py
+and server.py of the distribution name the addresses). They can be asked how the function does, and
+told to forget its counters, no more; a machine that strangers reach needs a firewall.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from internal.kernel import errors
+from internal.stack import broker_conf, folder, machine, ports
+
+NAME = "pulsar"
+READY_S = 120
+STOP_S = 30
+"""It takes about 5 s; what is not stored by then is in its journal."""
+ANSWER_S = 5.0
+READY_PATHS = ("/admin/v2/brokers/ready", "/admin/v3/functions/public/default")
+"""The second answers once the functions worker has its own topics."""
+PASSED_ON = ("SOUK_TESTING", "SOUK_FAILPOINTS")
+"""What the functions see of the caller's settings; all others come from the stack's file."""
+NOT_PASSED_ON = (
+    "PULSAR",
+    "SOUK_",
+    "BOOKIE_",
+    "BK_",
+    "OPTS",
+    "CLASSPATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+)
+
+
+class Broker:
+    """How it is started and asked."""
+
+    name = NAME
+    ready_s, stop_s = READY_S, STOP_S
+
+    def __init__(self, of: folder.Folder, chosen: ports.Ports, home: Path) -> None:
+        self.folder, self.ports, self.home = of, chosen, home
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """Return which of the stack's ports it listens on."""
+        return ("pulsar", "admin", "bookie")
+
+    def prepare(self) -> None:
+        """Write its configuration."""
+        broker_conf.write(self.folder, self.ports, self.home)
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        data, conf = self.folder.pulsar / "data", self.folder.pulsar / "conf"
+        return [
+            str(self.home / "bin" / "pulsar"),
+            "standalone",
+            *("--metadata-dir", str(data / "metadata")),
+            *("--bookkeeper-dir", str(data / "bookkeeper")),
+            *("--bookkeeper-port", str(self.ports.bookie)),
+            *("--functions-worker-conf", str(conf / "functions_worker.yml")),
+        ]
+
+    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """Return its environment, and with it the functions'."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_PASSED_ON)}
+        passed_on = {k: os.environ[k] for k in PASSED_ON if k in os.environ}
+        java = machine.java()
+        return {
+            **inherited,
+            **passed_on,
+            **broker_conf.memory_and_collector(),
+            **({"JAVA_HOME": str(Path(java).parents[1])} if java else {}),
+            # The functions worker runs the first python3 that it finds.
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), machine.PLACES]),
+            "PULSAR_STANDALONE_CONF": str(self.folder.pulsar / "conf" / "standalone.conf"),
+            "PULSAR_LOG_DIR": str(self.folder.logs),
+            "PULSAR_LOG_APPENDER": "RollingFile",
+            "PULSAR_LOG_FILE": self.folder.log(NAME).name,
+            "PULSAR_LOG_IMMEDIATE_FLUSH": "true",
+            "SOUK_CONFIG": str(self.folder.settings_file),
+            **extra,
+        }
+
+    def is_ready(self) -> bool:
+        """Tell whether broker and functions worker answer."""
+        try:
+            with httpx.Client(trust_env=False, timeout=ANSWER_S) as client:
+                where = f"http://{ports.HOST}:{self.ports.admin}"
+                return all(client.get(where + path).is_success for path in READY_PATHS)
+        except httpx.HTTPError:
+            return False
+
+    def away(self, what: str) -> errors.Temporary:
+        """Return the error for a broker that is not there."""
+        return errors.BusAway(what)

@@ -1,0 +1,144 @@
+"""How Pulsar is configured for a stack: what differs from the distribution's, and why, as tables.
+
+Nothing here makes a message less durable than the distribution's standalone does.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from internal.kernel import errors
+from internal.stack import folder, ports
+
+LIVENESS_CHECK_MS = 3_000
+"""How soon a dead function instance is noticed; the distribution's 30 s are long for a till."""
+
+
+class Line(NamedTuple):
+    """A setting with its reason."""
+
+    name: str
+    value: str
+    why: str
+
+
+JAVA: tuple[Line, ...] = (
+    Line("-Xms", "512m", "an idle stack is small"),
+    Line("-Xmx", "1500m", "broker, bookie and functions worker together; half of it is ever used"),
+    Line("-XX:MaxDirectMemorySize=", "1g", "the bookie's and the broker's caches take their share"),
+    Line("-XX:+UseParallelGC", "", "two cores: no threads that collect beside the work, as ZGC's"),
+    Line("-XX:+PerfDisableSharedMem", "", "no file that the kernel writes back during a pause"),
+    Line("-XX:+ExitOnOutOfMemoryError", "", "a broker without memory must be seen to be dead"),
+)
+"""The distribution asks for 2 GiB of heap, touched at once, 4 GiB beside it, and ZGC."""
+
+_THREADS = "its default is for a server; two cores gain nothing from more threads than this"
+STANDALONE: tuple[Line, ...] = (
+    Line("allowEphemeralPorts", "true", "or the bookie ignores the port that it is given"),
+    Line("listeningInterface", "lo", "the bookie on loopback: it knows interfaces, not addresses"),
+    Line("journalSyncData", "true", "a receipt means: on the disk; default: in the system's cache"),
+    Line("brokerDeleteInactiveTopicsEnabled", "false", "topics stay while nobody is connected"),
+    Line("webSocketServiceEnabled", "false", "nobody uses it; one door less"),
+    Line("numHttpServerThreads", "8", "what the functions worker has, too"),
+    Line("numOrderedExecutorThreads", "2", _THREADS),
+    Line("numCacheExecutorThreadPoolSize", "2", _THREADS),
+    Line("topicOrderedExecutorThreadNum", "2", _THREADS),
+    Line("numWorkerThreadsForNonPersistentTopic", "1", "it carries a probe now and then"),
+    Line("managedLedgerNumSchedulerThreads", "2", _THREADS),
+    Line("bookkeeperNumberOfChannelsPerBookie", "4", "one bookie, and it is on this machine"),
+)
+WORKER: tuple[Line, ...] = (
+    Line("instanceLivenessCheckFreqMs", str(LIVENESS_CHECK_MS), "a dead instance is back in 3 s"),
+    Line("numFunctionPackageReplicas", "1", "there is one bookie"),
+)
+
+
+class Files(NamedTuple):
+    """What `write` has written."""
+
+    standalone: Path
+    worker: Path
+
+
+def write(of: folder.Folder, chosen: ports.Ports, home: Path) -> Files:
+    """Write the stack's configuration, made from the distribution's in `home`.
+
+    Raises:
+        Misconfigured: the distribution's files are not as expected.
+    """
+    files = Files(
+        of.pulsar / "conf" / "standalone.conf", of.pulsar / "conf" / "functions_worker.yml"
+    )
+    original = (home / "conf" / "standalone.conf").read_text()
+    files.standalone.write_text(with_properties(original, standalone(of, chosen)))
+    original = (home / "conf" / "functions_worker.yml").read_text()
+    files.worker.write_text(with_keys(original, worker(of, chosen)))
+    return files
+
+
+def standalone(of: folder.Folder, chosen: ports.Ports) -> dict[str, str]:
+    """Return what is to be set in standalone.conf."""
+    return {
+        "brokerServicePort": str(chosen.pulsar),
+        "webServicePort": str(chosen.admin),
+        "bindAddress": ports.HOST,
+        "advertisedAddress": ports.HOST,
+        # Of the functions' packages; relative to the distribution unless it is told.
+        "STORAGE_PATH": str(of.pulsar / "data" / "packages"),
+        "narExtractionDirectory": str(of.pulsar / "data" / "nar"),
+        **{line.name: line.value for line in STANDALONE},
+    }
+
+
+def worker(of: folder.Folder, chosen: ports.Ports) -> dict[str, Any]:
+    """Return what is to be set in functions_worker.yml: its process runtime is the default."""
+    return {
+        "workerHostname": ports.HOST,
+        "workerPort": chosen.admin,
+        "pulsarServiceUrl": f"pulsar://{ports.HOST}:{chosen.pulsar}",
+        "pulsarWebServiceUrl": f"http://{ports.HOST}:{chosen.admin}",
+        "downloadDirectory": str(of.pulsar / "data" / "download"),
+        "functionRuntimeFactoryConfigs": {"logDirectory": str(of.logs)},
+        **{line.name: json.loads(line.value) for line in WORKER},
+    }
+
+
+def with_properties(text: str, values: Mapping[str, str]) -> str:
+    """Return a properties file with these values: in place where a name stands, else at the end."""
+    rest = dict(values)
+    lines = []
+    for line in text.splitlines():
+        name = re.match(r"([A-Za-z_][\w.]*)\s*=", line)
+        known = name is not None and name[1] in values
+        lines.append(f"{name[1]}={values[name[1]]}" if name and known else line)
+        if name:
+            rest.pop(name[1], None)
+    return "\n".join([*lines, *(f"{name}={value}" for name, value in rest.items())]) + "\n"
+
+
+def with_keys(text: str, values: Mapping[str, Any]) -> str:
+    """Return a YAML file with these values at its top.
+
+    Raises:
+        Misconfigured: the text is no mapping.
+    """
+    found = yaml.safe_load(text)
+    if not isinstance(found, dict):
+        raise errors.Misconfigured("Pulsar's functions_worker.yml is no mapping")
+    return yaml.safe_dump({**found, **values}, sort_keys=False)
+
+
+def memory_and_collector() -> dict[str, str]:
+    """Return the JVM's flags, as bin/pulsar takes them."""
+    flags = [line.name + line.value for line in JAVA]
+    is_memory = ("-Xm", "-XX:MaxDirect")
+    return {
+        "PULSAR_MEM": " ".join(flag for flag in flags if flag.startswith(is_memory)),
+        "PULSAR_GC": " ".join(flag for flag in flags if not flag.startswith(is_memory)),
+        # Anything but empty: no files of the collector's log.
+        "PULSAR_GC_LOG": "-Xlog:disable -Xlog:all=warning:stderr",
+    }

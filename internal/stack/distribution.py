@@ -1,0 +1,92 @@
+"""Pulsar's server distribution: brought by Maven, verified, unpacked once for all stacks.
+
+A change of version is a change of the two constants; nothing else may know them.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+from internal.kernel import errors
+from internal.stack import machine
+
+VERSION = "4.0.8"
+SHA512 = (
+    "65b769b10696cdfebf7fc5bcdc95dd663702e27051e616c1a13cb100e91279525be35352171befe7b0011176330aab2"
+    "9bd0a6c8a0f2f0646641af46d2e33cbd6"
+)
+"""Of the tarball, as Apache publishes it beside the release."""
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+ARTIFACT = f"org.apache.pulsar:pulsar-server-distribution:{VERSION}:tar.gz:bin"
+FILE = f"pulsar-server-distribution-{VERSION}-bin.tar.gz"
+LOCAL = Path(".m2", "repository", "org", "apache", "pulsar", "pulsar-server-distribution", VERSION)
+"""Where Maven keeps what it has brought before, under the home folder."""
+DOWNLOAD_S = 1_800
+
+
+def ready(tell: machine.Tell, *, cache: Path = CACHE, may_install: bool = True) -> Path:
+    """Return the folder of the unpacked distribution; bring it if it is not there.
+
+    Raises:
+        Misconfigured: Maven is missing or failed, or what came is not the release.
+    """
+    home = cache / f"pulsar-{VERSION}"
+    if home.is_dir():
+        return home
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "pulsar.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.is_dir():
+            tarball = _tarball(cache, tell, may_install=may_install)
+            verify(tarball, SHA512)
+            tell(f"unpacking Pulsar {VERSION}")
+            unpack(tarball, home)
+            (cache / FILE).unlink(missing_ok=True)
+    return home
+
+
+def _tarball(cache: Path, tell: machine.Tell, *, may_install: bool) -> Path:
+    """Find it where Maven keeps it, or ask Maven for a copy."""
+    kept = Path.home() / LOCAL / FILE
+    if kept.is_file():
+        return kept
+    machine.ensure(["maven"], tell, may_install=may_install)
+    tell(f"bringing Pulsar {VERSION} by Maven (245 MB, once)")
+    copy = ["dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={cache}"]
+    command = [machine.maven() or "mvn", "--batch-mode", "--quiet", *copy]
+    machine.run(command, timeout_s=DOWNLOAD_S, environment=os.environ)
+    brought = cache / FILE
+    if not brought.is_file():
+        raise errors.Misconfigured(f"Maven says that it copied {ARTIFACT} to {cache}; it is not so")
+    return brought
+
+
+def verify(tarball: Path, sha512: str) -> None:
+    """Compare a file with its digest.
+
+    Raises:
+        Misconfigured: it is another file.
+    """
+    with tarball.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha512").hexdigest()
+    if found != sha512:
+        raise errors.Misconfigured(
+            f"{tarball} is not Pulsar {VERSION} as Apache published it: its SHA-512 is {found}."
+            f" Remove the file and try again"
+        )
+
+
+def unpack(tarball: Path, home: Path) -> None:
+    """Unpack a tarball's only folder as `home`: whole, or not at all."""
+    fresh = home.with_name(f"{home.name}.{os.getpid()}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        with tarfile.open(tarball) as opened:
+            opened.extractall(fresh, filter="data")
+        (folder,) = fresh.iterdir()
+        folder.replace(home)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""A stack's folder: the place of everything that belongs to it, and its settings file.
+
+The settings file holds the database's password and is readable by its owner only.
+"""
+
+import json
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from internal.infra import settings
+from internal.kernel import errors
+from internal.stack import ports
+
+SOCKET_PATH_MAX = 100
+"""The kernel takes 107 bytes."""
+USER = "souk"
+DATABASE = "souk"
+PASSWORD_BYTES = 24
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """Paths within the folder; `root` is absolute."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """What SOUK_CONFIG names for everything that works with this stack."""
+        return self.root / "souk.toml"
+
+    @property
+    def ports_file(self) -> Path:
+        """The ports it had when it was started last."""
+        return self.root / "ports.json"
+
+    @property
+    def run(self) -> Path:
+        """Process ids, the database's socket, the lock."""
+        return self.root / "run"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever starts or stops parts."""
+        return self.root / "lock"
+
+    @property
+    def logs(self) -> Path:
+        """Everybody's logs."""
+        return self.root / "logs"
+
+    @property
+    def pulsar(self) -> Path:
+        """Pulsar's configuration (conf) and data (data)."""
+        return self.root / "pulsar"
+
+    @property
+    def mysql(self) -> Path:
+        """The database's data."""
+        return self.root / "mysql"
+
+    @property
+    def socket(self) -> Path:
+        """Where the database's administrator connects."""
+        return self.run / "mysql.sock"
+
+    @property
+    def souk(self) -> Path:
+        """Souk's own files: data_dir of the settings."""
+        return self.root / "souk"
+
+    def pid_file(self, part: str) -> Path:
+        """Where a part's process is written down."""
+        return self.run / f"{part}.pid"
+
+    def log(self, part: str) -> Path:
+        """What a part says."""
+        return self.logs / f"{part}.log"
+
+    def make(self) -> None:
+        """Create what must exist before a part starts.
+
+        Raises:
+            Misconfigured: the path is too long for a socket, or cannot be written.
+        """
+        if len(os.fsencode(self.socket)) > SOCKET_PATH_MAX:
+            raise errors.Misconfigured(
+                f"the path {self.root} is too long for the database's socket: choose a shorter one"
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for folder in (self.run, self.logs, self.souk, self.pulsar / "conf"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.Misconfigured(f"{self.root} cannot be used: {error.strerror}") from error
+
+
+def write_settings(folder: Folder, chosen: ports.Ports) -> None:
+    """Write the settings of everything that works with this stack.
+
+    The password is drawn once. What somebody added by hand, in these groups or others, stays.
+
+    Raises:
+        Misconfigured: there is a file and it is no TOML.
+    """
+    groups = _read(folder.settings_file)
+    groups.setdefault("storage", {}).update(engine="full", data_dir=str(folder.souk))
+    mysql = groups.setdefault("mysql", {})
+    mysql.setdefault("password", secrets.token_urlsafe(PASSWORD_BYTES))
+    mysql.update(host=ports.HOST, port=chosen.mysql, user=USER, database=DATABASE)
+    groups.setdefault("pulsar", {}).update(
+        service_url=f"pulsar://{ports.HOST}:{chosen.pulsar}",
+        admin_url=f"http://{ports.HOST}:{chosen.admin}",
+    )
+    write_secret(folder.settings_file, _rendered(groups))
+
+
+def password(folder: Folder) -> str:
+    """Return the database's password.
+
+    Raises:
+        Misconfigured: the settings file is not there, or has none.
+    """
+    found = _read(folder.settings_file).get("mysql", {}).get("password")
+    if not isinstance(found, str):
+        raise errors.Misconfigured(f"{folder.settings_file} has no password of the database")
+    return found
+
+
+def load_settings(folder: Folder) -> settings.Settings:
+    """Read the settings of this stack, whatever SOUK_CONFIG says.
+
+    Raises:
+        Misconfigured: the stack was never started, or a setting is wrong.
+    """
+    if not folder.settings_file.is_file():
+        raise errors.Misconfigured(
+            f"there is no stack in {folder.root}: scripts/stack up makes one"
+        )
+    return settings.load(**_read(folder.settings_file))
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Write a file that only its owner reads, in one step."""
+    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(text)
+    fresh.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise errors.Misconfigured(f"{file}: {error}") from error
+
+
+def _rendered(groups: dict[str, dict[str, Any]]) -> str:
+    """Write groups of plain values as TOML: JSON's texts and numbers are TOML's, too."""
+    lines = ["# Written by scripts/stack. Your own settings may stand here, too."]
+    for group, values in groups.items():
+        lines += ["", f"[{group}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
+    return "\n".join(lines) + "\n"

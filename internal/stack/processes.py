@@ -1,0 +1,141 @@
+"""The processes of a stack: started to outlive the command, found again, ended whole.
+
+A process id alone says little: it may have been given to another program since. So each part's
+first process is written down with the instant it was started at, and all of a part's processes (the
+function instances that the broker started, too, even when the broker is gone) carry a mark in
+their environment. What does not carry it is never touched. Works where there is /proc.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import tenacity
+
+MARK = "STACK_OF_SOUK"
+"""The environment variable that says which part of which stack a process belongs to."""
+LOOK_EVERY_S = 0.1
+KILLED_WITHIN_S = 10.0
+_STAT_STATE, _STAT_STARTED = 0, 19
+"""Fields of /proc/PID/stat, counted behind the name (proc(5))."""
+
+
+class First(msgspec.Struct, frozen=True):
+    """A part's first process: its id, and its start in clock ticks since the machine's."""
+
+    pid: int
+    started: int
+
+
+def until(condition: Callable[[], bool], patience_s: float) -> bool:
+    """Look again and again; False when the time was over before it was so."""
+    return bool(
+        tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda is_so: not is_so),
+            wait=tenacity.wait_fixed(LOOK_EVERY_S),
+            stop=tenacity.stop_after_delay(patience_s),
+            retry_error_callback=lambda _: False,
+        )(condition)
+    )
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str], mark: str, log: Path) -> int:
+    """Start a program in a session of its own, its output at the end of `log`; returns its id."""
+    output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        command[0],
+        list(command),
+        {**environment, MARK: mark},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), output, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGPIPE],
+    )
+
+
+def remember(file: Path, pid: int) -> None:
+    """Write a part's first process down."""
+    file.write_bytes(msgspec.json.encode(First(pid, _started(pid) or 0)))
+
+
+def recall(file: Path) -> int | None:
+    """Return the id of the process that was written down; None unless it is still that process."""
+    try:
+        first = msgspec.json.decode(file.read_bytes(), type=First)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    return first.pid if _started(first.pid) == first.started else None
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether it runs; one that has ended and waits for its parent does not."""
+    return _started(pid) is not None
+
+
+def marked(mark: str) -> list[int]:
+    """Return the ids of all living processes with this mark, in no order."""
+    wanted = os.fsencode(f"{MARK}={mark}")
+    return [pid for pid in _pids() if wanted in _environment(pid) and is_alive(pid)]
+
+
+def command_of(pid: int) -> list[str]:
+    """Return a process's command line; nothing when it has ended."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def memory_bytes(pid: int) -> int:
+    """Return what it holds in memory that is its own (proportional set size), 0 when it has ended.
+
+    Not the resident set: Java's collectors map the same memory several times.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1_024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def end(pids: Iterable[int], patience_s: float) -> None:
+    """Ask processes to end, wait, and kill those that have not; returns when none is left."""
+    asked = list(pids)
+    _signal(asked, signal.SIGTERM)
+    if not until(lambda: not any(map(is_alive, asked)), patience_s):
+        _signal(asked, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, asked)), KILLED_WITHIN_S)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in filter(is_alive, pids):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _started(pid: int) -> int | None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # Our own child, ended: let it go.
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[_STAT_STATE] in {"Z", "X"} else int(fields[_STAT_STARTED])
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

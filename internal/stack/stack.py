@@ -1,0 +1,264 @@
+"""A stack: a real broker and a real database on this machine, in one folder, on ports of its own.
+
+Everything here blocks: call it from a thread where an event loop runs. What it starts survives the
+program that started it; `down` ends all of it and touches nothing else.
+"""
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from internal.infra import settings
+from internal.kernel import errors
+from internal.stack import broker, database, distribution, folder, machine, ports, processes
+
+LOG_LINES = 12
+INSTANCES_STOP_S = 5.0
+NO_ENVIRONMENT: Mapping[str, str] = {}
+
+
+class Part(Protocol):
+    """A service of the stack."""
+
+    name: str
+    ready_s: int
+    """How long it may take until it answers."""
+    stop_s: int
+    """How long it may take to end before it is killed."""
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """Return which of the stack's ports it listens on."""
+        ...
+
+    def prepare(self) -> None:
+        """Write what it reads when it starts."""
+        ...
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        ...
+
+    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """Return its environment."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Tell whether it answers."""
+        ...
+
+    def away(self, what: str) -> errors.Temporary:
+        """Return the error for this part."""
+        ...
+
+
+def _silence(_: str) -> None:
+    """Tell nobody."""
+
+
+class Stack:
+    """Parts: "pulsar" and "mysql"."""
+
+    def __init__(
+        self,
+        root: Path,
+        wanted: ports.Ports | None = None,
+        *,
+        environment: Mapping[str, str] = NO_ENVIRONMENT,
+        tell: machine.Tell = _silence,
+    ) -> None:
+        """Nothing happens yet.
+
+        Args:
+            root: the stack's folder.
+            wanted: its ports; None means those it had before, or the usual ones.
+            environment: more for Pulsar and its functions to see.
+            tell: is told what takes a while.
+        """
+        self.folder = folder.Folder(root.absolute())
+        self._wanted, self._environment, self._tell = wanted, environment, tell
+
+    def up(self, *, may_install: bool = True) -> list[str]:
+        """Start what does not run and wait until everything answers; returns what was started.
+
+        Raises:
+            Misconfigured: something is missing on this machine, or a port is taken.
+            Temporary: a part does not start; the message ends with what it said.
+        """
+        machine.ensure(["java", "database"], self._tell, may_install=may_install)
+        distribution.ready(self._tell, may_install=may_install)
+        self.folder.make()
+        with self._alone():
+            self._settle_ports()
+            folder.write_settings(self.folder, self.ports)
+            started = [part for part in self._parts() if self.pid_of(part.name) is None]
+            for part in started:
+                self._launch(part)
+            for part in self._parts():
+                self._await(part)
+        return [part.name for part in started]
+
+    def down(self) -> list[str]:
+        """End every process of this stack; returns the names of the parts that ran."""
+        if not self.is_there:
+            return []
+        with self._alone():
+            return [part.name for part in self._parts() if self._end(part)]
+
+    def reset(self) -> None:
+        """End everything and delete the stack: data, settings, logs; a folder without one stays."""
+        if self.is_there:
+            self.down()
+            shutil.rmtree(self.folder.root)
+
+    def start(self, name: str) -> None:
+        """Start one part alone, and wait until it answers. Needs a stack that was up before.
+
+        Raises:
+            Misconfigured: there is no such part, or its port is taken.
+            Temporary: it does not start.
+        """
+        with self._alone():
+            part = self._part(name)
+            if self.pid_of(name) is None:
+                self._launch(part)
+            self._await(part)
+
+    def stop(self, name: str) -> bool:
+        """End one part with all its processes; returns whether there were any."""
+        with self._alone():
+            return self._end(self._part(name))
+
+    def pid_of(self, name: str) -> int | None:
+        """Return the id of a part's first process; None when it does not run."""
+        return processes.recall(self.folder.pid_file(name))
+
+    def pids_of(self, name: str) -> list[int]:
+        """Return all of a part's processes: Pulsar's function instances are among them."""
+        return processes.marked(self._mark(name))
+
+    def is_ready(self, name: str) -> bool:
+        """Tell whether a part runs and answers."""
+        return self.pid_of(name) is not None and self._part(name).is_ready()
+
+    def port_names_of(self, name: str) -> tuple[str, ...]:
+        """Return the names of a part's ports."""
+        return self._part(name).port_names
+
+    def settings(self) -> settings.Settings:
+        """Return the settings of everything that works with this stack.
+
+        Raises:
+            Misconfigured: it was never started.
+        """
+        return folder.load_settings(self.folder)
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the folder holds a stack."""
+        return self.folder.ports_file.is_file()
+
+    @property
+    def ports(self) -> ports.Ports:
+        """Return its ports as they are settled; before its first start, as they are wanted."""
+        return ports.recalled(self.folder.ports_file) or self._wanted or ports.Ports()
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of its parts."""
+        return [part.name for part in self._parts()]
+
+    def _parts(self) -> list[Part]:
+        home = distribution.CACHE / f"pulsar-{distribution.VERSION}"
+        return [
+            broker.Broker(self.folder, self.ports, home),
+            database.Database(self.folder, self.ports),
+        ]
+
+    def _part(self, name: str) -> Part:
+        for part in self._parts():
+            if part.name == name:
+                return part
+        raise errors.Misconfigured(f"there is no part {name!r}; there are {', '.join(self.names)}")
+
+    def _settle_ports(self) -> None:
+        before = ports.recalled(self.folder.ports_file)
+        if self._wanted is None or (before and _fit(self._wanted, before)):
+            chosen = before or ports.settled(ports.Ports())
+        else:
+            chosen = ports.settled(self._wanted)
+        running = [name for name in self.names if self.pid_of(name) is not None]
+        if before is not None and chosen != before and running:
+            raise errors.Misconfigured(
+                f"{' and '.join(running)} run on other ports: scripts/stack down first"
+            )
+        ports.remember(self.folder.ports_file, chosen)
+
+    def _launch(self, part: Part) -> None:
+        ports.refuse_taken(self.ports, part.port_names)
+        self._tell(f"starting {part.name}")
+        part.prepare()
+        pid = processes.spawn(
+            part.command(),
+            part.environment(self._environment),
+            self._mark(part.name),
+            self.folder.log(f"{part.name}-output"),
+        )
+        processes.remember(self.folder.pid_file(part.name), pid)
+
+    def _await(self, part: Part) -> None:
+        """Wait until it answers or ends, or the time is over."""
+        processes.until(
+            lambda: self.pid_of(part.name) is None or part.is_ready(), patience_s=part.ready_s
+        )
+        if self.pid_of(part.name) is None:
+            raise part.away(f"{part.name} ended at its start: {self._last_words(part.name)}")
+        if not part.is_ready():
+            raise part.away(
+                f"{part.name} did not answer within {part.ready_s} s: {self._last_words(part.name)}"
+            )
+
+    def _end(self, part: Part) -> bool:
+        """End its first process, which ends the others; then whatever is left of them."""
+        first = self.pid_of(part.name)
+        if first is not None:
+            self._tell(f"stopping {part.name}")
+            processes.end([first], part.stop_s)
+        left = self.pids_of(part.name)
+        processes.end(left, INSTANCES_STOP_S)
+        self.folder.pid_file(part.name).unlink(missing_ok=True)
+        return first is not None or bool(left)
+
+    def _mark(self, name: str) -> str:
+        return f"{self.folder.root}:{name}"
+
+    def _last_words(self, name: str) -> str:
+        files = [self.folder.log(name), self.folder.log(f"{name}-output")]
+        lines = [
+            line
+            for file in files
+            if file.is_file()
+            for line in file.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        ]
+        return "\n".join(["", *lines, f"see {self.folder.logs}"])
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait for whoever else starts or stops parts of this stack."""
+        self.folder.root.mkdir(parents=True, exist_ok=True)
+        with self.folder.lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._tell(f"waiting for another scripts/stack that works on {self.folder.root}")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _fit(wanted: ports.Ports, before: ports.Ports) -> bool:
+    """Tell whether a stack's ports are what is wanted; any is, where any free one is wanted."""
+    pairs = zip(wanted.named().values(), before.named().values(), strict=True)
+    return all(one in {0, other} for one, other in pairs)

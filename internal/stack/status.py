@@ -1,0 +1,125 @@
+"""How a stack does: its parts, their processes, the functions deployed on it. Only looks."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from internal.kernel import errors
+from internal.stack import broker, distribution, machine, processes, stack
+
+ANSWER_S = 5.0
+QUICK_S = 10
+
+
+class PartStatus(msgspec.Struct, frozen=True):
+    """One part; `pid` is None when it does not run."""
+
+    name: str
+    pid: int | None
+    answers: bool
+    ports: dict[str, int]
+    memory_bytes: int
+    version: str
+    log: str
+
+
+class FunctionStatus(msgspec.Struct, frozen=True):
+    """One deployed function; `exceptions` are the newest, as the runtime tells them."""
+
+    name: str
+    instances: int
+    running: int
+    restarts: int
+    received: int
+    exceptions: list[str]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The whole of it. `functions` is empty when there are none, or nobody can be asked."""
+
+    folder: str
+    parts: list[PartStatus]
+    functions: list[FunctionStatus]
+    strays: list[int]
+    """Function instances that outlived their broker."""
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether every part runs and answers."""
+        return all(part.answers for part in self.parts)
+
+
+def look(at: stack.Stack) -> Status:
+    """Look at a stack; one that was never started has parts that do not run.
+
+    Raises:
+        Misconfigured: its settings cannot be read.
+    """
+    parts = [_part(at, name) for name in at.names]
+    is_broker_up = any(part.answers for part in parts if part.name == broker.NAME)
+    strays = [] if at.pid_of(broker.NAME) else at.pids_of(broker.NAME)
+    functions = _functions(at) if is_broker_up else []
+    return Status(str(at.folder.root), parts, functions, strays)
+
+
+def _part(at: stack.Stack, name: str) -> PartStatus:
+    pid = at.pid_of(name)
+    is_broker = name == broker.NAME
+    log = at.folder.log(name if is_broker else f"{name}-output")
+    return PartStatus(
+        name=name,
+        pid=pid,
+        answers=pid is not None and at.is_ready(name),
+        ports={port: at.ports.named()[port] for port in at.port_names_of(name)},
+        memory_bytes=processes.memory_bytes(pid) if pid else 0,
+        version=f"Pulsar {distribution.VERSION}" if is_broker else _database_version(),
+        log=str(log),
+    )
+
+
+def _database_version() -> str:
+    server = machine.mysqld()
+    if server is None:
+        return "not installed"
+    said = machine.run([server, "--version"], timeout_s=QUICK_S, environment={}).split()
+    words = dict(itertools.pairwise(said))
+    return f"{Path(server).name} {words.get('Ver', '')}"
+
+
+def _functions(at: stack.Stack) -> list[FunctionStatus]:
+    chosen = at.settings().pulsar
+    where = f"{chosen.admin_url}/admin/v3/functions/{chosen.tenant}/{chosen.namespace}"
+    try:
+        with httpx.Client(trust_env=False, timeout=ANSWER_S) as client:
+            listed = client.get(where)
+            names = listed.json() if listed.is_success else []
+            return [_function(name, client.get(f"{where}/{name}/status").json()) for name in names]
+    except (httpx.HTTPError, ValueError) as error:
+        raise errors.BusAway(f"{where}: {error!r}") from error
+
+
+def _function(name: str, told: dict[str, Any]) -> FunctionStatus:
+    instances = [instance.get("status", {}) for instance in told.get("instances", [])]
+    latest = [
+        shown["exceptionString"]
+        for instance in instances
+        for kind in ("latestUserExceptions", "latestSystemExceptions")
+        for shown in instance.get(kind, [])
+    ]
+    return FunctionStatus(
+        name=name,
+        instances=told.get("numInstances", 0),
+        running=told.get("numRunning", 0),
+        restarts=sum(instance.get("numRestarts", 0) for instance in instances),
+        received=sum(instance.get("numReceived", 0) for instance in instances),
+        exceptions=[*latest, *(i["error"] for i in instances if i.get("error"))],
+    )
+
+
+def memory_of_instances(at: stack.Stack) -> int:
+    """Return the memory of all function instances together, in bytes."""
+    first = at.pid_of(broker.NAME)
+    return sum(processes.memory_bytes(pid) for pid in at.pids_of(broker.NAME) if pid != first)
