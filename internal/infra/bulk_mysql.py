@@ -19,7 +19,7 @@ STATEMENT_BYTES_MAX = 4 * 1024 * 1024
 """Longer ones are cut in two: MariaDB's max_allowed_packet is 16 MiB, and quoting may double it."""
 
 _encoder = msgspec.json.Encoder()
-_DIALECT = mysql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = mysql.dialect()
 
 
 def statements(columns: Columns, sql: str, rows: Sequence[Any]) -> Iterator[bytes]:

@@ -30,8 +30,8 @@ MISSING = "not run: mariadbd is not installed (apt-get install mariadb-server)"
 class Server:
     """A server, and a user of it who may create databases."""
 
-    def __init__(self, url: str) -> None:
-        self.url = sa.make_url(url)
+    def __init__(self, url: sa.URL) -> None:
+        self.url = url
 
     def options(self, database: str) -> settings.MysqlSettings:
         """Return the settings with which Souk uses one of its databases."""
@@ -86,7 +86,7 @@ def running(folder: Path) -> Iterator[Server]:
     """Give the server that is named, or start one in this folder and stop it in the end."""
     url = os.environ.get(VARIABLE)
     if url:
-        yield Server(url)
+        yield Server(sa.make_url(url))
         return
     program = _program()
     data, port = folder / "data", _free_port()
@@ -98,7 +98,7 @@ def running(folder: Path) -> Iterator[Server]:
             stderr=log,
         )
     try:
-        server = Server(f"mysql://root@127.0.0.1:{port}")
+        server = Server(sa.URL.create("mysql", "root", host="127.0.0.1", port=port))
         server.wait(process)
         yield server
     finally:
