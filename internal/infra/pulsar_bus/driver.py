@@ -51,7 +51,7 @@ def open_client(options: settings.PulsarSettings, log_file: Path | None) -> puls
             tls_validate_hostname=True,
             logger=log,
         )
-    except (PulsarException, RuntimeError) as error:
+    except (PulsarException, RuntimeError, ValueError) as error:
         raise errors.Misconfigured(f"SOUK_PULSAR__SERVICE_URL: {error}") from error
 
 
@@ -200,5 +200,14 @@ def send(
     properties: Mapping[str, str],
     receipt: Callable[[Any, Any], None],
 ) -> None:
-    """Hand a message to a producer; `receipt` gets (result, message id)."""
-    producer.send_async(payload, receipt, properties=dict(properties), partition_key=key)
+    """Hand a message to a pulsar.Producer; `receipt` gets (result, message id).
+
+    Its public send_async checks every argument's type again and sets property by property: it takes
+    twice as long.
+    """
+    builder = _pulsar.MessageBuilder()
+    builder.content(payload)
+    builder.partition_key(key)
+    if properties:
+        builder.properties(dict(properties))
+    producer._producer.send_async(builder.build(), receipt)  # noqa: SLF001
