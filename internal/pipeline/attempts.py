@@ -2,9 +2,10 @@
 
 An order is counted, and that committed, before a stage takes it in hand; the row goes when the
 stage is done with it. So a count is the number of lives lost, also across machines. Only orders
-that may have been in a dead process's hands are counted at all; stage.py knows which.
+that may have been in a dead process's hands are counted at all; suspects.py knows which.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
@@ -30,8 +31,8 @@ ATTEMPTS_MAX = 5
 that is killed for other reasons hardly ever dies over the same lone order twice.
 """
 COMPANY_SHRINKS_BY = 8
-"""From one attempt to the next: 400 orders, 50, 6, 1. Neighbours of a killer come out of its company
-long before they are counted out, and a thousand suspects still take seconds, not minutes.
+"""From one attempt to the next: 400 orders, 50, 6, 1. Neighbours of a killer leave its company long
+before they are counted out, and a thousand suspects still take seconds, not minutes.
 """
 KEPT_S = 30 * 24 * 3_600
 """A row that nobody came back for is forgotten: another instance finished its order meanwhile."""
@@ -41,9 +42,15 @@ CODE = "KILLED_THE_PROCESS"
 Name = tuple[str, str]
 """(merchant_id, order_id)."""
 
+_COUNTABLE = re.compile(f"[!-~]{{1,{columns.ID_CHARS_MAX}}}").fullmatch
 _KEYS = ("stage", "merchant_id", "order_id")
 _COLUMNS = tuple(STAGE_ATTEMPTS.c.keys())
 _KEY = bulk.shape_of(STAGE_ATTEMPTS, *_KEYS)
+
+
+def is_countable(name: Name) -> bool:
+    """Tell whether the table takes a name: every one that the door lets in, not all on a topic."""
+    return all(map(_COUNTABLE, name))
 
 
 def find(connection: sa.Connection, stage: str, names: Iterable[Name]) -> dict[Name, int]:
@@ -71,7 +78,6 @@ def begin(
     Raises:
         Conflict: another instance counts one of them too; repeat the whole transaction.
     """
-    connection.execute(_FORGOTTEN, {"before_us": now_us - KEPT_S * US_PER_SECOND})
     before = find(connection, stage, names)
     new = [(stage, *name, 1, now_us, now_us) for name in names if name not in before]
     _put(connection, new)
@@ -90,6 +96,28 @@ def count(connection: sa.Connection, stage: str, names: Sequence[Name], now_us: 
         attempts, first_at_us = before.get(name, (0, now_us))
         rows.append((stage, *name, attempts + 1, first_at_us, now_us))
     _put(connection, rows)
+
+
+def take_back(connection: sa.Connection, stage: str, names: Sequence[Name], now_us: int) -> None:
+    """Count one life less for each: the process ends, and not because of them.
+
+    Raises:
+        Conflict: as for begin.
+    """
+    before = _find(connection, stage, names)
+    forget(connection, stage, before)
+    rows = [
+        (stage, *name, attempts - 1, first_at_us, now_us)
+        for name, (attempts, first_at_us) in before.items()
+        if attempts > 1
+    ]
+    _put(connection, rows)
+
+
+def forget_old(connection: sa.Connection, now_us: int) -> None:
+    """Drop rows that nobody came back for."""
+    long_ago = STAGE_ATTEMPTS.c.last_at_us < now_us - KEPT_S * US_PER_SECOND
+    connection.execute(STAGE_ATTEMPTS.delete().where(long_ago))
 
 
 def _put(connection: sa.Connection, rows: Sequence[bulk.Row]) -> None:
@@ -132,6 +160,3 @@ def companies(before: Mapping[Name, int], batch_orders_max: int) -> list[list[Na
 def explain(lives: int) -> str:
     """Say why an order is put aside."""
     return f"{lives} processes died while this order was in their hands; it was not touched again"
-
-
-_FORGOTTEN = STAGE_ATTEMPTS.delete().where(STAGE_ATTEMPTS.c.last_at_us < sa.bindparam("before_us"))

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import columns, db
-from internal.kernel import errors, ids
+from internal.infra import bus, columns, db
+from internal.kernel import cards, errors, ids
+from internal.orders import due, messages
+from internal.pipeline import flow
 
 DEAD_LETTERS = sa.Table(
     "dead_letters",
@@ -68,6 +70,38 @@ class DeadLetter(msgspec.Struct, frozen=True):
     closed_by: str = ""
 
 
+LETTER_PROPERTY = "letter"
+"""On the broker's copy of a letter: its key, so that the copy can go when the letter is closed."""
+
+
+def of_error(
+    stage: str,
+    topic: str,
+    fact: messages.Fact | None,
+    payload: bytes,
+    error: Exception,
+    at_us: int,
+) -> DeadLetter:
+    """Write a letter; without a fact it is about a message that cannot be read."""
+    return DeadLetter(
+        stage=stage,
+        topic=topic,
+        code=error.code if isinstance(error, errors.Poison) else type(error).__name__.upper(),
+        explanation=cards.redact(str(error)),
+        merchant_id=fact.merchant_id[: columns.ID_CHARS_MAX] if fact else "",
+        order_id=fact.order_id[: columns.ID_CHARS_MAX] if fact else "",
+        payload=cards.redact(as_text(payload)),
+        at_us=at_us,
+    )
+
+
+def copy_of(letter: DeadLetter, letter_key: int) -> bus.Outgoing:
+    """Return the copy for the broker: there it is seen by whoever watches topics."""
+    properties = {"code": letter.code, "orders": "1", LETTER_PROPERTY: str(letter_key)}
+    topic = flow.dead_letter_topic(letter.topic)
+    return bus.Outgoing(topic, letter.stage, letter.payload.encode(), properties)
+
+
 def as_text(payload: bytes) -> str:
     """Return a payload as text: bytes that are no UTF-8 are escaped, what is too long then is cut.
 
@@ -77,6 +111,17 @@ def as_text(payload: bytes) -> str:
     if len(text.encode()) <= PAYLOAD_BYTES_MAX:
         return text
     return text.encode()[:PAYLOAD_BYTES_MAX].decode(errors="ignore") + CUT
+
+
+def put_aside(connection: sa.Connection, letter: DeadLetter, source: Source, order_key: int) -> int:
+    """Keep a letter, and take its order off the janitor's list: only a replay drives it on.
+
+    `order_key` is 0 for one that is not recorded. Returns and raises as `add` does.
+    """
+    letter_key = add(connection, letter, source)
+    if order_key:
+        due.clear(connection, order_key, (letter.merchant_id, letter.order_id))
+    return letter_key
 
 
 def add(connection: sa.Connection, letter: DeadLetter, source: Source | None = None) -> int:
@@ -93,7 +138,7 @@ def add(connection: sa.Connection, letter: DeadLetter, source: Source | None = N
     if known is not None:
         return known
     letter_key = _insert(connection, letter)
-    row = {"source": name, "letter_key": letter_key, "message_id": source.message_id}
+    row = {"source": name, "letter_key": letter_key, "message_id": source.message_id[:200]}
     try:
         connection.execute(SOURCES.insert().values(row))
     except sa.exc.IntegrityError as error:

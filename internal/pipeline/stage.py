@@ -5,29 +5,32 @@ record as one function of a database connection; everything else is here: natura
 while a part is away, effects outside the transaction, dead letters for one order only.
 
 A crash anywhere is cured by redelivery: the claim finds the order done, and sending is repeated
-from what was recorded.
+from what was recorded. Only an order that is itself the cause of the crash would go round for ever:
+see attempts.py.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import lru_cache, partial
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import msgspec
-import prometheus_client
 import sqlalchemy as sa
 from loguru import logger
 
-from internal.infra import bus, db, failpoints, metrics, retry
-from internal.kernel import cards, errors
-from internal.kernel.clock import US_PER_SECOND, Clock
-from internal.orders import cancelling, due
-from internal.orders.messages import Fact, OrderCancelled, OrderRejected
-from internal.pipeline import dead_letters, envelope, flow
+from internal.infra import bus, db, failpoints, metrics, retry, schema
+from internal.kernel import errors
+from internal.kernel.clock import Clock
+from internal.orders.messages import Fact
+from internal.pipeline import attempts, dead_letters, envelope, flow, suspects, voice
+
+T = TypeVar("T")
 
 SENDING_BATCHES_MAX = 4
 """Batches whose receipts may be outstanding while the next one is recorded."""
+WHOLE_MESSAGE = -1
+"""The place of what is wrong with a message that cannot be read at all."""
 
 
 class Incoming(msgspec.Struct):
@@ -36,7 +39,12 @@ class Incoming(msgspec.Struct):
     topic: str
     payload: bytes
     handle: Any
+    message_id: str = ""
+    """The broker's, as text. With it, a message that comes twice makes one dead letter."""
+    redeliveries: int = 0
     open_orders: int = 0
+    is_suspect: bool = False
+    """It may have been in the hands of a process that died."""
 
 
 class Work(msgspec.Struct):
@@ -46,6 +54,13 @@ class Work(msgspec.Struct):
     """One of those that the stage takes; the station narrows it."""
     source: Incoming
     result: Any = None
+    place: int = 0
+    """In its message."""
+
+    @property
+    def name(self) -> attempts.Name:
+        """The order's."""
+        return self.fact.merchant_id, self.fact.order_id
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -99,6 +114,10 @@ class Ports(msgspec.Struct, frozen=True):
     clock: Clock
     acknowledge: Callable[[Sequence[Any]], Awaitable[None]]
     """Takes the handles of messages that are done."""
+    quarantine: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    """Held by a stage while it tries what has cost lives: one at a time in a process, so that no
+    other stage's suspects are counted when it dies. The stages of a process share their ports.
+    """
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -108,6 +127,10 @@ class Limits(msgspec.Struct, frozen=True):
     effects_max: int = 1_024
     logs_every_fact: bool = False
     """A DEBUG line for each order that went on its way; refusals are always told."""
+    suspect_messages: int = 1_000
+    """So many messages after the start may have been in the hands of a process that died: as many
+    as a host takes without acknowledging any.
+    """
 
 
 class Runner:
@@ -115,15 +138,20 @@ class Runner:
 
     def __init__(self, station: Station, ports: Ports, limits: Limits) -> None:
         self._station, self._ports, self._limits = station, ports, limits
-        self._name = station.spec.name
+        self._spec, self._name = station.spec, station.spec.name
         self._inbox: deque[Incoming] = deque()
         self._resumed: deque[Work] = deque()
         self._arrival = asyncio.Event()
         self._sending = asyncio.Semaphore(SENDING_BATCHES_MAX)
         self._effects = asyncio.Semaphore(limits.effects_max)
+        self._suspects_left = limits.suspect_messages
+        self._suspects = suspects.Suspects(self._name, ports.clock)
+        self._voice = voice.Voice(self._name, tells_every_fact=limits.logs_every_fact)
 
     def offer(self, incoming: Incoming) -> None:
         """Take a message; it is acknowledged when all its orders are done."""
+        incoming.is_suspect = self._suspects_left > 0 or incoming.redeliveries > 0
+        self._suspects_left -= self._suspects_left > 0
         self._inbox.append(incoming)
         self._arrival.set()
 
@@ -131,14 +159,33 @@ class Runner:
         """Work for ever.
 
         Cancelling it leaves nothing half done: what is not acknowledged comes again.
+
+        Raises:
+            Misconfigured: the database is not the one that this Souk expects.
+            BaseExceptionGroup: a bug; the process must end and be started again.
         """
-        async with asyncio.TaskGroup() as group:
-            self._spawn = group.create_task
-            while True:
-                await self._arrival.wait()
-                self._arrival.clear()
-                while work := await self._take():
-                    await self._process(work)
+        wrong: Exception | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._spawn = group.create_task
+                while True:
+                    await self._arrival.wait()
+                    self._arrival.clear()
+                    while work := await self._take():
+                        await self._process(work)
+        except* errors.Misconfigured as found:
+            wrong = found.exceptions[0]  # one group: no task of ours has groups of its own
+        finally:
+            await self._take_back()
+        if wrong is not None:
+            raise wrong
+
+    async def _take_back(self) -> None:
+        """Count no life for what is in hand: it is no order that ends this process."""
+        try:
+            await self._suspects.take_back(self._ports.database.write)
+        except Exception as error:  # noqa: BLE001 - we are on our way out, and there is a reason for it
+            logger.warning("orders in hand stay counted: {error!r}", error=error)
 
     async def _take(self) -> list[Work]:
         """Open messages until a batch is full or nothing more is at hand.
@@ -156,49 +203,111 @@ class Runner:
             facts = envelope.open_payload(incoming.payload)
         except errors.Poison as poison:
             incoming.open_orders = 1
-            await self._bury(incoming, poison, None)
+            await self._bury(Work(None, incoming, None, WHOLE_MESSAGE), poison)
             return []
         incoming.open_orders = len(facts)
         if not facts:
             await self._acknowledge([incoming.handle])
+        takes = self._spec.takes
         return [
-            Work(fact, incoming)
-            for fact in facts
-            if isinstance(fact, self._station.spec.takes) or await self._refuse(incoming, fact)
+            item
+            for item in (Work(fact, incoming, None, place) for place, fact in enumerate(facts))
+            if isinstance(item.fact, takes) or await self._refuse(item)
         ]
 
-    async def _refuse(self, incoming: Incoming, fact: Fact | errors.Poison) -> bool:
+    async def _refuse(self, item: Work) -> bool:
         """Bury what is unreadable or on the wrong topic; return False."""
-        if isinstance(fact, errors.Poison):
-            await self._bury(incoming, fact, None)
+        if isinstance(item.fact, errors.Poison):
+            await self._bury(msgspec.structs.replace(item, fact=None), item.fact)
         else:
-            what = f"{type(fact).__name__} does not belong on {incoming.topic}"
-            await self._bury(incoming, errors.Poison("WRONG_TOPIC", what), fact)
+            what = f"{type(item.fact).__name__} does not belong on {item.source.topic}"
+            await self._bury(item, errors.Poison("WRONG_TOPIC", what))
         return False
 
     async def _process(self, work: list[Work]) -> None:
+        if any(item.source.is_suspect for item in work):
+            work = await self._process_suspects(work)
+        if not work:
+            return
+        settled, waiting = await self._commit(work)
+        if settled:  # first: what is done does not wait behind a slow gateway
+            await self._sending.acquire()
+            self._spawn(self._send(settled))
+        for item, outcome in waiting:
+            await self._effects.acquire()
+            self._spawn(self._resume(item, outcome))
+
+    async def _process_suspects(self, work: list[Work]) -> list[Work]:
+        """Take what has cost lives through this stage, the worst last; return the others."""
+        names = dict.fromkeys(item.name for item in work if self._is_suspect(item))
+        lives = await self._suspects.begin(self._write, names)
+        by_name: dict[attempts.Name, list[Work]] = {name: [] for name in lives}
+        for item in work:
+            by_name.get(item.name, []).append(item)
+        for company in attempts.companies(lives, self._limits.batch_orders_max):
+            suspected = [item for name in company for item in by_name[name]]
+            if lives[company[0]] < attempts.ATTEMPTS_MAX:
+                await self._process_company(suspected, company)
+            else:
+                await self._give_up(suspected, lives[company[0]])
+        return [item for item in work if item.name not in lives]
+
+    def _is_suspect(self, item: Work) -> bool:
+        """Tell whether a dead process may have had it: not what is younger than this one."""
+        if item.source.redeliveries:
+            return True
+        return item.source.is_suspect and self._suspects.is_older_than_we(item.fact)
+
+    async def _process_company(self, work: list[Work], names: Sequence[attempts.Name]) -> None:
+        """Take a few orders through this stage, and nothing else meanwhile."""
+        async with self._ports.quarantine:
+            await self._suspects.count(self._write, names)
+            while work:
+                settled, waiting = await self._commit(work)
+                if settled:
+                    await self._sending.acquire()
+                    await self._send(settled)
+                resumed = await asyncio.gather(*(self._perform_in_turn(*each) for each in waiting))
+                work = [item for item in resumed if item]
+
+    async def _give_up(self, work: Sequence[Work], lives: int) -> None:
+        for item in work:
+            await self._bury(item, errors.Poison(attempts.CODE, attempts.explain(lives)))
+
+    async def _commit(
+        self, work: Sequence[Work]
+    ) -> tuple[list[tuple[Work, Settled]], list[tuple[Work, Waiting]]]:
         with metrics.STAGE_BATCH_SECONDS.labels(self._name).time():
             done = await self._record(work)
         metrics.STAGE_BATCH_ORDERS.labels(self._name).observe(len(work))
         failpoints.hit(f"{self._name}.after_commit")
         settled = [(item, outcome) for item, outcome in done if isinstance(outcome, Settled)]
-        if settled:  # first: what is done does not wait behind a slow gateway
-            await self._sending.acquire()
-            self._spawn(self._send(settled))
-        for item, outcome in done:
-            if isinstance(outcome, Waiting):
-                await self._effects.acquire()
-                self._spawn(self._perform(item, outcome))
+        waiting = [(item, outcome) for item, outcome in done if isinstance(outcome, Waiting)]
+        return settled, waiting
 
     async def _record(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
-        transaction = partial(self._transact, work)
         try:
-            outcomes = await retry.until_it_works(
-                self._name, lambda: self._ports.database.write(transaction)
-            )
+            outcomes = await self._write(partial(self._transact, work))
             return list(zip(work, outcomes, strict=True))
+        except errors.Misconfigured:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other orders
             return await self._isolate(work, error)
+
+    async def _write(self, transaction: db.Work[T]) -> T:
+        """Run a transaction, as soon as the database is there.
+
+        Raises:
+            Misconfigured: the tables are not ours: no order is to blame, and none must pay for it.
+        """
+        try:
+            return await retry.until_it_works(
+                self._name, lambda: self._ports.database.write(transaction)
+            )
+        except sa.exc.DBAPIError as error:
+            if schema.is_foreign(error):
+                raise errors.Misconfigured(schema.explain(error)) from error
+            raise
 
     def _transact(self, work: Sequence[Work], connection: sa.Connection) -> list[Outcome]:
         failpoints.hit(f"{self._name}.after_begin")
@@ -212,29 +321,42 @@ class Runner:
         Bury that one.
         """
         if len(work) == 1:
-            await self._bury(work[0].source, error, work[0].fact)
+            await self._bury(work[0], error)
             return []
         middle = len(work) // 2
         return await self._record(work[:middle]) + await self._record(work[middle:])
 
-    async def _perform(self, item: Work, waiting: Waiting) -> None:
-        """Do what an order waits for, and take it up again; a bug there costs this order only."""
+    async def _resume(self, item: Work, waiting: Waiting) -> None:
+        """Do what an order waits for, and take it up again; its place was acquired."""
+        try:
+            resumed = await self._perform(item, waiting)
+        finally:
+            self._effects.release()
+        if resumed:
+            self._resumed.append(resumed)
+            self._arrival.set()
+
+    async def _perform_in_turn(self, item: Work, waiting: Waiting) -> Work | None:
+        async with self._effects:
+            return await self._perform(item, waiting)
+
+    async def _perform(self, item: Work, waiting: Waiting) -> Work | None:
+        """Do what an order waits for; a bug there costs this order only: None."""
         perform = partial(self._station.perform, waiting.effect)
         try:
             result = await retry.until_it_works(self._name, perform)
         except Exception as error:  # noqa: BLE001 - as in _record
-            await self._bury(item.source, error, item.fact)
-            return
-        finally:
-            self._effects.release()
-        self._resumed.append(Work(item.fact, item.source, result))
-        self._arrival.set()
+            await self._bury(item, error)
+            return None
+        return msgspec.structs.replace(item, result=result)
 
-    async def _send(self, settled: Iterable[tuple[Work, Settled]]) -> None:
+    async def _send(self, settled: Sequence[tuple[Work, Settled]]) -> None:
         try:
             facts = [fact for _, outcome in settled for fact in outcome.facts]
             await self._publish(envelope.pack(facts))
-            self._observe(facts)
+            self._voice.tell(facts, self._ports.clock.now_us())
+            if self._suspects.open:  # before the acknowledgement: nobody comes back for the rows
+                await self._suspects.forget(self._write, [item.name for item, _ in settled])
             failpoints.hit(f"{self._name}.before_ack")
             await self._finish([item.source for item, _ in settled])
         finally:
@@ -256,79 +378,23 @@ class Runner:
     async def _acknowledge(self, handles: Sequence[Any]) -> None:
         await retry.until_it_works(self._name, lambda: self._ports.acknowledge(handles))
 
-    def _observe(self, facts: Sequence[Fact]) -> None:
-        now_us = self._ports.clock.now_us()
-        for fact in facts:
-            kind, reason = type(fact).__name__, _reason_of(fact)
-            _sent(kind, reason).inc()
-            _age(kind).observe((now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND)
-            if reason:
-                self._tell("INFO", fact, reason)
-            elif self._limits.logs_every_fact:
-                self._tell("DEBUG", fact, "")
-
-    def _tell(self, level: str, fact: Fact, reason: str) -> None:
-        logger.log(
-            level,
-            "{kind} {reason}",
-            kind=type(fact).__name__,
-            reason=reason,
-            stage=self._name,
-            order_id=fact.order_id,
-            event_id=envelope.event_id(fact),
-            trace_id=fact.trace_id,
-        )
-
-    async def _bury(self, source: Incoming, error: Exception, fact: Fact | None) -> None:
+    async def _bury(self, item: Work, error: Exception) -> None:
         """Put one order (or one unreadable message) aside with its reason, and go on."""
-        code = error.code if isinstance(error, errors.Poison) else type(error).__name__.upper()
+        source, fact = item.source, item.fact
         payload = source.payload if fact is None else envelope.encode([fact])
-        letter = dead_letters.DeadLetter(
-            stage=self._name,
-            topic=source.topic,
-            code=code,
-            explanation=cards.redact(str(error)),
-            merchant_id=getattr(fact, "merchant_id", ""),
-            order_id=getattr(fact, "order_id", ""),
-            payload=cards.redact(dead_letters.as_text(payload)),
-            at_us=self._ports.clock.now_us(),
+        letter = dead_letters.of_error(
+            self._name, source.topic, fact, payload, error, self._ports.clock.now_us()
         )
-        is_ours = isinstance(fact, self._station.spec.takes)
-        order_key = getattr(fact, "order_key", 0) if is_ours else 0
-        logger.bind(order_id=letter.order_id, code=code).opt(exception=error).error(
+        logger.bind(order_id=letter.order_id, code=letter.code).opt(exception=error).error(
             "dead letter at {stage}", stage=self._name
         )
-        await retry.until_it_works(
-            self._name,
-            lambda: self._ports.database.write(lambda c: _put_aside(c, letter, order_key)),
+        order_key = getattr(fact, "order_key", 0) if isinstance(fact, self._spec.takes) else 0
+        came_from = dead_letters.Source(source.message_id, item.place)
+        letter_key = await self._write(
+            lambda c: dead_letters.put_aside(c, letter, came_from, order_key)
         )
-        topic = flow.dead_letter_topic(source.topic)
-        properties = {"code": code, "orders": "1"}
-        message = bus.Outgoing(topic, self._name, letter.payload.encode(), properties)
-        await self._publish([message])
-        metrics.DEAD_LETTERS.labels(self._name, code).inc()
+        await self._publish([dead_letters.copy_of(letter, letter_key)])
+        metrics.DEAD_LETTERS.labels(self._name, letter.code).inc()
+        if letter.code != attempts.CODE and self._suspects.open:
+            await self._suspects.forget(self._write, [(letter.merchant_id, letter.order_id)])
         await self._finish([source])
-
-
-def _put_aside(connection: sa.Connection, letter: dead_letters.DeadLetter, order_key: int) -> None:
-    """Keep the letter, and take the order off the janitor's list: only a replay drives it on."""
-    dead_letters.add(connection, letter)
-    if order_key:
-        due.clear(connection, order_key, (letter.merchant_id, letter.order_id))
-
-
-def _reason_of(fact: Fact) -> str:
-    """Return why, in one of our own words: what a merchant wrote belongs in no metric."""
-    if isinstance(fact, OrderRejected):
-        return fact.reason
-    return cancelling.BY_MERCHANT if isinstance(fact, OrderCancelled) else ""
-
-
-@lru_cache(maxsize=1_024)
-def _sent(kind: str, reason: str) -> prometheus_client.Counter:
-    return metrics.FACTS.labels(kind, reason)
-
-
-@lru_cache(maxsize=64)
-def _age(kind: str) -> prometheus_client.Histogram:
-    return metrics.FACT_AGE_SECONDS.labels(kind)

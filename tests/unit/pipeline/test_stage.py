@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-import prometheus_client
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import metrics
 from internal.kernel import errors
 from internal.kernel.clock import ManualClock
 from internal.orders import codec, messages
@@ -329,16 +327,6 @@ async def test_a_bug_in_an_effect_costs_one_order(new_bench: NewBench) -> None:
     assert bench.answered() == ["a", "c"]
     assert [letter.order_id for letter in bench.letters()] == ["b"]
     assert bench.station.performed == {"b": 1, "c": 1}
-
-
-async def test_what_a_merchant_wrote_is_no_label(new_bench: NewBench) -> None:
-    bench = await new_bench()
-    cancelled = messages.OrderCancelled(1, "m-1", "o", "main", 3, 0, 0, "c-1", "hush, secret")
-    bench.runner._observe([cancelled])
-    told = prometheus_client.generate_latest().decode()
-    assert "hush" not in told
-    labels = metrics.FACTS.labels("OrderCancelled", "CANCELLED_BY_MERCHANT")
-    assert labels._value.get() >= 1
 
 
 async def test_a_contradiction_in_the_books_costs_one_order(new_bench: NewBench) -> None:

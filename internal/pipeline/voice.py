@@ -1,0 +1,60 @@
+"""What a stage tells of the facts it sends: metrics for all of them, a line for some."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import prometheus_client
+from loguru import logger
+
+from internal.infra import metrics
+from internal.kernel.clock import US_PER_SECOND
+from internal.orders import cancelling
+from internal.orders.messages import Fact, OrderCancelled, OrderRejected
+from internal.pipeline import envelope
+
+
+class Voice:
+    """A stage's voice. Refusals are always told, every fact only on demand."""
+
+    def __init__(self, stage: str, *, tells_every_fact: bool) -> None:
+        self._stage, self._tells_every_fact = stage, tells_every_fact
+
+    def tell(self, facts: Sequence[Fact], now_us: int) -> None:
+        """Tell of facts that went on their way."""
+        for fact in facts:
+            kind, reason = type(fact).__name__, _reason_of(fact)
+            _sent(kind, reason).inc()
+            _age(kind).observe((now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND)
+            if reason:
+                self._log("INFO", fact, reason)
+            elif self._tells_every_fact:
+                self._log("DEBUG", fact, "")
+
+    def _log(self, level: str, fact: Fact, reason: str) -> None:
+        logger.log(
+            level,
+            "{kind} {reason}",
+            kind=type(fact).__name__,
+            reason=reason,
+            stage=self._stage,
+            order_id=fact.order_id,
+            event_id=envelope.event_id(fact),
+            trace_id=fact.trace_id,
+        )
+
+
+def _reason_of(fact: Fact) -> str:
+    """Return why, in one of our own words: what a merchant wrote belongs in no metric."""
+    if isinstance(fact, OrderRejected):
+        return fact.reason
+    return cancelling.BY_MERCHANT if isinstance(fact, OrderCancelled) else ""
+
+
+@lru_cache(maxsize=1_024)
+def _sent(kind: str, reason: str) -> prometheus_client.Counter:
+    return metrics.FACTS.labels(kind, reason)
+
+
+@lru_cache(maxsize=64)
+def _age(kind: str) -> prometheus_client.Histogram:
+    return metrics.FACT_AGE_SECONDS.labels(kind)

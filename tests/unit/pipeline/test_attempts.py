@@ -1,0 +1,301 @@
+"""Orders that kill the process are counted out, and only they. A process is a runner that ends."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from internal.kernel import errors
+from internal.kernel.clock import US_PER_SECOND, ManualClock
+from internal.orders import messages
+from internal.pipeline import attempts, dead_letters, envelope, flow, stage
+from tests.support import belt, ports, shop
+
+PATIENCE_S = 5.0
+PATIENT = 1_000_000
+BATCH = 100
+
+
+class Died(BaseException):
+    """What a test can do instead of a segfault."""
+
+
+class Station:
+    """Settles orders; a note says which of them kill the process, and where."""
+
+    spec = flow.ORDER
+
+    def __init__(self, database: ports.MemoryDatabase) -> None:
+        self.database = database
+        self.batches: list[list[str]] = []
+
+    def record(
+        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
+    ) -> list[stage.Outcome]:
+        del connection, now_us
+        self.batches.append([item.fact.order_id for item in work])
+        if any(item.fact.note == "kills" for item in work):
+            self._die()
+        return [
+            stage.Waiting(item.fact)
+            if item.fact.note.startswith("waits") and item.result is None
+            else stage.Settled()
+            for item in work
+        ]
+
+    async def perform(self, effect: messages.OrderPlaced) -> str:
+        await asyncio.sleep(0)
+        if effect.note == "waits, kills":
+            self._die()
+        return "done"
+
+    def _die(self) -> None:
+        self.database.away = PATIENT  # a dead process writes nothing any more
+        raise Died
+
+
+class Broker:
+    """Messages that come again in every life until they are acknowledged."""
+
+    def __init__(self, connection: sa.Connection, *payloads: Sequence[messages.Fact]) -> None:
+        self.connection, self.clock = connection, ManualClock(shop.NOW_US)
+        self.waiting = dict(enumerate(map(envelope.encode, payloads)))
+        self.lives = 0
+        self.quarantine = asyncio.Lock()
+
+    async def live(self, station: Station | None = None, *, is_deaf: bool = False) -> Station:
+        """Let a process work until all is done or it dies. A deaf broker sends it all again."""
+        self.lives += 1
+        self.clock.advance_us(US_PER_SECOND)
+        self.acknowledged: set[int] = set()
+        database = ports.MemoryDatabase(self.connection)
+        station = station or Station(database)
+        all_ports = stage.Ports(
+            database, ports.MemoryPublisher(), self.clock, self._acknowledge, self.quarantine
+        )
+        runner = stage.Runner(station, all_ports, stage.Limits(BATCH, effects_max=2))
+        for number, payload in self.waiting.items():
+            runner.offer(stage.Incoming(flow.PLACED, payload, number, f"id-{number}"))
+        running = asyncio.create_task(runner.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while self.waiting.keys() > self.acknowledged and not running.done():  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        for number in () if is_deaf else self.acknowledged:
+            del self.waiting[number]
+        return station
+
+    async def live_on(self) -> Station:
+        """Let one process after the other work until one survives."""
+        while True:
+            station = await self.live()
+            if not self.waiting:
+                return station
+
+    async def _acknowledge(self, handles: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        self.acknowledged.update(handles)
+
+    def counts(self) -> dict[str, int]:
+        """Return what is counted, by order."""
+        table = attempts.STAGE_ATTEMPTS.c
+        query = sa.select(table.order_id, table.attempts)
+        return {row[0]: row[1] for row in self.connection.execute(query)}
+
+    def letters(self) -> list[tuple[str, str]]:
+        """Return (code, order) of every letter."""
+        found = dead_letters.list_open(self.connection)
+        return [(letter.code, letter.order_id) for letter in found]
+
+
+@pytest.fixture
+def connection() -> Iterator[sa.Connection]:
+    with belt.books() as connection:
+        yield connection
+
+
+def order(order_id: str, note: str = "") -> messages.OrderPlaced:
+    return msgspec.structs.replace(shop.placed(order_id), note=note)
+
+
+def crowd(count: int, **notes: str) -> list[messages.OrderPlaced]:
+    """Return so many orders; some of them with a note."""
+    return [order(f"o{number}", notes.get(f"o{number}", "")) for number in range(count)]
+
+
+@pytest.mark.parametrize("note", ["kills", "waits, kills"])
+@pytest.mark.parametrize("place", [0, 57, 99])
+async def test_a_killer_is_put_aside_and_nobody_else(
+    connection: sa.Connection, note: str, place: int
+) -> None:
+    orders = crowd(100, **{f"o{place}": note})
+    broker = Broker(connection, orders[:40], orders[40:60], *([each] for each in orders[60:]))
+    await broker.live_on()
+    assert broker.letters() == [(attempts.CODE, f"o{place}")]
+    assert broker.lives == attempts.ATTEMPTS_MAX + 1
+    assert broker.counts() == {f"o{place}": attempts.ATTEMPTS_MAX}
+
+
+async def test_several_killers_are_put_aside_and_nobody_else(connection: sa.Connection) -> None:
+    killers = {"o3": "kills", "o4": "waits, kills", "o60": "kills"}
+    broker = Broker(connection, crowd(90, **killers))
+    await broker.live_on()
+    assert broker.letters() == [(attempts.CODE, name) for name in broker.counts()]
+    assert broker.counts().keys() == killers.keys()
+    assert broker.lives <= len(killers) * attempts.ATTEMPTS_MAX + 1
+
+
+async def test_a_killer_is_tried_in_ever_smaller_company(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(BATCH, o0="kills"))
+    sizes = []
+    for _ in range(attempts.ATTEMPTS_MAX):
+        station = await broker.live()
+        sizes.append(next(len(batch) for batch in station.batches if "o0" in batch))
+    assert sizes == [100, 12, 1, 1, 1]
+    assert max(broker.counts().values()) == attempts.ATTEMPTS_MAX
+    await broker.live()
+    assert not broker.waiting
+
+
+async def test_who_is_done_is_counted_no_longer(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(5), [order("w", "waits")])
+    station = await broker.live()
+    assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
+    assert broker.counts() == {}
+
+
+async def test_what_is_younger_than_the_process_is_not_counted(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(3, o1="kills"))
+    broker.clock.advance_us(-2 * US_PER_SECOND)
+    await broker.live()
+    assert broker.counts() == {}
+
+
+async def test_what_was_redelivered_is_counted_however_young(connection: sa.Connection) -> None:
+    database, clock = ports.MemoryDatabase(connection), ManualClock(shop.NOW_US)
+    station, done = Station(database), asyncio.Event()
+
+    async def acknowledge(_: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        done.set()
+
+    all_ports = stage.Ports(database, ports.MemoryPublisher(), clock, acknowledge)
+    runner = stage.Runner(station, all_ports, stage.Limits(suspect_messages=0))
+    running = asyncio.create_task(runner.run())
+    for redeliveries, writes in ((0, 1), (1, 3)):
+        payload, before = envelope.encode([order("a")]), database.writes
+        done.clear()
+        runner.offer(stage.Incoming(flow.PLACED, payload, 1, redeliveries=redeliveries))
+        async with asyncio.timeout(PATIENCE_S):
+            await done.wait()
+        assert database.writes - before == writes
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_second_message_about_an_order_in_hand_costs_it_nothing(
+    connection: sa.Connection,
+) -> None:
+    """A broker that starts again sends everything again, and nobody has died."""
+    broker = Broker(connection, [order("a", "waits")], [order("a", "waits")])
+    broker.waiting |= dict.fromkeys(range(2, 20), broker.waiting[0])
+    await broker.live()
+    assert not broker.waiting
+    assert broker.counts() == {}
+
+
+async def test_an_end_in_good_order_takes_back_what_was_counted(
+    connection: sa.Connection,
+) -> None:
+    class Hanging(Station):
+        async def perform(self, effect: messages.OrderPlaced) -> str:
+            del effect
+            hanging.set()
+            await asyncio.Event().wait()
+            return ""
+
+    hanging = asyncio.Event()
+    broker = Broker(connection, [order("a", "waits")])
+    attempts.count(connection, "order_processing", [(shop.MERCHANT, "a")], shop.NOW_US)
+    living = asyncio.create_task(broker.live(Hanging(ports.MemoryDatabase(connection))))
+    async with asyncio.timeout(PATIENCE_S):
+        await hanging.wait()
+    assert broker.counts() == {"a": 2}
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    assert broker.counts() == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "a ", "ä", "\N{NULL}"])
+async def test_a_name_that_no_table_takes_is_not_counted(
+    connection: sa.Connection, name: str
+) -> None:
+    broker = Broker(connection, [order(name), order("a")])
+    await broker.live()
+    assert attempts.is_countable(("m-1", "a")) > attempts.is_countable(("m-1", name))
+    assert not broker.waiting
+
+
+async def test_a_letter_is_written_once_though_its_message_comes_again(
+    connection: sa.Connection,
+) -> None:
+    class Refusing(Station):
+        def record(self, *_: object) -> list[stage.Outcome]:
+            raise errors.Poison("SPOILT", "it smells")
+
+    broker = Broker(connection, [order("a"), order("a"), order("b")])
+    unreadable = b'{"v":1,"facts":[{},{}]}'
+    broker.waiting |= {2: b"no JSON", 3: unreadable, 4: unreadable}
+    for _ in range(3):
+        await broker.live(Refusing(ports.MemoryDatabase(connection)), is_deaf=True)
+    assert broker.letters() == [
+        ("UNREADABLE_MESSAGE", ""),
+        *4 * [("UNREADABLE_FACT", "")],
+        *2 * [("SPOILT", "a")],
+        ("SPOILT", "b"),
+    ]
+
+
+async def test_without_an_id_every_letter_is_kept(connection: sa.Connection) -> None:
+    letter = dead_letters.of_error("s", "t", None, b"x", errors.Poison("SPOILT", ""), 1)
+    keys = [dead_letters.add(connection, letter, source) for source in SOURCES]
+    assert keys == [1, 2, 3, 4, 4, 5]
+
+
+SOURCES = (
+    None,
+    dead_letters.Source("", 0),
+    dead_letters.Source("", 0),
+    dead_letters.Source("7", 0),
+    dead_letters.Source("7", 0),
+    dead_letters.Source("7", 1),
+)
+
+
+@pytest.mark.parametrize("missing", ["SELECT 1 FROM nowhere", "SELECT colour FROM orders"])
+async def test_tables_that_are_not_ours_stop_the_stage(
+    connection: sa.Connection, missing: str
+) -> None:
+    """No order pays for it: nothing is put aside, and nothing stays counted."""
+
+    class Misled(Station):
+        def record(
+            self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
+        ) -> list[stage.Outcome]:
+            connection.execute(sa.text(missing))
+            return super().record(connection, work, now_us)
+
+    broker, database = Broker(connection, crowd(3)), ports.MemoryDatabase(connection)
+    publisher, acknowledge = ports.MemoryPublisher(), broker._acknowledge
+    all_ports = stage.Ports(database, publisher, broker.clock, acknowledge)
+    runner = stage.Runner(Misled(database), all_ports, stage.Limits())
+    runner.offer(stage.Incoming(flow.PLACED, broker.waiting[0], 0, redeliveries=1))
+    with pytest.raises(errors.Misconfigured, match="souk migrate"):
+        await asyncio.wait_for(runner.run(), PATIENCE_S)
+    assert (broker.letters(), broker.counts()) == ([], {})
