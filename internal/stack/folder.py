@@ -141,7 +141,16 @@ def load_settings(folder: Folder) -> settings.Settings:
         raise errors.Misconfigured(
             f"there is no stack in {folder.root}: scripts/stack up makes one"
         )
-    return settings.load(**_read(folder.settings_file))
+    return load_settings_of(folder.settings_file)
+
+
+def load_settings_of(file: Path) -> settings.Settings:
+    """Read the settings in a file, whatever SOUK_CONFIG says.
+
+    Raises:
+        Misconfigured: one is wrong.
+    """
+    return settings.load(**_read(file))
 
 
 def write_secret(file: Path, text: str) -> None:

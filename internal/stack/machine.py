@@ -32,8 +32,14 @@ WORDS = {
 QUICK_S, LONG_S = 30, 1_800
 
 
-def run(command: Sequence[str], *, timeout_s: int, environment: Mapping[str, str]) -> str:
-    """Run a program to its end and return what it said.
+def run(
+    command: Sequence[str],
+    *,
+    timeout_s: int,
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+) -> str:
+    """Run a program to its end, in a folder, and return what it said.
 
     Raises:
         Misconfigured: it failed or took too long; the message ends with what it said.
@@ -42,6 +48,7 @@ def run(command: Sequence[str], *, timeout_s: int, environment: Mapping[str, str
         done = subprocess.run(  # noqa: S603 - every command is put together in this room
             command,
             env=dict(environment),
+            cwd=folder,
             timeout=timeout_s,
             check=False,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,100 @@
+"""Functions in the broker's admin API: what is deployed, creating, changing, who is connected."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from internal.infra import settings
+from internal.infra.pulsar_bus import admin
+from internal.kernel import errors
+from internal.stack import function_configs, wheel
+
+STALE = "already exists"
+"""A function deleted just now can stand in the way of a new one for a moment."""
+STALE_TRIES = 20
+STALE_WAIT_S = 0.5
+
+Consumer = tuple[str, str]
+"""A connected consumer: its name and when it came; unique in a subscription."""
+
+
+class FunctionsApi:
+    """The functions of one namespace."""
+
+    def __init__(self, api: admin.PulsarAdmin, options: settings.PulsarSettings) -> None:
+        self._api = api
+        self._path = f"/admin/v3/functions/{quote(options.tenant)}/{quote(options.namespace)}"
+
+    async def config(self, name: str) -> function_configs.Config | None:
+        """Return a deployed function's configuration; None if there is none of that name."""
+        found: function_configs.Config | None = await self._api.get(f"{self._path}/{quote(name)}")
+        return found
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """Return how its instances do; nothing when nobody knows."""
+        try:
+            return await self._api.function_status(name) or {}
+        except (errors.BusAway, errors.Misconfigured):
+            return {}
+
+    async def create(self, config: function_configs.Config, package: wheel.Wheel) -> None:
+        """Create a function; where one of that name is just going, wait for that.
+
+        Raises:
+            BusAway: the broker or its functions worker cannot be reached.
+            Misconfigured: it is refused.
+        """
+        for _ in range(STALE_TRIES):
+            try:
+                await self._send("POST", config, package)
+            except errors.Misconfigured as error:
+                if STALE not in str(error):
+                    raise
+                refusal = error
+                await asyncio.sleep(STALE_WAIT_S)
+            else:
+                return
+        raise refusal
+
+    async def update(
+        self, config: function_configs.Config, package: wheel.Wheel | None = None
+    ) -> None:
+        """Change a function. Raises what `create` raises."""
+        await self._send("PUT", config, package)
+
+    async def delete(self, name: str) -> None:
+        """Delete a function. Its subscription stays only if its cleanupSubscription is false."""
+        await self._api.delete(f"{self._path}/{quote(name)}")
+
+    async def start(self, name: str) -> None:
+        """Start the instances of a function that was stopped."""
+        await self._api.post(f"{self._path}/{quote(name)}/start")
+
+    async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
+        """Return who is connected to a subscription; nobody if there is none."""
+        stats = await self._api.topic_stats(topic) or {}
+        connected = stats.get("subscriptions", {}).get(subscription, {}).get("consumers", [])
+        return {(c["consumerName"], c.get("connectedSince", "")) for c in connected}
+
+    async def backlog(self, topic: str, subscription: str) -> int:
+        """Count the messages that wait.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+        """
+        return int((await self._api.subscription_stats(topic, subscription))["msgBacklog"])
+
+    async def _send(
+        self, method: str, config: function_configs.Config, package: wheel.Wheel | None
+    ) -> None:
+        path = f"{self._path}/{quote(config['name'])}"
+        body = msgspec.json.encode(config)
+        parts: dict[str, Any] = {"functionConfig": (None, body, "application/json")}
+        if package is not None:
+            parts["data"] = (package.name, package.content, "application/octet-stream")
+        answer = await self._api.send(method, path, files=parts)
+        if answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
+            raise errors.Misconfigured(f"{method} {path}: {answer.text}")
