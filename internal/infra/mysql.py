@@ -16,7 +16,7 @@ import aiomysql
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio as sa_asyncio
 
-from internal.infra import db, failpoints, mysql_errors, mysql_link, retry, settings
+from internal.infra import columns, db, failpoints, mysql_errors, mysql_link, retry, settings
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ IDLE_S = 600
 OLDEST = {"MySQL": (8, 0, 19), "MariaDB": (10, 6, 0)}
 """JSON_TABLE came with MySQL 8.0.4 and MariaDB 10.6; older than these was never tried."""
 _SESSION = (
+    f"SET NAMES utf8mb4 COLLATE {columns.BINARY_COLLATION}",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     f"SET SESSION sql_mode = '{SQL_MODE}', innodb_lock_wait_timeout = {LOCK_WAIT_S},"
     f" wait_timeout = {IDLE_S}",
@@ -57,6 +58,7 @@ class MysqlDatabase:
             skip_autocommit_rollback=True,
             hide_parameters=True,  # an error's text goes into logs and dead letters
         )
+        sa.event.listen(self.engine.sync_engine, "connect", _prepare)
         sa.event.listen(self.engine.sync_engine, "checkout", _require_link)
         sa.event.listen(self.engine.sync_engine, "handle_error", _as_integrity_error)
 
@@ -97,15 +99,7 @@ class MysqlDatabase:
                     await connection.close()
 
     async def _connect(self) -> mysql_link.Link:
-        link = await mysql_link.Link.open(**self._link_options)
-        try:
-            check_version(link.server_version)
-            for statement in _SESSION:
-                await link.query(statement)
-        except BaseException:
-            link.close()
-            raise
-        return link
+        return await mysql_link.Link.open(**self._link_options)
 
 
 def open_database(options: settings.MysqlSettings) -> MysqlDatabase:
@@ -174,6 +168,17 @@ def _roll_back(connection: sa.Connection) -> None:
         connection.rollback()
     except (sa.exc.DBAPIError, aiomysql.Error):
         connection.invalidate()
+
+
+def _prepare(own: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
+    """Make a session what Souk relies on. SQLAlchemy has done its own before."""
+    try:
+        check_version(own.driver_connection.server_version)
+        for statement in _SESSION:
+            own.run_async(lambda link, statement=statement: link.query(statement))
+    except BaseException:
+        own.driver_connection.close()
+        raise
 
 
 def _require_link(own: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the driver's

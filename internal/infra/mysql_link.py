@@ -6,16 +6,20 @@ database's to try again.
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import aiomysql
-from aiomysql.connection import CLIENT, CR
+from aiomysql.connection import CLIENT, CR, MySQLResult
 
+from internal.infra import mysql_rows
 from internal.kernel import errors
 
 T = TypeVar("T")
 
+CHUNK_BYTES_MAX = 256 * 1024
+SEQUENCE_BYTE = 3
+"""Where in a packet its number is."""
 SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
     " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -29,6 +33,8 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
     def __init__(self, *, statement_timeout_s: float, **options: Any) -> None:  # noqa: ANN401
         super().__init__(client_flag=CLIENT.FOUND_ROWS, **options)
         self._timeout_s = statement_timeout_s
+        self._chunk, self._place = b"", 0
+        """What has arrived, and how much of that is used."""
 
     @classmethod
     async def open(
@@ -90,6 +96,7 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         await self._answered(self.next_result())
 
     async def _answered(self, asking: Coroutine[Any, Any, T]) -> T:
+        """Await an answer; a link whose answer was not read to its end is of no more use."""
         writer = self._writer
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -100,6 +107,53 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
                 writer.transport.abort()  # what a half-open link has not taken is thrown away
             what = f"no answer within {self._timeout_s:g} s"
             raise aiomysql.OperationalError(CR.CR_SERVER_LOST, what) from None
+        except aiomysql.Error:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    async def _read_query_result(self, unbuffered: bool = False) -> None:  # noqa: FBT001, FBT002
+        """See aiomysql; rows are read by the chunk."""
+        if unbuffered:
+            await super()._read_query_result(unbuffered)
+            return
+        result: Any = _Result(self)
+        await result.read()
+        self._result, self._affected_rows = result, result.affected_rows
+        if result.server_status is not None:
+            self.server_status = result.server_status
+
+    async def _read_bytes(self, num_bytes: int) -> bytes:
+        """See aiomysql; what comes along with the bytes that are wanted is kept for later."""
+        while len(self._chunk) - self._place < num_bytes:
+            await self.read_on()
+        start = self._place
+        self._place += num_bytes
+        return self._chunk[start : self._place]
+
+    async def read_on(self) -> None:
+        """Wait for more of the answer, and add it to what is not used yet."""
+        try:
+            more = await self._reader.read(CHUNK_BYTES_MAX)
+        except OSError as error:
+            raise self._lost() from error
+        if not more:
+            raise self._lost()
+        self._chunk, self._place = self._chunk[self._place :] + more, 0
+
+    def _lost(self) -> Exception:
+        self.close()
+        what = "the connection was lost during a statement"
+        error: Exception = aiomysql.OperationalError(CR.CR_SERVER_LOST, what)
+        return error
+
+    def take_rows(self, decoders: Sequence[mysql_rows.Decoder], rows: list[Any]) -> bool:
+        """Add to `rows` what has arrived; return whether nothing more will."""
+        self._place, is_over = mysql_rows.take(self._chunk, self._place, decoders, rows)
+        if is_over:
+            self._next_seq_id = self._chunk[self._place + SEQUENCE_BYTE]
+        return is_over
 
     async def _request_authentication(self) -> None:
         """Log in; where TLS is asked for, nothing of it goes to a server that has none."""
@@ -107,3 +161,15 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
             what = f"SOUK_MYSQL__TLS_CA_FILE is set, but {self.host}:{self.port} offers no TLS"
             raise errors.Misconfigured(what)
         await super()._request_authentication()
+
+
+class _Result(MySQLResult):  # type: ignore[misc] # aiomysql has no types
+    async def _read_rowdata_packet(self) -> None:
+        link: Any = self.connection
+        rows: list[tuple[Any, ...]] = []
+        decoders = [mysql_rows.decoder_of(field) for field in self.fields]
+        while not link.take_rows(decoders, rows):
+            await link.read_on()
+        self._check_packet_is_eof(await link._read_packet())  # noqa: SLF001 - as aiomysql itself
+        self.connection: Any = None
+        self.affected_rows, self.rows = len(rows), tuple(rows)

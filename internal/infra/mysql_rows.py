@@ -1,0 +1,91 @@
+"""Reads the rows of an answer out of whole chunks of it: four times cheaper than packet by packet.
+
+A batch reads some thousand rows back; the driver awaits each of them twice. It must know nothing of
+connections: bytes in, rows out.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import aiomysql
+from aiomysql.connection import FIELD_TYPE, MysqlPacket
+
+Decoder = Callable[[bytes], Any]
+"""Turns a column's bytes into its value."""
+HEADER_BYTES = 4
+WHOLE_PACKET_BYTES = 0xFFFFFF
+"""A packet of this length goes on in the next one."""
+NULL, TWO_BYTES, THREE_BYTES, EIGHT_BYTES = 251, 252, 253, 254
+"""How long a value is stands before it: up to 250 in one byte, or in the bytes that follow."""
+END, END_BYTES_MAX, ERROR = 0xFE, 8, 0xFF
+"""The first byte of the packet after the last row."""
+BINARY = 63
+"""The character set of what is no text."""
+
+_INTEGERS = frozenset({
+    FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG,
+})  # fmt: skip
+_DECIMALS = frozenset({FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL})
+
+
+def decoder_of(field: Any) -> Decoder:  # noqa: ANN401 - the driver's description of a column
+    """Return what reads this column: integers, sums (decimals), text. Souk has no other types."""
+    if field.type_code in _INTEGERS:
+        return int
+    if field.type_code in _DECIMALS:
+        return _decimal
+    return bytes if field.charsetnr == BINARY else bytes.decode
+
+
+def _decimal(data: bytes) -> Decimal:
+    return Decimal(data.decode())
+
+
+def take(
+    data: bytes, start: int, decoders: Sequence[Decoder], rows: list[tuple[Any, ...]]
+) -> tuple[int, bool]:
+    """Add the rows whose packets are whole in `data` from `start` on to `rows`.
+
+    Returns:
+        Where the first packet begins that is no row, or not whole; and whether it is the last one.
+
+    Raises:
+        Error: the server's own, in the place of further rows; or a row too long to be one of ours.
+    """
+    end = len(data)
+    while end - start >= HEADER_BYTES:
+        size = data[start] | data[start + 1] << 8 | data[start + 2] << 16
+        place = start + HEADER_BYTES
+        if size == WHOLE_PACKET_BYTES:
+            raise aiomysql.NotSupportedError("a row of 16 MiB or more")
+        if end - place < size:
+            break
+        first = data[place]
+        if first == ERROR:
+            MysqlPacket(data[place : place + size], "utf8").raise_for_error()
+        if first == END and size <= END_BYTES_MAX:
+            return start, True
+        rows.append(_row(data, place, decoders))
+        start = place + size
+    return start, False
+
+
+def _row(data: bytes, place: int, decoders: Sequence[Decoder]) -> tuple[Any, ...]:
+    row: list[Any] = []
+    for decode in decoders:
+        size = data[place]
+        place += 1
+        if size >= NULL:
+            if size == NULL:
+                row.append(None)
+                continue
+            width = _WIDTHS[size]
+            size = int.from_bytes(data[place : place + width], "little")
+            place += width
+        row.append(decode(data[place : place + size]))
+        place += size
+    return tuple(row)
+
+
+_WIDTHS = {TWO_BYTES: 2, THREE_BYTES: 3, EIGHT_BYTES: 8}
