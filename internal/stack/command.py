@@ -22,7 +22,15 @@ EXIT_FAILED, EXIT_USAGE, EXIT_DOWN = 1, 2, 3
 DEFAULT_FOLDER = Path("data", "stack")
 MIB = 2**20
 
-console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
+FILE_COLUMNS = 120
+"""The width of tables that go into a file."""
+
+console = rich_console.Console(
+    stderr=True,
+    highlight=False,
+    soft_wrap=True,
+    width=None if sys.stderr.isatty() else FILE_COLUMNS,
+)
 commands = typer.Typer(
     no_args_is_help=True,
     add_completion=False,

@@ -21,6 +21,8 @@ from internal.stack import function_configs, functions_api, plans, probes, wheel
 
 PATIENCE_S = 60.0
 """How long an instance may take without any progress: a probe waits behind a backlog."""
+COME_S = 30.0
+"""How long instances may take to leave and to come before they are probed all the same."""
 LOOK_EVERY_S = 0.25
 LOG_LINES = 15
 
@@ -110,7 +112,7 @@ async def carry_out(
             tell(_announcement(job))
             await _do(functions, job, wish.package)
             jobs.append(job)
-        await _renewed(functions, jobs, wish.patience_s)
+        await _renewed(functions, jobs, min(wish.patience_s, COME_S))
         tell("probing every instance")
         async with probes.prober(options.pulsar) as prober:
             await _probe(functions, prober, jobs, wish.patience_s)
@@ -190,12 +192,18 @@ async def _start_if_stopped(functions: functions_api.FunctionsApi, job: Job) -> 
 async def _renewed(
     functions: functions_api.FunctionsApi, jobs: Sequence[Job], patience_s: float
 ) -> None:
-    """Wait until the instances of before have left: an answer must be of the new ones."""
+    """Wait until the instances of before have left, and as many as wanted have come.
+
+    An answer must be of a new one, and a probe of a key must find its last owner. Where they do not
+    come in time, the missing answers will tell.
+    """
     end_s = time.perf_counter() + patience_s
     for job in jobs:
-        while job.plan.action is not plans.Action.NOTHING and time.perf_counter() < end_s:
-            stage = job.stage
-            if not job.before & await functions.consumers(stage.topic, stage.subscription):
+        stage, wanted = job.stage, job.config["parallelism"]
+        old = set() if job.plan.action is plans.Action.NOTHING else job.before
+        while time.perf_counter() < end_s:
+            connected = await functions.consumers(stage.topic, stage.subscription)
+            if not old & connected and len(connected) >= wanted:
                 break
             await asyncio.sleep(LOOK_EVERY_S)
 

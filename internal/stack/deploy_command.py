@@ -11,7 +11,6 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich import box
-from rich import console as rich_console
 from rich import table as rich_table
 
 from internal.infra import settings
@@ -23,7 +22,7 @@ EXIT_FAILED, EXIT_USAGE = 1, 2
 PARALLELISM_MAX = 16
 """More instances than keys (kernel.ids.SHARDS) would have nothing to do."""
 
-console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
+console = command.console
 
 
 def run() -> None:
@@ -116,12 +115,11 @@ def _print(done: list[deploy.Deployed], package: wheel.Wheel) -> None:
         "function", "action", "instances", "version", "took", "answers", box=box.SIMPLE
     )
     for one in done:
-        because = f" ({', '.join(one.plan.because)})" if one.plan.because else ""
         took = f"{one.took_s:.1f} s" if one.took_s else ""
         answers = "[red]no[/red]" if one.problem else "yes" if one.took_s else ""
         table.add_row(
             one.function,
-            f"{one.plan.action}{because}",
+            one.plan.action,
             str(one.instances),
             package.label,
             took,

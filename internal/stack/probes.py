@@ -17,9 +17,9 @@ from internal.kernel import ids
 from internal.pipeline import flow, probe
 
 WAIT_MS = 500
-ROUND_S = 3.0
+ROUND_S = 2.0
 """How long a round of probes is given before the next, on other keys."""
-KEYS_PER_ROUND = 64
+KEYS_PER_ROUND = 32
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -1,7 +1,6 @@
 """How a stack does: its parts, their processes, the functions deployed on it. Only looks."""
 
-import itertools
-from pathlib import Path
+import re
 from typing import Any
 
 import httpx
@@ -84,9 +83,9 @@ def _database_version() -> str:
     server = machine.mysqld()
     if server is None:
         return "not installed"
-    said = machine.run([server, "--version"], timeout_s=QUICK_S, environment={}).split()
-    words = dict(itertools.pairwise(said))
-    return f"{Path(server).name} {words.get('Ver', '')}"
+    said = machine.run([server, "--version"], timeout_s=QUICK_S, environment={})
+    number = re.search(r"Ver ([\d.]+)", said)
+    return f"{'MariaDB' if 'MariaDB' in said else 'MySQL'} {number[1] if number else ''}"
 
 
 def _functions(at: stack.Stack) -> list[FunctionStatus]:
