@@ -159,7 +159,14 @@ class PulsarBus:
         look = functools.partial(
             self._client.get_topic_partitions, self._options.topic(PROBE_TOPIC)
         )
-        await driver.in_thread(f"the broker at {self._options.service_url}", look, lambda _: None)
+        try:
+            await driver.in_thread(f"asking {self._options.service_url}", look, lambda _: None)
+        except errors.BusAway as error:
+            if not isinstance(error.__cause__, driver.NotFound):
+                raise
+            place = f"{self._options.tenant}/{self._options.namespace}"
+            text = f"the broker has no namespace {place}; scripts/deploy_functions makes it"
+            raise errors.Misconfigured(text) from error
 
     async def _open_all(
         self, what: str, topics: Sequence[str], make: "functools.partial[object]"

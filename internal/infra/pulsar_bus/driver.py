@@ -24,6 +24,7 @@ T = TypeVar("T")
 Result = _pulsar.Result
 PulsarException = pulsar.exceptions.PulsarException
 
+NotFound = pulsar.exceptions.TopicNotFound
 AUTHENTICATION = (pulsar.exceptions.AuthenticationError, pulsar.exceptions.AuthorizationError)
 NOWHERE = Path("/dev/null")
 

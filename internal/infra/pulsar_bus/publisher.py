@@ -6,6 +6,7 @@ would save here, an order would wait. It never sends on a thread of its own.
 
 import asyncio
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,12 +18,15 @@ from internal.infra.embedded_bus import values
 from internal.infra.pulsar_bus import driver
 from internal.kernel import errors
 
-MESSAGE_BYTES_MAX = 5 * 1024 * 1024
-"""Pulsar's default `maxMessageSize`; here for payload, key and properties together. A frame that is
-too large would cost the connection, and with it everybody's receipts."""
+MESSAGE_BYTES_MAX = 5 * 1024 * 1024 - 1024
+"""Pulsar's default `maxMessageSize`, which holds for payload, key, properties and what the client
+adds, together. What the client lets through and the broker does not costs the connection, and with
+it everybody's receipts."""
 
-PROPERTY_BYTES = 8
+PROPERTY_BYTES_MAX = 12
 """What a property costs on the wire beside its name and value."""
+
+TOPIC = re.compile(r"[\w.=:-]+", re.ASCII)
 
 LATELY_MESSAGES = 2_000
 """How far back the mean number of orders in a message reaches."""
@@ -112,7 +116,13 @@ class PulsarPublisher:
         self._end = ""
 
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
-        """See Publisher.publish. What is above the limits is sent in several batches."""
+        """See Publisher.publish. What is above the limits is sent in several batches.
+
+        Raises:
+            BusAway: no receipt for at least one of them; publishing all again is safe for readers.
+            Poison: as there. Of what is only larger than an operator allows in this broker,
+                neighbours may have been sent.
+        """
         self._require_open()
         sized = [_size(message) for message in messages]
         for batch in _in_batches(sized, self._limits):
@@ -228,6 +238,8 @@ class PulsarPublisher:
         except TimeoutError:
             self._finish(sending)
             raise errors.BusAway("no receipt, and no word from the client") from None
+        if sending.failure == driver.Result.MessageTooBig:
+            raise errors.Poison("MESSAGE_TOO_LARGE", "larger than this broker takes")
         if sending.failure is not None:
             raise errors.BusAway(f"no receipt from the broker: {sending.failure.name}")
 
@@ -242,6 +254,8 @@ class PulsarPublisher:
         self._require_open()
         topic = self._topics.get(name)
         if topic is None:
+            if not TOPIC.fullmatch(name):
+                raise errors.Poison("TOPIC_INVALID", f"this is no name of a topic: {name!r}")
             topic = self._topics[name] = Topic(self._options.topic(name))
         async with topic.turn:
             if topic.producer is None:
@@ -291,7 +305,9 @@ def _size(message: bus.Outgoing) -> Sized:
 def _texts_bytes(message: bus.Outgoing) -> int:
     message.topic.encode()
     properties = message.properties.items()
-    return sum(len(n.encode()) + len(value.encode()) + PROPERTY_BYTES for n, value in properties)
+    return sum(
+        len(n.encode()) + len(value.encode()) + PROPERTY_BYTES_MAX for n, value in properties
+    )
 
 
 def _in_batches(messages: Sequence[Sized], limits: Limits) -> Iterator[Sequence[Sized]]:

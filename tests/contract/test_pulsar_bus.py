@@ -1,0 +1,358 @@
+"""The bus over Pulsar keeps the contract of every bus, and promises of its own. Needs a broker."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Iterator
+
+import pulsar
+import pytest
+
+from internal.infra import bus, failpoints, settings
+from internal.infra.pulsar_bus import admin, driver, publisher, readers
+from internal.infra.pulsar_bus import bus as pulsar_bus
+from internal.kernel import errors, ids
+from tests.contract import bus_contract
+from tests.support import profiles
+from tests.support import pulsar as brokers
+from tests.support.pulsar import pulsar_options  # noqa: F401 - a fixture
+
+SMALL = publisher.Limits(
+    batch_messages_max=3, batch_bytes_max=200, in_flight_messages_max=4, in_flight_bytes_max=400
+)
+"""So small that few messages come by every limit."""
+
+
+class BrokerHome:
+    """A namespace of a broker."""
+
+    def __init__(self, options: settings.PulsarSettings) -> None:
+        self.options = options
+
+    async def open(self) -> pulsar_bus.PulsarBus:
+        opened = pulsar_bus.PulsarBus(self.options)
+        await opened.open()
+        return opened
+
+    async def close(self) -> None:
+        """There is nothing to give back."""
+
+
+@pytest.fixture
+async def home(pulsar_options: settings.PulsarSettings) -> BrokerHome:  # noqa: F811
+    return BrokerHome(pulsar_options)
+
+
+@pytest.fixture
+async def the_bus(home: BrokerHome) -> AsyncIterator[pulsar_bus.PulsarBus]:
+    opened = await home.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def client(home: BrokerHome) -> AsyncIterator[pulsar.Client]:
+    """A client as the functions runtime would lend it."""
+    opened = await asyncio.to_thread(driver.open_client, home.options, None)
+    yield opened
+    await asyncio.to_thread(driver.close_quietly, opened)
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"own-{ids.random_token(6)}"
+
+
+@pytest.fixture
+def failing() -> Iterator[None]:
+    """Disarm what a test arms."""
+    yield
+    failpoints.arm({})
+
+
+class TestContract(bus_contract.BusContract):
+    """On a broker, with what Pulsar does in another way."""
+
+    async def test_a_key_in_work_is_not_given_to_another_consumer(
+        self, the_bus: bus.Bus, topic: str
+    ) -> None:
+        """Whose the key is from now on, Pulsar decides when the second one joins.
+
+        If it has become the second one's, what follows waits until the first one has acknowledged
+        what it has; until then nobody is given it.
+        """
+        one = await the_bus.subscribe([topic], "stage")
+        await the_bus.publish(bus_contract.outgoing(topic, 1, keys=1))
+        held = await bus_contract.take(one, 1)
+        two = await the_bus.subscribe([topic], "stage")
+        await the_bus.publish(bus_contract.outgoing(topic, 2, keys=1))
+        assert await bus_contract.comes_nothing(two)
+        await one.close()
+        assert bus_contract.numbers_of(await bus_contract.take(two, 2)) == [1, 2]
+        assert held
+
+    async def test_what_nobody_subscribed_to_is_not_kept(
+        self, the_bus: bus.Bus, topic: str
+    ) -> None:
+        """Pulsar deletes by the ledger, minutes later: here an operator does not wait for that."""
+        assert isinstance(the_bus, pulsar_bus.PulsarBus)
+        await the_bus.publish(bus_contract.outgoing(topic, 1, keys=1))
+        await brokers.Topic(the_bus._options, topic).trim()
+        await the_bus.ensure({topic: ["stage"]})
+        await the_bus.publish(bus_contract.outgoing(topic, 2, keys=1))
+        subscription = await the_bus.subscribe([topic], "stage")
+        assert bus_contract.numbers_of(await bus_contract.take(subscription, 1)) == [2]
+
+
+class PulsarMachine(bus_contract.BusMachine):
+    """Fewer examples than the embedded bus has: every step waits for a broker's counters."""
+
+    def new_home(self) -> bus_contract.Home:
+        return BrokerHome(brokers.options())
+
+
+TestMachine = PulsarMachine.TestCase
+TestMachine.settings = profiles.tries(20, steps=20)
+
+
+async def test_concurrent_publications_keep_their_order(
+    client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    """Even those that wait for the first producer, or for room."""
+    subscription = await the_bus.subscribe([topic], "stage")
+    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    calls = [tight.publish(bus_contract.outgoing(topic, n, keys=1)) for n in range(100)]
+    await asyncio.gather(*calls)
+    got = await bus_contract.take(subscription, 100)
+    assert bus_contract.numbers_of(got) == list(range(100))
+    await tight.close()
+
+
+async def test_a_long_publication_is_cut_and_keeps_its_order(
+    client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    subscription = await the_bus.subscribe([topic], "stage")
+    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    await tight.publish(bus_contract.outgoing(topic, *range(50), keys=1))
+    got = await bus_contract.take(subscription, 50)
+    assert bus_contract.numbers_of(got) == list(range(50))
+    await tight.close()
+
+
+async def test_publishers_wait_while_too_much_is_under_way(
+    client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    most = 0
+
+    async def publish(number: int) -> None:
+        nonlocal most
+        await tight.publish([bus.Outgoing(topic, "k", b"x" * 90 * (number % 3))])
+        most = max(most, tight._in_flight_messages)
+        assert tight._in_flight_bytes <= SMALL.in_flight_bytes_max
+
+    await asyncio.gather(*(publish(number) for number in range(60)))
+    assert most <= SMALL.in_flight_messages_max
+    assert tight._in_flight_messages == tight._in_flight_bytes == 0
+    await bus_contract.becomes(lambda: the_bus.backlog(topic, "stage"), 60)
+    await tight.close()
+
+
+async def test_of_a_call_with_poison_nothing_is_sent(
+    the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    subscription = await the_bus.subscribe([topic], "stage")
+    large = bus.Outgoing(topic, "k", b"x" * publisher.MESSAGE_BYTES_MAX)
+    with pytest.raises(errors.Poison):
+        await the_bus.publish([*bus_contract.outgoing(topic, 1), large])
+    assert await bus_contract.comes_nothing(subscription)
+
+
+async def test_the_largest_message_arrives(the_bus: pulsar_bus.PulsarBus, topic: str) -> None:
+    subscription = await the_bus.subscribe([topic], "stage")
+    properties = {f"name-{n}": "v" * 1_000 for n in range(1_000)}
+    spent = publisher._texts_bytes(bus.Outgoing(topic, "", b"", properties))
+    payload = b"x" * (publisher.MESSAGE_BYTES_MAX - spent - 1)
+    await the_bus.publish([bus.Outgoing(topic, "k", payload, properties)])
+    got = await bus_contract.take(subscription, 1)
+    assert (got[0].payload, got[0].properties) == (payload, properties)
+
+
+async def test_a_dead_producer_is_replaced(
+    client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    """Repeated, the publication that failed still comes before what is published after it."""
+    subscription = await the_bus.subscribe([topic], "stage")
+    ours = publisher.PulsarPublisher(client, home.options)
+    await ours.publish(bus_contract.outgoing(topic, 1, keys=1))
+    await asyncio.to_thread(ours._topics[topic].producer.close)
+    with pytest.raises(errors.BusAway):
+        await ours.publish(bus_contract.outgoing(topic, 2, 3, keys=1))
+    await ours.publish(bus_contract.outgoing(topic, 2, 3, keys=1))
+    await ours.publish(bus_contract.outgoing(topic, 4, keys=1))
+    got = await bus_contract.take(subscription, 4)
+    assert bus_contract.numbers_of(got) == [1, 2, 3, 4]
+    await ours.close()
+
+
+async def test_receipts_that_are_lost_with_the_client(
+    client: pulsar.Client, home: BrokerHome, topic: str
+) -> None:
+    ours = publisher.PulsarPublisher(client, home.options)
+    await ours.publish(bus_contract.outgoing(topic, 0))
+    calls = [ours.publish(bus_contract.outgoing(topic, n)) for n in range(500)]
+    waiting = asyncio.gather(*calls, return_exceptions=True)
+    await asyncio.sleep(0)
+    await asyncio.to_thread(client.close)
+    answers = await asyncio.wait_for(waiting, bus_contract.PATIENCE_S)
+    assert {type(answer) for answer in answers} <= {errors.BusAway, type(None)}
+    with pytest.raises(errors.BusAway):
+        await ours.publish(bus_contract.outgoing(topic, 1))
+    assert ours._in_flight_messages == ours._in_flight_bytes == 0
+    await ours.close()
+
+
+async def test_a_publication_that_is_given_up_takes_no_room(
+    client: pulsar.Client, home: BrokerHome, topic: str
+) -> None:
+    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    calls = [asyncio.create_task(tight.publish(bus_contract.outgoing(topic, n))) for n in range(9)]
+    await asyncio.sleep(0.01)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await asyncio.wait_for(tight.publish(bus_contract.outgoing(topic, 9)), bus_contract.PATIENCE_S)
+    assert tight._in_flight_messages == tight._in_flight_bytes == 0
+    await tight.close()
+
+
+async def test_publishing_goes_on_while_the_topic_moves(
+    the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
+) -> None:
+    """Nothing is lost, nothing overtakes; copies may come, as after any lost receipt."""
+    subscription = await the_bus.subscribe([topic], "stage")
+
+    async def publish() -> None:
+        for number in range(200):
+            await the_bus.publish(bus_contract.outgoing(topic, number, keys=1))
+
+    publishing = asyncio.create_task(publish())
+    for _ in range(3):
+        await asyncio.sleep(0.05)
+        await brokers.Topic(home.options, topic).unload()
+    await publishing
+    seen: dict[int, None] = {}
+    async with asyncio.timeout(bus_contract.PATIENCE_S):
+        while len(seen) < 200:
+            got = await subscription.receive(100)
+            seen |= dict.fromkeys(bus_contract.numbers_of(got))
+            await subscription.acknowledge(got)
+    assert list(seen) == list(range(200))
+
+
+async def test_what_is_out_is_not_handed_out_again_after_a_reconnection(
+    the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
+) -> None:
+    subscription = await the_bus.subscribe([topic], "stage", unacked_messages_max=4)
+    await the_bus.publish(bus_contract.outgoing(topic, 1, 2, 3, keys=1))
+    got = await bus_contract.take(subscription, 3)
+    await brokers.Topic(home.options, topic).unload()
+    await the_bus.publish(bus_contract.outgoing(topic, 4, keys=1))
+    got += await bus_contract.take(subscription, 1)
+    assert bus_contract.numbers_of(got) == [1, 2, 3, 4]
+    await subscription.acknowledge(got)
+    await bus_contract.becomes(lambda: the_bus.backlog(topic, "stage"), 0)
+    assert await bus_contract.comes_nothing(subscription)
+
+
+async def test_a_tail_goes_on_after_a_reconnection(
+    the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
+) -> None:
+    tail = await the_bus.tail([topic])
+    await the_bus.publish(bus_contract.outgoing(topic, 1, keys=1))
+    assert bus_contract.numbers_of(await bus_contract.take(tail, 1)) == [1]
+    await brokers.Topic(home.options, topic).unload()
+    await the_bus.publish(bus_contract.outgoing(topic, 2, keys=1))
+    assert bus_contract.numbers_of(await bus_contract.take(tail, 1)) == [2]
+
+
+async def dropped_by(tail: readers.Tail) -> int:
+    return tail.dropped_messages
+
+
+async def test_a_slow_tail_loses_the_oldest(home: BrokerHome, topic: str) -> None:
+    opened = pulsar_bus.PulsarBus(home.options, tail_messages_max=3)
+    await opened.open()
+    tail = await opened.tail([topic])
+    await opened.publish(bus_contract.outgoing(topic, *range(10), keys=1))
+    await bus_contract.becomes(functools.partial(dropped_by, tail), 7)
+    assert bus_contract.numbers_of(await tail.receive(10)) == [7, 8, 9]
+    await opened.close()
+
+
+async def test_a_subscription_that_was_given_up_holds_no_keys(
+    the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
+) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    joining = asyncio.create_task(the_bus.subscribe([topic], "stage"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    joining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await joining
+    await asyncio.sleep(bus_contract.SILENCE_S)
+    there = brokers.Topic(home.options, topic)
+    await bus_contract.becomes(lambda: there.consumers("stage"), 0)
+
+
+async def test_orders_waiting_are_estimated_from_what_was_published(
+    the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
+) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    await the_bus.publish([bus.Outgoing(topic, "k", b"x", {"orders": n}) for n in ("1", "9")])
+    await bus_contract.becomes(lambda: the_bus.backlog_orders(topic, "stage"), 10)
+    another = await home.open()
+    assert await another.backlog_orders(topic, "stage") == 2
+    await another.close()
+
+
+async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topic: str) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    assert await the_bus.oldest_age_us(topic, "stage") == 0
+    await the_bus.publish(bus_contract.outgoing(topic, 1))
+    await asyncio.sleep(0.1)
+    await the_bus.publish(bus_contract.outgoing(topic, 2))
+    assert 50_000 < await the_bus.oldest_age_us(topic, "stage") < 5_000_000
+
+
+async def test_nothing_is_made_where_there_is_no_namespace(home: BrokerHome, topic: str) -> None:
+    nowhere = home.options.model_copy(update={"namespace": "nowhere"})
+    with pytest.raises(errors.Misconfigured, match="deploy_functions"):
+        await pulsar_bus.PulsarBus(nowhere).open()
+    async with admin.PulsarAdmin(nowhere) as api:
+        with pytest.raises(errors.Misconfigured, match="Namespace not found"):
+            await api.ensure({topic: ["stage"]})
+
+
+async def test_a_topic_whose_name_is_none_is_poison(the_bus: pulsar_bus.PulsarBus) -> None:
+    with pytest.raises(errors.Poison):
+        await the_bus.publish([bus.Outgoing("a/b", "k", b"x")])
+
+
+@pytest.mark.usefixtures("failing")
+async def test_failpoints_stand_where_the_embedded_bus_has_them(
+    the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    subscription = await the_bus.subscribe([topic], "stage")
+    failpoints.arm(failpoints.parse("bus.before_publish=raise,bus.before_ack=raise"))
+    with pytest.raises(errors.BusAway):
+        await the_bus.publish(bus_contract.outgoing(topic, 1))
+    failpoints.arm(failpoints.parse("bus.after_publish=raise,bus.before_ack=raise"))
+    with pytest.raises(errors.BusAway):
+        await the_bus.publish(bus_contract.outgoing(topic, 2))
+    got = await bus_contract.take(subscription, 1)
+    assert bus_contract.numbers_of(got) == [2]
+    with pytest.raises(errors.BusAway):
+        await subscription.acknowledge(got)
+    await subscription.acknowledge(got)
+    await bus_contract.becomes(lambda: the_bus.backlog(topic, "stage"), 0)
