@@ -82,6 +82,8 @@ class Topic:
         self.full_name = full_name
         self.producer: Any = None
         self.turn = asyncio.Lock()
+        self.refusals = 0
+        self.refusal = ""
         self.messages = self.orders = 0
 
     def count(self, message: bus.Outgoing) -> None:
@@ -249,16 +251,16 @@ class PulsarPublisher:
         Raises:
             BusAway: the broker gave none in time.
             Misconfigured: it does not let this client in.
-            Poison: this is no name of a topic.
         """
         self._require_open()
         topic = self._topics.get(name)
         if topic is None:
-            if not TOPIC.fullmatch(name):
-                raise errors.Poison("TOPIC_INVALID", f"this is no name of a topic: {name!r}")
             topic = self._topics[name] = Topic(self._options.topic(name))
+        refusals = topic.refusals
         async with topic.turn:
             if topic.producer is None:
+                if topic.refusals > refusals:  # while this one waited
+                    raise errors.BusAway(topic.refusal)
                 topic.producer = await self._make_producer(topic)
         return topic
 
@@ -272,7 +274,12 @@ class PulsarPublisher:
             batching_enabled=False,
         )
         what = f"a producer for {topic.full_name}"
-        return await driver.in_thread(what, make, driver.close_quietly)
+        try:
+            return await driver.in_thread(what, make, driver.close_quietly)
+        except errors.SoukError as error:
+            topic.refusals += 1
+            topic.refusal = str(error)
+            raise
 
     def _drop_if_dead(self, topic: Topic, producer: Any, result: Any) -> None:  # noqa: ANN401
         if result in DEAD and topic.producer is producer:
@@ -292,10 +299,13 @@ def _size(message: bus.Outgoing) -> Sized:
         Poison: too large, or a topic, key or property that is no text.
     """
     try:
+        is_name = TOPIC.fullmatch(message.topic)
         size_bytes = len(message.payload) + len(message.key.encode()) + _texts_bytes(message)
-    except (AttributeError, UnicodeEncodeError) as error:
+    except (AttributeError, TypeError, UnicodeEncodeError) as error:
         what = f"a topic, key or property that is no text: {error}"
         raise errors.Poison("MESSAGE_TEXT_INVALID", what) from error
+    if not is_name:
+        raise errors.Poison("TOPIC_INVALID", f"this is no name of a topic: {message.topic!r}")
     if size_bytes > MESSAGE_BYTES_MAX:
         what = f"a message of {size_bytes} bytes, at most {MESSAGE_BYTES_MAX} are taken"
         raise errors.Poison("MESSAGE_TOO_LARGE", what)
@@ -303,7 +313,6 @@ def _size(message: bus.Outgoing) -> Sized:
 
 
 def _texts_bytes(message: bus.Outgoing) -> int:
-    message.topic.encode()
     properties = message.properties.items()
     return sum(
         len(n.encode()) + len(value.encode()) + PROPERTY_BYTES_MAX for n, value in properties
