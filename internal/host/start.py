@@ -1,4 +1,4 @@
-"""What `scripts/start` does: the embedded engine with a demo shop.
+"""What `scripts/start` does: an engine with a demo shop, the embedded one unless --full says so.
 
 It runs until Ctrl-C, or until the end of a demo run.
 """
@@ -11,14 +11,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 
-from internal.host import engine
+from internal.host import engine, full
 from internal.infra import clock, failpoints, files, logs, settings
 from internal.kernel import errors, ids
 
@@ -33,11 +34,14 @@ EXIT_FAILED = 1
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Arguments:
+class Arguments(NamedTuple):
     """What the command line said."""
 
-    def __init__(self, data: Path | None, port: int | None, demo: list[str] | None) -> None:
-        self.data, self.port, self.demo = data, port, demo
+    data: Path | None
+    port: int | None
+    demo: list[str] | None
+    """The demo's command, without where to find the engine."""
+    is_full: bool
 
     def settings(self) -> settings.Settings:
         """Read the settings, the command line first.
@@ -45,9 +49,23 @@ class Arguments:
         Raises:
             Misconfigured: one of them is wrong.
         """
-        storage = {} if self.data is None else {"data_dir": self.data}
         intake = {} if self.port is None else {"port": self.port}
-        return settings.load(storage=storage, intake=intake)
+        if self.is_full:
+            return settings.load(config=self.config(), intake=intake)
+        storage = {} if self.data is None else {"data_dir": self.data}
+        return settings.load(storage={"engine": "embedded", **storage}, intake=intake)
+
+    def config(self) -> Path:
+        """Return the full engine's settings file.
+
+        Raises:
+            Misconfigured: there is none.
+        """
+        return full.settings_file(self.data)
+
+    def folder(self, running: engine.Engine) -> Path:
+        """Return the folder that tells a demo beside the engine all about it."""
+        return self.data or (full.STACK_FOLDER if self.is_full else running.folder)
 
 
 def run(seed: Seed, demo_script: Path) -> None:
@@ -57,9 +75,13 @@ def run(seed: Seed, demo_script: Path) -> None:
     """
 
     def start(
+        *,
         data: Annotated[
             Path | None,
-            typer.Option(help="Folder for all that must survive.", show_default="./data"),
+            typer.Option(
+                help="Folder for all that must survive; with --full the stack's.",
+                show_default="./data, ./data/stack",
+            ),
         ] = None,
         port: Annotated[
             int | None, typer.Option(help="gRPC port, 0 for a free one.", show_default="50051")
@@ -70,15 +92,23 @@ def run(seed: Seed, demo_script: Path) -> None:
         json_file: Annotated[
             Path | None, typer.Option("--json", help="Write the demo's figures there.")
         ] = None,
+        is_full: Annotated[
+            bool,
+            typer.Option("--full", help="On Pulsar and MySQL; with --demo it brings them up too."),
+        ] = False,
     ) -> None:
-        """Start Souk: intake, functions and broker in one process, on one folder."""
+        """Start Souk: intake, functions and broker in one process, on one folder.
+
+        With --full only the intake, on the servers of `scripts/stack up`; the functions are put
+        there by `scripts/deploy_functions`.
+        """
         if json_file and demo is None:
             raise typer.BadParameter("goes with --demo", param_hint="--json")
         command = None
         if demo is not None:
             extra = ["--json", str(json_file)] if json_file else []
             command = [str(demo_script), "--orders", str(demo), *extra]
-        raise typer.Exit(_start(seed, Arguments(data, port, command)))
+        raise typer.Exit(_start(seed, Arguments(data, port, command, is_full)))
 
     typer.run(start)
 
@@ -87,15 +117,27 @@ def _start(seed: Seed, arguments: Arguments) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         failpoints.arm(failpoints.from_environment())
-        options = arguments.settings()
-        logs.setup(_logs_beside_data(options))
-        return uvloop.run(_serve(seed, arguments, options))
+        if arguments.is_full and arguments.demo is not None:
+            with full.servers_up(arguments.data, _say):
+                asyncio.run(full.functions_up(arguments.config(), _say))
+                return _run(seed, arguments)
+        return _run(seed, arguments)
     except errors.Misconfigured as error:
-        console.print(f"[red]souk cannot start:[/red] {error}")
+        console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
         return EXIT_MISCONFIGURED
     except errors.Temporary as error:
-        console.print(f"[red]souk cannot start:[/red] {error}")
+        console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
         return EXIT_FAILED
+
+
+def _say(what: str) -> None:
+    console.print(f"{what} …", markup=False)
+
+
+def _run(seed: Seed, arguments: Arguments) -> int:
+    options = arguments.settings()
+    logs.setup(_logs_beside_data(options))
+    return uvloop.run(_serve(seed, arguments, options))
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
@@ -111,7 +153,7 @@ async def _serve(seed: Seed, arguments: Arguments, options: settings.Settings) -
         _tell(running, options, key)
         if arguments.demo is None:
             return await _until(stop, running)
-        return await _demo(arguments.demo, running, key)
+        return await _demo(arguments.demo, running, key, arguments.folder(running))
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -144,7 +186,8 @@ def _tell(running: engine.Engine, options: settings.Settings, key: str) -> None:
     console.print(f"[bold]Souk[/bold] takes orders on [bold]{address}[/bold] (gRPC)")
     if options.metrics.port:
         console.print(f"  metrics   http://{options.metrics.host}:{options.metrics.port}/metrics")
-    console.print(f"  data      {options.storage.data_dir / files.DATABASE}")
+    for name, place in _places(options):
+        console.print(f"  {name:9} {place}", markup=False)
     console.print(f"  logs      {options.log.file or options.storage.data_dir / files.LOG}")
     console.print(
         f"  API key   {key or 'not known here; souk merchants rotate-key demo'}", markup=False
@@ -152,6 +195,14 @@ def _tell(running: engine.Engine, options: settings.Settings, key: str) -> None:
     console.print("\nTry it:\n")
     console.print(_example(address, key, tls=options.intake.tls_key_file is not None), markup=False)
     console.print("\nCtrl-C drains and stops.")
+
+
+def _places(options: settings.Settings) -> list[tuple[str, object]]:
+    if options.storage.engine == "embedded":
+        return [("data", options.storage.data_dir / files.DATABASE)]
+    database = f"{options.mysql.database} on {options.mysql.host}:{options.mysql.port}"
+    topics = f"{options.pulsar.service_url} {options.pulsar.topic('*')}"
+    return [("database", database), ("topics", topics)]
 
 
 def _example(address: str, key: str, *, tls: bool) -> str:
@@ -182,10 +233,10 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
     return 0
 
 
-async def _demo(command: list[str], running: engine.Engine, key: str) -> int:
+async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:
     """Run the demo in a process of its own, so that the client's work is not the engine's."""
     target = f"127.0.0.1:{running.port}"
-    arguments = [*command, "--target", target, "--data", str(running.folder)]
+    arguments = [*command, "--target", target, "--data", str(folder)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, env={**os.environ, "SOUK_API_KEY": key}
     )

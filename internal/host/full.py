@@ -1,0 +1,72 @@
+"""What `scripts/start --full` adds: the servers, and for a demo run also the functions on them."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from internal.infra import files
+from internal.kernel import errors
+from internal.stack import deploy, folder, stack
+
+STACK_FOLDER = Path("data", "stack")
+"""Where scripts/stack keeps its own when nothing else is said."""
+
+Tell = Callable[[str], None]
+
+
+def settings_file(data: Path | None) -> Path:
+    """Return the full engine's settings: SOUK_CONFIG's, or those of the stack in a folder.
+
+    Raises:
+        Misconfigured: there are none.
+    """
+    named = os.environ.get("SOUK_CONFIG")
+    file = Path(named) if named and data is None else (data or STACK_FOLDER) / files.CONFIG
+    if not file.is_file():
+        raise errors.Misconfigured(
+            f"there is no {file}: `scripts/stack up` brings up a broker and a database and writes"
+            " one; or let SOUK_CONFIG name your own"
+        )
+    return file.absolute()
+
+
+@contextlib.contextmanager
+def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
+    """Have the servers of a stack for a while; what did not run before is stopped again.
+
+    Those that SOUK_CONFIG names are somebody else's to start and to stop.
+
+    Raises:
+        Misconfigured: something is missing on this machine, or a port is taken.
+        Temporary: a server does not start.
+    """
+    if os.environ.get("SOUK_CONFIG") and data is None:
+        yield
+        return
+    here = stack.Stack(data or STACK_FOLDER, tell=tell)
+    tell("bringing up Pulsar and the database")
+    started: list[str] = []
+    try:
+        started = here.up()
+        yield
+    finally:
+        if started:
+            tell(f"stopping {' and '.join(started)}")
+            for name in started:
+                here.stop(name)
+
+
+async def functions_up(config: Path, tell: Tell) -> None:
+    """Deploy the three functions, and see that each answers.
+
+    Raises:
+        Misconfigured: one does not answer; the message says why.
+        Temporary: the broker or the database cannot be reached.
+    """
+    options = await asyncio.to_thread(folder.load_settings_of, config)
+    done = await deploy.deploy(options, tell=tell)
+    problems = [f"{one.function}: {one.problem}" for one in done if one.problem]
+    if problems:
+        raise errors.Misconfigured("; ".join(problems))
