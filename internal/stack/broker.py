@@ -1,9 +1,10 @@
 """Pulsar as a part of the stack: broker, bookie and functions worker in one Java process.
 
-The functions run as processes of their own, started by it. The control and metrics ports of their
-official runtime listen on all interfaces; Pulsar has no setting for that (python_instance_main.py
-and server.py of the distribution name the addresses). They can be asked how the function does, and
-told to forget its counters, no more; a machine that strangers reach needs a firewall.
+The functions run as processes of their own, started by it. Each opens a control port and a metrics
+port on all interfaces, and nothing configures that: server.py and prometheus_client_fix.py of the
+runtime name the addresses, and the broker itself asks for the metrics at the machine's own name.
+Who gets at them can read a function's counters and set them back, no more; a machine that strangers
+reach needs a firewall.
 """
 
 import os

@@ -3,7 +3,7 @@
 A process id alone says little: it may have been given to another program since. So each part's
 first process is written down with the instant it was started at, and all of a part's processes (the
 function instances that the broker started, too, even when the broker is gone) carry a mark in
-their environment. What does not carry it is never touched. Works where there is /proc.
+their environment. What does not carry it is never touched. Needs Linux's /proc.
 """
 
 import contextlib
@@ -85,12 +85,9 @@ def marked(mark: str) -> list[int]:
     return [pid for pid in _pids() if wanted in _environment(pid) and is_alive(pid)]
 
 
-def command_of(pid: int) -> list[str]:
-    """Return a process's command line; nothing when it has ended."""
-    try:
-        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
-    except OSError:
-        return []
+def first(mark: str) -> int | None:
+    """Return the process with this mark that leads a session; None when it has ended."""
+    return next((pid for pid in marked(mark) if _session(pid) == pid), None)
 
 
 def memory_bytes(pid: int) -> int:
@@ -128,6 +125,13 @@ def _started(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[_STAT_STATE] in {"Z", "X"} else int(fields[_STAT_STARTED])
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _pids() -> list[int]:

@@ -134,7 +134,8 @@ class Stack:
 
     def pid_of(self, name: str) -> int | None:
         """Return the id of a part's first process; None when it does not run."""
-        return processes.recall(self.folder.pid_file(name))
+        known = processes.recall(self.folder.pid_file(name))
+        return known or processes.first(self._mark(name))
 
     def pids_of(self, name: str) -> list[int]:
         """Return all of a part's processes: Pulsar's function instances are among them."""

@@ -1,0 +1,128 @@
+"""The commands' words for mistakes; and what the command line asks for."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer import testing
+
+from internal.kernel import errors
+from internal.stack import command, deploy_command, ports
+
+NAMES = ("pulsar", "admin", "bookie", "mysql")
+
+
+def deploy_functions() -> typer.Typer:
+    made = typer.Typer()
+    made.command()(deploy_command.main)
+    return made
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Path]:
+    """Settings of a full engine that nobody runs."""
+    with socket.socket() as closed:
+        closed.bind((ports.HOST, 0))
+        file = tmp_path / "souk.toml"
+        where = f"{ports.HOST}:{closed.getsockname()[1]}"
+        file.write_text(
+            f'[storage]\nengine = "full"\n[pulsar]\nadmin_url = "http://{where}"\n'
+            f"[mysql]\nport = {closed.getsockname()[1]}\n"
+        )
+        yield file
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["upp"], "No such command 'upp'"),
+        (["up", "--ports", "any"], "'any' is not one of"),
+        (["up", "--pulsar-port", "x"], "Invalid value for '--pulsar-port'"),
+        (["up", "--mysql-port", "70000"], "Invalid value for '--mysql-port'"),
+        (["status", "--dri", "x"], "--dri"),
+        (["reset", "everything"], "unexpected extra argument"),
+    ],
+)
+def test_typo_is_named(given: list[str], said: str) -> None:
+    result = testing.CliRunner().invoke(command.commands, given)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--parallelism", "0"], "--parallelism"),
+        (["--parallelism", "17"], "--parallelism"),
+        (["--paralelism", "2"], "--paralelism"),
+        (["order_processing"], "unexpected extra argument"),
+    ],
+)
+def test_typo_of_a_deployment_is_named(given: list[str], said: str) -> None:
+    result = testing.CliRunner().invoke(deploy_functions(), given)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_ports_of_the_command_line() -> None:
+    nothing: dict[str, int | None] = dict.fromkeys(NAMES)
+    assert command.wanted_ports(None, nothing) is None
+    assert command.wanted_ports(command.Choice.FREE, nothing) == ports.FREE
+    assert command.wanted_ports(None, {**nothing, "mysql": 0}) == ports.Ports(mysql=0)
+    free = command.wanted_ports(command.Choice.FREE, {**nothing, "admin": 9_000})
+    assert free == ports.Ports(pulsar=0, admin=9_000, bookie=0, mysql=0)
+
+
+@pytest.mark.parametrize(("given", "code"), [(["status"], 3), (["down"], 0), (["reset"], 0)])
+def test_stack_that_never_was_is_left_alone(tmp_path: Path, given: list[str], code: int) -> None:
+    folder = tmp_path / "nothing"
+    result = testing.CliRunner().invoke(command.commands, [*given, "--dir", str(folder)])
+    assert result.exit_code == code
+    assert not folder.exists()
+
+
+def test_folder_without_a_stack_is_not_deleted(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    result = testing.CliRunner().invoke(
+        command.commands, ["reset", "--yes", "--dir", str(tmp_path)]
+    )
+    assert result.exit_code == 0
+    assert (tmp_path / "holiday.jpg").exists()
+
+
+def test_settings_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SOUK_CONFIG", raising=False)
+    with pytest.raises(errors.Misconfigured, match=r"data/stack/souk\.toml: scripts/stack up"):
+        deploy_command.settings_file(None)
+    monkeypatch.setenv("SOUK_CONFIG", str(tmp_path / "other.toml"))
+    with pytest.raises(errors.Misconfigured, match=r"other\.toml"):
+        deploy_command.settings_file(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "said"),
+    [
+        ("", [], "embedded engine, which needs no deployment"),
+        ('[storage]\nengine = "full"\n', ["--only", "orders"], "there is no stage 'orders'"),
+        ('[storage]\nengine = "full"\n', ["--wheel", "no.whl"], "no.whl is no wheel"),
+        ("[storage]\nengin = 1\n", [], "STORAGE__ENGIN"),
+    ],
+)
+def test_mistake_of_a_deployment_is_said_and_ends_with_2(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, given: list[str], said: str
+) -> None:
+    (tmp_path / "souk.toml").write_text(text)
+    arguments = ["--config", str(tmp_path / "souk.toml"), *given]
+    result = testing.CliRunner().invoke(deploy_functions(), arguments)
+    assert result.exit_code == deploy_command.EXIT_USAGE
+    assert said in " ".join((result.output + capfd.readouterr().err).split())
+
+
+def test_servers_that_are_away_end_with_1(away: Path) -> None:
+    result = testing.CliRunner().invoke(deploy_functions(), ["--config", str(away), "--dry-run"])
+    assert result.exit_code == deploy_command.EXIT_FAILED

@@ -1,0 +1,100 @@
+"""The processes of a stack are found again and ended, and nobody else's are."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from internal.stack import processes
+
+NAP = (sys.executable, "-c", "import time; time.sleep(60)")
+STUBBORN = (
+    sys.executable,
+    "-uc",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); time.sleep(60)",
+)
+PARENT = (
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(60)",
+    *NAP,
+)
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Iterator[str]:
+    """A mark of this test alone; nothing with it is left behind."""
+    yield str(tmp_path)
+    processes.end(processes.marked(str(tmp_path)), 0.1)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def spawn(command: tuple[str, ...], mark: str, log: Path) -> int:
+    return processes.spawn(command, os.environ, mark, log)
+
+
+def test_process_leads_a_session_of_its_own_and_says_all_into_its_log(mark: str, log: Path) -> None:
+    command = (sys.executable, "-c", "import os; print(os.getsid(0)); os.write(2, b'oh')")
+    pid = spawn(command, mark, log)
+    assert processes.until(lambda: not processes.is_alive(pid), 10)
+    assert log.read_text().split() == [str(pid), "oh"] or log.read_text() == f"oh{pid}\n"
+
+
+def test_process_is_known_again(mark: str, log: Path, tmp_path: Path) -> None:
+    pid = spawn(NAP, mark, log)
+    processes.remember(tmp_path / "pid", pid)
+    assert processes.recall(tmp_path / "pid") == pid
+    assert processes.memory_bytes(pid) > 0
+    processes.end([pid], 5)
+    assert processes.recall(tmp_path / "pid") is None
+    assert processes.memory_bytes(pid) == 0
+
+
+def test_other_process_with_the_same_id_is_not_taken_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    processes.remember(file, os.getpid())
+    assert processes.recall(file) == os.getpid()
+    file.write_text(file.read_text().replace('"started":', '"started":1'))
+    assert processes.recall(file) is None
+
+
+@pytest.mark.parametrize("text", ["", "4711", '{"pid":"x"}'])
+def test_broken_file_is_no_process(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pid").write_text(text)
+    assert processes.recall(tmp_path / "pid") is None
+
+
+def test_children_are_found_when_their_parent_is_gone(mark: str, log: Path) -> None:
+    pid = spawn(PARENT, mark, log)
+    assert processes.until(lambda: len(processes.marked(mark)) == 2, 10)
+    assert processes.first(mark) == pid
+    os.kill(pid, 9)
+    assert processes.until(lambda: processes.first(mark) is None, 10)
+    (child,) = processes.marked(mark)
+    assert child != pid
+    processes.end([child], 5)
+    assert processes.marked(mark) == []
+
+
+def test_mark_is_compared_whole(mark: str, log: Path) -> None:
+    spawn(NAP, f"{mark}x", log)
+    assert processes.marked(mark) == []
+    processes.end(processes.marked(f"{mark}x"), 5)
+
+
+def test_who_does_not_end_is_killed(mark: str, log: Path) -> None:
+    pid = spawn(STUBBORN, mark, log)
+    assert processes.until(lambda: bool(log.read_text()), 10)
+    processes.end([pid], 0.3)
+    assert not processes.is_alive(pid)
+
+
+def test_waiting_ends() -> None:
+    assert not processes.until(lambda: False, 0.1)
+    assert processes.until(lambda: True, 0)
