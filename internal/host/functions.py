@@ -37,9 +37,13 @@ class MessageContext(msgspec.Struct, frozen=True):
         """Return how often it came before."""
         return self.delivery.redeliveries
 
-    def get_message_id(self) -> bus.Delivery:
-        """Return what acknowledges the message."""
-        return self.delivery
+    def get_message_id(self) -> "MessageContext":
+        """Return what acknowledges the message; as a text it is the broker's name for it."""
+        return self
+
+    def __str__(self) -> str:
+        """Return the broker's name for the message."""
+        return self.delivery.message_id
 
     def get_current_message_topic_name(self) -> str:
         """Return the topic it came from."""
@@ -76,8 +80,8 @@ class Hosted:
             for delivery in await self._subscription.receive(RECEIVE_MESSAGES_MAX):
                 self._function.process(delivery.payload, MessageContext(delivery))
 
-    async def _acknowledge(self, handles: Sequence[tuple[bus.Delivery, str]]) -> None:
-        await self._subscription.acknowledge([delivery for delivery, _ in handles])
+    async def _acknowledge(self, handles: Sequence[tuple[MessageContext, str]]) -> None:
+        await self._subscription.acknowledge([context.delivery for context, _ in handles])
 
 
 async def host(

@@ -11,6 +11,7 @@ def limits(options: settings.Settings) -> stage.Limits:
         options.stages.batch_orders_max,
         options.stages.effects_max,
         logs_every_fact=options.log.level == "DEBUG",
+        suspect_messages=options.stages.unacked_messages_max,
     )
 
 
