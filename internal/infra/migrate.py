@@ -1,5 +1,11 @@
-"""Bringing a database's tables to the version that this code expects."""
+"""Bringing a database's tables to the version that this code expects.
 
+MySQL and MariaDB commit every change of a table by itself. So revisions can be taken up again where
+they were interrupted, and only one process at a time changes tables there.
+"""
+
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import alembic.command
@@ -12,16 +18,24 @@ from alembic.script import ScriptDirectory
 from internal.kernel import errors
 
 FOLDER = Path(__file__).with_name("migrations")
+LOCK = "CONCAT('souk ', MD5(DATABASE()))"
+"""Names are of the whole server, and short."""
+LOCK_WAIT_S = 10
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
     """Apply what is missing, up to `revision`.
 
+    A change that takes longer than the database's statement_timeout_s goes on in the server; the
+    next upgrade waits for it.
+
     Raises:
         Misconfigured: the database is at a revision that this code does not know.
+        DatabaseAway: another process changes the tables, and has not come to an end yet.
     """
     try:
-        alembic.command.upgrade(_config(connection), revision)
+        with _alone(connection):
+            alembic.command.upgrade(_config(connection), revision)
     except alembic.util.CommandError as error:
         what = f"the tables are at version {current(connection)}, which this Souk does not know"
         raise errors.Misconfigured(f"{what}: {error}") from error
@@ -31,8 +45,12 @@ def downgrade(connection: sa.Connection, revision: str) -> None:
     """Take revisions back, down to `revision` ("base" for all of them).
 
     Their tables go with their rows.
+
+    Raises:
+        DatabaseAway: as for upgrade.
     """
-    alembic.command.downgrade(_config(connection), revision)
+    with _alone(connection):
+        alembic.command.downgrade(_config(connection), revision)
 
 
 def current(connection: sa.Connection) -> str | None:
@@ -44,6 +62,23 @@ def newest() -> str:
     """Return the revision that this code expects."""
     head = ScriptDirectory(str(FOLDER)).get_current_head()
     return head or ""
+
+
+@contextlib.contextmanager
+def _alone(connection: sa.Connection) -> Iterator[None]:
+    """Keep other processes from changing tables; SQLite's writer is alone anyway."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    if connection.exec_driver_sql(f"SELECT GET_LOCK({LOCK}, {LOCK_WAIT_S})").scalar() != 1:
+        raise errors.DatabaseAway("another process is changing the tables")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")  # the revision's number: before anybody else looks
+        connection.exec_driver_sql(f"SELECT RELEASE_LOCK({LOCK})")
+    except BaseException:
+        connection.invalidate()  # the lock goes with it
+        raise
 
 
 def _config(connection: sa.Connection) -> alembic.config.Config:

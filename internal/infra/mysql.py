@@ -37,7 +37,7 @@ _SESSION = (
     f"SET NAMES utf8mb4 COLLATE {columns.BINARY_COLLATION}",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     f"SET SESSION sql_mode = '{SQL_MODE}', innodb_lock_wait_timeout = {LOCK_WAIT_S},"
-    f" wait_timeout = {IDLE_S}",
+    f" wait_timeout = {IDLE_S}, default_storage_engine = 'InnoDB'",
 )
 
 
@@ -45,6 +45,11 @@ class MysqlDatabase:
     """A pool of at most `connections_max` connections, each opened when it is first needed."""
 
     def __init__(self, options: settings.MysqlSettings) -> None:
+        """Ask nothing of the server yet.
+
+        Raises:
+            Misconfigured: a file that the settings name cannot be read.
+        """
         self._connections_max = options.connections_max
         self._link_options = _link_options(options)
         self._free = asyncio.Semaphore(options.connections_max)
@@ -100,15 +105,6 @@ class MysqlDatabase:
 
     async def _connect(self) -> mysql_link.Link:
         return await mysql_link.Link.open(**self._link_options)
-
-
-def open_database(options: settings.MysqlSettings) -> MysqlDatabase:
-    """Return the database that the settings name; nothing is asked of it yet.
-
-    Raises:
-        Misconfigured: a file that the settings name cannot be read.
-    """
-    return MysqlDatabase(options)
 
 
 def _write(work: db.Work[T], connection: sa.Connection) -> T:

@@ -38,11 +38,6 @@ def key_of(demand: Demand, sku: str) -> StockKey:
     return StockKey(demand.merchant_id, demand.store_id, sku)
 
 
-def keys_of(demands: Iterable[Demand]) -> list[StockKey]:
-    """Return all stock rows that the demands touch, in lock order."""
-    return sorted({key_of(demand, sku) for demand in demands for sku in demand.quantities})
-
-
 def total(demands: Iterable[Demand]) -> dict[StockKey, int]:
     """Add up the demands per stock row."""
     sums: dict[StockKey, int] = {}

@@ -40,17 +40,47 @@ STOCK_MOVEMENTS = sa.Table(
 _KEY = ("merchant_id", "store_id", "sku")
 _LEVEL = bulk.shape_of(STOCK, *_KEY)
 _CHANGE = bulk.shape_of(STOCK, *_KEY, quantity=STOCK.c.reserved)
+PLENTY_BATCHES = 32
+"""Enough for so many batches like this one is plenty: twice as many as there are shards, and so
+stages that could record at the same time.
+"""
+
+
+def find_levels(connection: sa.Connection, keys: Sequence[StockKey]) -> dict[StockKey, StockLevel]:
+    """Read stock rows."""
+    return _levels(connection, keys, lock=False)
 
 
 def lock_levels(connection: sa.Connection, keys: Sequence[StockKey]) -> dict[StockKey, StockLevel]:
     """Read stock rows and hold them until the transaction ends. `keys` in lock order (sorted)."""
+    return _levels(connection, keys, lock=True)
+
+
+def levels_for(
+    connection: sa.Connection, wanted: Mapping[StockKey, int]
+) -> dict[StockKey, StockLevel]:
+    """Read the stock rows that so much is wanted of; hold those that may not be enough.
+
+    Where there is plenty nobody waits: a batch touches every product that sells, and would hold up
+    all others until its commit. `reserve` looks again, and says Conflict should it not suffice.
+    """
+    levels = find_levels(connection, sorted(wanted))
+    scarce = [
+        key for key, level in levels.items() if level.available < wanted[key] * PLENTY_BATCHES
+    ]
+    return levels | lock_levels(connection, sorted(scarce))
+
+
+def _levels(
+    connection: sa.Connection, keys: Sequence[StockKey], *, lock: bool
+) -> dict[StockKey, StockLevel]:
     rows = bulk.select(
         connection,
         _LEVEL,
         "SELECT t.merchant_id, t.store_id, t.sku, t.on_hand, t.reserved FROM {w} CROSS JOIN stock t"
         " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id AND t.sku = w.sku",
         [_row(key) for key in keys],
-        lock=True,
+        lock=lock,
     )
     return {StockKey(*row[:3]): StockLevel(row[3], row[4]) for row in rows}
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Movement, MovementKind
+from internal.inventory.messages import Demand, Movement, MovementKind
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
@@ -32,12 +32,14 @@ def finalize(
         Conflict: somebody else changed the same rows; repeat the whole transaction.
     """
     paid = [fact for fact, _ in orders]
-    _sell(connection, paid, now_us)
+    demands = [rules.demand_of(fact) for fact in paid]
+    inventory_store.add_movements(connection, _sales(paid, demands, now_us))
     ledger_store.append(connection, [ledger_rules.book_sale(_sale(fact, now_us)) for fact in paid])
     numbers = _number(connection, paid)
     facts = [_finalized(fact, numbers[fact.order_key], now_us) for fact in paid]
     store.move(connection, [_move(order, numbers[order.order_key], now_us) for _, order in orders])
     store.log(connection, [_entry(fact, now_us) for fact in facts])
+    inventory_store.commit(connection, inventory_rules.total(demands))  # last: as in placing
     return {fact.order_key: fact for fact in facts}
 
 
@@ -54,10 +56,10 @@ def repeat(
     }
 
 
-def _sell(connection: sa.Connection, paid: Sequence[messages.OrderPaid], now_us: int) -> None:
-    demands = [rules.demand_of(fact) for fact in paid]
-    inventory_store.commit(connection, inventory_rules.total(demands))
-    movements = [
+def _sales(
+    paid: Sequence[messages.OrderPaid], demands: Sequence[Demand], now_us: int
+) -> list[Movement]:
+    return [
         Movement(
             inventory_rules.key_of(demand, sku),
             MovementKind.SALE,
@@ -68,7 +70,6 @@ def _sell(connection: sa.Connection, paid: Sequence[messages.OrderPaid], now_us:
         for fact, demand in zip(paid, demands, strict=True)
         for sku, quantity in demand.quantities.items()
     ]
-    inventory_store.add_movements(connection, movements)
 
 
 def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:

@@ -94,8 +94,8 @@ def carry_out(
     orders = {p.order.order_key: p for p in plans}
     facts: list[EndFact] = [*paid, *refused]
     store.move(connection, [_move(orders[f.order_key], f, now_us, due_at_us) for f in facts])
-    _release_stock(connection, [orders[f.order_key].accepted for f in refused])
     store.log(connection, [_entry(f, now_us) for f in facts])
+    _release_stock(connection, [orders[f.order_key].accepted for f in refused])
     return {fact.order_key: fact for fact in facts}
 
 

@@ -137,13 +137,13 @@ def _decide_and_add(
     shelf = load_shelf(connection, list(new.values()))
     drafts = [draft(order, shelf) for order in new.values()]
     demands = [d.demand() for d in drafts]
-    levels = inventory_store.lock_levels(connection, inventory_rules.keys_of(demands))
+    levels = inventory_store.levels_for(connection, inventory_rules.total(demands))
     shortages, reservations = inventory_rules.allot(levels, demands)
     drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
     keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
-    inventory_store.reserve(connection, reservations)
     facts = [_fact(d, keys[name], now_us) for name, d in zip(new, drafts, strict=True)]
     _log(connection, drafts, facts, now_us)
+    inventory_store.reserve(connection, reservations)  # last: these rows everybody waits for
     return dict(zip(new, facts, strict=True))
 
 

@@ -16,7 +16,7 @@ class ServerHome:
         self.options = options
 
     def open(self) -> mysql.MysqlDatabase:
-        return mysql.open_database(self.options)
+        return mysql.MysqlDatabase(self.options)
 
 
 @pytest.fixture

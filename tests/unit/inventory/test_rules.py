@@ -87,10 +87,5 @@ def test_a_refused_order_wants_nothing() -> None:
     assert rules.allot({}, [wants()]) == ([None], {})
 
 
-def test_keys_come_in_lock_order() -> None:
-    keys = rules.keys_of([wants("south", b=1), wants(c=1, a=2), wants(a=1)])
-    assert keys == [key("a"), key("c"), key("b", "south")]
-
-
 def test_demands_add_up() -> None:
     assert rules.total([wants(a=1, b=2), wants(a=3)]) == {key("a"): 4, key("b"): 2}
