@@ -3,10 +3,19 @@
 import sys
 from pathlib import Path
 
-from internal.load import bench_command
+from internal.load import bench_command, full_site
+from internal.stack import deploy, ports, stack
+
+
+def _make_stack(folder: Path) -> stack.Stack:
+    return stack.Stack(folder, ports.FREE)
+
 
 if __name__ == "__main__":
     here = Path(__file__).resolve()
-    sys.exit(
-        bench_command.main(sys.argv[1:], here.with_name("start.py"), here.parents[1] / ".cache")
+    places = bench_command.Places(
+        here.with_name("start.py"),
+        here.parents[1] / ".cache",
+        full_site.Ground(_make_stack, deploy.deploy),
     )
+    sys.exit(bench_command.main(sys.argv[1:], places))

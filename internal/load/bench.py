@@ -4,27 +4,18 @@ Client and engine share the machine. A missed goal is shown, not hidden.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from internal.kernel.clock import US_PER_SECOND
-from internal.load import child, histogram, lab, pacing, progress, settling
+from internal.load import bench_load, child, histogram, lab, progress, settling
+from internal.load.bench_load import Load
 
-WARM_UP_ORDERS = 500
-"""Not measured: they compile statements and fill caches."""
 SAMPLE_EVERY_S = 0.5
 SEED = 1
-
-
-class Size(msgspec.Struct, frozen=True):
-    """How long to submit: so many orders, so many seconds, or as the scenario wants it."""
-
-    orders: int | None = None
-    seconds: float | None = None
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -52,17 +43,7 @@ class Tools(NamedTuple):
     folder: Path
     """On the disk that is measured."""
     reporter: progress.Reporter
-    size: Size
-
-
-class Load(NamedTuple):
-    """How a scenario loads the engine."""
-
-    orders: int
-    batch: int
-    concurrency: int
-    per_s: float | None = None
-    """Calls by the clock; None as fast as answers come back."""
+    size: bench_load.Size
 
 
 class Measured(NamedTuple):
@@ -155,73 +136,30 @@ async def _measure(tools: Tools, name: str, load: Load) -> Measured:
         Misconfigured: the engine does not start.
         Temporary: an order was not taken or not finalized, or the books do not hold.
     """
-    load = load if tools.size.orders is None else load._replace(orders=tools.size.orders)
-    if tools.size.seconds is not None and tools.size.orders is None:
-        load = load._replace(orders=1_000_000)
+    load = load._replace(orders=tools.size.of(load.orders))
     async with lab.opened(tools.script, tools.folder, "bench", SEED) as at_work:
-        await _warm_up(at_work)
+        await bench_load.warm_up(at_work)
         with tools.reporter.showing(name, load.orders) as tell:
-            return await _Run(at_work, load, tools.size.seconds, tell).measure()
+            submission = bench_load.Submission(at_work, load, tools.size.seconds, tell)
+            return await _measured(at_work, submission)
 
 
-async def _warm_up(at_work: lab.Lab) -> None:
-    for start in range(0, WARM_UP_ORDERS, 100):
-        await at_work.batch(range(start, start + 100))
-    await at_work.last_ones()
-    await at_work.ends()
-    at_work.placed.clear()
+async def _measured(at_work: lab.Lab, submission: bench_load.Submission) -> Measured:
+    before, samples = at_work.engine.cost(), []
 
-
-class _Run:
-    """One load on one engine."""
-
-    def __init__(
-        self, at_work: lab.Lab, load: Load, seconds: float | None, tell: progress.Tell
-    ) -> None:
-        self._lab, self._load, self._seconds, self._tell = at_work, load, seconds, tell
-        self._answer_ms = histogram.Histogram()
-        self._samples: list[tuple[int, float]] = []
-
-    async def measure(self) -> Measured:
-        before = self._lab.engine.cost()
-        watching = asyncio.create_task(self._watch())
-        try:
-            await self._submit()
-            await self._lab.last_ones()
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        after = self._lab.engine.cost()
-        ends = await self._lab.ends()
-        return Measured(ends, before, after, self._answer_ms, self._samples)
-
-    async def _submit(self) -> None:
-        load = self._load
-        if load.per_s:
-            await pacing.open_loop(self._calls(), self._send, load.per_s, load.concurrency)
-        else:
-            await pacing.closed_loop(self._calls(), self._send, load.concurrency)
-
-    def _calls(self) -> Iterator[range]:
-        """Yield the orders' numbers, a call's at a time, until there are enough or time is up."""
-        size, started_s = self._load.batch, time.perf_counter()
-        first, last = WARM_UP_ORDERS, WARM_UP_ORDERS + self._load.orders
-        for start in range(first, last, size):
-            if self._seconds and time.perf_counter() - started_s > self._seconds:
-                return
-            yield range(start, min(start + size, last))
-
-    async def _send(self, numbers: range, due_s: float) -> None:
-        if self._load.batch > 1:
-            await self._lab.batch(numbers)
-        else:
-            wait_for = lab.FINALIZED if self._load.per_s else lab.NO_WAIT
-            await self._lab.single(numbers[0], wait_for)
-        self._answer_ms.record((time.perf_counter() - due_s) * 1_000)
-        self._tell(len(self._lab.placed))
-
-    async def _watch(self) -> None:
+    async def watch() -> None:
         """Sample the engine's memory until cancelled."""
         while True:
-            self._samples.append((len(self._lab.placed), self._lab.engine.cost().rss_mb))
+            samples.append((len(at_work.placed), at_work.engine.cost().rss_mb))
             await asyncio.sleep(SAMPLE_EVERY_S)
+
+    watching = asyncio.create_task(watch())
+    try:
+        await submission.run()
+        await at_work.last_ones()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    after = at_work.engine.cost()
+    ends = await at_work.ends()
+    return Measured(ends, before, after, submission.answer_ms, samples)

@@ -2,37 +2,47 @@
 
 import argparse
 import asyncio
+import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from internal.load import arguments, bench, progress
+from internal.load import arguments, bench, bench_full, bench_load, full_site, progress
 
-SUITES = ("embedded",)
+SUITES = {"embedded": tuple(bench.SCENARIOS), "full": tuple(bench_full.SCENARIOS)}
 TERMINATED = 128 + signal.SIGTERM
 
+Measure = Callable[[str], Awaitable[list[bench.Figure]]]
+"""Takes a scenario's name."""
 
-def main(given: Sequence[str], start_script: Path, folder: Path) -> int:
-    """Do what the command line says; returns the exit code.
 
-    Args:
-        given: the command line without the program.
-        start_script: starts an engine.
-        folder: where engines get their folders: the disk that is measured.
-    """
+class Places(NamedTuple):
+    """Where things are, as cmd/bench.py says."""
+
+    start_script: Path
+    """Starts an engine."""
+    folder: Path
+    """Where engines get their folders: the disk that is measured."""
+    ground: full_site.Ground
+    """Makes what a full engine stands on."""
+
+
+def main(given: Sequence[str], places: Places) -> int:
+    """Do what the command line says; returns the exit code."""
     options = _parse(given)
-    folder.mkdir(parents=True, exist_ok=True)
+    places.folder.mkdir(parents=True, exist_ok=True)
     console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
-    size = bench.Size(options.orders, options.seconds)
-    tools = bench.Tools(start_script, folder, progress.Reporter(console), size)
-    names = [options.only] if options.only else list(bench.SCENARIOS)
+    names = [options.only] if options.only else SUITES[options.suite]
     try:
-        code = arguments.run("bench", lambda: _run(names, tools, console))
+        code = arguments.run(
+            "bench", lambda: _run(names, _suite(options, places, console), console)
+        )
     except asyncio.CancelledError:
         return TERMINATED
     # Its engines are its own: whatever did not answer here did not work.
@@ -41,29 +51,58 @@ def main(given: Sequence[str], start_script: Path, folder: Path) -> int:
 
 def _parse(given: Sequence[str]) -> argparse.Namespace:
     parser = arguments.parser("bench", "Measures Souk on this machine, client included.")
-    parser.add_argument("suite", choices=SUITES)
-    parser.add_argument("--only", choices=list(bench.SCENARIOS), help="one scenario")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument(
-        "--orders", type=arguments.number(100), metavar="N", help="orders in each scenario"
-    )
-    length.add_argument(
-        "--seconds", type=arguments.positive, metavar="S", help="seconds of submitting in each"
+    suites = parser.add_subparsers(dest="suite", required=True, metavar="{embedded,full}")
+    for suite, names in SUITES.items():
+        of_suite = suites.add_parser(suite, allow_abbrev=False)
+        of_suite.add_argument("--only", choices=names, help="one scenario")
+        length = of_suite.add_mutually_exclusive_group()
+        length.add_argument(
+            "--orders", type=arguments.number(100), metavar="N", help="orders in each scenario"
+        )
+        length.add_argument(
+            "--seconds", type=arguments.positive, metavar="S", help="seconds of submitting in each"
+        )
+    of_suite.add_argument(
+        "--dir",
+        type=Path,
+        metavar="DIR",
+        help="a stack that is up, its functions deployed; its orders stay (default: a fresh one)",
     )
     return parser.parse_args(given)
 
 
+@contextlib.asynccontextmanager
+async def _suite(
+    options: argparse.Namespace, places: Places, console: rich_console.Console
+) -> AsyncIterator[Measure]:
+    """Prepare what all scenarios of a suite share; yield what measures one."""
+    size = bench_load.Size(options.orders, options.seconds)
+    reporter = progress.Reporter(console)
+    if options.suite == "embedded":
+        tools = bench.Tools(places.start_script, places.folder, reporter, size)
+        yield lambda name: bench.SCENARIOS[name](tools)
+        return
+    async with full_site.opened(
+        places.ground, places.start_script, places.folder, options.dir
+    ) as site:
+        full = bench_full.Tools(site, reporter, size)
+        yield lambda name: bench_full.SCENARIOS[name](full)
+
+
 async def _run(
-    names: Sequence[str], tools: bench.Tools, console: rich_console.Console
+    names: Sequence[str],
+    suite: contextlib.AbstractAsyncContextManager[Measure],
+    console: rich_console.Console,
 ) -> arguments.ExitCode:
     _end_on_terminate()
     table = rich_table.Table("scenario", "metric", box=box.SIMPLE)
     for column in ("value", "goal", ""):
         table.add_column(column, justify="right")
-    for name in names:
-        for figure in await bench.SCENARIOS[name](tools):
-            print(line_of(figure), flush=True)
-            table.add_row(*_row(figure))
+    async with suite as measure:
+        for name in names:
+            for figure in await measure(name):
+                print(line_of(figure), flush=True)
+                table.add_row(*_row(figure))
     console.print(table)
     return arguments.ExitCode.OK
 

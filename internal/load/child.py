@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +39,11 @@ class Cost(NamedTuple):
 class Engine:
     """A running engine."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, port: int) -> None:
-        self.process, self.folder = process, folder
+    def __init__(
+        self, process: asyncio.subprocess.Process, options: settings.Settings, port: int
+    ) -> None:
+        self.process, self.options = process, options
+        self.folder = options.storage.data_dir
         self.target = f"{HOST}:{port}"
 
     def access(self) -> client.Access:
@@ -49,7 +52,7 @@ class Engine:
 
     def books(self) -> books.Books:
         """Return its books."""
-        return books.Books(settings.of_folder(self.folder), self.access().api_key)
+        return books.Books(self.options, self.access().api_key)
 
     def cost(self) -> Cost:
         """Return what it took so far; zeros where that is not known."""
@@ -77,27 +80,49 @@ async def running(script: Path, near: Path) -> AsyncIterator[Engine]:
         Misconfigured: it does not start; the message ends with what it said.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=near) as name:
-        folder = Path(name)
-        engine = await _start(script, folder)
-        try:
-            await _until_it_answers(engine)
+        start = Start(script, ("--data", name), {}, Path(name) / OUTPUT_FILE)
+        async with serving(settings.of_folder(Path(name)), start) as engine:
             yield engine
-        finally:
-            await _stop(engine.process)
 
 
-async def _start(script: Path, folder: Path) -> Engine:
+class Start(NamedTuple):
+    """How an engine's process is started."""
+
+    script: Path
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    """On top of ours."""
+    output: Path
+    """Where it says what it says."""
+
+
+@contextlib.asynccontextmanager
+async def serving(options: settings.Settings, start: Start) -> AsyncIterator[Engine]:
+    """Start an engine whose settings are `options`; stop it afterwards.
+
+    Raises:
+        Misconfigured: it does not start; the message ends with what it said.
+    """
+    engine = await _start(options, start)
+    try:
+        await _until_it_answers(engine, start.output)
+        yield engine
+    finally:
+        await _stop(engine.process)
+
+
+async def _start(options: settings.Settings, start: Start) -> Engine:
     port = free_port()
-    arguments = [str(script), "--data", str(folder), "--port", str(port)]
-    environment = {**os.environ, "SOUK_METRICS__PORT": "0"}
-    with (folder / OUTPUT_FILE).open("w") as output:
+    command = [str(start.script), *start.arguments, "--port", str(port)]
+    environment = {**os.environ, "SOUK_METRICS__PORT": "0", **start.environment}
+    with start.output.open("w") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, env=environment, stdout=output, stderr=output
+            sys.executable, *command, env=environment, stdout=output, stderr=output
         )
-    return Engine(process, folder, port)
+    return Engine(process, options, port)
 
 
-async def _until_it_answers(engine: Engine) -> None:
+async def _until_it_answers(engine: Engine, output: Path) -> None:
     give_up_at_s = time.perf_counter() + START_S
     while time.perf_counter() < give_up_at_s and engine.process.returncode is None:
         if (engine.folder / files.DEMO_KEY).is_file():
@@ -105,7 +130,7 @@ async def _until_it_answers(engine: Engine) -> None:
                 if (await connection.greet(START_S)).is_ok:
                     return
         await asyncio.sleep(LOOK_EVERY_S)
-    said = (engine.folder / OUTPUT_FILE).read_text(errors="replace").strip()
+    said = (await asyncio.to_thread(output.read_text, errors="replace")).strip()
     raise errors.Misconfigured(f"the engine does not start: {said or 'it says nothing'}")
 
 

@@ -28,9 +28,15 @@ class Lab:
     ) -> None:
         self.engine = engine
         self._client, self._made = connection, made
+        self._next_number = 0
         self.placed: list[str] = []
         self.busy_answers = 0
         """Calls that the server put off: RESOURCE_EXHAUSTED."""
+
+    def reserve(self, orders: int) -> int:
+        """Return the first of so many numbers that nobody has used yet."""
+        first, self._next_number = self._next_number, self._next_number + orders
+        return first
 
     async def single(self, number: int, wait_for: order_service_pb2.WaitFor = NO_WAIT) -> None:
         """Place one order; with a wait until it is finalized.

@@ -1,22 +1,47 @@
 """The commands' words for mistakes: one line, and an exit code that scripts can use."""
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from internal.infra import settings
 from internal.kernel import errors
-from internal.load import arguments, bench, bench_command, child, demo_command, load_command, shop
+from internal.load import (
+    arguments,
+    bench,
+    bench_command,
+    child,
+    demo_command,
+    full_site,
+    load_command,
+    shop,
+)
 from tests.unit.load import shops
 
 Main = Callable[[Sequence[str], Mapping[str, str]], int]
 KEY = {"SOUK_API_KEY": "souk_0_0"}
 
 
+async def no_deployment(_: settings.Settings, __: int) -> list[full_site.Deployed]:
+    raise errors.BusAway("there is no broker")
+
+
+class NoStack:
+    def up(self) -> None:
+        raise errors.Misconfigured("there is no Java")
+
+    def reset(self) -> None:
+        """Nothing to end."""
+
+
 def bench_main(given: Sequence[str], _: Mapping[str, str]) -> int:
-    return bench_command.main(given, Path("no-such-script.py"), Path("no-such-folder"))
+    ground = full_site.Ground(lambda _: NoStack(), no_deployment)
+    places = bench_command.Places(Path("no-such-script.py"), Path(tempfile.gettempdir()), ground)
+    return bench_command.main(given, places)
 
 
 MISTAKES = [
@@ -35,6 +60,8 @@ MISTAKES = [
     (bench_main, ["embeded"], "invalid choice: 'embeded'"),
     (bench_main, ["embedded", "--only", "unary"], "invalid choice: 'unary'"),
     (bench_main, ["embedded", "--orders", "500", "--seconds", "5"], "not allowed with"),
+    (bench_main, ["full", "--only", "embedded_unary"], "invalid choice: 'embedded_unary'"),
+    (bench_main, ["embedded", "--dir", "data/stack"], "unrecognized arguments: --dir data/stack"),
 ]
 
 
@@ -47,6 +74,22 @@ def test_typo_is_one_line_and_exit_code_2(
     err = capsys.readouterr().err
     assert left.value.code == arguments.ExitCode.USAGE
     assert said in err
+    assert err.count("\n") == 1
+
+
+def test_machine_without_what_a_stack_needs_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench_main(["full"], {}) == arguments.ExitCode.USAGE
+    assert capsys.readouterr().err == "bench: there is no Java\n"
+
+
+def test_folder_without_a_stack_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench_main(["full", "--dir", str(tmp_path)], {}) == arguments.ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert f"there is no {tmp_path / 'souk.toml'}" in err
     assert err.count("\n") == 1
 
 

@@ -1,0 +1,110 @@
+"""Where full engines are measured: a fresh stack of our own, or one that is up already.
+
+What makes a stack is handed in by the script in cmd/: this room knows none.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from internal.infra import files, settings
+from internal.kernel import errors
+from internal.load import full_lab
+
+STACK = "stack"
+DEPLOY_TRIES, DEPLOY_PAUSE_S = 10, 2.0
+STATEMENT_TIMEOUT_S = 600.0
+"""Checks and copies of a million orders take longer than any statement of the engine."""
+
+
+class Stack(Protocol):
+    """A broker and a database in one folder. Everything blocks."""
+
+    def up(self) -> object:
+        """Start them and wait until they answer."""
+        ...
+
+    def reset(self) -> object:
+        """End them and delete the folder."""
+        ...
+
+
+class Deployed(Protocol):
+    """What became of one function."""
+
+    @property
+    def problem(self) -> str:
+        """Empty when it works."""
+        ...
+
+
+class Ground(NamedTuple):
+    """Makes what a full engine stands on."""
+
+    make_stack: Callable[[Path], Stack]
+    """On any free ports; nothing happens yet."""
+    deploy: Callable[[settings.Settings, int], Awaitable[Sequence[Deployed]]]
+    """Deploys the functions, each with so many instances."""
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    ground: Ground, script: Path, near: Path, folder: Path | None
+) -> AsyncIterator[full_lab.Site]:
+    """Return the stack in `folder`, or a fresh one near `near` that is deleted afterwards.
+
+    Raises:
+        Misconfigured: there is no stack, or something is missing on this machine.
+        Temporary: a part does not start, or a function does not work.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=near) as name:
+        if folder:
+            yield _site(ground, script, Path(name), folder, is_own=False)
+            return
+        async with _running(ground.make_stack(Path(name) / STACK)):
+            site = _site(ground, script, Path(name), Path(name) / STACK, is_own=True)
+            await site.deploy(1)
+            yield site
+
+
+@contextlib.asynccontextmanager
+async def _running(stack: Stack) -> AsyncIterator[None]:
+    """Start it, delete it; who interrupts the start waits for it: nothing may be left behind."""
+    starting = asyncio.create_task(asyncio.to_thread(stack.up))
+    try:
+        await asyncio.shield(starting)
+        yield
+    finally:
+        await asyncio.wait([starting])
+        await asyncio.to_thread(stack.reset)
+
+
+def _site(
+    ground: Ground, script: Path, folder: Path, stack_folder: Path, *, is_own: bool
+) -> full_lab.Site:
+    config = stack_folder / files.CONFIG
+    if not config.is_file():
+        raise errors.Misconfigured(f"there is no {config}: scripts/stack up makes a stack")
+    options = settings.of_folder(stack_folder)
+
+    async def deploy(instances: int) -> None:
+        for deployed in await _patiently(lambda: ground.deploy(options, instances)):
+            if deployed.problem:
+                raise errors.Temporary(f"a function does not work: {deployed.problem}")
+
+    patient = options.mysql.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
+    ours = options.model_copy(update={"mysql": patient})
+    return full_lab.Site(script, folder, config.absolute(), ours, deploy, is_own)
+
+
+async def _patiently(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Sequence[Deployed]:
+    """Try for a while: a functions worker that has just started may have no leader yet."""
+    for _ in range(DEPLOY_TRIES):
+        try:
+            return await deploy()
+        except errors.BusAway:
+            await asyncio.sleep(DEPLOY_PAUSE_S)
+    return await deploy()
