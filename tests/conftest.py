@@ -1,6 +1,7 @@
 """What every test run begins with: Hypothesis in no hurry, and the same cases at each quick run.
 
-And the MariaDB that tests may ask for: it is started when the first of them does.
+And the servers that tests may ask for, a MariaDB or a whole stack: they are started when the first
+of them does.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from internal.infra import settings
 from tests.support import mariadb, profiles
+from tests.support import stack as stacks
 
 profiles.load()
 
@@ -23,5 +25,19 @@ def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mariadb.S
 @pytest.fixture
 def mysql_options(mysql_server: mariadb.Server) -> Iterator[settings.MysqlSettings]:
     """An empty database of that server."""
+    with mysql_server.database() as options:
+        yield options
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running]:
+    """A real Pulsar and a real MariaDB that are up, one for the whole run."""
+    with stacks.running(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mysql_books(mysql_server: mariadb.Server) -> Iterator[settings.MysqlSettings]:
+    """A database with Souk's tables that many tests share; each clears it first."""
     with mysql_server.database() as options:
         yield options

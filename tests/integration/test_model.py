@@ -12,11 +12,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from internal.infra import failpoints
+from internal.infra.settings import MysqlSettings
 from internal.kernel.clock import ManualClock
 from internal.kernel.states import OrderState
 from internal.orders import codec, messages
@@ -74,14 +76,17 @@ class PipelineModel(RuleBasedStateMachine):
         self.seen: dict[str, tuple[int, str]] = {}
         self.clock = ManualClock(shop.NOW_US)
         self.home = Path(tempfile.mkdtemp(prefix="souk-model-"))
-        self.folder = world.copy(self.template, self.home / "data")
+        self.site = self.found()
+
+    def found(self) -> world.Site:
+        return world.copy(self.template, self.home / "data")
 
     @initialize()
     def live(self) -> None:
         """Begin a life on what the last one left."""
         self.lives += 1
         self.runner = asyncio.Runner()
-        self.world = world.World(self.folder, self.clock)
+        self.world = world.World(self.site, self.clock)
         self.do(self.world.open())
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -168,8 +173,8 @@ class PipelineModel(RuleBasedStateMachine):
         failpoints.arm({})
 
     def die(self) -> None:
+        self.do(self.world.die())
         self.runner.close()
-        asyncio.run(self.world.leave())
 
     def look(self) -> None:
         """After every drain: the books are right, and no order has gone backwards."""
@@ -231,8 +236,31 @@ class TestPipeline(PipelineModel.TestCase):  # type: ignore[misc, valid-type] # 
     @classmethod
     def setUpClass(cls) -> None:
         PipelineModel.template = Path(tempfile.mkdtemp(prefix="souk-model-"))
-        asyncio.run(world.found(PipelineModel.template))
+        asyncio.run(world.found(world.Site(PipelineModel.template)))
 
     @classmethod
     def tearDownClass(cls) -> None:
         shutil.rmtree(PipelineModel.template)
+
+
+class MysqlModel(PipelineModel):
+    """The same with its books on a server."""
+
+    server: MysqlSettings
+
+    def found(self) -> world.Site:
+        site = world.Site(self.home, self.server)
+        asyncio.run(world.found(site))
+        return site
+
+
+@pytest.mark.usefixtures("_server")
+class TestPipelineOnMysql(MysqlModel.TestCase):  # type: ignore[misc, valid-type] # made by Hypothesis
+    """The machine as a test."""
+
+    settings = profiles.tries(8, steps=25)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def _server(cls, mysql_books: MysqlSettings) -> None:
+        MysqlModel.server = mysql_books

@@ -19,7 +19,7 @@ import pydantic
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import settings
+from internal.infra import db, settings
 
 VARIABLE = "SOUK_TEST_MYSQL"
 START_S = 30.0
@@ -79,6 +79,12 @@ class Server:
                 if process.poll() is not None or time.monotonic() > give_up:
                     pytest.fail("mariadbd does not answer")
             time.sleep(0.05)
+
+
+def clear(connection: sa.Connection) -> None:
+    """Delete every row of Souk's tables: many times faster than making them again."""
+    for table in db.METADATA.sorted_tables:
+        connection.execute(table.delete())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
-"""The whole pipeline over one folder: SQLite, embedded bus, three functions, janitor, simulator.
+"""The whole pipeline on one site: books, embedded bus, three functions, janitor, simulator.
 
 All of it is the true thing; only the clock stands still until it is moved. Who opens a second world
-on the folder of one that crashed goes on where that one was.
+on the site of one that crashed goes on where that one was. The books are in the site's folder, in
+SQLite, or on a server.
 """
 
 import asyncio
@@ -9,19 +10,20 @@ import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from internal.host import engine
 from internal.host import functions as hosting
-from internal.infra import db, migrate
+from internal.infra import db, migrate, mysql, settings
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.orders.messages import Fact
 from internal.payments import simulator
 from internal.pipeline import dead_letters, envelope, flow, janitor, stage
 from internal.reports import invariants, order_view
-from tests.support import shop
+from tests.support import mariadb, shop
 
 PATIENCE_S = 20.0
 DATABASE_FILE = "souk.db"
@@ -29,18 +31,34 @@ GATEWAY_FILE = "gateway.db"
 JANITOR = janitor.Options(interval_s=1.0, orders_max=500, redrive_after_s=30.0)
 
 
+class Site(NamedTuple):
+    """Where a world lives. The bus and the gateway are always in the folder."""
+
+    folder: Path
+    server: settings.MysqlSettings | None = None
+
+    def open_books(self) -> db.Database:
+        """Open the database that holds the tables."""
+        return mysql.MysqlDatabase(self.server) if self.server else self.open_file()
+
+    def open_file(self) -> db.Database:
+        """Open the folder's own database."""
+        return db.SqliteDatabase(self.folder / DATABASE_FILE, synchronous="NORMAL")
+
+
 class World:
     """One life of the pipeline, on the event loop that opens it."""
 
-    def __init__(self, folder: Path, clock: ManualClock | None = None) -> None:
-        self.folder = folder
+    def __init__(self, site: Site, clock: ManualClock | None = None) -> None:
+        self.site, self.folder = site, site.folder
         self.clock = clock or ManualClock(shop.NOW_US)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, stages: Sequence[flow.Stage] = flow.STAGES) -> None:
         """Start everything, or only these stages."""
-        self.database = db.SqliteDatabase(self.folder / DATABASE_FILE, synchronous="NORMAL")
-        self.bus = embedded_bus.EmbeddedBus(self.database, self.clock)
+        self.database = self.site.open_books()
+        self._file = self.site.open_file() if self.site.server else self.database
+        self.bus = embedded_bus.EmbeddedBus(self._file, self.clock)
         await self.bus.open()
         await self.bus.ensure(flow.subscriptions())
         self.gateway = simulator.SimulatedGateway(self.folder / GATEWAY_FILE, slow_s=0.02)
@@ -60,7 +78,17 @@ class World:
     async def leave(self) -> None:
         """Let go of the files, as a killed process does: nothing more is written."""
         await self.database.close()
+        if self._file is not self.database:
+            await self._file.close()
         self.gateway.close()
+
+    async def die(self) -> None:
+        """Drop everything where it stands."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.leave()
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -149,25 +177,26 @@ def _dump(connection: sa.Connection) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-async def found(folder: Path) -> None:
-    """Make the folder's books: migrated, the shop open."""
-    database = db.SqliteDatabase(folder / DATABASE_FILE, synchronous="NORMAL")
+async def found(site: Site) -> None:
+    """Make the site's books: migrated, the shop open. What is there is cleared away."""
+    database = site.open_books()
     await database.write(migrate.upgrade)
+    await database.write(mariadb.clear)
     await database.write(shop.open_for_business)
     await database.close()
 
 
-def copy(template: Path, folder: Path) -> Path:
-    """Copy books that were founded elsewhere."""
-    return Path(shutil.copytree(template, folder))
+def copy(template: Path, folder: Path) -> Site:
+    """Copy a site, books and all, that was founded elsewhere in a folder of its own."""
+    return Site(Path(shutil.copytree(template, folder)))
 
 
 @asynccontextmanager
 async def opened(
-    folder: Path, clock: ManualClock | None = None, stages: Sequence[flow.Stage] = flow.STAGES
+    site: Site, clock: ManualClock | None = None, stages: Sequence[flow.Stage] = flow.STAGES
 ) -> AsyncIterator[World]:
     """Open a world, and close it in good order."""
-    world = World(folder, clock)
+    world = World(site, clock)
     await world.open(stages)
     try:
         yield world
