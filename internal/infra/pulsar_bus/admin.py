@@ -142,20 +142,25 @@ class PulsarAdmin:
             for name in names:
                 await self.put(f"{self._path(topic)}/subscription/{quote(name, safe='')}", EARLIEST)
 
-    async def topic_stats(self, topic: str) -> dict[str, Any] | None:
-        """Return what the broker knows of a topic; None if there is no such topic."""
-        wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": True}
+    async def topic_stats(self, topic: str, *, with_age: bool = False) -> dict[str, Any] | None:
+        """Return what the broker knows of a topic; None if there is no such topic.
+
+        With its age the broker reads each subscription's oldest message.
+        """
+        wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": with_age}
         stats: dict[str, Any] | None = await self.get(f"{self._path(topic)}/stats", **wants)
         return stats
 
-    async def subscription_stats(self, topic: str, name: str) -> dict[str, Any]:
+    async def subscription_stats(
+        self, topic: str, name: str, *, with_age: bool = False
+    ) -> dict[str, Any]:
         """Return a subscription's part: msgBacklog, unackedMessages, consumers and more.
 
         Raises:
             BusAway: the broker cannot be reached.
             Misconfigured: there is no such subscription.
         """
-        stats = await self.topic_stats(topic) or {}
+        stats = await self.topic_stats(topic, with_age=with_age) or {}
         try:
             found: dict[str, Any] = stats["subscriptions"][name]
         except KeyError:
@@ -223,6 +228,8 @@ def _body(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON
 
 
 def _text(answer: httpx.Response) -> str:
+    """Return why; the web server's own pages say no more than their status does."""
     body = _body(answer)
     reason = body.get("reason") if isinstance(body, dict) else body
-    return str(reason)[:TEXT_MAX]
+    is_page = "html" in answer.headers.get("Content-Type", "")
+    return str(answer.reason_phrase if is_page or not reason else reason)[:TEXT_MAX]

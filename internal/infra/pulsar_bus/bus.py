@@ -138,7 +138,7 @@ class PulsarBus:
             BusAway: the broker cannot be reached.
         """
         self._require_open()
-        stats = await self._admin.subscription_stats(topic, subscription)
+        stats = await self._admin.subscription_stats(topic, subscription, with_age=True)
         at_ms = int(stats["earliestMsgPublishTimeInBacklog"])
         return max(self._clock.now_us() - at_ms * 1_000, 0) if at_ms > 0 else 0
 
@@ -156,9 +156,10 @@ class PulsarBus:
             raise errors.BusAway(self._end)
 
     async def _probe(self) -> None:
-        look = functools.partial(
-            self._client.get_topic_partitions, self._options.topic(PROBE_TOPIC)
-        )
+        """Ask both doors of the broker, the admin API first: it says at once who is refused."""
+        await self._admin.topic_stats(PROBE_TOPIC)
+        full_name = self._options.topic(PROBE_TOPIC)
+        look = functools.partial(self._client.get_topic_partitions, full_name)
         try:
             await driver.in_thread(f"asking {self._options.service_url}", look, lambda _: None)
         except errors.BusAway as error:

@@ -53,6 +53,20 @@ async def test_a_broker_that_is_not_there() -> None:
     await opened.close()
 
 
+async def test_a_broker_whose_admin_api_alone_is_there() -> None:
+    async with answering(404, b"no such topic") as options:
+        opened = pulsar_bus.PulsarBus(options)
+        with pytest.raises(errors.BusAway, match=r"pulsar://127\.0\.0\.1:1"):
+            await asyncio.wait_for(opened.open(), PATIENCE_S)
+
+
+async def test_a_broker_that_refuses_us() -> None:
+    async with answering(401, b"") as options:
+        opened = pulsar_bus.PulsarBus(options)
+        with pytest.raises(errors.Misconfigured, match=r"TOKEN_FILE.*401"):
+            await asyncio.wait_for(opened.open(), PATIENCE_S)
+
+
 @pytest.mark.parametrize("address", ["nonsense", "pulsar://", "ftp://127.0.0.1"])
 async def test_an_address_that_is_none(address: str) -> None:
     opened = pulsar_bus.PulsarBus(NOWHERE.model_copy(update={"service_url": address}))
@@ -163,19 +177,16 @@ def test_an_authority_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_client_writes_nothing_to_our_commands_output(tmp_path: Path) -> None:
     """Its own words are in the file that is named, or nowhere."""
     program = f"""
-import asyncio, pathlib
+import pathlib
 from internal.infra import settings
-from internal.infra.pulsar_bus import bus
-from internal.kernel import errors
+from internal.infra.pulsar_bus import driver
 
-async def main():
-    options = settings.PulsarSettings(**{NOWHERE.model_dump()!r})
-    try:
-        await bus.PulsarBus(options, client_log=pathlib.Path({str(tmp_path / "log")!r})).open()
-    except errors.BusAway:
-        print("away")
-
-asyncio.run(main())
+options = settings.PulsarSettings(**{NOWHERE.model_dump()!r})
+client = driver.open_client(options, pathlib.Path({str(tmp_path / "log")!r}))
+try:
+    client.create_producer("t")
+except driver.PulsarException:
+    print("away")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"away\n", b"")
