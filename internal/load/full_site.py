@@ -6,16 +6,19 @@ What makes a stack is handed in by the script in cmd/: this room knows none.
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from internal.infra import files, settings
+from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.load import full_lab
 
 STACK = "stack"
-DEPLOY_TRIES, DEPLOY_PAUSE_S = 10, 2.0
+LEADER = "/admin/v2/worker/cluster/leader"
+LED_S, LOOK_EVERY_S = 60.0, 0.5
 STATEMENT_TIMEOUT_S = 600.0
 """Checks and copies of a million orders take longer than any statement of the engine."""
 
@@ -66,6 +69,7 @@ async def opened(
             return
         async with _running(ground.make_stack(Path(name) / STACK)):
             site = _site(ground, script, Path(name), Path(name) / STACK, is_own=True)
+            await _until_led(site.options.pulsar)
             await site.deploy(1)
             yield site
 
@@ -91,7 +95,7 @@ def _site(
     options = settings.of_folder(stack_folder)
 
     async def deploy(instances: int) -> None:
-        for deployed in await _patiently(lambda: ground.deploy(options, instances)):
+        for deployed in await ground.deploy(options, instances):
             if deployed.problem:
                 raise errors.Temporary(f"a function does not work: {deployed.problem}")
 
@@ -100,11 +104,17 @@ def _site(
     return full_lab.Site(script, folder, config.absolute(), ours, deploy, is_own)
 
 
-async def _patiently(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Sequence[Deployed]:
-    """Try for a while: a functions worker that has just started may have no leader yet."""
-    for _ in range(DEPLOY_TRIES):
-        try:
-            return await deploy()
-        except errors.BusAway:
-            await asyncio.sleep(DEPLOY_PAUSE_S)
-    return await deploy()
+async def _until_led(options: settings.PulsarSettings) -> None:
+    """Wait for the functions workers to have a leader: what is deployed before stays half done.
+
+    Raises:
+        BusAway: they had none in time.
+    """
+    give_up_at_s = time.perf_counter() + LED_S
+    async with admin.PulsarAdmin(options) as api:
+        while time.perf_counter() < give_up_at_s:
+            with contextlib.suppress(errors.BusAway):
+                if await api.get(LEADER):
+                    return
+            await asyncio.sleep(LOOK_EVERY_S)
+    raise errors.BusAway(f"the functions workers had no leader within {LED_S:.0f} s")
