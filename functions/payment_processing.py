@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import failpoints, settings
+from internal.infra import clock, failpoints, settings, traces
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import messages, paying, recorded, store
 from internal.payments import calls, rules, simulator
@@ -27,6 +27,7 @@ class Calls(msgspec.Struct, frozen=True):
     merchant_id: str
     attempts: tuple[Attempt, ...]
     ask: bool
+    trace_id: str = ""
 
 
 class PaymentStation:
@@ -61,11 +62,22 @@ class PaymentStation:
     async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
         """See stage.Station.perform: call the gateway for all attempts of one order at once."""
         failpoints.hit("gateway.before_send")
+        began_us = clock.SystemClock().now_us() if traces.is_on() else 0
         how = calls.ask if effect.ask else calls.send
         sent = [how(self._gateway, effect.merchant_id, a, self._timeout_s) for a in effect.attempts]
         results = (await sent[0],) if len(sent) == 1 else tuple(await asyncio.gather(*sent))
         failpoints.hit("gateway.after_send")
+        if began_us:
+            _trace(effect, results, began_us)
         return results
+
+
+def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:
+    for attempt in results:
+        what = "lookup" if effect.ask else attempt.kind.lower()
+        told = {"souk.attempt_key": attempt.key, "souk.attempt_state": str(attempt.state)}
+        now_us = clock.SystemClock().now_us()
+        traces.record(f"gateway {what}", effect.trace_id, began_us, now_us, told)
 
 
 def _results(work: Sequence[stage.Work], payable: Sequence[store.Recorded]) -> list[Attempt]:
@@ -75,12 +87,12 @@ def _results(work: Sequence[stage.Work], payable: Sequence[store.Recorded]) -> l
 
 
 def _calls(plan: paying.Plan) -> Calls | None:
-    step = plan.step
+    step, trace_id = plan.step, plan.accepted.trace_id
     if isinstance(step, rules.Ask):
-        return Calls(plan.accepted.merchant_id, step.attempts, ask=True)
+        return Calls(plan.accepted.merchant_id, step.attempts, ask=True, trace_id=trace_id)
     if isinstance(step, rules.Call):
         to_send = tuple(a for a in step.attempts if rules.needs_call(a))
-        return Calls(plan.accepted.merchant_id, to_send, ask=False)
+        return Calls(plan.accepted.merchant_id, to_send, ask=False, trace_id=trace_id)
     return None
 
 

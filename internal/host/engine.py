@@ -21,7 +21,7 @@ from functions.payment_processing import PaymentProcessing, PaymentStation
 from internal.host import functions as hosting
 from internal.host import intake
 from internal.infra import clock as system_clock
-from internal.infra import files, parts, settings
+from internal.infra import files, parts, settings, traces
 from internal.kernel import errors
 from internal.payments import simulator
 from internal.payments.gateway import Gateway
@@ -69,6 +69,7 @@ class Engine:
         return self._options.storage.engine == "embedded"
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        stack.callback(traces.setup(self._options.traces, "souk"))
         self.database, self.bus = await parts.opened(self._options, stack)
         await self.bus.ensure(flow.subscriptions())
         if self._is_embedded:

@@ -171,6 +171,18 @@ class MetricsSettings(Group):
     """Port of /metrics; 0 turns it off."""
 
 
+class TracesSettings(Group):
+    """OpenTelemetry."""
+
+    endpoint: str = ""
+    """Where spans go, by OTLP over HTTP: http://127.0.0.1:4318/v1/traces. None are made without."""
+    sample_ratio: float = pydantic.Field(default=1.0, gt=0, le=1)
+    """Share of the orders that are traced, chosen by trace id: all their spans or none."""
+    timeout_s: float = pydantic.Field(default=5.0, gt=0, le=60)
+    """How long to wait for who takes them; what he does not take is dropped, nothing waits for it.
+    """
+
+
 class LogSettings(Group):
     """JSON lines."""
 
@@ -197,6 +209,7 @@ class Settings(pydantic_settings.BaseSettings):
     janitor: JanitorSettings = JanitorSettings()
     intake: IntakeSettings = IntakeSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

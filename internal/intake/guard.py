@@ -15,6 +15,7 @@ from google.protobuf import message
 from grpc_status import rpc_status
 from loguru import logger
 
+from internal.infra import traces
 from internal.intake import auth, checks, drafts, metrics, options, ports, status, tracing
 from internal.kernel.clock import Clock
 
@@ -136,10 +137,14 @@ class Guard:
         request = checks.read(method.request, raw, look_inside=not method.checks_itself)
         if isinstance(request, status.Refused):
             return request
-        origin = drafts.Origin(merchant_id, tracing.trace_id_of(traceparent), self._clock.now_us())
+        caller = tracing.caller_of(traceparent)
+        origin = drafts.Origin(merchant_id, caller.trace_id, self._clock.now_us())
         margin_s = min(self._limits.answer_margin_s, left_s / 2)
         call = Call(origin, asyncio.get_running_loop().time() + left_s - margin_s)
-        with logger.contextualize(trace_id=origin.trace_id, merchant_id=merchant_id):
+        with (
+            logger.contextualize(trace_id=origin.trace_id, merchant_id=merchant_id),
+            traces.door_span(method.name, *caller, {"souk.merchant_id": merchant_id}),
+        ):
             if isinstance(method, Stream):
                 return await method.work(call, request, _sender(context))
             return await method.work(call, request)

@@ -1,9 +1,11 @@
 """W3C trace context: takes the caller's trace id, or starts a trace.
 
-Only the id is kept; the caller's span ends at this door. Source: www.w3.org/TR/trace-context.
+Facts keep the id alone; the caller's span is the parent of the door's.
+Source: www.w3.org/TR/trace-context.
 """
 
 import re
+from typing import NamedTuple
 
 from internal.kernel import ids
 
@@ -14,13 +16,21 @@ _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 
 
-def trace_id_of(traceparent: str | bytes | None) -> str:
-    """Return the trace id of a valid `traceparent`, otherwise a new one of 32 hex digits."""
+class Caller(NamedTuple):
+    """The trace that a call belongs to."""
+
+    trace_id: str
+    span_id: str
+    """The caller's own; "" when the trace begins here."""
+
+
+def caller_of(traceparent: str | bytes | None) -> Caller:
+    """Read a valid `traceparent`; otherwise begin a trace, with an id of 32 hex digits."""
     if isinstance(traceparent, str):
         match = _VALID.fullmatch(traceparent)
         if match and match[1] != _NO_TRACE and match[2] != _NO_SPAN and _fits(traceparent):
-            return match[1]
-    return ids.random_token()
+            return Caller(match[1], match[2])
+    return Caller(ids.random_token(), "")
 
 
 def _fits(traceparent: str) -> bool:

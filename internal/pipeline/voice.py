@@ -6,7 +6,7 @@ from functools import lru_cache
 import prometheus_client
 from loguru import logger
 
-from internal.infra import metrics
+from internal.infra import metrics, traces
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import cancelling
 from internal.orders.messages import Fact, OrderCancelled, OrderRejected
@@ -21,6 +21,8 @@ class Voice:
 
     def tell(self, facts: Sequence[Fact], now_us: int) -> None:
         """Tell of facts that went on their way."""
+        if traces.is_on():
+            self._trace(facts, now_us)
         for fact in facts:
             kind, reason = type(fact).__name__, _reason_of(fact)
             _sent(kind, reason).inc()
@@ -29,6 +31,13 @@ class Voice:
                 self._log("INFO", fact, reason)
             elif self._tells_every_fact:
                 self._log("DEBUG", fact, "")
+
+    def _trace(self, facts: Sequence[Fact], now_us: int) -> None:
+        """Cover each order's time from the decision on it to the broker's receipt."""
+        for fact in facts:
+            told = {"souk.order_id": fact.order_id, "souk.merchant_id": fact.merchant_id}
+            name = f"{self._stage} {type(fact).__name__}"
+            traces.record(name, fact.trace_id, getattr(fact, "at_us", now_us), now_us, told)
 
     def _log(self, level: str, fact: Fact, reason: str) -> None:
         logger.log(

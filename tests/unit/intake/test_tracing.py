@@ -13,7 +13,7 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     "parent", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", f"cc-{TRACE}-{SPAN}-01-later"]
 )
 def test_taken_on(parent: str) -> None:
-    assert tracing.trace_id_of(parent) == TRACE
+    assert tracing.caller_of(parent).trace_id == TRACE
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def test_taken_on(parent: str) -> None:
     ],
 )
 def test_started(parent: str | bytes | None) -> None:
-    found = tracing.trace_id_of(parent)
+    found, span_id = tracing.caller_of(parent)
+    assert span_id == ""
     assert re.fullmatch("[0-9a-f]{32}", found)
     assert found not in {TRACE, "0" * 32}
-    assert found != tracing.trace_id_of(parent)
+    assert found != tracing.caller_of(parent).trace_id
