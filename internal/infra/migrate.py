@@ -33,12 +33,12 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
         Misconfigured: the database is at a revision that this code does not know.
         DatabaseAway: another process changes the tables, and has not come to an end yet.
     """
-    try:
-        with _alone(connection):
+    with _alone(connection):
+        try:
             alembic.command.upgrade(_config(connection), revision)
-    except alembic.util.CommandError as error:
-        what = f"the tables are at version {current(connection)}, which this Souk does not know"
-        raise errors.Misconfigured(f"{what}: {error}") from error
+        except alembic.util.CommandError as error:
+            what = f"the tables are at version {current(connection)}, which this Souk does not know"
+            raise errors.Misconfigured(f"{what}: {error}") from error
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:

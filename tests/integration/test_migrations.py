@@ -1,5 +1,8 @@
 """Migrations lead from nothing to the tables that the code knows, and survive being interrupted."""
 
+import asyncio
+import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +14,9 @@ from alembic.script import ScriptDirectory
 
 from internal.auth import store as _auth
 from internal.catalogue import store as _catalogue
-from internal.infra import db, migrate
+from internal.infra import db, migrate, mysql, settings
 from internal.inventory import store as _inventory
+from internal.kernel import errors
 from internal.ledger import store as _ledger
 from internal.orders import operators as _operators
 from internal.orders import receipts as _receipts
@@ -20,7 +24,7 @@ from internal.orders import store as _orders
 from internal.payments import store as _payments
 from internal.pipeline import attempts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
-from tests.support import belt, shop
+from tests.support import belt, mariadb, shop
 
 ROOMS = (
     _attempts,
@@ -37,11 +41,33 @@ ROOMS = (
 """Every room with tables: whoever is imported has added them to db.METADATA."""
 
 
+@pytest.fixture(params=["sqlite", "mysql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            engine = sa.create_engine(f"sqlite:///{tmp_path / 'souk.db'}")
+        else:
+            engine = stack.enter_context(fresh(request.getfixturevalue("mysql_server")))
+        yield engine
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def fresh(server: mariadb.Server) -> Iterator[sa.Engine]:
+    with server.database() as options:
+        yield server.engine(options.database)
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'souk.db'}")
-    yield engine
-    engine.dispose()
+def expected(request: pytest.FixtureRequest, engine: sa.Engine) -> Iterator[dict[str, str]]:
+    """What the code itself would make of an empty database of the same kind."""
+    if engine.dialect.name == "sqlite":
+        with belt.books() as made:
+            yield schema(made)
+        return
+    with fresh(request.getfixturevalue("mysql_server")) as other, other.begin() as made:
+        db.METADATA.create_all(made)
+        yield schema(made)
 
 
 def run(engine: sa.Engine, work: Callable[[sa.Connection], object]) -> None:
@@ -55,11 +81,18 @@ def differences(connection: sa.Connection) -> list[object]:
 
 
 def schema(connection: sa.Connection) -> dict[str, str]:
-    """Return what SQLite keeps of every table and index."""
-    query = sa.text(
-        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
-    )
-    return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
+    """Return what the database keeps of every table and index."""
+    if connection.dialect.name == "sqlite":
+        query = sa.text(
+            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+        )
+        return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
+    return {name: _shown(connection, name) for name in tables(connection)}
+
+
+def _shown(connection: sa.Connection, table: str) -> str:
+    (_, sql) = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()
+    return re.sub(r"AUTO_INCREMENT=\d+ ", "", sql)
 
 
 def tables(connection: sa.Connection) -> set[str]:
@@ -84,18 +117,25 @@ def test_an_upgrade_makes_the_tables_that_the_code_knows(engine: sa.Engine) -> N
         assert tables(connection) == set(db.METADATA.tables)
 
 
-def test_keys_checks_and_indexes_are_those_that_the_code_knows(engine: sa.Engine) -> None:
+def test_keys_checks_and_indexes_are_those_that_the_code_knows(
+    engine: sa.Engine, expected: dict[str, str]
+) -> None:
     run(engine, migrate.upgrade)
-    with engine.connect() as migrated, belt.books() as made:
-        assert schema(migrated) == schema(made)
+    with engine.connect() as migrated:
+        assert schema(migrated) == expected
 
 
 def test_a_difference_would_be_found(engine: sa.Engine) -> None:
     run(engine, migrate.upgrade)
-    run(engine, lambda c: c.exec_driver_sql("DROP INDEX orders_due"))
+    run(engine, lambda c: _index(c, "orders_due").drop(c))
     run(engine, lambda c: c.exec_driver_sql("ALTER TABLE orders DROP COLUMN trace_id"))
     with engine.connect() as connection:
         assert len(differences(connection)) == 2
+
+
+def _index(connection: sa.Connection, name: str) -> sa.Index:
+    table = sa.Table("orders", sa.MetaData(), autoload_with=connection)
+    return next(index for index in table.indexes if index.name == name)
 
 
 def test_an_upgrade_of_the_newest_changes_nothing(engine: sa.Engine) -> None:
@@ -137,7 +177,9 @@ def test_every_revision_goes_up_and_down(engine: sa.Engine) -> None:
 
 
 @pytest.mark.parametrize("left", range(0, 15, 3))
-def test_an_interrupted_upgrade_is_taken_up_again(engine: sa.Engine, left: int) -> None:
+def test_an_interrupted_upgrade_is_taken_up_again(
+    engine: sa.Engine, expected: dict[str, str], left: int
+) -> None:
     """MySQL commits every CREATE TABLE by itself: so many tables may stand, and no revision."""
     run(engine, migrate.upgrade)
     with engine.begin() as connection:
@@ -148,8 +190,7 @@ def test_an_interrupted_upgrade_is_taken_up_again(engine: sa.Engine, left: int) 
     with engine.connect() as connection:
         assert migrate.current(connection) == migrate.newest()
         assert differences(connection) == []
-        with belt.books() as made:
-            assert schema(connection) == schema(made)
+        assert schema(connection) == expected
 
 
 def test_an_interrupted_downgrade_is_taken_up_again(engine: sa.Engine) -> None:
@@ -174,3 +215,46 @@ async def test_an_upgrade_is_one_transaction_of_the_database(tmp_path: Path) -> 
     await database.write(migrate.upgrade)
     assert await database.read(differences) == []
     await database.close()
+
+
+@pytest.mark.parametrize("statement", [1, 2, 9, 20])
+def test_an_upgrade_that_failed_is_taken_up_again(
+    engine: sa.Engine, expected: dict[str, str], statement: int
+) -> None:
+    """After any statement: what stands then, stands."""
+    seen = 0
+
+    def fail(*arguments: object) -> None:
+        nonlocal seen
+        seen += str(arguments[2]).lstrip().startswith("CREATE")
+        if seen == statement:
+            raise ConnectionError
+
+    sa.event.listen(engine, "before_cursor_execute", fail)
+    with pytest.raises(ConnectionError):
+        run(engine, migrate.upgrade)
+    sa.event.remove(engine, "before_cursor_execute", fail)
+    run(engine, migrate.upgrade)
+    with engine.connect() as connection:
+        assert migrate.current(connection) == migrate.newest()
+        assert schema(connection) == expected
+
+
+async def test_many_may_upgrade_at_once(mysql_options: settings.MysqlSettings) -> None:
+    databases = [mysql.MysqlDatabase(mysql_options) for _ in range(4)]
+    await asyncio.gather(*(database.write(migrate.upgrade) for database in databases))
+    for database in databases:
+        assert await database.read(migrate.current) == migrate.newest()
+        await database.close()
+
+
+async def test_an_upgrade_that_fails_lets_others_go_on(
+    mysql_options: settings.MysqlSettings,
+) -> None:
+    database, another = (mysql.MysqlDatabase(mysql_options) for _ in range(2))
+    with pytest.raises(errors.Misconfigured, match="does not know"):
+        await database.write(lambda c: migrate.upgrade(c, "9999"))
+    await another.write(migrate.upgrade)
+    assert await another.read(differences) == []
+    await database.close()
+    await another.close()
