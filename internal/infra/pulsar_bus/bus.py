@@ -163,11 +163,13 @@ class PulsarBus:
         try:
             await driver.in_thread(f"asking {self._options.service_url}", look, lambda _: None)
         except errors.BusAway as error:
-            if not isinstance(error.__cause__, driver.NotFound):
-                raise
-            place = f"{self._options.tenant}/{self._options.namespace}"
-            text = f"the broker has no namespace {place}; scripts/deploy_functions makes it"
-            raise errors.Misconfigured(text) from error
+            if isinstance(error.__cause__, driver.REFUSED):
+                raise errors.Misconfigured(f"the broker refuses this client: {error}") from error
+            if isinstance(error.__cause__, driver.NotFound):
+                place = f"{self._options.tenant}/{self._options.namespace}"
+                text = f"the broker has no namespace {place}; scripts/deploy_functions makes it"
+                raise errors.Misconfigured(text) from error
+            raise
 
     async def _open_all(
         self, what: str, topics: Sequence[str], make: "functools.partial[object]"

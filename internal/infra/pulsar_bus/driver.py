@@ -25,7 +25,7 @@ Result = _pulsar.Result
 PulsarException = pulsar.exceptions.PulsarException
 
 NotFound = pulsar.exceptions.TopicNotFound
-AUTHENTICATION = (pulsar.exceptions.AuthenticationError, pulsar.exceptions.AuthorizationError)
+REFUSED = (pulsar.exceptions.AuthenticationError, pulsar.exceptions.AuthorizationError)
 NOWHERE = Path("/dev/null")
 
 
@@ -56,28 +56,19 @@ def open_client(options: settings.PulsarSettings, log_file: Path | None) -> puls
         raise errors.Misconfigured(f"SOUK_PULSAR__SERVICE_URL: {error}") from error
 
 
-def away(what: str, error: Exception) -> errors.SoukError:
-    """Say in Souk's words why the broker did not do `what`."""
-    text = f"{what}: {type(error).__name__}: {error}"
-    if isinstance(error, AUTHENTICATION):
-        return errors.Misconfigured(f"the broker refuses this client; {text}")
-    return errors.BusAway(text)
-
-
 async def in_thread(what: str, make: Callable[[], T], undo: Callable[[T], None]) -> T:
     """Run a blocking call of the client in a thread.
 
     Who gives up waiting leaves nothing behind: what is made after that is undone.
 
     Raises:
-        BusAway: the broker did not do it in time.
-        Misconfigured: it does not let this client in.
+        BusAway: the broker did not do it in time, or refused; the cause tells.
     """
     made = asyncio.ensure_future(asyncio.to_thread(make))
     try:
         return await asyncio.shield(made)
     except PulsarException as error:
-        raise away(what, error) from error
+        raise errors.BusAway(f"{what}: {type(error).__name__}: {error}") from error
     except asyncio.CancelledError:
         made.add_done_callback(lambda done: _undo(done, undo))
         raise

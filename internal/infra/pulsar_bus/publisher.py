@@ -1,7 +1,7 @@
 """Puts messages on Pulsar's topics and waits for the receipts, from one event loop.
 
-One producer per topic, made when it is first needed. No message waits for company: what a batch
-would save here, an order would wait. It never sends on a thread of its own.
+One producer per topic, made when it is first needed; it sends, and fails, in the order of
+publishing, so that what is repeated after a failure stands before what its publisher sends next.
 """
 
 import asyncio
@@ -35,13 +35,19 @@ RECEIPT_GRACE_S = 2.0
 """The client gives up after send_timeout_s; so much later Souk gives up on the client."""
 
 DEAD = frozenset(
-    getattr(driver.Result, name)
-    for name in (
-        "AlreadyClosed", "ProducerNotInitialized", "ProducerFenced", "TopicTerminated",
-        "TopicNotFound", "NotAllowedError", "AuthenticationError", "AuthorizationError",
-        "ProducerBlockedQuotaExceededError", "ProducerBlockedQuotaExceededException",
-    )
-)  # fmt: skip
+    {
+        driver.Result.AlreadyClosed,
+        driver.Result.ProducerNotInitialized,
+        driver.Result.ProducerFenced,
+        driver.Result.TopicTerminated,
+        driver.Result.TopicNotFound,
+        driver.Result.NotAllowedError,
+        driver.Result.AuthenticationError,
+        driver.Result.AuthorizationError,
+        driver.Result.ProducerBlockedQuotaExceededError,
+        driver.Result.ProducerBlockedQuotaExceededException,
+    }
+)
 """With these answers a producer is of no more use. Any other it survives: it connects again."""
 
 
@@ -249,8 +255,7 @@ class PulsarPublisher:
         """Return a topic with its producer, in the order of asking.
 
         Raises:
-            BusAway: the broker gave none in time.
-            Misconfigured: it does not let this client in.
+            BusAway: the broker gave none.
         """
         self._require_open()
         topic = self._topics.get(name)
@@ -271,12 +276,17 @@ class PulsarPublisher:
             send_timeout_millis=int(self._options.send_timeout_s * 1_000),
             max_pending_messages=2 * self._limits.in_flight_messages_max,
             block_if_queue_full=False,
+            # A batch saves the broker half its work, but makes single messages wait 1 ms more,
+            # counts as one message in backlogs, and comes again as a whole.
             batching_enabled=False,
+            # Costs nothing to speak of for one order; 20 of them become a third, which saves the
+            # broker more than twice what it costs here.
+            compression_type=pulsar.CompressionType.LZ4,
         )
         what = f"a producer for {topic.full_name}"
         try:
             return await driver.in_thread(what, make, driver.close_quietly)
-        except errors.SoukError as error:
+        except errors.BusAway as error:
             topic.refusals += 1
             topic.refusal = str(error)
             raise
