@@ -165,7 +165,7 @@ async def _do(functions: functions_api.FunctionsApi, job: Job, package: wheel.Wh
         case plans.Action.CREATE:
             await functions.create(job.config, package)
         case plans.Action.UPDATE:
-            await functions.update(job.config, package)
+            await functions.update(job.config)
         case plans.Action.RECREATE:
             await _recreate(functions, job, package)
         case plans.Action.NOTHING:

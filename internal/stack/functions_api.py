@@ -1,6 +1,7 @@
 """Functions in the broker's admin API: what is deployed, creating, changing, who is connected."""
 
 import asyncio
+import contextlib
 from typing import Any
 from urllib.parse import quote
 
@@ -12,8 +13,8 @@ from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.stack import function_configs, wheel
 
-STALE = "already exists"
-"""A function deleted just now can stand in the way of a new one for a moment."""
+STALE = "metadata already exists"
+"""A package of a function that is gone stands in the way of a new one of that name."""
 STALE_TRIES = 20
 STALE_WAIT_S = 0.5
 
@@ -26,7 +27,9 @@ class FunctionsApi:
 
     def __init__(self, api: admin.PulsarAdmin, options: settings.PulsarSettings) -> None:
         self._api = api
-        self._path = f"/admin/v3/functions/{quote(options.tenant)}/{quote(options.namespace)}"
+        namespace = f"{quote(options.tenant)}/{quote(options.namespace)}"
+        self._path = f"/admin/v3/functions/{namespace}"
+        self._packages = f"/admin/v3/packages/function/{namespace}"
 
     async def config(self, name: str) -> function_configs.Config | None:
         """Return a deployed function's configuration; None if there is none of that name."""
@@ -41,7 +44,7 @@ class FunctionsApi:
             return {}
 
     async def create(self, config: function_configs.Config, package: wheel.Wheel) -> None:
-        """Create a function; where one of that name is just going, wait for that.
+        """Create a function; where one of that name is just going, or has left something, help.
 
         Raises:
             BusAway: the broker or its functions worker cannot be reached.
@@ -50,24 +53,24 @@ class FunctionsApi:
         for _ in range(STALE_TRIES):
             try:
                 await self._send("POST", config, package)
-            except errors.Misconfigured as error:
+            except (errors.BusAway, errors.Misconfigured) as error:
                 if STALE not in str(error):
                     raise
                 refusal = error
+                await self._forget_packages(config["name"])
                 await asyncio.sleep(STALE_WAIT_S)
             else:
                 return
         raise refusal
 
-    async def update(
-        self, config: function_configs.Config, package: wheel.Wheel | None = None
-    ) -> None:
-        """Change a function. Raises what `create` raises."""
-        await self._send("PUT", config, package)
+    async def update(self, config: function_configs.Config) -> None:
+        """Change a function; its package stays. Raises what `create` raises."""
+        await self._send("PUT", config, None)
 
     async def delete(self, name: str) -> None:
         """Delete a function. Its subscription stays only if its cleanupSubscription is false."""
         await self._api.delete(f"{self._path}/{quote(name)}")
+        await self._forget_packages(name)
 
     async def start(self, name: str) -> None:
         """Start the instances of a function that was stopped."""
@@ -86,6 +89,20 @@ class FunctionsApi:
             Misconfigured: there is no such subscription.
         """
         return int((await self._api.subscription_stats(topic, subscription))["msgBacklog"])
+
+    async def _forget_packages(self, name: str) -> None:
+        """Delete what the functions worker has kept of a function that is gone, and forgets.
+
+        A broker without a package service has nothing, and says so in one way or another; nor can
+        what it lists twice be deleted twice.
+        """
+        if await self.config(name) is not None:
+            return
+        where = f"{self._packages}/{quote(name)}"
+        with contextlib.suppress(errors.BusAway, errors.Misconfigured):
+            for version in await self._api.get(where) or []:
+                with contextlib.suppress(errors.BusAway, errors.Misconfigured):
+                    await self._api.delete(f"{where}/{quote(version)}")
 
     async def _send(
         self, method: str, config: function_configs.Config, package: wheel.Wheel | None

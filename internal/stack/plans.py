@@ -10,8 +10,13 @@ from internal.stack import function_configs
 
 PACKAGE = "package"
 """In a function's userConfig: the digest of its wheel. No secret: it is on its command line."""
-FIXED = ("runtime", "processingGuarantees", "autoAck", "retainKeyOrdering", "subName")
-"""What the functions worker refuses to change; the input topics, too."""
+FIXED = ("runtime", "processingGuarantees", "autoAck", "retainKeyOrdering", "subName", "userConfig")
+"""What the functions worker refuses to change; the input topics, too.
+
+And what it does not change though it says so: where it keeps packages in Pulsar's package service,
+as every standalone does, an update goes on with the old package and ignores the new one (4.0.8,
+ComponentImpl.getPackageFile). So another package, which userConfig tells, is another function.
+"""
 UNWANTED = ("output", "logTopic")
 """What an update cannot take away again."""
 
@@ -49,7 +54,7 @@ def plan(wanted: function_configs.Config, deployed: function_configs.Config | No
 
 
 def _fixed(wanted: Mapping[str, Any], deployed: Mapping[str, Any]) -> tuple[str, ...]:
-    names = [name for name in FIXED if wanted[name] != deployed.get(name)]
+    names = [name for name in FIXED if wanted.get(name) != deployed.get(name)]
     if set(wanted["inputSpecs"]) != set(deployed.get("inputSpecs") or {}):
         names.append("inputSpecs")
     return (*names, *(name for name in UNWANTED if deployed.get(name)))

@@ -32,8 +32,6 @@ def test_what_is_as_wanted_is_left_alone_whatever_the_worker_adds() -> None:
 @pytest.mark.parametrize(
     ("field", "deployed"),
     [
-        ("userConfig", {"package": "digest-of-another-wheel"}),
-        ("userConfig", None),
         ("parallelism", 1),
         ("cleanupSubscription", True),
         ("className", "functions.order_processing.Old"),
@@ -56,6 +54,8 @@ def test_what_may_change_is_updated(field: str, deployed: object) -> None:
         ("inputSpecs", {"persistent://souk/pos/orders.paid": {}}),
         ("output", "persistent://souk/pos/orders.accepted"),
         ("logTopic", "persistent://souk/pos/logs"),
+        ("userConfig", {"package": "digest-of-another-wheel"}),
+        ("userConfig", None),
     ],
 )
 def test_what_the_worker_refuses_to_change_is_made_anew(field: str, deployed: object) -> None:

@@ -1,0 +1,68 @@
+"""Pulsar in a container: the stack's configuration, at the addresses of a container.
+
+Used while the image is built (Dockerfile, `functions`). Differs from the stack only in what a
+machine of its own makes different, so that what the stack measures and tests holds here, too.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from internal.kernel import errors
+from internal.stack import broker_conf
+
+HOST = "pulsar"
+"""The broker's name in docker-compose.yml: where it tells clients to come."""
+LOOPBACK_ONLY = frozenset({"listeningInterface", "allowEphemeralPorts"})
+"""Settings of a bookie that shares its machine with others."""
+
+
+def configure(home: Path) -> None:
+    """Change a distribution's files to those of the container.
+
+    Raises:
+        Misconfigured: the distribution's files are not as expected.
+    """
+    conf = home / "conf"
+    file = conf / "standalone.conf"
+    file.write_text(broker_conf.with_properties(file.read_text(), standalone(home)))
+    file = conf / "functions_worker.yml"
+    file.write_text(broker_conf.with_keys(file.read_text(), worker(home)))
+    file = conf / "pulsar_env.sh"
+    file.write_text(with_defaults(file.read_text(), broker_conf.memory_and_collector()))
+
+
+def standalone(home: Path) -> dict[str, str]:
+    """Return what is to be set in standalone.conf."""
+    return {
+        "advertisedAddress": HOST,
+        "STORAGE_PATH": str(home / "data" / "packages"),
+        **{line.name: line.value for line in broker_conf.STANDALONE if _holds_here(line)},
+    }
+
+
+def worker(home: Path) -> dict[str, Any]:
+    """Return what is to be set in functions_worker.yml."""
+    return {
+        "downloadDirectory": str(home / "data" / "download"),
+        "functionRuntimeFactoryConfigs": {"logDirectory": str(home / "logs")},
+        **{line.name: msgspec.json.decode(line.value) for line in broker_conf.WORKER},
+    }
+
+
+def with_defaults(script: str, values: dict[str, str]) -> str:
+    """Return a shell script that sets variables first, unless the environment has them.
+
+    Raises:
+        Misconfigured: the script never looks at one of them.
+    """
+    unknown = [name for name in values if name not in script]
+    if unknown:
+        raise errors.Misconfigured(f"Pulsar's pulsar_env.sh knows no {', '.join(unknown)}")
+    lines = [f'{name}="${{{name}:-{value}}}"' for name, value in values.items()]
+    return "\n".join([*lines, script])
+
+
+def _holds_here(line: broker_conf.Line) -> bool:
+    return line.name not in LOOPBACK_ONLY
