@@ -3,17 +3,18 @@
 Shows the dead letters, sends them again, or drops them for good.
 """
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.admin import database, groups, letters, replay, show
+from internal.admin import copies, database, groups, letters, people, replay, show
 from internal.admin.options import AsJson, Data, Yes, flattened
-from internal.infra import clock, db
+from internal.infra import bus, clock, db, parts, settings
 from internal.kernel import errors
 from internal.pipeline import dead_letters
 from internal.pipeline.dead_letters import DeadLetter
@@ -72,18 +73,33 @@ def show_letter(
 @app.command("replay")
 @flattened
 def replay_letters(
-    chosen: letters.Chosen, *, yes: Yes = False, data: Data = None, as_json: AsJson = False
+    chosen: letters.Chosen,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+    reason: people.Reason = "",
+    by: people.By = "",
+    yes: Yes = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send dead letters to their stage again and close them.
 
     A running server takes them within a second. What was done before is not done twice.
     """
     keys = _choose(chosen, data)
+    if dry_run:
+        found = database.read(data, lambda connection: letters.groups_of(connection, chosen))
+        _show_groups(found, as_json=as_json)
+        return
     _confirm(len(keys), "replay", yes=yes)
-    now_us = clock.SystemClock().now_us()
+    mark = _mark("replayed", by, reason)
 
     async def send(opened: db.Database) -> replay.Outcome:
-        return await replay.replay(opened, keys, now_us)
+        async with _bus(opened, data) as broker:
+            outcome = await replay.replay(opened, broker, keys, mark)
+            with contextlib.suppress(errors.BusAway):  # the next command clears its copies
+                await copies.clear(opened, broker)
+        return outcome
 
     outcome = database.use(data, send)
     if as_json:
@@ -91,29 +107,58 @@ def replay_letters(
     else:
         show.say(f"{outcome.replayed} replayed")
     if outcome.unreadable:
-        what = "what looked like a card number was taken out of it; drop it, submit the order anew"
+        what = "what looked like a card number was taken out of it, or its end was cut off; drop it"
+        what += ", submit the order anew"
         raise errors.InvalidInput([(f"letter {key}", what) for key in outcome.unreadable])
 
 
 @app.command("drop")
 @flattened
 def drop_letters(
-    chosen: letters.Chosen, *, yes: Yes = False, data: Data = None, as_json: AsJson = False
+    chosen: letters.Chosen,
+    *,
+    reason: people.Reason = "",
+    by: people.By = "",
+    yes: Yes = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Close dead letters for good. Their rows stay in the table."""
+    """Close dead letters for good, with a reason. Their rows stay in the table."""
+    mark = _mark("dropped", by, people.required(reason))
     keys = _choose(chosen, data)
     _confirm(len(keys), "drop", yes=yes)
-    now_us = clock.SystemClock().now_us()
-    dropped = database.write(data, lambda c: replay.close(c, keys, "dropped", now_us))
+
+    async def close(opened: db.Database) -> int:
+        dropped = await opened.write(lambda connection: replay.drop(connection, keys, mark))
+        with contextlib.suppress(errors.BusAway):  # the next command clears its copies
+            async with _bus(opened, data) as broker:
+                await copies.clear(opened, broker)
+        return dropped
+
+    dropped = database.use(data, close)
     if as_json:
         show.as_json({"dropped": dropped})
     else:
         show.say(f"{dropped} dropped")
 
 
+@contextlib.asynccontextmanager
+async def _bus(opened: db.Database, data: Data) -> AsyncIterator[bus.Bus]:
+    broker = await parts.open_bus(settings.of_folder(data), opened)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+def _mark(how: str, by: str, reason: str) -> replay.Mark:
+    return replay.Mark(how, people.named(by), reason, clock.SystemClock().now_us())
+
+
 def _choose(chosen: letters.Chosen, data: Data) -> list[int]:
-    if bool(chosen.keys) == bool(chosen.stage or chosen.code):
-        what = "name letters by number, or all of a --stage or --code"
+    ways = (bool(chosen.keys), bool(chosen.stage or chosen.code), chosen.every)
+    if sum(ways) != 1:
+        what = "name letters by number, or all of a --stage or --code, or --all"
         raise typer.BadParameter(what, param_hint="LETTER")
     return database.read(data, lambda connection: letters.keys(connection, chosen))
 
@@ -130,10 +175,11 @@ def _show_groups(found: Sequence[letters.Group], *, as_json: bool) -> None:
     if not found:
         show.say("no open letters", style="green")
         return
-    table = show.table("Stage", "Cause", "Letters", "Oldest", "Newest", right=["Letters"])
+    table = show.table("Stage", "Cause", "Letters", "Oldest", "Example", right=["Letters"])
     for it in found:
-        when = (show.moment(it.oldest_at_us), show.moment(it.newest_at_us))
-        table.add_row(it.stage, it.code, str(it.letters), *when)
+        example = show.plain(f"{it.example}: {it.example_explanation}")
+        oldest = show.moment(it.oldest_at_us)
+        table.add_row(it.stage, it.code, str(it.letters), oldest, example)
     show.terminal().print(table)
 
 

@@ -28,6 +28,9 @@ class Group(msgspec.Struct, frozen=True):
     letters: int
     oldest_at_us: int
     newest_at_us: int
+    example: int
+    """The number of the first of them."""
+    example_explanation: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +43,9 @@ class Which:
 
 @dataclasses.dataclass(frozen=True)
 class Chosen(Which):
-    """Letters to do something with: by key, or all of a stage or cause."""
+    """Letters to do something with: by key, all of a stage or cause, or all."""
 
+    every: Annotated[bool, typer.Option("--all", help="Every open letter.")] = False
     keys: Annotated[
         list[int], typer.Argument(metavar="LETTER", help="By their numbers.", show_default=False)
     ] = dataclasses.field(default_factory=list)
@@ -62,9 +66,8 @@ def keys(connection: sa.Connection, chosen: Chosen) -> list[int]:
             )
         return [letter.letter_key for letter in letters]
     require(connection, chosen)
-    return list(
-        connection.execute(sa.select(DEAD_LETTERS.c.letter_key).where(_is_open(chosen))).scalars()
-    )
+    key = DEAD_LETTERS.c.letter_key
+    return list(connection.execute(sa.select(key).where(_is_open(chosen)).order_by(key)).scalars())
 
 
 def find(connection: sa.Connection, letter_keys: Sequence[int]) -> list[DeadLetter]:
@@ -91,11 +94,33 @@ def groups(connection: sa.Connection, which: Which) -> list[Group]:
         InvalidInput: as for require.
     """
     require(connection, which)
+    return group(connection, _is_open(which))
+
+
+def groups_of(connection: sa.Connection, chosen: Chosen) -> list[Group]:
+    """Count the open letters that are meant, by stage and cause.
+
+    Raises:
+        InvalidInput: as for keys.
+    """
+    if not chosen.keys:
+        return groups(connection, chosen)
+    return group(connection, DEAD_LETTERS.c.letter_key.in_(keys(connection, chosen)))
+
+
+def group(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[Group]:
+    """Count letters by stage and cause."""
     table = DEAD_LETTERS.c
     kind = (table.stage, table.code)
     counts = (sa.func.count(), sa.func.min(table.at_us), sa.func.max(table.at_us))
-    query = sa.select(*kind, *counts).where(_is_open(which)).group_by(*kind).order_by(*kind)
-    return [Group(*row) for row in connection.execute(query)]
+    query = sa.select(*kind, *counts, sa.func.min(table.letter_key)).where(wanted)
+    rows = connection.execute(query.group_by(*kind).order_by(*kind)).all()
+    examples = dead_letters.find_many(connection, [row[-1] for row in rows])
+    explanations = {letter.letter_key: letter.explanation for letter in examples}
+    return [
+        Group(stage, code, count, oldest_us, newest_us, key, explanations[key])
+        for stage, code, count, oldest_us, newest_us, key in rows
+    ]
 
 
 def require(connection: sa.Connection, which: Which) -> None:

@@ -1,20 +1,32 @@
-"""Sends dead letters to their topics again.
+"""Sends dead letters to their topics again, or closes them for good.
 
-First the message, then the mark: a crash in between sends a letter twice, and never not at all.
+First the lives that an order cost are forgotten, then goes the message, then the mark: a crash in
+between sends a letter twice, and never not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bus, db
-from internal.infra.embedded_bus import bus as embedded_bus
 from internal.kernel import cards, errors, ids
-from internal.pipeline import dead_letters, envelope, flow
+from internal.orders import operators
+from internal.pipeline import attempts, dead_letters, envelope, flow
 from internal.pipeline.dead_letters import DeadLetter
 
 LETTERS_AT_ONCE = 500
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What becomes of letters, and on whose word."""
+
+    how: str
+    """"replayed" or "dropped"."""
+    actor: str
+    reason: str
+    at_us: int
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -25,42 +37,87 @@ class Outcome(msgspec.Struct, frozen=True):
     """Their payloads are not whole any more; they stay open."""
 
 
-async def replay(database: db.Database, keys: Sequence[int], now_us: int) -> Outcome:
+async def replay(
+    database: db.Database, broker: bus.Bus, keys: Sequence[int], mark: Mark
+) -> Outcome:
     """Publish the open ones of these letters, each to the topic it came from, and close them.
 
     Raises:
         BusAway: the broker gave no receipt; what was not closed may be replayed again.
     """
-    broker = embedded_bus.EmbeddedBus(database)
-    await broker.open()
-    try:
-        await broker.ensure(flow.subscriptions())
-        letters = await database.read(lambda connection: _still_open(connection, keys))
+    await broker.ensure(flow.subscriptions())
+    replayed, unreadable = 0, []
+    for some in _portions(keys):
+        letters = await database.read(lambda c, some=some: _still_open(c, some))  # type: ignore[misc]
         whole = [letter for letter in letters if is_whole(letter)]
-        for start in range(0, len(whole), LETTERS_AT_ONCE):
-            await _send(database, broker, whole[start : start + LETTERS_AT_ONCE], now_us)
-    finally:
-        await broker.close()
-    unreadable = tuple(letter.letter_key for letter in letters if not is_whole(letter))
-    return Outcome(len(whole), unreadable)
+        await _send(database, broker, whole, mark)
+        replayed += len(whole)
+        unreadable += [letter.letter_key for letter in letters if not is_whole(letter)]
+    return Outcome(replayed, tuple(unreadable))
 
 
 async def _send(
-    database: db.Database, broker: bus.Publisher, letters: Sequence[DeadLetter], now_us: int
+    database: db.Database, broker: bus.Publisher, letters: Sequence[DeadLetter], mark: Mark
 ) -> None:
+    if not letters:
+        return
+    await database.write(lambda connection: _forget_lives(connection, letters))
     await broker.publish([message_of(letter) for letter in letters])
-    keys = [letter.letter_key for letter in letters]
-    await database.write(lambda c: dead_letters.close(c, keys, "replayed", now_us))
+    await database.write(lambda connection: _close(connection, letters, mark))
+
+
+def drop(connection: sa.Connection, keys: Sequence[int], mark: Mark) -> int:
+    """Close the open ones of these letters; return how many that were."""
+    dropped = 0
+    for some in _portions(keys):
+        letters = _still_open(connection, some)
+        _forget_lives(connection, letters)
+        dropped += _close(connection, letters, mark)
+    return dropped
+
+
+def _portions(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(keys), LETTERS_AT_ONCE):
+        yield keys[start : start + LETTERS_AT_ONCE]
 
 
 def _still_open(connection: sa.Connection, keys: Sequence[int]) -> list[DeadLetter]:
-    found = (dead_letters.find(connection, key) for key in keys)
-    return [letter for letter in found if letter and letter.closed_at_us is None]
+    found = dead_letters.find_many(connection, keys)
+    return [letter for letter in found if letter.closed_at_us is None]
+
+
+def _forget_lives(connection: sa.Connection, letters: Sequence[DeadLetter]) -> None:
+    by_stage = sorted(letters, key=lambda letter: letter.stage)
+    for stage, of_stage in groupby(by_stage, key=lambda letter: letter.stage):
+        names = [(letter.merchant_id, letter.order_id) for letter in of_stage if letter.order_id]
+        attempts.forget(connection, stage, names)
+
+
+def _close(connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark) -> int:
+    keys = [letter.letter_key for letter in letters]
+    actions = [
+        operators.Action(
+            mark.at_us,
+            mark.actor,
+            f"LETTER_{mark.how.upper()}",
+            letter.merchant_id,
+            letter.order_id,
+            letter.letter_key,
+            f"{letter.stage} {letter.code}",
+            mark.reason,
+        )
+        for letter in letters
+    ]
+    operators.log(connection, actions)
+    return dead_letters.close(connection, keys, mark.how, mark.at_us)
 
 
 def is_whole(letter: DeadLetter) -> bool:
-    """Tell whether the payload is as it was sent: what looked like a card number was taken out."""
-    return cards.REDACTED not in letter.payload
+    """Tell whether the payload is as it was sent.
+
+    What looked like a card number was taken out of it, and what was too long was cut.
+    """
+    return cards.REDACTED not in letter.payload and not letter.payload.endswith(dead_letters.CUT)
 
 
 def message_of(letter: DeadLetter) -> bus.Outgoing:
@@ -77,16 +134,8 @@ def message_of(letter: DeadLetter) -> bus.Outgoing:
         facts = []
     readable = [fact for fact in facts if not isinstance(fact, errors.Poison)]
     if readable:
-        properties = envelope.properties(readable) | {"orders": str(len(facts))}
+        properties = envelope.properties(readable, payload) | {"orders": str(len(facts))}
         key = ids.shard_of(readable[0].merchant_id, readable[0].order_id)
     else:
         key = ids.shard_of(letter.merchant_id, letter.order_id)
     return bus.Outgoing(letter.topic, key, payload, properties)
-
-
-def close(connection: sa.Connection, keys: Sequence[int], how: str, at_us: int) -> int:
-    """Mark any number of letters; return how many were still open."""
-    return sum(
-        dead_letters.close(connection, keys[start : start + LETTERS_AT_ONCE], how, at_us)
-        for start in range(0, len(keys), LETTERS_AT_ONCE)
-    )

@@ -14,8 +14,10 @@ import msgspec
 from internal.load import client
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
-RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
-"""Codes after which the same order may come through; its id makes sending it again harmless."""
+RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"})
+"""Codes after which the same order may come through; its id makes sending it again harmless.
+CANCELLED comes back for calls that are on their way when a door closes.
+"""
 FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 5.0
 

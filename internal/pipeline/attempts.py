@@ -157,6 +157,7 @@ def companies(before: Mapping[Name, int], batch_orders_max: int) -> list[list[Na
     return found
 
 
-def explain(lives: int) -> str:
-    """Say why an order is put aside."""
-    return f"{lives} processes died while this order was in their hands; it was not touched again"
+def poison(lives: int) -> errors.Poison:
+    """Say why an order is put aside that has cost so many lives."""
+    what = f"{lives} processes died while this order was in their hands; it was not touched again"
+    return errors.Poison(CODE, what)

@@ -4,12 +4,12 @@ One order (or one unreadable message), one reason, its payload kept for a replay
 from the same place of the same message is kept once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import bus, columns, db
+from internal.infra import bulk, bus, columns, db
 from internal.kernel import cards, errors, ids
 from internal.orders import due, messages
 from internal.pipeline import flow
@@ -38,7 +38,7 @@ SOURCES = sa.Table(
     columns.number("letter_key"),
     columns.words("message_id", 200),
 )
-"""Where letters came from: the key keeps a message that comes again from making a second letter."""
+"""Where letters came from: what comes again makes no second letter."""
 
 PAYLOAD_BYTES_MAX = 5_000_000
 """Pulsar takes messages of 5 MiB, with all that goes along."""
@@ -125,25 +125,39 @@ def put_aside(connection: sa.Connection, letter: DeadLetter, source: Source, ord
 
 
 def add(connection: sa.Connection, letter: DeadLetter, source: Source | None = None) -> int:
-    """Keep a letter, unless it came from this source before; return its key.
+    """Keep a letter, and return its key; the key of the one that is kept already, if it is.
+
+    That is one from the same message, whatever became of it since; or an open one of the same order
+    with the same payload: a stage before this one has repeated itself.
 
     Raises:
         Conflict: another instance keeps it too; repeat the whole transaction.
     """
-    if source is None or not source.message_id:
+    if source is None:
         return _insert(connection, letter)
-    name = _name_of(letter, source)
+    of_message, of_fact = _name_of_message(letter, source), _name_of_fact(letter)
+    known = _key_of(connection, of_message)
+    if known is None and (again := _key_of(connection, of_fact)):
+        known = again if again not in find_closed(connection, [again]) else None
+    letter_key = _insert(connection, letter) if known is None else known
+    _name(connection, {of_message, of_fact} - {""}, letter_key, source.message_id)
+    return letter_key
+
+
+def _key_of(connection: sa.Connection, name: str) -> int | None:
     query = sa.select(SOURCES.c.letter_key).where(SOURCES.c.source == name)
-    known: int | None = connection.execute(query).scalar()
-    if known is not None:
-        return known
-    letter_key = _insert(connection, letter)
-    row = {"source": name, "letter_key": letter_key, "message_id": source.message_id[:200]}
+    letter_key: int | None = connection.execute(query).scalar() if name else None
+    return letter_key
+
+
+def _name(
+    connection: sa.Connection, names: Iterable[str], letter_key: int, message_id: str
+) -> None:
+    rows = [(name, letter_key, message_id[:200]) for name in sorted(names)]
     try:
-        connection.execute(SOURCES.insert().values(row))
+        bulk.replace(connection, SOURCES, ("source",), tuple(SOURCES.c.keys()), rows)
     except sa.exc.IntegrityError as error:
         raise errors.Conflict("a letter is kept by somebody else too") from error
-    return letter_key
 
 
 def _insert(connection: sa.Connection, letter: DeadLetter) -> int:
@@ -154,10 +168,19 @@ def _insert(connection: sa.Connection, letter: DeadLetter) -> int:
     return int(inserted[0]) if inserted else 0
 
 
-def _name_of(letter: DeadLetter, source: Source) -> str:
-    """Name a source. With its payload: a broker that was made anew counts from 1 again."""
+def _name_of_message(letter: DeadLetter, source: Source) -> str:
+    """Name it by its message. With the payload: a broker that was made anew counts from 1 again."""
+    if not source.message_id:
+        return ""
     place = f"{letter.stage} {letter.topic} {source.message_id} {source.place} {letter.payload}"
     return ids.digest(place.encode())
+
+
+def _name_of_fact(letter: DeadLetter) -> str:
+    """Name it by what it says, if it is about an order."""
+    if not letter.order_id:
+        return ""
+    return ids.digest(f"{letter.stage} {letter.topic} {letter.payload}".encode())
 
 
 def list_open(
@@ -179,6 +202,37 @@ def find(connection: sa.Connection, letter_key: int) -> DeadLetter | None:
     query = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.letter_key == letter_key)
     row = connection.execute(query).one_or_none()
     return DeadLetter(**row._asdict()) if row else None
+
+
+def find_many(connection: sa.Connection, letter_keys: Sequence[int]) -> list[DeadLetter]:
+    """Return those of the letters that there are, open or closed, by number."""
+    query = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.letter_key.in_(letter_keys))
+    rows = connection.execute(query.order_by(DEAD_LETTERS.c.letter_key))
+    return [DeadLetter(**row._asdict()) for row in rows]
+
+
+def of_order(connection: sa.Connection, merchant_id: str, order_id: str) -> list[DeadLetter]:
+    """Return the letters about an order, open or closed. It looks through all of them."""
+    table = DEAD_LETTERS.c
+    query = sa.select(DEAD_LETTERS).where(
+        table.merchant_id == merchant_id, table.order_id == order_id
+    )
+    rows = connection.execute(query.order_by(table.letter_key))
+    return [DeadLetter(**row._asdict()) for row in rows]
+
+
+def find_closed(connection: sa.Connection, letter_keys: Sequence[int]) -> set[int]:
+    """Return those of the letters that are closed."""
+    table = DEAD_LETTERS.c
+    is_closed = table.letter_key.in_(letter_keys) & table.closed_at_us.is_not(None)
+    return set(connection.execute(sa.select(table.letter_key).where(is_closed)).scalars())
+
+
+def has_open(connection: sa.Connection, topic: str) -> bool:
+    """Tell whether letters are open whose copies went to this topic of dead letters."""
+    table = DEAD_LETTERS.c
+    topics = sa.select(table.topic).where(table.closed_at_us.is_(None)).distinct()
+    return topic in map(flow.dead_letter_topic, connection.execute(topics).scalars())
 
 
 def close(connection: sa.Connection, letter_keys: Sequence[int], how: str, at_us: int) -> int:

@@ -56,6 +56,8 @@ class Work(msgspec.Struct):
     result: Any = None
     place: int = 0
     """In its message."""
+    is_counted: bool = False
+    """See attempts.py."""
 
     @property
     def name(self) -> attempts.Name:
@@ -248,9 +250,12 @@ class Runner:
             suspected = [item for name in company for item in by_name[name]]
             if lives[company[0]] < attempts.ATTEMPTS_MAX:
                 await self._process_company(suspected, company)
-            else:
-                await self._give_up(suspected, lives[company[0]])
-        return [item for item in work if item.name not in lives]
+                continue
+            for item in suspected:
+                await self._bury(item, attempts.poison(lives[company[0]]))
+        rest = [item for item in work if item.name not in lives]
+        self._suspects.take(rest)
+        return rest
 
     def _is_suspect(self, item: Work) -> bool:
         """Tell whether a dead process may have had it: not what is younger than this one."""
@@ -259,9 +264,10 @@ class Runner:
         return item.source.is_suspect and self._suspects.is_older_than_we(item.fact)
 
     async def _process_company(self, work: list[Work], names: Sequence[attempts.Name]) -> None:
-        """Take a few orders through this stage, and nothing else meanwhile."""
+        """Take a few orders through this stage, and nothing else meanwhile: not for long."""
         async with self._ports.quarantine:
             await self._suspects.count(self._write, names)
+            self._suspects.take(work)
             while work:
                 settled, waiting = await self._commit(work)
                 if settled:
@@ -269,10 +275,6 @@ class Runner:
                     await self._send(settled)
                 resumed = await asyncio.gather(*(self._perform_in_turn(*each) for each in waiting))
                 work = [item for item in resumed if item]
-
-    async def _give_up(self, work: Sequence[Work], lives: int) -> None:
-        for item in work:
-            await self._bury(item, errors.Poison(attempts.CODE, attempts.explain(lives)))
 
     async def _commit(
         self, work: Sequence[Work]
@@ -355,8 +357,7 @@ class Runner:
             facts = [fact for _, outcome in settled for fact in outcome.facts]
             await self._publish(envelope.pack(facts))
             self._voice.tell(facts, self._ports.clock.now_us())
-            if self._suspects.open:  # before the acknowledgement: nobody comes back for the rows
-                await self._suspects.forget(self._write, [item.name for item, _ in settled])
+            await self._suspects.done(self._write, [item for item, _ in settled])
             failpoints.hit(f"{self._name}.before_ack")
             await self._finish([item.source for item, _ in settled])
         finally:
@@ -395,6 +396,5 @@ class Runner:
         )
         await self._publish([dead_letters.copy_of(letter, letter_key)])
         metrics.DEAD_LETTERS.labels(self._name, letter.code).inc()
-        if letter.code != attempts.CODE and self._suspects.open:
-            await self._suspects.forget(self._write, [(letter.merchant_id, letter.order_id)])
+        await self._suspects.done(self._write, [item])
         await self._finish([source])

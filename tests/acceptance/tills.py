@@ -25,8 +25,7 @@ GIVES_UP_ONE_IN = 20
 WAITS_ONE_IN = 10
 CANCELS_ONE_IN = 10
 LOOK_EVERY_S = 0.003
-RETRIED = sending.RETRIED | {"CANCELLED"}
-"""CANCELLED comes back for calls that are on their way when an engine closes its door."""
+RETRIED = sending.RETRIED
 
 TERMINAL = frozenset(
     {

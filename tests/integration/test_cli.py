@@ -441,15 +441,17 @@ class TestDeadLetters:
         lost = souk("dlq", "replay", third, "--yes")
         assert lost.code == 1
         assert "submit the order anew" in lost.err
-        assert souk("dlq", "drop", "--stage", "finalization", "--yes").out == "1 dropped\n"
+        drop = ("dlq", "drop", "--stage", "finalization", "--yes")
+        assert souk(*drop).code == 2
+        assert souk(*drop, "--reason", "noise").out == "1 dropped\n"
         assert souk("dlq", "list").out == "no open letters\n"
         assert f"Letter {second}, replayed" in souk("dlq", "show", second).out
 
     def test_typos(self, souk: Souk, letters: list[str]) -> None:
         assert letters
         known = "there are order_processing, payment_processing, finalization"
-        for verb in ("list", "replay", "drop"):
-            said = souk("dlq", verb, "--stage", "order_procesing")
+        for verb in (["list"], ["replay"], ["drop", "--reason", "x"]):
+            said = souk("dlq", *verb, "--stage", "order_procesing")
             assert (said.code, known in said.err) == (1, True)
         assert "there are KEYERROR, UNREADABLE" in souk("dlq", "list", "--code", "KEY").err
         assert souk("dlq", "show", "9999").code == 1

@@ -30,6 +30,7 @@ class Station:
 
     def __init__(self, database: ports.MemoryDatabase) -> None:
         self.database = database
+        self.waiting: set[str] = set()
         self.batches: list[list[str]] = []
 
     def record(
@@ -39,12 +40,15 @@ class Station:
         self.batches.append([item.fact.order_id for item in work])
         if any(item.fact.note == "kills" for item in work):
             self._die()
-        return [
-            stage.Waiting(item.fact)
-            if item.fact.note.startswith("waits") and item.result is None
-            else stage.Settled()
-            for item in work
-        ]
+        return [self._outcome(item) for item in work]
+
+    def _outcome(self, item: stage.Work) -> stage.Outcome:
+        """Have an order wait once; a second message about it has nothing left to do."""
+        name = item.fact.order_id
+        if item.result or not item.fact.note.startswith("waits") or name in self.waiting:
+            return stage.Settled()
+        self.waiting.add(name)
+        return stage.Waiting(item.fact)
 
     async def perform(self, effect: messages.OrderPlaced) -> str:
         await asyncio.sleep(0)
@@ -140,6 +144,15 @@ async def test_a_killer_is_put_aside_and_nobody_else(
     assert broker.letters() == [(attempts.CODE, f"o{place}")]
     assert broker.lives == attempts.ATTEMPTS_MAX + 1
     assert broker.counts() == {f"o{place}": attempts.ATTEMPTS_MAX}
+
+
+async def test_a_killer_that_comes_twice_is_counted_once(connection: sa.Connection) -> None:
+    """The second message is soon done, and the first one is still in hand."""
+    killer = order("k", "waits, kills")
+    broker = Broker(connection, [order("a"), killer], [killer], [killer])
+    await broker.live_on()
+    assert broker.lives == attempts.ATTEMPTS_MAX + 1
+    assert broker.letters() == [(attempts.CODE, "k")]
 
 
 async def test_several_killers_are_put_aside_and_nobody_else(connection: sa.Connection) -> None:
@@ -257,9 +270,22 @@ async def test_a_letter_is_written_once_though_its_message_comes_again(
     assert broker.letters() == [
         ("UNREADABLE_MESSAGE", ""),
         *4 * [("UNREADABLE_FACT", "")],
-        *2 * [("SPOILT", "a")],
+        ("SPOILT", "a"),
         ("SPOILT", "b"),
     ]
+
+
+async def test_what_goes_wrong_again_after_a_replay_is_a_new_letter(
+    connection: sa.Connection,
+) -> None:
+    poison = errors.Poison("SPOILT", "it smells")
+    letter = dead_letters.of_error("s", "t", order("a"), b"x", poison, 1)
+    first = dead_letters.add(connection, letter, dead_letters.Source("1", 0))
+    again = dead_letters.add(connection, letter, dead_letters.Source("2", 0))
+    dead_letters.close(connection, [first], "replayed", 2)
+    late = dead_letters.add(connection, letter, dead_letters.Source("2", 0))
+    anew = dead_letters.add(connection, letter, dead_letters.Source("3", 0))
+    assert (first, again, late, anew) == (1, 1, 1, 2)
 
 
 async def test_without_an_id_every_letter_is_kept(connection: sa.Connection) -> None:
