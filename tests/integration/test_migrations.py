@@ -91,8 +91,10 @@ def schema(connection: sa.Connection) -> dict[str, str]:
 
 
 def _shown(connection: sa.Connection, table: str) -> str:
+    """Return the lines that describe the table, its indexes in no order."""
     (_, sql) = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()
-    return re.sub(r"AUTO_INCREMENT=\d+ ", "", sql)
+    lines = re.sub(r"AUTO_INCREMENT=\d+ ", "", sql).splitlines()
+    return "\n".join(sorted(line.rstrip(",") for line in lines))
 
 
 def tables(connection: sa.Connection) -> set[str]:
