@@ -42,6 +42,7 @@ STANDALONE: tuple[Line, ...] = (
     Line("listeningInterface", "lo", "the bookie on loopback: it knows interfaces, not addresses"),
     Line("journalSyncData", "true", "a receipt means: on the disk; default: in the system's cache"),
     Line("brokerDeleteInactiveTopicsEnabled", "false", "topics stay while nobody is connected"),
+    Line("managedLedgerNewEntriesCheckDelayInMillis", "0", "deliver at once; default: 10 ms late"),
     Line("webSocketServiceEnabled", "false", "nobody uses it; one door less"),
     Line("numHttpServerThreads", "8", "what the functions worker has, too"),
     Line("numOrderedExecutorThreads", "2", _THREADS),
