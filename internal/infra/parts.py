@@ -62,7 +62,8 @@ async def open_bus(options: settings.Settings, database: db.Database) -> bus.Cou
         from internal.infra.pulsar_bus import bus as pulsar_bus  # noqa: PLC0415 - as above
 
         broker: embedded_bus.EmbeddedBus | pulsar_bus.PulsarBus
-        broker = pulsar_bus.PulsarBus(options.pulsar)
+        log = options.storage.data_dir / files.PULSAR_LOG
+        broker = pulsar_bus.PulsarBus(options.pulsar, client_log=log)
     else:
         broker = embedded_bus.EmbeddedBus(database)
     await broker.open()
