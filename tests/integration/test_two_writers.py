@@ -1,0 +1,156 @@
+"""Several instances of every stage at once, on the same orders and the same stock.
+
+It happens when a broker was killed: the old instance still records while the new one begins. No
+order is lost or doubled, nothing is sold twice, and nobody hears of the other.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from functions.finalization import FinalizationStation
+from functions.order_processing import OrderStation
+from functions.payment_processing import PaymentStation
+from internal.infra import db, migrate, mysql
+from internal.infra.settings import MysqlSettings
+from internal.inventory import store as inventory_store
+from internal.inventory.messages import StockKey, StockLevel
+from internal.kernel.states import OrderState
+from internal.orders import messages
+from internal.orders import store as orders_store
+from internal.pipeline import stage
+from internal.reports import invariants
+from tests.support import gateways, mariadb, shop
+
+WRITERS = 3
+ORDERS = 240
+BATCH = 40
+SCARCE_UNITS = 60
+KINDS = (
+    {"tenders": (shop.cash(),)},
+    {"tenders": (shop.card(),)},
+    {"tenders": (shop.cash(100), shop.card())},
+    {"tenders": (shop.card(token="tok_declined:no_funds"),)},
+)
+
+
+@pytest.fixture
+async def databases(mysql_books: MysqlSettings) -> AsyncIterator[list[db.Database]]:
+    opened: list[db.Database] = [mysql.MysqlDatabase(mysql_books) for _ in range(WRITERS)]
+    await opened[0].write(migrate.upgrade)
+    await opened[0].write(mariadb.clear)
+    await opened[0].write(shop.open_for_business)
+    await opened[0].write(_make_scarce)
+    yield opened
+    for database in opened:
+        await database.close()
+
+
+def _make_scarce(connection: sa.Connection) -> None:
+    tea = inventory_store.STOCK.c.sku == "tea"
+    change = inventory_store.STOCK.update().where(tea)
+    connection.execute(change.values(on_hand=SCARCE_UNITS))
+    moved = inventory_store.STOCK_MOVEMENTS
+    connection.execute(moved.update().where(moved.c.sku == "tea").values(quantity=SCARCE_UNITS))
+
+
+def _orders() -> list[messages.OrderPlaced]:
+    """Every order wants tea, and something that there is plenty of."""
+    wanted = [(("tea", 1), ("cup", 2)), (("cup", 1), ("tea", 1)), (("tea", 1), ("gift", 3))]
+    return [
+        shop.placed(f"o{number:03d}", *wanted[number % 3], **KINDS[number % 4])
+        for number in range(ORDERS)
+    ]
+
+
+class Instance:
+    """Takes all orders through all stages, in batches and an order of its own."""
+
+    def __init__(self, database: db.Database, seed: int) -> None:
+        self.database, self.chance = database, random.Random(seed)
+        self.gateway = gateways.FaultyGateway()
+        self.stations: list[stage.Station] = [
+            OrderStation(),
+            PaymentStation(self.gateway, 1.0),
+            FinalizationStation(),
+        ]
+
+    async def run(self, facts: Sequence[messages.Fact]) -> None:
+        for station in self.stations:
+            facts = await self.carry(station, facts)
+
+    async def carry(
+        self, station: stage.Station, facts: Sequence[messages.Fact]
+    ) -> list[messages.Fact]:
+        mine = [fact for fact in facts if isinstance(fact, station.spec.takes)]
+        self.chance.shuffle(mine)
+        done: list[messages.Fact] = []
+        for start in range(0, len(mine), BATCH):
+            topic = station.spec.topic
+            work = [
+                stage.Work(fact, stage.Incoming(topic, b"", None))
+                for fact in mine[start : start + BATCH]
+            ]
+            while work:
+                work = await self._record(station, work, done)
+        return done
+
+    async def _record(
+        self, station: stage.Station, work: list[stage.Work], done: list[messages.Fact]
+    ) -> list[stage.Work]:
+        outcomes = await self.database.write(lambda c: station.record(c, work, shop.NOW_US))
+        waiting = []
+        for item, outcome in zip(work, outcomes, strict=True):
+            if isinstance(outcome, stage.Settled):
+                done += outcome.facts
+            else:
+                result = await station.perform(outcome.effect)
+                waiting.append(stage.Work(item.fact, item.source, result))
+        return waiting
+
+
+async def test_nothing_is_lost_doubled_or_sold_twice(databases: list[db.Database]) -> None:
+    orders = _orders()
+    instances = [Instance(database, seed) for seed, database in enumerate(databases)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(instance.run(orders) for instance in instances))
+    names = [(shop.MERCHANT, order.order_id) for order in orders]
+    found = await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
+    assert not found
+    recorded = await databases[0].read(lambda c: orders_store.find(c, names))
+    states = Counter(order.state for order in recorded.values())
+    assert sum(states.values()) == ORDERS
+    assert set(states) == {OrderState.FINALIZED, OrderState.REJECTED}
+    levels = await databases[0].read(
+        lambda c: inventory_store.find_levels(c, [StockKey(shop.MERCHANT, shop.STORE, "tea")])
+    )
+    assert list(levels.values()) == [StockLevel(SCARCE_UNITS - states[OrderState.FINALIZED], 0)]
+
+
+async def test_two_make_the_same_stores_first_receipt(databases: list[db.Database]) -> None:
+    """Nobody has a counter yet: both may make it, one does."""
+    orders = [shop.placed(f"o{number}", ("gift", 1)) for number in range(WRITERS)]
+    instances = [Instance(database, 0) for database in databases]
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *(one.run([order]) for one, order in zip(instances, orders, strict=True))
+        )
+    names = [(shop.MERCHANT, order.order_id) for order in orders]
+    assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
+
+
+async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> None:
+    """Orders before stock here, stock before orders there: who is stopped begins again."""
+    orders = [shop.placed(f"o{number}", ("gift", 1)) for number in range(BATCH)]
+    first, second, third = (Instance(database, seed) for seed, database in enumerate(databases))
+    accepted = await first.carry(first.stations[0], orders)
+    wishes = [shop.cancel(order.order_id) for order in orders]
+    more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(first.run(accepted), second.run([*more, *wishes]), third.run(more))
+    names = [(shop.MERCHANT, order.order_id) for order in (*orders, *more)]
+    assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
