@@ -13,9 +13,9 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from internal.load import arguments, bench, bench_full, bench_load, full_site, progress
+from internal.load import arguments, bench, bench_full, bench_load, full_site, full_suite, progress
 
-SUITES = {"embedded": tuple(bench.SCENARIOS), "full": tuple(bench_full.SCENARIOS)}
+SUITES = {"embedded": tuple(bench.SCENARIOS), "full": tuple(full_suite.SCENARIOS)}
 TERMINATED = 128 + signal.SIGTERM
 
 Measure = Callable[[str], Awaitable[list[bench.Figure]]]
@@ -86,7 +86,7 @@ async def _suite(
         places.ground, places.start_script, places.folder, options.dir
     ) as site:
         full = bench_full.Tools(site, reporter, size)
-        yield lambda name: bench_full.SCENARIOS[name](full)
+        yield lambda name: full_suite.SCENARIOS[name](full)
 
 
 async def _run(

@@ -3,18 +3,33 @@
 All of it, the client included, shares the machine. A missed goal is shown, not hidden.
 """
 
-import time
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
-from internal.load import bench_load, full_lab, processes, progress
+from internal.kernel.clock import US_PER_SECOND
+from internal.load import (
+    bench_load,
+    drains,
+    full_lab,
+    histogram,
+    processes,
+    progress,
+    settling,
+    splitting,
+)
 from internal.load.bench import Figure
 from internal.load.bench_load import Load
 from internal.pipeline import flow
 
 DRAIN_ORDERS = 30_000
-FILLING = {"SOUK_INTAKE__BACKLOG_ORDERS_MAX": "10000000"}
-"""The first topic is filled before anybody reads it."""
+WARM_UP_ORDERS = 2_000
+"""Not measured: they compile statements, fill caches, and let Java compile the broker's."""
+STEADY = {"SOUK_INTAKE__BACKLOG_ORDERS_MAX": "10000"}
+"""For the door: with its own limit of 50,000 a run of a minute would end before it is reached."""
+SUSTAINED_S = 60.0
+SAMPLE_EVERY_S = 1.0
 
 
 class Tools(NamedTuple):
@@ -25,92 +40,151 @@ class Tools(NamedTuple):
     size: bench_load.Size
 
 
-class Drained(NamedTuple):
-    """What came of a drain; instants by time.perf_counter."""
-
-    orders: int
-    messages: int
-    """That the orders waited in."""
-    opened_at_s: float
-    """The first function's start was asked for."""
-    first_at_s: float
-    """Its first transaction was seen."""
-    last_at_s: float
-    """The last order was seen to be finalized."""
-    before: processes.Costs
-    """At `first_at_s`: without the start of an interpreter."""
-    after: processes.Costs
-
-    @property
-    def orders_per_s(self) -> float:
-        """Orders by the time from the start call to the last end."""
-        return self.orders / (self.last_at_s - self.opened_at_s)
-
-    @property
-    def orders_per_s_from_first(self) -> float:
-        """Orders by the time from the first transaction to the last end."""
-        return self.orders / (self.last_at_s - self.first_at_s)
+@contextlib.asynccontextmanager
+async def warm(
+    tools: Tools, name: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[full_lab.FullLab]:
+    """Open an engine and warm it up. Raises what full_lab.opened raises."""
+    async with full_lab.opened(tools.site, name, environment) as at_work:
+        await bench_load.warm_up(at_work, min(WARM_UP_ORDERS, tools.size.of(WARM_UP_ORDERS)))
+        yield at_work
 
 
 async def drain(tools: Tools) -> list[Figure]:
-    """Orders wait on the first topic while nobody reads it; the first function is started."""
-    name, orders = "full_drain", tools.size.of(DRAIN_ORDERS)
-    async with full_lab.opened(tools.site, name, FILLING) as at_work:
-        await bench_load.warm_up(at_work)
+    """Orders wait on the first topic, nobody reads it; then the first function is started."""
+    name, orders = "full_drain", tools.size.orders or DRAIN_ORDERS
+    async with warm(tools, name, drains.FILLING) as at_work:
         with tools.reporter.showing(name, orders) as tell:
-            drained = await drain_of(at_work, orders, tell)
+            drained = await drains.fill_and_drain(at_work, orders, tell)
+        with tools.reporter.showing(f"{name}, one order a message", orders) as tell:
+            singles = await _drain_singles(at_work, orders, tell)
         await at_work.ends()
-    return drain_figures(name, drained, 3_000)
-
-
-async def drain_of(at_work: full_lab.FullLab, orders: int, tell: progress.Tell) -> Drained:
-    """Stop the first function, place orders, start it, wait until all are at their end."""
-    await at_work.tap.stop([flow.ORDER.name])
-    await bench_load.Submission(at_work, Load(orders, 100, 8), None, lambda _: None).run()
-    return await drain_waiting(at_work, orders, tell)
-
-
-async def drain_waiting(at_work: full_lab.FullLab, orders: int, tell: progress.Tell) -> Drained:
-    """Start the first function, whose orders wait; wait until all of them are at their end."""
-    messages = await full_lab.waiting_messages(at_work.bus)
-    recorded = (await at_work.look()).recorded
-    opened_at_s = time.perf_counter()
-    await at_work.tap.open(flow.ORDER.name)
-    await at_work.until_recorded(recorded)
-    first_at_s, before = time.perf_counter(), at_work.costs()
-    await at_work.until_finished(recorded, orders, tell)
-    last_at_s, after = time.perf_counter(), at_work.costs()
-    return Drained(orders, messages, opened_at_s, first_at_s, last_at_s, before, after)
-
-
-def drain_figures(name: str, drained: Drained, must: float | None = None) -> list[Figure]:
-    """Say a drain in figures."""
+    single = singles.orders_per_s
     return [
-        Figure(name, "orders_per_s", drained.orders_per_s, must, more_is_better=True),
-        Figure(
-            name,
-            "orders_per_s_from_first_row",
-            drained.orders_per_s_from_first,
-            more_is_better=True,
-        ),
-        Figure(name, "orders_per_message", drained.orders / max(1, drained.messages)),
-        *cost_figures(name, drained.before, drained.after, drained.orders),
+        *drains.figures(name, drained, 3_000),
+        Figure(name, "orders_per_s_single_messages", single, more_is_better=True),
+        *drains.cost_figures(name, singles.before, singles.after, orders, "_single_messages"),
     ]
 
 
-def cost_figures(
-    name: str, before: processes.Costs, after: processes.Costs, orders: int
-) -> list[Figure]:
-    """Say what 1,000 orders took of the processor, all parts but the client, and each part."""
-    spent = {
-        part: (after[part].cpu_s - before[part].cpu_s) * 1_000 / orders for part in processes.PARTS
-    }
-    metric = "cpu_s_per_1000_orders"
-    total = sum(cpu_s for part, cpu_s in spent.items() if part != processes.CLIENT)
-    parts = [Figure(name, f"{metric}_{part}", cpu_s) for part, cpu_s in spent.items()]
-    return [Figure(name, metric, total), *parts]
+async def _drain_singles(
+    at_work: full_lab.FullLab, orders: int, tell: progress.Tell
+) -> drains.Drained:
+    watched = splitting.watching(at_work.bus, at_work.api, at_work.engine.options.pulsar)
+    async with watched as split:
+        await drains.fill(at_work, orders)
+        await split()
+    return await drains.drain(at_work, orders, tell)
 
 
-SCENARIOS: dict[str, Callable[[Tools], Awaitable[list[Figure]]]] = {
-    "full_drain": drain,
-}
+async def batch_sustained(tools: Tools) -> list[Figure]:
+    """Orders a hundred a call, 8 calls open, for a minute."""
+    name = "full_batch_sustained"
+    seconds = tools.size.seconds or (None if tools.size.orders else SUSTAINED_S)
+    load = Load(tools.size.orders or bench_load.ORDERS_MAX, 100, 8)
+    async with warm(tools, name, STEADY) as at_work:
+        with tools.reporter.showing(name, load.orders) as tell:
+            before = at_work.costs()
+            await bench_load.Submission(at_work, load, seconds, tell).run()
+            ends = await at_work.ends()
+            after = at_work.costs()
+    return [*_sustained(name, ends), *drains.cost_figures(name, before, after, len(ends))]
+
+
+def _sustained(name: str, ends: Sequence[settling.End]) -> list[Figure]:
+    """Say what happened between the first OK and the last, by the engine's clock."""
+    first_us = min(end.placed_at_us for end in ends)
+    last_us = max(end.placed_at_us for end in ends)
+    ended = sum(end.ended_at_us <= last_us for end in ends)
+    per_us = ended / max(1, last_us - first_us)
+    took_ms = histogram.Histogram(end.took_ms for end in ends)
+    half_us = (first_us + last_us) // 2
+    return [
+        Figure(name, "orders_per_s", per_us * US_PER_SECOND, 2_000, more_is_better=True),
+        Figure(name, "p50_ms", took_ms.percentile_ms(50)),
+        Figure(name, "p99_ms", took_ms.percentile_ms(99)),
+        Figure(name, "seconds", (last_us - first_us) / US_PER_SECOND),
+        Figure(name, "backlog_at_half", _backlog(ends, half_us)),
+        Figure(name, "backlog_at_end", _backlog(ends, last_us)),
+    ]
+
+
+def _backlog(ends: Sequence[settling.End], at_us: int) -> int:
+    """Count the orders that were placed and not at their end then."""
+    return sum(end.placed_at_us <= at_us < end.ended_at_us for end in ends)
+
+
+async def latency(tools: Tools) -> list[Figure]:
+    """200 orders a second by the clock; each call waits until its order is finalized."""
+    name = "full_latency"
+    load = Load(tools.size.of(4_000), 1, 2_000, per_s=200)
+    async with warm(tools, name) as at_work:
+        with tools.reporter.showing(name, load.orders) as tell:
+            submission = bench_load.Submission(at_work, load, tools.size.seconds, tell)
+            before = at_work.costs()
+            await submission.run()
+            after = at_work.costs()
+        orders = len(await at_work.ends())
+    waited = submission.answer_ms
+    return [
+        Figure(name, "p50_ms", waited.percentile_ms(50), 40),
+        Figure(name, "p99_ms", waited.percentile_ms(99), 150),
+        Figure(name, "max_ms", waited.max_ms),
+        *drains.cost_figures(name, before, after, orders),
+    ]
+
+
+async def rss(tools: Tools) -> list[Figure]:
+    """Memory of the functions' instances while 200,000 orders go through, from their start."""
+    name = "full_rss"
+    load = Load(tools.size.of(200_000), 100, 4)
+    async with full_lab.opened(tools.site, name, STEADY) as at_work:
+        await at_work.tap.stop()
+        await at_work.tap.start()
+        with tools.reporter.showing(name, load.orders) as tell:
+            async with _sampled(at_work) as samples:
+                submission = bench_load.Submission(at_work, load, tools.size.seconds, tell)
+                await submission.run()
+                await at_work.last_ones()
+        orders = len(await at_work.ends())
+        samples.append((orders, at_work.costs()))
+    return _memory(name, samples, orders)
+
+
+Sample = tuple[int, processes.Costs]
+"""How many orders had been answered, and what each part took then."""
+
+
+@contextlib.asynccontextmanager
+async def _sampled(at_work: full_lab.FullLab) -> AsyncIterator[list[Sample]]:
+    """Sample what the parts take, now and then, until left."""
+    samples: list[Sample] = []
+
+    async def watch() -> None:
+        while True:
+            samples.append((len(at_work.placed), at_work.costs()))
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield samples
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def _memory(name: str, samples: Sequence[Sample], orders: int) -> list[Figure]:
+    at_half = next(costs for answered, costs in samples if answered >= orders / 2)
+    at_end = samples[-1][1]
+    functions = [stage.name for stage in flow.STAGES]
+    largest = {part: max(costs[part].rss_mb for _, costs in samples) for part in at_end}
+    growth = {part: at_end[part].rss_mb - at_half[part].rss_mb for part in at_end}
+    return [
+        Figure(name, "mb", max(largest[part] for part in functions), 200),
+        Figure(name, "growth_mb", max(growth[part] for part in functions)),
+        *(Figure(name, f"mb_{part}", largest[part]) for part in [processes.INTAKE, *functions]),
+        *(
+            Figure(name, f"growth_mb_{part}", growth[part])
+            for part in [processes.INTAKE, *functions]
+        ),
+    ]

@@ -82,9 +82,9 @@ class Submission:
         self._tell(len(self._lab.placed))
 
 
-async def warm_up(at_work: lab.Lab) -> None:
+async def warm_up(at_work: lab.Lab, orders: int = WARM_UP_ORDERS) -> None:
     """Put some orders through that are not measured, and forget them."""
-    await Submission(at_work, Load(WARM_UP_ORDERS, 100, 1), None, lambda _: None).run()
+    await Submission(at_work, Load(orders, 100, 1), None, lambda _: None).run()
     await at_work.last_ones()
     await at_work.ends()
     at_work.placed.clear()

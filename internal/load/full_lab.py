@@ -18,7 +18,6 @@ from internal.infra.pulsar_bus import admin, bus
 from internal.kernel import errors, ids
 from internal.load import child, client, lab, processes, progress, stencils, tap
 from internal.orders import store as order_store
-from internal.pipeline import flow
 
 SEED = 1
 LOOK_EVERY_S = 0.05
@@ -61,7 +60,8 @@ class FullLab(lab.Lab):
         beside: "Beside",
     ) -> None:
         super().__init__(engine, connection, made)
-        self.database, self.bus, self.tap = beside
+        self.database, self.bus, self.api = beside
+        self.tap = tap.Tap(self.api, engine.options.pulsar)
         self._processes = processes.Processes(engine.options, engine.process.pid)
 
     def costs(self) -> processes.Costs:
@@ -113,7 +113,7 @@ class Beside(NamedTuple):
 
     database: db.Database
     bus: bus.PulsarBus
-    tap: tap.Tap
+    api: admin.PulsarAdmin
 
 
 @contextlib.asynccontextmanager
@@ -131,8 +131,9 @@ async def opened(
     options = site.options
     async with contextlib.AsyncExitStack() as stack:
         beside = await _beside(options, stack)
+        functions = tap.Tap(beside.api, options.pulsar)
         if site.is_own:
-            await beside.tap.stop()
+            await functions.stop()
             await _empty(options)
         start = child.Start(
             site.script,
@@ -141,7 +142,7 @@ async def opened(
             site.folder / f"{name}-{child.OUTPUT_FILE}",
         )
         engine = await stack.enter_async_context(child.serving(options, start))
-        await beside.tap.start()
+        await functions.start()
         made = stencils.Stencils(await engine.books().shop(), f"{name}-{ids.random_token(4)}", SEED)
         connection = client.Client(engine.access())
         await stack.enter_async_context(contextlib.aclosing(connection))
@@ -155,7 +156,7 @@ async def _beside(options: settings.Settings, stack: contextlib.AsyncExitStack) 
     broker = bus.PulsarBus(options.pulsar)
     await broker.open()
     stack.push_async_callback(broker.close)
-    return Beside(database, broker, tap.Tap(api, options.pulsar))
+    return Beside(database, broker, api)
 
 
 async def _empty(options: settings.Settings) -> None:
@@ -189,8 +190,3 @@ def _count(connection: sa.Connection, after: int) -> int:
     o = order_store.ORDERS.c
     query = sa.select(sa.func.count()).where(o.order_key > after, o.due_at_us.is_(None))
     return connection.scalar(query) or 0
-
-
-async def waiting_messages(of: bus.PulsarBus) -> int:
-    """Return how many messages wait on the first topic."""
-    return await of.backlog(flow.ORDER.topic, flow.ORDER.subscription)

@@ -53,9 +53,9 @@ class Processes:
         Instances of a function count together; the memory is that of the largest.
         """
         alone = {part: child.cost_of(pid) if pid else NOTHING for part, pid in self._pids.items()}
-        found = {**alone, CLIENT: child.cost_of(os.getpid())}
+        found, instances = {**alone, CLIENT: child.cost_of(os.getpid())}, self.instances()
         for stage in flow.STAGES:
-            costs = [child.cost_of(pid) for pid in self.instances().get(stage.name, [])]
+            costs = [child.cost_of(pid) for pid in instances.get(stage.name, [])]
             cpu_s = sum(cost.cpu_s for cost in costs)
             found[stage.name] = child.Cost(cpu_s, max((c.rss_mb for c in costs), default=0.0))
         return found
