@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import engines, runs
+from internal.chaos import engines
+from tests.acceptance import runs
 
 
 @pytest.fixture(scope="session")

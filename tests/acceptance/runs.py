@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
+from internal.chaos import engines, tills
 from internal.infra import settings
 from internal.load import books, client, kinds, orders
 from internal.load.kinds import Kind
 from internal.reports import findings
-from tests.acceptance import audit, engines, tills
+from tests.acceptance import audit
 
 KEY_FILE = "demo-api-key"
 LIFE_S = 60.0

@@ -17,12 +17,13 @@ import grpc.aio
 import pytest
 
 from internal.auth import rules as auth_rules
+from internal.chaos import engines
 from internal.infra import bus
 from internal.kernel import cards, ids
 from internal.pipeline import flow
 from internal.reports import invariants
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
-from tests.acceptance import audit, engines, runs, topics
+from tests.acceptance import audit, runs, topics
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,11 @@ import grpc
 import grpc.aio
 import pytest
 
+from internal.chaos import engines, tills
 from internal.infra import bus
 from internal.pipeline import envelope, flow
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
-from tests.acceptance import audit, engines, runs, tills, topics
+from tests.acceptance import audit, runs, topics
 from tests.support import facts
 
 pytestmark = pytest.mark.slow

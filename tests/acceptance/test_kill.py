@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from internal.chaos import engines
 from internal.pipeline import flow
-from tests.acceptance import engines, runs
+from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
 

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.admin import cli, demo_shop
+from internal.chaos import engines
 from internal.infra import clock
 from internal.kernel.states import OrderState
 from internal.orders import store
@@ -19,7 +20,7 @@ from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import attempts, envelope
 from internal.pricing.messages import WantedLine
 from internal.reports import invariants
-from tests.acceptance import audit, engines, mortal, topics
+from tests.acceptance import audit, mortal, topics
 
 pytestmark = pytest.mark.slow
 

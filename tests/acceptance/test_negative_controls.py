@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from internal.chaos import engines
 from internal.load.kinds import Kind
-from tests.acceptance import engines, runs
+from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import engines, runs
+from internal.chaos import engines
+from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from internal.admin import demo_shop
-from internal.host import start
 from internal.kernel import ids
 from internal.orders import messages, paying, store
 from internal.payments import store as payments_store
@@ -84,6 +82,14 @@ class Amnesia:
         return msgspec.structs.replace(attempt, attempt_no=number)
 
 
-if __name__ == "__main__":
+def take_over() -> None:
+    """Put it in the place of the real one."""
     Amnesia().take_over()
+
+
+if __name__ == "__main__":
+    from internal.admin import demo_shop
+    from internal.host import start
+
+    take_over()
     start.run(demo_shop.seed, Path(__file__))

@@ -68,7 +68,8 @@ class Engine:
             return await self.ended()
 
     async def _listen(self) -> None:
-        assert self._process.stderr is not None
+        if self._process.stderr is None:
+            return
         async for line in self._process.stderr:
             self._lines.append(line.decode(errors="replace"))
             found = ADDRESS.search(self._lines[-1])
@@ -84,9 +85,11 @@ async def started(
     *arguments: str,
     script: Path = START,
     settings: Mapping[str, str] | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Engine]:
-    """Start an engine on a data folder and a free port; kill it at the end if it still lives."""
-    command = (sys.executable, str(script), "--data", str(folder), "--port", "0", *arguments)
+    """Start an engine on a data folder, on any free port; kill it at the end if it still lives."""
+    where = ("--data", str(folder), "--port", str(port))
+    command = (sys.executable, str(script), *where, *arguments)
     process = await asyncio.create_subprocess_exec(
         *command,
         env=_environment(settings or {}),

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -113,12 +114,33 @@ class Log:
         self.versions[order.order_id] = max(before, order.version)
 
 
+class Pace:
+    """How fast a crew sends new orders and looks at old ones; as fast as it can by itself."""
+
+    def __init__(
+        self, orders_per_s: float | None = None, look_every_s: float = LOOK_EVERY_S
+    ) -> None:
+        self.look_every_s = look_every_s
+        self._order_s = 1 / orders_per_s if orders_per_s else 0.0
+        self._next_s = 0.0
+
+    async def turn(self, orders_at_once: int) -> None:
+        """Wait until so many orders may go out. Time that was missed is not made up for."""
+        now_s = time.perf_counter()
+        wait_s = max(0.0, self._next_s - now_s)
+        self._next_s = max(self._next_s, now_s) + orders_at_once * self._order_s
+        await asyncio.sleep(wait_s)
+
+
 class Crew:
     """All tills of a run. They send while they are connected, and wait while they are not."""
 
-    def __init__(self, dealt: Iterator[orders.Submission], seed: int) -> None:
+    def __init__(
+        self, dealt: Iterator[orders.Submission], seed: int, pace: Pace | None = None
+    ) -> None:
         self.log = Log()
-        self._chance = random.Random(seed)
+        self._pace = pace or Pace()
+        self._chance = random.Random(seed)  # noqa: S311 - no secrets: when a till does what
         self._dealt, self._again = dealt, deque[Parcel]()
         self._lines: list[_Line] = []
         self._is_open = asyncio.Event()
@@ -153,7 +175,7 @@ class Crew:
     async def look(self) -> None:
         """Look at orders that were answered OK, at any of them at any time, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(self._pace.look_every_s)
             await self._is_open.wait()
             if self.log.placed:
                 order = await self._lines[-1].get(self._chance.choice(list(self.log.placed)))
@@ -162,6 +184,7 @@ class Crew:
 
     async def _serve(self) -> None:
         while parcel := self._next():
+            await self._pace.turn(len(parcel))
             await self._is_open.wait()
             answers = await self._submit(parcel)
             left = [

@@ -1,0 +1,1 @@
+"""Faults on real engines, and the proof that no order was lost or doubled by them."""

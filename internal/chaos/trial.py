@@ -1,0 +1,252 @@
+"""A trial: orders flow, a fault strikes and heals, everything comes to its end, all is compared.
+
+The tills' own log, the database, the broker and the gateway's own ledger must agree, and nothing
+may wait for longer than a minute after the fault has healed.
+"""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.admin import demo_shop
+from internal.chaos import audit, engines, faults, ground, injected, tills
+from internal.infra import files
+from internal.kernel import errors
+from internal.load import books, kinds, orders, spoiling
+from internal.load.kinds import Kind
+from internal.orders import store
+from internal.payments import simulator
+from internal.pipeline import dead_letters
+from internal.reports import findings, invariants
+
+ORDERS_PER_S = 150.0
+LOOK_EVERY_S = 0.05
+FLOWS_AFTER = 60
+"""So many answers, and the orders flow."""
+FLOWS_WITHIN_S = 90.0
+GOES_ON_S = 2.0
+"""So long orders go on after the fault has healed."""
+LAST_ORDERS = 60
+ANSWERED_WITHIN_S = 120.0
+QUIET_WITHIN_S = 60.0
+"""Nothing may wait longer than this after the fault has healed."""
+POLL_EVERY_S = 0.2
+ORDERS_MAX = 10_000_000
+ORDERS_MIN = 100
+"""Fewer OKs than this prove nothing."""
+LOST, DOUBLED = frozenset({"I1", "I2"}), frozenset({"I3"})
+MIX: kinds.Mix = {
+    Kind.AGAIN: 60,
+    Kind.DECLINED: 60,
+    Kind.SPLIT_DECLINED: 60,
+    Kind.INVALID: 20,
+    Kind.SCARCE: 20,
+    Kind.REUSED: 15,
+    Kind.SOLD_OUT: 20,
+    Kind.PRICE_CHANGED: 10,
+}
+"""All that needs no waiting for the gateway: the simulator's moods wait longer than a minute when
+an instance of it dies again and again.
+"""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is tried."""
+
+    fault: faults.Fault
+    seed: int
+    quiet_within_s: float = QUIET_WITHIN_S
+    mix: kinds.Mix = msgspec.field(default_factory=lambda: MIX)
+    title: str = ""
+    """What it is called, if not by its fault."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.title or self.fault.name
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    fault: str
+    seed: int
+    commit: str
+    fired: Mapping[str, int]
+    missing: Sequence[str]
+    """What should have fired and did not."""
+    ok: int
+    """Orders that were answered OK."""
+    repeated: int
+    """Calls that had to be tried again."""
+    lost: int
+    doubled: int
+    quiet_after_s: float
+    """From healing until nothing was left to do."""
+    is_quiet: bool
+    findings: Sequence[findings.Finding]
+    took_s: float
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether the fault has struck, and nothing came of it."""
+        return self.is_quiet and not self.missing and not self.findings and self.ok >= ORDERS_MIN
+
+    def sentences(self, invariant: str) -> set[str]:
+        """Return what was found to be wrong with one invariant."""
+        return {finding.sentence for finding in self.findings if finding.invariant == invariant}
+
+    def told(self) -> str:
+        """Tell it with all that is needed to repeat it."""
+        lines = [
+            f"{self.fault}: seed {self.seed}, commit {self.commit}, fired {dict(self.fired)},"
+            f" {self.ok} OK, {self.repeated} repeated, lost {self.lost}, doubled {self.doubled},"
+            f" {'quiet' if self.is_quiet else 'NOT QUIET'} after {self.quiet_after_s:.1f} s"
+        ]
+        lines += [f"did not fire: {what}" for what in self.missing]
+        lines += [f"{f.invariant}: {f.sentence}: {f.count} {f.examples}" for f in self.findings]
+        return "\n".join(lines)
+
+
+async def run(at: ground.Ground, plan: Plan) -> Result:
+    """Run one.
+
+    Raises:
+        Temporary: the ground is not there, before anything was tried.
+    """
+    began_s = time.perf_counter()
+    await at.whole()
+    name = f"{_slug(plan.name)}.{round(time.time()):x}"  # noqa: TID251 - new on each ground
+    letters_before = await at.database.read(_last_letter)
+    crew = await _crew(at, name, plan)
+    at.crew = crew
+    try:
+        async with tills.working(crew) as work:
+            crew.connect(at.access())
+            async with asyncio.timeout(FLOWS_WITHIN_S):
+                await crew.answered(FLOWS_AFTER)
+            fired = await plan.fault.strike(at)
+            healed_s = time.perf_counter()
+            await asyncio.sleep(GOES_ON_S)
+            crew.finish(LAST_ORDERS)
+            async with asyncio.timeout(ANSWERED_WITHIN_S):
+                await work
+            is_quiet = await _quiet(at, crew.log, name, healed_s + plan.quiet_within_s)
+            quiet_after_s = time.perf_counter() - healed_s
+    finally:
+        at.crew = None
+    wanted = plan.fault.letters if isinstance(plan.fault, injected.Poison) else []
+    found = await check(at, crew.log, name, wanted, letters_before)
+    return Result(
+        plan.name,
+        plan.seed,
+        commit(),
+        fired,
+        plan.fault.missing(fired),
+        len(crew.log.placed),
+        crew.log.retries.total(),
+        sum(f.count for f in found if f.invariant in LOST),
+        sum(f.count for f in found if f.invariant in DOUBLED),
+        quiet_after_s,
+        is_quiet,
+        found,
+        time.perf_counter() - began_s,
+    )
+
+
+async def check(
+    at: ground.Ground,
+    log: tills.Log,
+    run: str,
+    letters_wanted: Sequence[audit.Letter],
+    letters_before: int,
+) -> list[findings.Finding]:
+    """Return everything that does not hold."""
+    captured = simulator.captured_by_key(at.gateway) if at.gateway.is_file() else {}
+    backlog = await at.backlog()
+
+    def look(connection: sa.Connection) -> list[findings.Finding]:
+        found = invariants.check(
+            connection,
+            captured_at_gateway=captured,
+            backlog=backlog,
+            acknowledged=[(demo_shop.MERCHANT_ID, order_id) for order_id in log.placed],
+        )
+        return [
+            *found,
+            *audit.compared(audit.recorded(connection, f"{run}."), log),
+            *audit.letters(connection, letters_wanted, letters_before),
+        ]
+
+    return await at.database.read(look)
+
+
+async def canaries(at: ground.Ground) -> list[findings.Finding]:
+    """Look for the card number that the tills have told the door: it must be nowhere."""
+    number = spoiling.TEST_CARD
+    found = await at.database.read(lambda c: invariants.canaries(c, [number]))
+    logs = [*at.stack.folder.logs.rglob("*"), at.options.storage.data_dir / files.LOG]
+    leaks = await asyncio.to_thread(
+        lambda: [str(file) for file in logs if file.is_file() and _holds(file, number)]
+    )
+    return [*found, *audit.found("I10", "a card number is in no log", leaks)]
+
+
+def commit() -> str:
+    """Return the commit that is tried."""
+    command = ["git", "-C", str(engines.ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+
+
+def _holds(file: Path, number: str) -> bool:
+    with file.open("rb") as lines:
+        return any(number.encode() in line for line in lines)
+
+
+async def _crew(at: ground.Ground, name: str, plan: Plan) -> tills.Crew:
+    sells = await books.Books(at.options, at.access().api_key).shop()
+    dealt = orders.stream(sells, orders.Run(name, plan.seed, plan.mix), ORDERS_MAX)
+    return tills.Crew(dealt, plan.seed, tills.Pace(ORDERS_PER_S, LOOK_EVERY_S))
+
+
+async def _quiet(at: ground.Ground, log: tills.Log, run: str, until_s: float) -> bool:
+    """Wait until nothing is left to do; tell whether that was in time."""
+    while True:
+        try:
+            left = await at.database.read(lambda c: _left(c, log, run))
+            if not left and not any((await at.backlog()).values()):
+                return True
+        except errors.Temporary:
+            pass  # a part is not back yet
+        if time.perf_counter() > until_s:
+            return False
+        await asyncio.sleep(POLL_EVERY_S)
+
+
+def _left(connection: sa.Connection, log: tills.Log, run: str) -> int:
+    """Count the orders that somebody still has to do with, and those that were not seen yet."""
+    o = store.ORDERS.c
+    open_orders = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
+    left: int = connection.execute(open_orders).scalar_one()
+    if left:
+        return left
+    mine = sa.select(o.order_id).where(o.order_id.startswith(f"{run}.", autoescape=True))
+    return len(log.placed.keys() - set(connection.execute(mine).scalars()))
+
+
+def _last_letter(connection: sa.Connection) -> int:
+    newest = sa.select(sa.func.max(dead_letters.DEAD_LETTERS.c.letter_key))
+    return connection.execute(newest).scalar() or 0
+
+
+def _slug(name: str) -> str:
+    """Return a name that may lead an order's id."""
+    return "".join(char if char.isalnum() else "." for char in name)[:NAME_CHARS_MAX]
+
+
+NAME_CHARS_MAX = 30
