@@ -22,8 +22,14 @@ READY_S = 120
 STOP_S = 30
 """It takes about 5 s; what is not stored by then is in its journal."""
 ANSWER_S = 5.0
-READY_PATHS = ("/admin/v2/brokers/ready", "/admin/v3/functions/public/default")
-"""The second answers once the functions worker has its own topics."""
+READY_PATHS = (
+    "/admin/v2/brokers/ready",
+    "/admin/v3/functions/public/default",
+    "/admin/v2/worker/cluster/leader",
+)
+"""The second answers once the functions worker has its own topics, the third once it has elected
+itself: until then it changes nothing.
+"""
 PASSED_ON = ("SOUK_TESTING", "SOUK_FAILPOINTS")
 """What the functions see of the caller's settings; all others come from the stack's file."""
 NOT_PASSED_ON = (

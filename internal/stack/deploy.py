@@ -178,8 +178,9 @@ async def _recreate(functions: functions_api.FunctionsApi, job: Job, package: wh
     deployed = await functions.config(stage.name) or {}
     if deployed.get("cleanupSubscription", True):
         await functions.update({**deployed, "cleanupSubscription": False})
+        await _exchanged(functions, stage, job.before, len(job.before), COME_S)
+        job.before = await functions.consumers(stage.topic, stage.subscription)
     await functions.delete(stage.name)
-    await functions.backlog(stage.topic, stage.subscription)
     await functions.create(job.config, package)
 
 
@@ -199,13 +200,25 @@ async def _renewed(
     """
     end_s = time.perf_counter() + patience_s
     for job in jobs:
-        stage, wanted = job.stage, job.config["parallelism"]
         old = set() if job.plan.action is plans.Action.NOTHING else job.before
-        while time.perf_counter() < end_s:
-            connected = await functions.consumers(stage.topic, stage.subscription)
-            if not old & connected and len(connected) >= wanted:
-                break
-            await asyncio.sleep(LOOK_EVERY_S)
+        left_s = end_s - time.perf_counter()
+        await _exchanged(functions, job.stage, old, job.config["parallelism"], left_s)
+
+
+async def _exchanged(
+    functions: functions_api.FunctionsApi,
+    stage: flow.Stage,
+    old: set[functions_api.Consumer],
+    wanted: int,
+    patience_s: float,
+) -> None:
+    """Wait, not for ever, until none of the old instances is connected and enough others are."""
+    end_s = time.perf_counter() + patience_s
+    while time.perf_counter() < end_s:
+        connected = await functions.consumers(stage.topic, stage.subscription)
+        if not old & connected and len(connected) >= wanted:
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _probe(

@@ -1,12 +1,14 @@
 """Functions in the broker's admin API: what is deployed, creating, changing, who is connected."""
 
-import asyncio
 import contextlib
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
+import tenacity
 
 from internal.infra import settings
 from internal.infra.pulsar_bus import admin
@@ -15,8 +17,12 @@ from internal.stack import function_configs, wheel
 
 STALE = "metadata already exists"
 """A package of a function that is gone stands in the way of a new one of that name."""
-STALE_TRIES = 20
-STALE_WAIT_S = 0.5
+NOT_STOPPED = "Operation not permitted"
+"""The answer to starting what was not stopped."""
+NOT_READY = re.compile(r"\b503\b|retry again|not done initializing")
+"""What a functions worker says that has just started, when it already answers questions."""
+READY_S, LOOK_EVERY_S = 30.0, 0.5
+T = TypeVar("T")
 
 Consumer = tuple[str, str]
 """A connected consumer: its name and when it came; unique in a subscription."""
@@ -44,24 +50,19 @@ class FunctionsApi:
             return {}
 
     async def create(self, config: function_configs.Config, package: wheel.Wheel) -> None:
-        """Create a function; where one of that name is just going, or has left something, help.
+        """Create a function.
 
         Raises:
             BusAway: the broker or its functions worker cannot be reached.
             Misconfigured: it is refused.
         """
-        for _ in range(STALE_TRIES):
-            try:
-                await self._send("POST", config, package)
-            except (errors.BusAway, errors.Misconfigured) as error:
-                if STALE not in str(error):
-                    raise
-                refusal = error
-                await self._forget_packages(config["name"])
-                await asyncio.sleep(STALE_WAIT_S)
-            else:
-                return
-        raise refusal
+        try:
+            await self._send("POST", config, package)
+        except errors.BusAway as error:
+            if STALE not in str(error):
+                raise
+            await self._forget_packages(config["name"])
+            await self._send("POST", config, package)
 
     async def update(self, config: function_configs.Config) -> None:
         """Change a function; its package stays. Raises what `create` raises."""
@@ -69,12 +70,16 @@ class FunctionsApi:
 
     async def delete(self, name: str) -> None:
         """Delete a function. Its subscription stays only if its cleanupSubscription is false."""
-        await self._api.delete(f"{self._path}/{quote(name)}")
+        await _patiently(lambda: self._api.delete(f"{self._path}/{quote(name)}"))
         await self._forget_packages(name)
 
     async def start(self, name: str) -> None:
-        """Start the instances of a function that was stopped."""
-        await self._api.post(f"{self._path}/{quote(name)}/start")
+        """Start the instances of a function that was stopped; one that was not stays as it is."""
+        try:
+            await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/start"))
+        except errors.Misconfigured as error:
+            if NOT_STOPPED not in str(error):
+                raise
 
     async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
         """Return who is connected to a subscription; nobody if there is none."""
@@ -112,6 +117,24 @@ class FunctionsApi:
         parts: dict[str, Any] = {"functionConfig": (None, body, "application/json")}
         if package is not None:
             parts["data"] = (package.name, package.content, "application/octet-stream")
-        answer = await self._api.send(method, path, files=parts)
+        answer = await _patiently(lambda: self._api.send(method, path, files=parts))
         if answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
             raise errors.Misconfigured(f"{method} {path}: {answer.text}")
+
+
+async def _patiently(change: Callable[[], Awaitable[T]]) -> T:
+    """Change something, again while the functions worker is still starting."""
+
+    async def run() -> T:
+        return await change()
+
+    return await tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(_is_starting),
+        wait=tenacity.wait_fixed(LOOK_EVERY_S),
+        stop=tenacity.stop_after_delay(READY_S),
+        reraise=True,
+    )(run)
+
+
+def _is_starting(error: BaseException) -> bool:
+    return isinstance(error, errors.BusAway) and NOT_READY.search(str(error)) is not None
