@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Tells whether servers answer, for the healthchecks of containers: exit code 0, or 1 and why.
 
-    healthy http://127.0.0.1:8080/admin/v2/brokers/ready
-    healthy grpc://127.0.0.1:50051/souk.v1.OrderService
+healthy http://127.0.0.1:8080/admin/v2/brokers/ready
+healthy grpc://127.0.0.1:50051/souk.v1.OrderService
 """
 
 import sys
