@@ -27,7 +27,7 @@ class Lab:
         self, engine: child.Engine, connection: client.Client, made: stencils.Stencils
     ) -> None:
         self.engine = engine
-        self._client, self._made = connection, made
+        self._client, self.made = connection, made
         self._next_number = 0
         self.placed: list[str] = []
         self.busy_answers = 0
@@ -44,7 +44,7 @@ class Lab:
         Raises:
             Temporary: it was not taken.
         """
-        name, body = self._made.order_id(number), self._made.single(number, wait_for)
+        name, body = self.made.order_id(number), self.made.single(number, wait_for)
 
         async def call() -> list[client.Answer]:
             return [await self._client.submit(name, body, CALL_S)]
@@ -57,8 +57,8 @@ class Lab:
         Raises:
             Temporary: one of them was not taken.
         """
-        names = [self._made.order_id(number) for number in numbers]
-        body = self._made.batch(numbers)
+        names = [self.made.order_id(number) for number in numbers]
+        body = self.made.batch(numbers)
         await self._place(lambda: self._client.submit_many(names, body, CALL_S))
 
     async def last_ones(self) -> None:

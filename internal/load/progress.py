@@ -20,6 +20,10 @@ class Reporter:
     def __init__(self, console: rich_console.Console) -> None:
         self._console = console
 
+    def say(self, what: str) -> None:
+        """Tell in a line what should be known beside the figures."""
+        self._console.print(what, highlight=False, markup=False)
+
     @contextlib.contextmanager
     def showing(self, what: str, total: int) -> Iterator[Tell]:
         """Show the way from 0 to `total`; what is yielded takes each step on it."""
