@@ -52,6 +52,7 @@ class MysqlDatabase:
         """
         self._connections_max = options.connections_max
         self._link_options = _link_options(options)
+        self._is_closed = False
         self._free = asyncio.Semaphore(options.connections_max)
         self.engine = sa_asyncio.create_async_engine(
             "mysql+aiomysql://",
@@ -80,6 +81,9 @@ class MysqlDatabase:
 
     async def close(self) -> None:
         """See Database.close."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for _ in range(self._connections_max):
             await self._free.acquire()
         await self.engine.dispose()

@@ -63,6 +63,9 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
                 what = f"SOUK_MYSQL__TLS_CA_FILE: {link.host} is not trusted: {error.__cause__}"
                 raise errors.Misconfigured(what) from error
             raise
+        except RuntimeError as error:  # a password that only goes encrypted, and nothing to do it
+            what = f"SOUK_MYSQL__TLS_CA_FILE: {link.host} takes the password over TLS only: {error}"
+            raise errors.Misconfigured(what) from error
         except asyncio.CancelledError:
             link.close()
             raise

@@ -94,15 +94,19 @@ def running(folder: Path) -> Iterator[Server]:
     if url:
         yield Server(sa.make_url(url))
         return
+    with started(folder) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def started(folder: Path, *more_options: str) -> Iterator[Server]:
+    """Start a server in this folder, and stop it in the end."""
     program = _program()
     data, port = folder / "data", _free_port()
     _install(data)
+    options = [*_options(data, folder / "socket", port), *more_options]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "--no-defaults", *_options(data, folder / "socket", port)],
-            stdout=log,
-            stderr=log,
-        )
+        process = subprocess.Popen([program, "--no-defaults", *options], stdout=log, stderr=log)
     try:
         server = Server(sa.URL.create("mysql", "root", host="127.0.0.1", port=port))
         server.wait(process)

@@ -1,0 +1,429 @@
+"""What may happen to a MySQL server and to the way there, and what Souk makes of it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+import sqlalchemy as sa
+
+from internal.infra import bulk, db, failpoints, mysql
+from internal.infra.settings import MysqlSettings
+from internal.kernel import errors
+from tests.contract.database_contract import (
+    ALL,
+    KEY,
+    NAMES,
+    SCRATCH,
+    THINGS,
+    amounts,
+    everything,
+    put,
+    thing,
+)
+from tests.support import wire as wires
+
+ROUND_TRIPS = sa.text("SHOW SESSION STATUS LIKE 'Questions'")
+
+
+@pytest.fixture
+def options(mysql_options: MysqlSettings) -> MysqlSettings:
+    return mysql_options.model_copy(update={"statement_timeout_s": 5.0, "connect_timeout_s": 2.0})
+
+
+@pytest.fixture
+async def database(options: MysqlSettings) -> AsyncIterator[mysql.MysqlDatabase]:
+    database = mysql.MysqlDatabase(options)
+    await database.write(SCRATCH.create_all)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def wire(options: MysqlSettings) -> AsyncIterator[wires.Wire]:
+    async with wires.stretched(options.host, options.port) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def far(
+    wire: wires.Wire, options: MysqlSettings, database: mysql.MysqlDatabase
+) -> AsyncIterator[mysql.MysqlDatabase]:
+    """The same database at the end of a wire."""
+    del database
+    update = {"port": wire.port, "statement_timeout_s": 0.3, "connect_timeout_s": 0.3}
+    far = mysql.MysqlDatabase(options.model_copy(update=update))
+    yield far
+    await far.close()
+
+
+@pytest.fixture
+def disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm({})
+
+
+def with_options(options: MysqlSettings, **changed: Any) -> mysql.MysqlDatabase:  # noqa: ANN401
+    return mysql.MysqlDatabase(options.model_copy(update=changed))
+
+
+def connection_id(connection: sa.Connection) -> int:
+    number: int = connection.execute(sa.func.connection_id()).scalar_one()
+    return number
+
+
+def claim(connection: sa.Connection) -> None:
+    """Do something once, as stages do."""
+    query = "SELECT t.amount FROM {w} CROSS JOIN contract_things t ON t.owner = w.owner"
+    if not bulk.select(connection, bulk.shape_of(THINGS, "owner"), query, [("o",)]):
+        put(connection, thing(amount=1))
+
+
+async def test_a_transaction_costs_its_own_statements_and_a_commit(
+    database: mysql.MysqlDatabase,
+) -> None:
+    def count(connection: sa.Connection) -> int:
+        return int(connection.execute(ROUND_TRIPS).one()[1])
+
+    async def asked() -> int:
+        return await database.read(count, is_quick=True)
+
+    await asked()
+    assert await asked() - await asked() == -1
+    switched_off_and_on = 2
+    before = await asked()
+    await database.write(lambda c: put(c, thing()))
+    assert await asked() - before == switched_off_and_on + 3
+    await database.write(count)
+    before = await database.write(count)
+    await database.write(lambda c: put(c, thing(number=2)))
+    assert await database.write(count) - before == 4
+
+
+async def test_a_lost_connection_is_another_try(database: mysql.MysqlDatabase) -> None:
+    runs: list[int] = []
+
+    def work(connection: sa.Connection) -> None:
+        put(connection, thing(number=len(runs)))
+        runs.append(connection_id(connection))
+        if len(runs) == 1:
+            connection.exec_driver_sql(f"KILL {runs[0]}")
+        everything(connection)
+
+    await database.write(work)
+    assert len(set(runs)) == 2
+    assert await database.read(everything) == [thing(number=1)]
+
+
+async def test_a_connection_that_idled_away_is_not_used(
+    options: MysqlSettings, database: mysql.MysqlDatabase
+) -> None:
+    runs: list[int] = []
+    idle = await database.write(connection_id)
+    another = mysql.MysqlDatabase(options)
+    await another.write(lambda c: c.exec_driver_sql(f"KILL {idle}"))
+    await asyncio.sleep(0.05)
+    await database.write(lambda c: runs.append(connection_id(c)))
+    assert len(runs) == 1
+    await another.close()
+
+
+async def test_a_deadlock_costs_one_of_them_another_try(database: mysql.MysqlDatabase) -> None:
+    await database.write(lambda c: put(c, thing(number=1), thing(number=2)))
+    both = asyncio.Barrier(2)
+    tries = 0
+
+    def work(first: int, second: int, connection: sa.Connection) -> None:
+        nonlocal tries
+        tries += 1
+        _add_one(connection, first)
+        if tries <= 2:
+            own: Any = connection.connection.dbapi_connection
+            own.run_async(lambda _: both.wait())
+        _add_one(connection, second)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(
+            database.write(lambda c: work(1, 2, c)), database.write(lambda c: work(2, 1, c))
+        )
+    assert tries == 3
+    assert await database.read(amounts) == {1: 2, 2: 2}
+
+
+def _add_one(connection: sa.Connection, number: int) -> None:
+    this = THINGS.update().where(THINGS.c.thing_no == number)
+    connection.execute(this.values(amount=THINGS.c.amount + 1))
+
+
+async def test_a_row_that_stays_locked_is_an_absence(
+    options: MysqlSettings, database: mysql.MysqlDatabase
+) -> None:
+    await database.write(lambda c: put(c, thing()))
+    held, let_go = asyncio.Event(), asyncio.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        connection.execute(THINGS.update().values(amount=5))
+        held.set()
+        own: Any = connection.connection.dbapi_connection
+        own.run_async(lambda _: let_go.wait())
+
+    def want(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET innodb_lock_wait_timeout = 0")
+        connection.execute(THINGS.update().values(amount=6))
+
+    another = mysql.MysqlDatabase(options)
+    holding = asyncio.create_task(another.write(hold))
+    await held.wait()
+    with pytest.raises(errors.DatabaseAway, match="1205"):
+        await database.write(want)
+    let_go.set()
+    await holding
+    await database.write(want)
+    assert await database.read(amounts) == {1: 6}
+    await another.close()
+
+
+async def test_a_cancelled_transaction_leaves_nothing(database: mysql.MysqlDatabase) -> None:
+    """Not even a connection with an answer that somebody else would read."""
+
+    def work(connection: sa.Connection) -> None:
+        put(connection, thing())
+        connection.exec_driver_sql("SELECT SLEEP(1)")
+
+    for method in (database.write, database.read):
+        slow = work if method == database.write else _sleep
+        task = asyncio.create_task(method(slow))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await database.read(everything) == []
+        assert await database.write(lambda c: put(c, thing(number=2))) == 1
+        await database.write(lambda c: c.execute(THINGS.delete()))
+
+
+def _sleep(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("SELECT SLEEP(1)")
+
+
+async def test_no_more_connections_than_allowed(options: MysqlSettings) -> None:
+    database = with_options(options, connections_max=2)
+    seen: set[int] = set()
+
+    def work(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SELECT SLEEP(0.01)")
+        seen.add(connection_id(connection))
+
+    await asyncio.gather(*(database.write(work) for _ in range(12)))
+    assert len(seen) == 2
+    await database.close()
+
+
+async def test_closing_waits_for_what_runs(database: mysql.MysqlDatabase) -> None:
+    def work(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SELECT SLEEP(0.2)")
+        put(connection, thing())
+
+    writing = asyncio.create_task(database.write(work))
+    await asyncio.sleep(0.05)
+    await database.close()
+    await writing
+
+
+async def test_a_wire_that_went_silent_is_cut(wire: wires.Wire, far: mysql.MysqlDatabase) -> None:
+    """Half-open: nobody hangs up, and no answer ever comes."""
+    await far.write(lambda c: put(c, thing(number=1)))
+    wire.is_silent = True
+    began = time.monotonic()
+    with pytest.raises(errors.DatabaseAway, match=r"no (answer|greeting)"):
+        await far.write(lambda c: put(c, thing(number=2)))
+    assert time.monotonic() - began < 10
+    wire.is_silent = False
+    await far.write(lambda c: put(c, thing(number=3)))
+    assert set(await far.read(amounts)) == {1, 3}
+
+
+async def test_a_statement_that_takes_too_long_is_cut(far: mysql.MysqlDatabase) -> None:
+    """A transaction may take longer than each of its statements."""
+
+    def patient(connection: sa.Connection) -> None:
+        for _ in range(4):
+            connection.exec_driver_sql("SELECT SLEEP(0.1)")
+
+    await far.write(patient)
+    with pytest.raises(errors.DatabaseAway, match="no answer"):
+        await far.write(_sleep)
+
+
+async def test_a_wire_that_is_cut_is_another_try(
+    wire: wires.Wire, far: mysql.MysqlDatabase
+) -> None:
+    runs = 0
+
+    def work(connection: sa.Connection) -> None:
+        nonlocal runs
+        runs += 1
+        put(connection, thing(number=runs))
+        if runs == 1:
+            wire.cut()
+        everything(connection)
+
+    await far.write(work)
+    assert runs == 2
+    assert wire.connections == 2
+    assert await far.read(everything) == [thing(number=2)]
+
+
+async def test_a_commit_whose_answer_is_lost_is_done_once(
+    wire: wires.Wire, far: mysql.MysqlDatabase
+) -> None:
+    await far.read(everything)
+    wire.swallow_after = b"\x03COMMIT"
+    await far.write(claim)
+    assert wire.swallow_after is None
+    assert wire.connections == 2
+    assert await far.read(everything) == [thing(amount=1)]
+
+
+@pytest.mark.usefixtures("disarmed")
+@pytest.mark.parametrize("place", ["db.before_commit", "db.after_commit"])
+async def test_a_commit_that_fails_is_done_once(database: mysql.MysqlDatabase, place: str) -> None:
+    failpoints.arm(failpoints.parse(f"{place}=raise@1-2"))
+    await database.write(claim)
+    assert await database.read(everything) == [thing(amount=1)]
+
+
+async def test_a_server_that_is_not_there_is_an_absence(options: MysqlSettings) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        database = with_options(options, port=nobody.getsockname()[1])
+        with pytest.raises(errors.DatabaseAway, match="2003"):
+            await database.read(everything)
+        await database.close()
+
+
+async def test_who_accepts_and_never_greets_is_an_absence(options: MysqlSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        database = with_options(options, port=port, connect_timeout_s=0.1)
+        with pytest.raises(errors.DatabaseAway, match="no greeting"):
+            await database.read(everything, is_quick=True)
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"user": "nobody"}, "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD.*nobody"),
+        ({"password": pydantic.SecretStr("wrong")}, "SOUK_MYSQL__PASSWORD"),
+        ({"database": "souk_nowhere"}, "souk_nowhere"),
+        ({"password_file": Path("nowhere")}, "SOUK_MYSQL__PASSWORD_FILE: nowhere"),
+        ({"tls_ca_file": Path("nowhere")}, "SOUK_MYSQL__TLS_CA_FILE: nowhere"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_a_wrong_setting_is_named(
+    options: MysqlSettings, changed: dict[str, Any], words: str
+) -> None:
+    """Nobody waits for that to pass."""
+    with pytest.raises(errors.Misconfigured, match=words) as caught:
+        await _read_with(with_options(options, **changed))
+    assert "wrong" not in str(caught.value)
+
+
+async def _read_with(database: mysql.MysqlDatabase) -> None:
+    try:
+        await database.read(everything)
+    finally:
+        await database.close()
+
+
+async def test_the_password_may_be_in_a_file(options: MysqlSettings, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(options.password.get_secret_value() + "\n")
+    wrong = pydantic.SecretStr("another")
+    database = with_options(options, password=wrong, password_file=file)
+    assert await database.read(connection_id) > 0
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "8.4.3",
+        "8.0.36-28",
+        "9.1.0-commercial",
+        "5.5.5-10.11.6-MariaDB-0+deb12u1",
+        "11.4.2-MariaDB",
+        "10.6.0-MariaDB-log",
+    ],
+)
+def test_a_server_that_is_new_enough(text: str) -> None:
+    mysql.check_version(text)
+
+
+@pytest.mark.parametrize("text", ["8.0.18", "5.7.44-log", "5.5.5-10.5.27-MariaDB", "what?"])
+def test_a_server_that_is_too_old_stops_the_start(text: str) -> None:
+    with pytest.raises(errors.Misconfigured, match=r"needs MySQL 8\.0\.19, "):
+        mysql.check_version(text)
+
+
+async def test_many_megabytes_go_in_several_statements(database: mysql.MysqlDatabase) -> None:
+    """A server takes 16 MiB at once, unless it is told otherwise."""
+    long = "x'\"\\" * 2_500
+    rows = [("o", number, "", long, 1, None) for number in range(2_500)]
+    assert await database.write(lambda c: bulk.insert(c, THINGS, NAMES, rows)) == len(rows)
+    query = (
+        "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t"
+        " ON t.owner = w.owner AND t.thing_no = w.thing_no AND t.document = w.document"
+    )
+    found = await database.read(lambda c: bulk.select(c, ALL, query, rows))
+    assert sorted(row[0] for row in found) == list(range(2_500))
+
+
+async def test_a_quick_read_leaves_no_transaction_open(database: mysql.MysqlDatabase) -> None:
+    """Nor does anything else: the next one sees what was committed meanwhile."""
+    counts: list[int] = []
+    for number in range(3):
+        await database.write(lambda c, number=number: put(c, thing(number=number)))  # type: ignore[misc]
+        looks = [await database.read(everything, is_quick=quick) for quick in (True, False, True)]
+        counts += map(len, looks)
+    assert counts == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+async def test_a_snapshot_is_not_written_to(database: mysql.MysqlDatabase) -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="1792"):
+        await database.read(lambda c: put(c, thing()))
+    assert await database.read(everything) == []
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64])
+async def test_integers_beyond_64_bits_are_refused(database: db.Database, number: int) -> None:
+    with pytest.raises((OverflowError, sa.exc.DataError)):
+        await database.write(lambda c: put(c, thing(amount=number)))
+    shape = bulk.shape_of(THINGS, *KEY, more=THINGS.c.amount)
+    change, rows = "amount = w.more", [("o", 1, number), ("o", 2, 0)]
+    with pytest.raises(OverflowError):
+        await database.write(lambda c: bulk.update(c, THINGS, shape, KEY, change, rows))
+
+
+async def test_a_text_that_is_too_long_is_refused_and_never_found(database: db.Database) -> None:
+    """The server would cut it where it only compares it."""
+    owner = "o" * 64
+    await database.write(lambda c: put(c, thing(owner)))
+    with pytest.raises(sa.exc.DataError):
+        await database.write(lambda c: put(c, thing(owner + "x", number=2)))
+    shape = bulk.shape_of(THINGS, "owner", "words")
+    query = "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t ON t.owner = w.owner"
+    found = await database.read(
+        lambda c: bulk.select(c, shape, query, [(owner + "xyz", ""), (owner, "")])
+    )
+    assert len(found) == 1
+    change = "words = w.words"
+    rows = [(owner, "y" * 501), ("other", "")]
+    with pytest.raises(sa.exc.DataError):
+        await database.write(lambda c: bulk.update(c, THINGS, shape, ("owner",), change, rows))
