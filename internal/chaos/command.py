@@ -1,4 +1,4 @@
-"""The command behind `scripts/chaos`: a line per fault as it goes, a table, JSON lines for machines.
+"""The command behind `scripts/chaos`: a line per fault as it goes, a table, JSON for machines.
 
 Exit codes: 0 every fault struck and nothing came of any; 1 otherwise; 2 wrong usage or setting.
 """
@@ -79,7 +79,7 @@ async def _run(
     wanted = list(campaign.chosen(size, seed, options.only))
     wrong = controls.chosen(seed, options.only)
     if options.list:
-        print("\n".join(each.name for each in (*wanted, *wrong)))
+        print("\n".join([fault.name for fault in wanted] + [control.name for control in wrong]))
         return arguments.ExitCode.OK
     if not wanted and not wrong:
         raise errors.Misconfigured("--only names no fault; --list tells them all")

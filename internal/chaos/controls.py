@@ -38,7 +38,8 @@ class Control(msgspec.Struct, frozen=True):
     sentence: str
     mix: kinds.Mix = {}
     quiet_within_s: float = trial.QUIET_WITHIN_S
-    door: Mapping[str, str] = ground.DOOR_SETTINGS
+    door: Mapping[str, str] = {}
+    """Settings of the intake, on top of the usual ones."""
 
     def is_found(self, result: trial.Result) -> bool:
         """Tell whether the check has failed as it must."""

@@ -24,6 +24,7 @@ from internal.stack import deploy, functions_api, processes, stack, wheel
 PULSAR, MYSQL = "pulsar", "mysql"
 FUNCTIONS_FILE, DOOR_FILE = "failpoints", "failpoints-door"
 DOOR_SETTINGS: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "1"}
+NO_SETTINGS: Mapping[str, str] = {}
 WHOLE_S = 90.0
 """How long instances may take to come back before nothing more is tried on them."""
 LOOK_EVERY_S = 0.2
@@ -47,10 +48,10 @@ class Ground:
         self,
         of: stack.Stack,
         instances_each: int,
-        door: Mapping[str, str] = DOOR_SETTINGS,
+        door: Mapping[str, str],
     ) -> None:
-        """Take a stack and what it has; `door` are the intake's settings."""
-        self._door_settings = door
+        """Take a stack and what it has; `door` are settings of the intake."""
+        self._door_settings = {**DOOR_SETTINGS, **door}
         self.stack, self.instances_each = of, instances_each
         self.options: settings.Settings = of.settings()
         self.folder = of.folder.root
@@ -203,7 +204,7 @@ async def opened(
     of: stack.Stack,
     package: wheel.Wheel,
     instances_each: int,
-    door: Mapping[str, str] = DOOR_SETTINGS,
+    door: Mapping[str, str] = NO_SETTINGS,
 ) -> AsyncIterator[Ground]:
     """Deploy on a stack that is up, open the door; in the end everything but the stack is gone.
 
