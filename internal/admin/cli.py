@@ -28,6 +28,7 @@ class Souk(groups.LazyGroup):
         "ledger": "internal.admin.ledger",
         "check": "internal.admin.checks",
         "dlq": "internal.admin.dlq",
+        "payments": "internal.admin.payments",
         "merchants": "internal.admin.merchants",
         "migrate": "internal.admin.migrations",
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import grpc
 import typer
 
-from internal.admin import client, drafts, exits, groups, instants, receipt, show
+from internal.admin import client, drafts, exits, groups, instants, receipt, show, support
 from internal.admin.options import AsJson, Server, flattened
 from internal.infra import clock
 from internal.kernel import ids
@@ -127,6 +127,9 @@ def get(order_id: OrderId, server: Server, *, as_json: AsJson = False) -> None:
         show.as_json(order)
     else:
         show.terminal().print(receipt.order(order))
+
+
+app.command("show")(support.show_order)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ from internal.pricing.messages import WantedLine
 
 SKU = "COFFEE-250"
 LINE = ("--store", "berlin", "--line", SKU)
+MINE = ("--merchant", "demo")
 
 
 class Said(NamedTuple):
@@ -431,11 +432,15 @@ class TestDeadLetters:
         assert letters[0] in shown.out
         assert "tok_ok" not in souk("dlq", "show", first, "--json").out
 
+        planned = souk("dlq", "replay", "--all", "--dry-run", "--json").json["groups"]
+        assert sum(it["letters"] for it in planned) == 3
+        assert f"{first}: 'sku'" in souk("dlq", "replay", "--code", "KEYERROR", "--dry-run").words
+        assert souk("dlq", "replay", "--all", first, "--yes").code == 2
         assert souk("dlq", "replay", first, "--yes", "--json").json["replayed"] == 1
         assert souk("dlq", "replay", first, "--yes").code == 1
         assert souk("dlq", "replay", "--code", "KEYERROR", "--yes").out == "1 replayed\n"
         for order_id in letters:
-            assert is_soon(souk, "orders", "get", order_id)
+            assert is_soon(lambda: not souk("orders", "get", order_id).code)  # noqa: B023
             assert souk("orders", "watch", order_id).code == 0
 
         lost = souk("dlq", "replay", third, "--yes")
@@ -459,12 +464,12 @@ class TestDeadLetters:
         assert souk("dlq", "replay", "1", "--code", "KEYERROR").code == 2
 
 
-def is_soon(souk: Souk, *arguments: str) -> bool:
-    """Wait until a command succeeds; False if that takes too long."""
+def is_soon(is_so: Callable[[], bool]) -> bool:
+    """Wait until it is so; False if that takes too long."""
     give_up_at_s = time.monotonic() + 10
-    while (code := souk(*arguments).code) and time.monotonic() < give_up_at_s:
+    while not (done := is_so()) and time.monotonic() < give_up_at_s:
         time.sleep(0.05)
-    return code == 0
+    return done
 
 
 def letter(order_id: str) -> dead_letters.DeadLetter:
@@ -489,6 +494,40 @@ def letter(order_id: str) -> dead_letters.DeadLetter:
         envelope.encode([order]).decode(),
         clock.SystemClock().now_us(),
     )
+
+
+class TestPayments:
+    def test_decide_and_ask(self, souk: Souk) -> None:
+        """An answer is lost, and nobody waits for the gateway to be asked."""
+        pay = ("--pay", "card:tok_lost_answer")
+        for order_id in ("pay-1", "pay-2"):
+            assert souk("orders", "submit", *LINE, *pay, "--order-id", order_id).code == 0
+        assert is_soon(lambda: len(souk("payments", "unknown", "--json").json["payments"]) == 2)
+        assert "demo/pay-1 1 4.49 EUR 1x CHARGE UNKNOWN" in souk("payments", "unknown").words
+        assert "the gateway's word" in souk("orders", "show", "pay-1", *MINE).words
+
+        decide = ("payments", "decide", "pay-1", "--as", "succeeded", *MINE)
+        assert souk(*decide).code == 2
+        said = souk(*decide, "--reason", "it is in their books", "--by", "alex")
+        assert said.out == "attempt 1 of pay-1 is SUCCEEDED\n"
+        assert souk(*decide, "--reason", "twice").code == 1
+        asked = souk("payments", "ask", "pay-2", *MINE, "--json").json["attempts"]
+        assert [it["attempt_key"] for it in asked] == ["demo/pay-2/1"]
+        for order_id in ("pay-1", "pay-2"):
+            assert souk("orders", "watch", order_id).code == 0
+        told = souk("orders", "show", "pay-1", *MINE).words
+        assert "operator alex PAYMENT_SUCCEEDED 1" in told
+        assert "it is in their books" in told
+        assert "tok_" not in told
+        steps = souk("orders", "show", "pay-2", *MINE, "--json").json["steps"]
+        assert "PAYMENT_ASKED 1: CHARGE, asked 1 times before" in [it["what"] for it in steps]
+        assert souk("payments", "unknown").out == "no payment is UNKNOWN\n"
+
+    def test_typos(self, souk: Souk) -> None:
+        assert "there is no order 'nope'" in souk("payments", "ask", "nope", *MINE).err
+        assert "there are demo" in souk("payments", "unknown", "--merchant", "dmo").err
+        assert souk("orders", "show", "nope", *MINE).code == 1
+        assert souk("payments", "decide", "nope", "--as", "perhaps", "--reason", "x").code == 2
 
 
 class TestUsage:

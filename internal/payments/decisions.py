@@ -1,0 +1,96 @@
+"""An operator's word on an attempt that nobody else knows the end of.
+
+The one way round the rule that only the gateway ends an UNKNOWN; whoever uses it notes who and why.
+"""
+
+from enum import StrEnum
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.kernel import errors
+from internal.payments import rules
+from internal.payments.messages import Attempt, AttemptKind, AttemptState
+from internal.payments.store import PAYMENT_ATTEMPTS
+
+BY_OPERATOR = "decided_by_operator"
+"""The decline code of a charge that an operator declared declined."""
+
+
+class Verdict(StrEnum):
+    """What an operator says became of a request to the gateway."""
+
+    SUCCEEDED = "succeeded"
+    """The money moved: a charge was captured, a void gave it back, or there was nothing to give."""
+    DECLINED = "declined"
+    """The gateway refused the charge for certain: it is not voided, the order is refused."""
+    FAILED = "failed"
+    """Given up: a charge is voided by its key and the order refused; a void is sent again."""
+
+
+_T = PAYMENT_ATTEMPTS.c
+IS_UNDECIDED = (_T.state == AttemptState.UNKNOWN) | (
+    (_T.kind == AttemptKind.VOID) & (_T.state == AttemptState.DECLINED)
+)
+"""As SQL."""
+
+
+def is_undecided(attempt: Attempt) -> bool:
+    """Tell whether nobody knows how it ended, or the gateway keeps what it should give back."""
+    is_refused_void = attempt.kind is AttemptKind.VOID and attempt.state is AttemptState.DECLINED
+    return attempt.state is AttemptState.UNKNOWN or is_refused_void
+
+
+def decided(attempt: Attempt, verdict: Verdict, reference: str) -> Attempt:
+    """Return the attempt as an operator says that it ended.
+
+    Raises:
+        InvalidInput: that would leave it undecided.
+    """
+    reference = reference or attempt.gateway_reference
+    is_void = attempt.kind is AttemptKind.VOID
+    match verdict:
+        case Verdict.SUCCEEDED:
+            state, code, checks = AttemptState.SUCCEEDED, "", attempt.checks
+        case Verdict.DECLINED if is_void:
+            what = "a refused void leaves the money here: say succeeded once it is given back, or"
+            raise errors.InvalidInput([("--as", f"{what} failed to have it sent again")])
+        case Verdict.DECLINED:
+            state, code, checks = AttemptState.DECLINED, BY_OPERATOR, attempt.checks
+        case Verdict.FAILED:
+            checks = 1 if is_void else len(rules.RETRY_AFTER_S) + 1
+            state, code = AttemptState.FAILED, ""
+    return msgspec.structs.replace(
+        attempt, state=state, gateway_reference=reference, decline_code=code, checks=checks
+    )
+
+
+def override(connection: sa.Connection, before: Attempt, after: Attempt, at_us: int) -> None:
+    """Put `after` in the place of `before`.
+
+    Raises:
+        Conflict: it is not as it was; repeat the whole transaction.
+    """
+    this = (_T.order_key == before.order_key, _T.attempt_no == before.attempt_no)
+    changed = connection.execute(
+        PAYMENT_ATTEMPTS.update()
+        .where(*this, _T.state == before.state)
+        .values(
+            state=after.state,
+            gateway_reference=after.gateway_reference,
+            decline_code=after.decline_code,
+            checks=after.checks,
+            updated_at_us=at_us,
+        )
+    )
+    if changed.rowcount != 1:
+        raise errors.Conflict("the attempt moved under this transaction")
+
+
+def ask_anew(connection: sa.Connection, order_key: int) -> None:
+    """Have an order's UNKNOWN attempts asked about as if for the first time: now, then less often.
+
+    It is due at once, because the first delay after the last answer has passed.
+    """
+    unknown = (_T.order_key == order_key, _T.state == AttemptState.UNKNOWN)
+    connection.execute(PAYMENT_ATTEMPTS.update().where(*unknown).values(checks=1))

@@ -1,0 +1,138 @@
+"""What operators see and do, on both databases: decided payments, letters, an order's story."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from internal.admin import copies, replay, story
+from internal.infra import bus
+from internal.kernel import errors
+from internal.kernel.clock import US_PER_SECOND, ManualClock
+from internal.orders import deciding
+from internal.payments.decisions import Verdict
+from internal.pipeline import attempts, flow
+from tests.support import shop
+from tests.support.world import Site, World, found, opened
+
+NAME = (shop.MERCHANT, "o")
+LOST, NEVER = "tok_lost_answer", "tok_timeout_before"
+
+
+@pytest.fixture(params=["sqlite", "mysql"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    server = request.getfixturevalue("mysql_books") if request.param == "mysql" else None
+    site = Site(tmp_path, server)
+    await found(site)
+    later = ManualClock(shop.NOW_US + US_PER_SECOND)  # than all orders: each is a suspect
+    async with opened(site, later) as world:
+        yield world
+        await world.drain()
+        assert not await world.check()
+
+
+async def unknown(world: World, token: str) -> None:
+    await world.run(shop.placed("o", tenders=(shop.card(token=token),)))
+    assert (await world.view("o")).charge_state == "UNKNOWN"
+
+
+async def decide(world: World, verdict: Verdict) -> None:
+    word = deciding.Word(NAME, "alex", "saw it there", world.clock.now_us())
+    await world.database.write(lambda c: deciding.decide(c, word, None, verdict, "ref-7"))
+
+
+async def tell(world: World) -> story.Story:
+    told = await world.database.read(lambda c: story.tell(c, *NAME))
+    assert told is not None
+    return told
+
+
+@pytest.mark.parametrize(
+    ("token", "verdict", "end"),
+    [
+        (LOST, Verdict.SUCCEEDED, "FINALIZED"),
+        (LOST, Verdict.FAILED, "REJECTED GATEWAY_UNAVAILABLE"),
+        (NEVER, Verdict.FAILED, "REJECTED GATEWAY_UNAVAILABLE"),
+    ],
+)
+async def test_a_decided_payment_goes_on(
+    world: World, token: str, verdict: Verdict, end: str
+) -> None:
+    await unknown(world, token)
+    (it,) = await world.database.read(deciding.undecided)
+    assert (it.order_id, it.attempt_no, it.state, it.checks) == ("o", 1, "UNKNOWN", 1)
+    assert "UNKNOWN payment" in (await tell(world)).waits_for
+    await decide(world, verdict)
+    with pytest.raises(errors.InvalidInput):
+        await decide(world, verdict)
+    assert await world.pass_time(1) == 1
+    assert await world.states("o") == [end]
+    assert not await world.database.read(deciding.undecided)
+    told = await tell(world)
+    steps = [(step.who, step.why) for step in told.steps if step.who.startswith("operator")]
+    assert steps == [("operator alex", "saw it there")]
+    assert (told.waits_for, told.next_look_us) == ("", None)
+
+
+async def test_only_who_is_not_asked_any_more_may_be_declined(world: World) -> None:
+    await unknown(world, NEVER)
+    with pytest.raises(errors.InvalidInput, match="still being asked"):
+        await decide(world, Verdict.DECLINED)
+    await world.pass_time(5)
+    assert await world.states("o") == ["FINALIZED"]
+
+
+async def test_the_gateway_is_asked_on_demand(world: World) -> None:
+    await unknown(world, LOST)
+    world.clock.advance_us(5_000_000)
+    word = deciding.Word(NAME, "alex", "", world.clock.now_us())
+    await world.database.write(lambda c: deciding.ask(c, word))
+    assert await world.pass_time(0) == 1
+    assert await world.states("o") == ["FINALIZED"]
+
+
+async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
+    """Put aside because of the lives it cost, replayed, and brought to its end."""
+    for _ in range(attempts.ATTEMPTS_MAX):
+        await world.database.write(_die_over_it)
+    await world.run(shop.placed("o"), shop.placed("p"))
+    assert await world.states("p") == ["FINALIZED"]
+    (letter,) = await world.letters()
+    told = await tell(world)
+    assert (told.state, told.lives_lost) == ("PLACED", {flow.ORDER.name: attempts.ATTEMPTS_MAX})
+    assert f"souk dlq show {letter.letter_key}" in told.waits_for
+
+    mark = replay.Mark("replayed", "alex", "mended", world.clock.now_us())
+    await replay.replay(world.database, world.bus, [letter.letter_key], mark)
+    await world.drain()
+    assert await copies.clear(world.database, world.bus) == 1
+    told = await tell(world)
+    assert (told.state, told.lives_lost, told.waits_for) == ("FINALIZED", {}, "")
+    whats = [step.what for step in told.steps]
+    assert "dead letter 1, replayed" in whats
+    assert "LETTER_REPLAYED 1: order_processing KILLED_THE_PROCESS" in whats
+
+
+def _die_over_it(connection: sa.Connection) -> None:
+    attempts.count(connection, flow.ORDER.name, [NAME], shop.NOW_US)
+
+
+async def test_the_story_of_nothing(world: World) -> None:
+    assert await world.database.read(lambda c: story.tell(c, *NAME)) is None
+
+
+async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> None:
+    wrong = [bus.Outgoing(flow.PLACED, "00", b"%d" % number) for number in range(5)]
+    await world.bus.publish(wrong)
+    await world.drain()
+    foreign = bus.Outgoing(flow.dead_letter_topic(flow.PLACED), "00", b"from before")
+    await world.bus.publish([foreign])
+    assert await copies.clear(world.database, world.bus) == 0
+    keys = [letter.letter_key for letter in await world.letters()]
+    for chosen, cleared in ((keys[:2], 2), (keys[2:], 4)):
+        mark = replay.Mark("dropped", "alex", "noise", world.clock.now_us())
+        done = await world.database.write(lambda c, m=mark, k=chosen: replay.drop(c, k, m))  # type: ignore[misc]
+        assert done == len(chosen)
+        assert await copies.clear(world.database, world.bus) == cleared
+    assert not await world.letters()
