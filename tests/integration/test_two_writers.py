@@ -5,16 +5,12 @@ order is lost or doubled, nothing is sold twice, and nobody hears of the other.
 """
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
 
-from functions.finalization import FinalizationStation
-from functions.order_processing import OrderStation
-from functions.payment_processing import PaymentStation
 from internal.infra import db, migrate, mysql
 from internal.infra.settings import MysqlSettings
 from internal.inventory import store as inventory_store
@@ -22,9 +18,8 @@ from internal.inventory.messages import StockKey, StockLevel
 from internal.kernel.states import OrderState
 from internal.orders import messages
 from internal.orders import store as orders_store
-from internal.pipeline import stage
 from internal.reports import invariants
-from tests.support import gateways, mariadb, shop
+from tests.support import instances, mariadb, shop
 
 WRITERS = 3
 ORDERS = 240
@@ -67,57 +62,11 @@ def _orders() -> list[messages.OrderPlaced]:
     ]
 
 
-class Instance:
-    """Takes all orders through all stages, in batches and an order of its own."""
-
-    def __init__(self, database: db.Database, seed: int) -> None:
-        self.database, self.chance = database, random.Random(seed)
-        self.gateway = gateways.FaultyGateway()
-        self.stations: list[stage.Station] = [
-            OrderStation(),
-            PaymentStation(self.gateway, 1.0),
-            FinalizationStation(),
-        ]
-
-    async def run(self, facts: Sequence[messages.Fact]) -> None:
-        for station in self.stations:
-            facts = await self.carry(station, facts)
-
-    async def carry(
-        self, station: stage.Station, facts: Sequence[messages.Fact]
-    ) -> list[messages.Fact]:
-        mine = [fact for fact in facts if isinstance(fact, station.spec.takes)]
-        self.chance.shuffle(mine)
-        done: list[messages.Fact] = []
-        for start in range(0, len(mine), BATCH):
-            topic = station.spec.topic
-            work = [
-                stage.Work(fact, stage.Incoming(topic, b"", None))
-                for fact in mine[start : start + BATCH]
-            ]
-            while work:
-                work = await self._record(station, work, done)
-        return done
-
-    async def _record(
-        self, station: stage.Station, work: list[stage.Work], done: list[messages.Fact]
-    ) -> list[stage.Work]:
-        outcomes = await self.database.write(lambda c: station.record(c, work, shop.NOW_US))
-        waiting = []
-        for item, outcome in zip(work, outcomes, strict=True):
-            if isinstance(outcome, stage.Settled):
-                done += outcome.facts
-            else:
-                result = await station.perform(outcome.effect)
-                waiting.append(stage.Work(item.fact, item.source, result))
-        return waiting
-
-
 async def test_nothing_is_lost_doubled_or_sold_twice(databases: list[db.Database]) -> None:
     orders = _orders()
-    instances = [Instance(database, seed) for seed, database in enumerate(databases)]
+    workers = [instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)]
     async with asyncio.timeout(60):
-        await asyncio.gather(*(instance.run(orders) for instance in instances))
+        await asyncio.gather(*(one.run(orders) for one in workers))
     names = [(shop.MERCHANT, order.order_id) for order in orders]
     found = await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
     assert not found
@@ -134,10 +83,10 @@ async def test_nothing_is_lost_doubled_or_sold_twice(databases: list[db.Database
 async def test_two_make_the_same_stores_first_receipt(databases: list[db.Database]) -> None:
     """Nobody has a counter yet: both may make it, one does."""
     orders = [shop.placed(f"o{number}", ("gift", 1)) for number in range(WRITERS)]
-    instances = [Instance(database, 0) for database in databases]
+    workers = [instances.Instance(database, 0, BATCH) for database in databases]
     async with asyncio.timeout(60):
         await asyncio.gather(
-            *(one.run([order]) for one, order in zip(instances, orders, strict=True))
+            *(one.run([order]) for one, order in zip(workers, orders, strict=True))
         )
     names = [(shop.MERCHANT, order.order_id) for order in orders]
     assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
@@ -146,7 +95,9 @@ async def test_two_make_the_same_stores_first_receipt(databases: list[db.Databas
 async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> None:
     """Orders before stock here, stock before orders there: who is stopped begins again."""
     orders = [shop.placed(f"o{number}", ("gift", 1)) for number in range(BATCH)]
-    first, second, third = (Instance(database, seed) for seed, database in enumerate(databases))
+    first, second, third = (
+        instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)
+    )
     accepted = await first.carry(first.stations[0], orders)
     wishes = [shop.cancel(order.order_id) for order in orders]
     more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
