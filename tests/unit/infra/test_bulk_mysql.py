@@ -1,0 +1,114 @@
+"""Rows are written into MySQL's statements so that they are what they were, and nothing else."""
+
+import json
+import re
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.infra import bulk_mysql, columns
+from internal.kernel.money import INT64_MAX, INT64_MIN
+
+TABLE = sa.Table(
+    "t",
+    sa.MetaData(),
+    columns.number("a", primary_key=True),
+    columns.words("b", 20),
+    columns.number("c", nullable=True),
+)
+COLUMNS = tuple((name, TABLE.c[name]) for name in "abc")
+INSERT = "INSERT INTO t (a, b, c) SELECT a, b, c FROM {w}"
+SELECT = "SELECT t.a FROM {w} CROSS JOIN t ON t.a = w.a AND t.b = w.b AND t.c = w.c"
+UPDATE = "UPDATE {w} CROSS JOIN t AS t ON t.a = w.a SET t.b = w.b, t.c = t.c + w.c WHERE t.c <> w.c"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+ROWS = st.lists(
+    st.tuples(
+        st.integers(INT64_MIN, INT64_MAX), TEXTS, st.none() | st.integers(INT64_MIN, INT64_MAX)
+    ),
+    min_size=1,
+    max_size=6,
+)
+_ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+_LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"|(null)|(-?\d+)', re.DOTALL)
+
+
+def one(sql: str, *rows: tuple[int | str | None, ...]) -> str:
+    (statement,) = bulk_mysql.statements(COLUMNS, sql, rows)
+    return statement.decode()
+
+
+def unescaped(text: str) -> str:
+    """Read a string as MySQL's manual says: what is not in its table stands for itself."""
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), text, flags=re.DOTALL)
+
+
+def values(text: str) -> list[int | str | None]:
+    """Read what stands between VALUES' brackets, as the server does."""
+    found: list[int | str | None] = []
+    for string, null, number in (m.groups() for m in _LITERAL.finditer(text)):
+        found.append(None if null else int(number) if number else unescaped(string or ""))
+    return found
+
+
+@given(ROWS)
+def test_values_are_read_as_they_were(rows: list[tuple[int, str, int | None]]) -> None:
+    statement = one(INSERT, *rows)
+    before, _, listed = statement.partition(" VALUES ")
+    assert before == "INSERT INTO t (a, b, c)"
+    assert values(listed) == [value for row in rows for value in row]
+    bare = _LITERAL.sub("", listed)
+    assert bare == ",".join(["(,,)"] * len(rows))
+
+
+@given(ROWS)
+def test_a_table_is_read_as_it_was(rows: list[tuple[int, str, int | None]]) -> None:
+    """Columns that are all alike are in the SQL; the others are in the JSON."""
+    statement = one(SELECT, *rows)
+    quoted = re.search(r"JSON_TABLE\('((?:[^'\\]|\\.)*)'", statement, re.DOTALL)
+    assert quoted is not None
+    read = json.loads(unescaped(quoted[1]), strict=True)
+    kept = re.findall(
+        r"(\w) \S+(?: COLLATE utf8mb4_bin)? PATH '\$\[(\d)\]' ERROR ON ERROR", statement
+    )
+    assert [int(place) for _, place in kept] == list(range(len(kept)))
+    for name, place in kept:
+        column = "abc".index(name)
+        assert [row[int(place)] for row in read] == [row[column] for row in rows]
+    for name in set("abc") - {name for name, _ in kept}:
+        assert f"w.{name}" not in statement.replace(quoted[0], "")
+
+
+def test_what_is_the_same_in_all_rows_is_written_once() -> None:
+    statement = one(UPDATE, (1, 'it\'s "so"', 5), (2, 'it\'s "so"', 5))
+    assert statement == (
+        "UPDATE JSON_TABLE('[[1],[2]]', '$[*]' COLUMNS(a BIGINT PATH '$[0]' ERROR ON ERROR)) AS w"
+        " STRAIGHT_JOIN t AS t ON t.a = w.a"
+        ' SET t.b = "it\'s \\"so\\"", t.c = t.c + 5 WHERE t.c <> 5'
+    )
+
+
+def test_one_row_keeps_a_column() -> None:
+    assert "[[1]]" in one(UPDATE, (1, "b", None))
+    assert 'SET t.b = "b", t.c = t.c + null' in one(UPDATE, (1, "b", None))
+
+
+@pytest.mark.parametrize("sql", ["SELECT w.b FROM {w} CROSS JOIN t ON t.a = w.a GROUP BY w.b"])
+def test_what_is_asked_of_the_rows_themselves_stays(sql: str) -> None:
+    assert one(sql, (1, "b", 1), (2, "b", 1)).startswith('SELECT w.b FROM JSON_TABLE(\'[[1,"b",1]')
+
+
+@pytest.mark.parametrize("number", [INT64_MAX + 1, INT64_MIN - 1, 2**64])
+def test_an_integer_that_does_not_fit_is_refused(number: int) -> None:
+    with pytest.raises(OverflowError):
+        one(UPDATE, (1, "b", number), (2, "c", None))
+
+
+def test_long_statements_are_cut_in_two() -> None:
+    rows = [(number, "x" * 2**20, None) for number in range(9)]
+    statements = list(bulk_mysql.statements(COLUMNS, INSERT, rows))
+    assert all(len(s) <= bulk_mysql.STATEMENT_BYTES_MAX for s in statements)
+    assert [v for s in statements for v in values(s.decode())[::3]] == list(range(9))
+    (alone,) = bulk_mysql.statements(COLUMNS, INSERT, [(1, "x" * 2**23, None)])
+    assert len(alone) > 2**23
