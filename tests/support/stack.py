@@ -16,6 +16,9 @@ from internal.kernel import errors
 from internal.stack import ports
 from internal.stack import stack as stacks
 
+QUICK_START = "-XX:TieredStopAtLevel=1 -Dpulsar.allocator.exit_on_oom=true"
+"""Half the work of a start (8 instead of 16 s of a core): a test's broker is short-lived."""
+
 
 class Running:
     """A stack that is up."""
@@ -47,8 +50,12 @@ def failpoints_in(folder: Path) -> Path:
 
 def made(folder: Path) -> stacks.Stack:
     """Make a stack that is not up yet."""
-    watched = {"SOUK_TESTING": "1", "SOUK_FAILPOINTS": f"@{failpoints_in(folder)}"}
-    return stacks.Stack(folder, ports.FREE, environment=watched)
+    environment = {
+        "SOUK_TESTING": "1",
+        "SOUK_FAILPOINTS": f"@{failpoints_in(folder)}",
+        "PULSAR_EXTRA_OPTS": QUICK_START,
+    }
+    return stacks.Stack(folder, ports.FREE, environment=environment)
 
 
 @contextlib.contextmanager
