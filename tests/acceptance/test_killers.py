@@ -53,6 +53,27 @@ async def test_killers_are_put_aside_and_nobody_else(
     assert not await findings(folder, [*good, *killers])
 
 
+async def test_an_engine_on_foreign_tables_stops_and_says_so(
+    shop_folder: Path, tmp_path: Path
+) -> None:
+    """However often it is started: no order is to blame, and none is put aside."""
+    folder = Path(shutil.copytree(shop_folder, tmp_path / "data"))
+    await send(folder, ["good.1"])
+    async with audit.books(folder) as books:
+        await books.write(lambda c: c.execute(sa.text("ALTER TABLE orders RENAME trace_id TO x")))
+    for _ in range(attempts.ATTEMPTS_MAX + 1):
+        async with engines.started(folder) as engine:
+            async with asyncio.timeout(LIFE_S):
+                assert await engine.ended() == 1
+            assert "souk migrate" in engine.said
+    assert not await topics.letters(folder, 0)
+    async with audit.books(folder) as books:
+        await books.write(lambda c: c.execute(sa.text("ALTER TABLE orders RENAME x TO trace_id")))
+    async with running(folder), asyncio.timeout(LIFE_S):
+        while await states(folder, ["good.1"]) != {OrderState.FINALIZED}:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Have these orders on their topic before an engine runs."""
     await topics.publish(folder, envelope.pack(map(order, order_ids)))

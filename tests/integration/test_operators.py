@@ -35,6 +35,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def unknown(world: World, token: str) -> None:
     await world.run(shop.placed("o", tenders=(shop.card(token=token),)))
     assert (await world.view("o")).charge_state == "UNKNOWN"
+    counted = sa.select(attempts.STAGE_ATTEMPTS)  # who waits for a gateway costs no lives
+    assert not await world.database.read(lambda c: c.execute(counted).all())
 
 
 async def decide(world: World, verdict: Verdict) -> None:
