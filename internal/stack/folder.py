@@ -95,6 +95,7 @@ class Folder(msgspec.Struct, frozen=True):
             self.root.mkdir(parents=True, exist_ok=True)
             for folder in (self.run, self.logs, self.souk, self.pulsar / "conf"):
                 folder.mkdir(parents=True, exist_ok=True)
+            self.run.chmod(0o700)  # MySQL lets the administrator in without a password here
         except OSError as error:
             raise errors.Misconfigured(f"{self.root} cannot be used: {error.strerror}") from error
 

@@ -37,6 +37,7 @@ def test_only_the_owner_reads_them(place: folder.Folder) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(place.settings_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.run.stat().st_mode) == 0o700
 
 
 def test_password_is_drawn_once_and_own_settings_stay(place: folder.Folder) -> None:
