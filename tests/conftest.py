@@ -7,9 +7,10 @@ of them does.
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
-from internal.infra import settings
-from tests.support import mariadb, profiles
+from internal.infra import migrate, settings
+from tests.support import belt, mariadb, profiles
 from tests.support import stack as stacks
 
 profiles.load()
@@ -40,4 +41,27 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running]:
 def mysql_books(mysql_server: mariadb.Server) -> Iterator[settings.MysqlSettings]:
     """A database with Souk's tables that many tests share; each clears it first."""
     with mysql_server.database() as options:
+        engine = mysql_server.engine(options.database)
+        with engine.begin() as connection:
+            migrate.upgrade(connection)
+        engine.dispose()
         yield options
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mysql"])
+def any_engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine | None]:
+    """A server's database, or None for books in memory."""
+    if request.param == "sqlite":
+        yield None
+        return
+    options = request.getfixturevalue("mysql_books")
+    engine = request.getfixturevalue("mysql_server").engine(options.database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def any_books(any_engine: sa.Engine | None) -> Iterator[sa.Connection]:
+    """Empty books of every kind in turn."""
+    with belt.books_of(any_engine) if any_engine else belt.books() as connection:
+        yield connection

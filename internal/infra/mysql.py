@@ -33,12 +33,13 @@ IDLE_S = 600
 """
 OLDEST = {"MySQL": (8, 0, 19), "MariaDB": (10, 6, 0)}
 """JSON_TABLE came with MySQL 8.0.4 and MariaDB 10.6; older than these was never tried."""
-_SESSION = (
+SESSION = (
     f"SET NAMES utf8mb4 COLLATE {columns.BINARY_COLLATION}",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     f"SET SESSION sql_mode = '{SQL_MODE}', innodb_lock_wait_timeout = {LOCK_WAIT_S},"
     f" wait_timeout = {IDLE_S}, default_storage_engine = 'InnoDB'",
 )
+"""What a new connection says first."""
 
 
 class MysqlDatabase:
@@ -174,7 +175,7 @@ def _prepare(own: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
     """Make a session what Souk relies on. SQLAlchemy has done its own before."""
     try:
         check_version(own.driver_connection.server_version)
-        for statement in _SESSION:
+        for statement in SESSION:
             own.run_async(lambda link, statement=statement: link.query(statement))
     except BaseException:
         own.driver_connection.close()

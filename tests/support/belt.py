@@ -4,7 +4,6 @@ The true rules, stores and SQL over a database in memory, for tests of what stag
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,47 +25,55 @@ from internal.pipeline import attempts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
 from internal.pipeline import flow, stage
 from internal.reports import order_view
-from tests.support import gateways, shop
+from tests.support import gateways, mariadb, shop
 
 TABLES_OF = (_attempts, _auth, _dead_letters, _operators)
 """Rooms whose tables nobody else here imports."""
 
 
 @contextmanager
-def books(like: sa.Connection | None = None) -> Iterator[sa.Connection]:
-    """Open books in memory: empty ones, or a copy of others. Each statement commits by itself."""
+def books() -> Iterator[sa.Connection]:
+    """Open empty books in memory. Each statement commits by itself."""
     engine = sa.create_engine(
         "sqlite://", poolclass=sa.StaticPool, isolation_level="AUTOCOMMIT", hide_parameters=True
     )
     try:
         with engine.connect() as connection:
-            if like is None:
-                db.METADATA.create_all(connection)
-            else:
-                raw(like).backup(raw(connection))
+            db.METADATA.create_all(connection)
             yield connection
     finally:
         engine.dispose()
 
 
 @contextmanager
+def books_of(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open books on a server, cleared. Each statement commits by itself."""
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with autocommit.connect() as connection:
+        mariadb.clear(connection)
+        yield connection
+
+
+@contextmanager
 def transaction(connection: sa.Connection) -> Iterator[None]:
     """Commit together what is done meanwhile, or nothing of it."""
-    own = raw(connection)
-    own.execute("BEGIN")
+    connection.exec_driver_sql("BEGIN")
     try:
         yield
     except BaseException:
-        own.rollback()
+        connection.exec_driver_sql("ROLLBACK")
         raise
-    own.commit()
+    connection.exec_driver_sql("COMMIT")
 
 
-def raw(connection: sa.Connection) -> sqlite3.Connection:
-    """Return the driver's own connection."""
-    own = connection.connection.driver_connection
-    assert isinstance(own, sqlite3.Connection)
-    return own
+@contextmanager
+def undone(connection: sa.Connection) -> Iterator[None]:
+    """Take back in the end what is done meanwhile. On a server tables cannot be taken back."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
 
 
 class Belt:

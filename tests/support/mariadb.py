@@ -14,12 +14,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pydantic
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import db, settings
+from internal.infra import db, mysql, settings
 
 VARIABLE = "SOUK_TEST_MYSQL"
 START_S = 30.0
@@ -61,13 +62,15 @@ class Server:
         engine.dispose()
 
     def engine(self, database: str = "") -> sa.Engine:
-        """Return a plain, blocking engine over one connection at a time."""
+        """Return a plain, blocking engine whose sessions are Souk's own."""
         url = self.url.set(drivername="mysql+pymysql", database=database)
-        return sa.create_engine(
+        engine = sa.create_engine(
             url.update_query_dict({"charset": "utf8mb4"}),
             poolclass=sa.NullPool,
             hide_parameters=True,
         )
+        sa.event.listen(engine, "connect", _prepare)
+        return engine
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Return when the server answers; fail when it ends or takes too long."""
@@ -79,6 +82,12 @@ class Server:
                 if process.poll() is not None or time.monotonic() > give_up:
                     pytest.fail("mariadbd does not answer")
             time.sleep(0.05)
+
+
+def _prepare(own: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+    cursor = own.cursor()
+    for statement in mysql.SESSION:
+        cursor.execute(statement)
 
 
 def clear(connection: sa.Connection) -> None:

@@ -178,10 +178,9 @@ def _dump(connection: sa.Connection) -> dict[str, list[tuple[object, ...]]]:
 
 
 async def found(site: Site) -> None:
-    """Make the site's books: migrated, the shop open. What is there is cleared away."""
+    """Open the shop in empty books; those of a server have their tables."""
     database = site.open_books()
-    await database.write(migrate.upgrade)
-    await database.write(mariadb.clear)
+    await database.write(mariadb.clear if site.server else migrate.upgrade)
     await database.write(shop.open_for_business)
     await database.close()
 

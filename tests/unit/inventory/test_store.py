@@ -1,6 +1,6 @@
 """The SQL of stock keeps its guards: nothing below nothing, and every change has its movement."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -8,16 +8,14 @@ import sqlalchemy as sa
 from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
 from internal.kernel import errors
-from tests.support import belt
 
 TEA, CUP = StockKey("m-1", "main", "tea"), StockKey("m-1", "main", "cup")
 
 
 @pytest.fixture
-def connection() -> Iterator[sa.Connection]:
-    with belt.books() as books:
-        store.receive(books, [received(TEA, 10), received(TEA, 5), received(CUP, 3)])
-        yield books
+def connection(any_books: sa.Connection) -> sa.Connection:
+    store.receive(any_books, [received(TEA, 10), received(TEA, 5), received(CUP, 3)])
+    return any_books
 
 
 def received(key: StockKey, quantity: int) -> Movement:

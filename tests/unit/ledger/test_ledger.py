@@ -1,7 +1,5 @@
 """A sale is booked so that debits equal credits, whatever its amounts, and stands there once."""
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -10,7 +8,6 @@ from hypothesis import strategies as st
 from internal.kernel import errors
 from internal.ledger import rules, store
 from internal.ledger.messages import Balance, Posting, Sale
-from tests.support import belt
 
 AMOUNTS = st.integers(0, 10**12)
 
@@ -78,26 +75,20 @@ def test_a_sale_goes_to_these_accounts() -> None:
     )
 
 
-@pytest.fixture
-def connection() -> Iterator[sa.Connection]:
-    with belt.books() as books:
-        yield books
-
-
-def test_balances_add_up_per_merchant(connection: sa.Connection) -> None:
-    store.append(connection, [rules.book_sale(sale(1)), rules.book_sale(sale(2))])
-    assert store.balances(connection, "m-1") == [
+def test_balances_add_up_per_merchant(any_books: sa.Connection) -> None:
+    store.append(any_books, [rules.book_sale(sale(1)), rules.book_sale(sale(2))])
+    assert store.balances(any_books, "m-1") == [
         Balance("m-1", "cash_drawer:main", "EUR", 142, 0),
         Balance("m-1", "discounts", "EUR", 200, 0),
         Balance("m-1", "gateway_clearing", "EUR", 2000, 0),
         Balance("m-1", "revenue", "EUR", 0, 2000),
         Balance("m-1", "tax_payable:std", "EUR", 0, 342),
     ]
-    assert not store.balances(connection, "m-2")
-    assert len(store.balances(connection)) == 5
+    assert not store.balances(any_books, "m-2")
+    assert len(store.balances(any_books)) == 5
 
 
-def test_a_sale_is_booked_once(connection: sa.Connection) -> None:
-    store.append(connection, [rules.book_sale(sale())])
+def test_a_sale_is_booked_once(any_books: sa.Connection) -> None:
+    store.append(any_books, [rules.book_sale(sale())])
     with pytest.raises(sa.exc.IntegrityError):
-        store.append(connection, [rules.book_sale(sale())])
+        store.append(any_books, [rules.book_sale(sale())])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from internal.inventory import store as inventory_store
 from internal.orders import messages
@@ -11,11 +12,10 @@ from tests.support import belt, shop
 
 
 @pytest.fixture
-def line() -> Iterator[belt.Belt]:
-    with belt.books() as connection:
-        shop.open_for_business(connection)
-        yield belt.Belt(connection)
-        assert not invariants.check(connection)
+def line(any_books: sa.Connection) -> Iterator[belt.Belt]:
+    shop.open_for_business(any_books)
+    yield belt.Belt(any_books)
+    assert not invariants.check(any_books)
 
 
 def timeline(line: belt.Belt, order_id: str = "o") -> list[tuple[str, str, str]]:

@@ -17,11 +17,10 @@ from tests.support import belt, shop
 
 
 @pytest.fixture
-def line() -> Iterator[belt.Belt]:
-    with belt.books() as connection:
-        shop.open_for_business(connection)
-        yield belt.Belt(connection)
-        assert not invariants.check(connection)
+def line(any_books: sa.Connection) -> Iterator[belt.Belt]:
+    shop.open_for_business(any_books)
+    yield belt.Belt(any_books)
+    assert not invariants.check(any_books)
 
 
 def pay(line: belt.Belt, *orders: messages.OrderPlaced) -> list[messages.Fact]:

@@ -1,7 +1,5 @@
 """Placing orders: priced, stock reserved, written down once, whatever comes twice."""
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 
@@ -14,10 +12,9 @@ from tests.support import belt, shop
 
 
 @pytest.fixture
-def line() -> Iterator[belt.Belt]:
-    with belt.books() as connection:
-        shop.open_for_business(connection)
-        yield belt.Belt(connection)
+def line(any_books: sa.Connection) -> belt.Belt:
+    shop.open_for_business(any_books)
+    return belt.Belt(any_books)
 
 
 def place(line: belt.Belt, *orders: messages.OrderPlaced) -> list[tuple[messages.Fact, ...]]:

@@ -3,7 +3,7 @@
 `$sale` stands for the order_key of the order called "sale", `$now` for the present.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def bare(table: str) -> tuple[str, ...]:
@@ -13,6 +13,11 @@ def bare(table: str) -> tuple[str, ...]:
         f"DROP TABLE {table}",
         f"CREATE TABLE {table} AS SELECT * FROM bare_{table}",  # noqa: S608
     )
+
+
+def takes_apart(statements: Sequence[str]) -> bool:
+    """Tell whether whole tables are replaced."""
+    return any(statement.startswith(("CREATE", "DROP", "ALTER")) for statement in statements)
 
 
 LOG = "stage, event_id, version, state, reason, fact, digest, at_us"

@@ -48,16 +48,16 @@ class Books(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def good() -> Iterator[Books]:
-    with belt.books() as connection:
+def good(any_engine: sa.Engine | None) -> Iterator[Books]:
+    with belt.books_of(any_engine) if any_engine else belt.books() as connection:
         shop.open_for_business(connection)
         yield Books(connection, _trade(connection))
 
 
 @pytest.fixture
 def books(good: Books) -> Iterator[Books]:
-    with belt.books(good.connection) as connection:
-        yield Books(connection, dict(good.captured))
+    with belt.undone(good.connection):
+        yield Books(good.connection, dict(good.captured))
 
 
 def _trade(connection: sa.Connection) -> dict[str, int]:
@@ -109,6 +109,8 @@ def test_every_kind_of_order_is_in_the_books(books: Books) -> None:
 @pytest.mark.parametrize("name", damages.DAMAGES)
 def test_one_damage_is_one_finding(books: Books, name: str) -> None:
     expected, *statements = damages.DAMAGES[name]
+    if damages.takes_apart(statements) and books.connection.dialect.name != "sqlite":
+        pytest.skip("tables of a server cannot be put together again")
     books.damage(*statements)
     found = [f"{finding.invariant} {finding.sentence}" for finding in books.look()]
     assert len(found) == 1, found
@@ -125,7 +127,9 @@ def test_a_transaction_out_of_balance_unbalances_its_merchant(books: Books) -> N
     each, whole = books.look()
     assert (whole.invariant, each.invariant) == ("I4", "I4")
     assert whole.examples == ("merchant_id=m-1 currency=EUR difference=-1",)
-    assert each.examples == ("source_kind=sale source_key=1 difference=-1",)
+    (example,) = each.examples
+    assert example.startswith("source_kind=sale source_key=")
+    assert example.endswith(" difference=-1")
 
 
 def test_a_finding_tells_where(books: Books) -> None:
@@ -237,7 +241,7 @@ def test_a_second_capture_at_the_gateway_is_found(books: Books) -> None:
 
 def test_a_canary_is_found_wherever_it_stands(books: Books) -> None:
     books.damage(
-        "UPDATE order_log SET fact = fact || '$canary' WHERE version = 3",
+        "UPDATE order_log SET fact = '<$canary>' WHERE version = 3",
         "UPDATE orders SET explanation = '($canary)' WHERE order_id = 'open'",
     )
     (found,) = invariants.canaries(books.connection, ["tok_nobody", CANARY])
