@@ -12,10 +12,12 @@ def _make_stack(folder: Path) -> stack.Stack:
 
 
 if __name__ == "__main__":
-    here = Path(__file__).resolve()
+    root = Path(__file__).resolve().parents[1]
     places = bench_command.Places(
-        here.with_name("start.py"),
-        here.parents[1] / ".cache",
+        full_site.Scripts(
+            root / "cmd" / "start.py", root / "scripts" / "bench_peers" / "plain_functions.py"
+        ),
+        root / ".cache",
         full_site.Ground(_make_stack, deploy.deploy),
     )
     sys.exit(bench_command.main(sys.argv[1:], places))

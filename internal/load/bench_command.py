@@ -25,8 +25,7 @@ Measure = Callable[[str], Awaitable[list[bench.Figure]]]
 class Places(NamedTuple):
     """Where things are, as cmd/bench.py says."""
 
-    start_script: Path
-    """Starts an engine."""
+    scripts: full_site.Scripts
     folder: Path
     """Where engines get their folders: the disk that is measured."""
     ground: full_site.Ground
@@ -79,12 +78,10 @@ async def _suite(
     size = bench_load.Size(options.orders, options.seconds)
     reporter = progress.Reporter(console)
     if options.suite == "embedded":
-        tools = bench.Tools(places.start_script, places.folder, reporter, size)
+        tools = bench.Tools(places.scripts.start, places.folder, reporter, size)
         yield lambda name: bench.SCENARIOS[name](tools)
         return
-    async with full_site.opened(
-        places.ground, places.start_script, places.folder, options.dir
-    ) as site:
+    async with full_site.opened(places.ground, places.scripts, places.folder, options.dir) as site:
         full = bench_full.Tools(site, reporter, size)
         yield lambda name: full_suite.SCENARIOS[name](full)
 

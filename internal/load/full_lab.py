@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from internal.infra import db, files, mysql, parts, settings
+from internal.infra import db, files, parts, settings
 from internal.infra.pulsar_bus import admin, bus
-from internal.kernel import errors, ids
+from internal.kernel import errors, ids, states
 from internal.load import child, client, lab, processes, progress, stencils, tap
 from internal.orders import store as order_store
 
@@ -30,6 +30,8 @@ class Site(NamedTuple):
 
     script: Path
     """Starts the door: cmd/start.py."""
+    plain_functions: Path
+    """What Souk is compared with."""
     folder: Path
     """Holds what the door says."""
     config: Path
@@ -101,6 +103,23 @@ class FullLab(lab.Lab):
             await asyncio.sleep(LOOK_EVERY_S)
         tell(orders)
 
+    async def count(self) -> int:
+        """Count the orders in the tables."""
+        return await self.database.read(lambda c: _count(c, 0))
+
+    async def verify(self) -> None:
+        """See that all orders in the tables are finalized, and that the books hold.
+
+        For tables too full for `ends`.
+
+        Raises:
+            Temporary: they are not, or the books do not.
+        """
+        others = await self.database.read(_count_others)
+        if others:
+            raise errors.Temporary(f"{others} orders were not finalized")
+        await self.check()
+
     async def _are_finished(self, now: Progress, after: int, orders: int) -> bool:
         """Keys may have gaps, so the orders are counted in the end."""
         if now.unfinished or now.recorded < after + orders:
@@ -161,20 +180,28 @@ async def _beside(options: settings.Settings, stack: contextlib.AsyncExitStack) 
 
 async def _empty(options: settings.Settings) -> None:
     """Forget all orders: the tables, and what the simulated gateway knows."""
-    await recreate(options.mysql)
+    await recreate(options)
     for file in options.storage.data_dir.glob(f"{files.GATEWAY}*"):
         file.unlink()
 
 
-async def recreate(options: settings.MysqlSettings) -> None:
-    """Make a database anew, without tables."""
-    server = mysql.MysqlDatabase(options.model_copy(update={"database": ""}))
-    name = options.database
+async def recreate(options: settings.Settings) -> None:
+    """Make the database anew, without tables."""
+    await drop(options)
+    await _on_server(options, "CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+
+
+async def drop(options: settings.Settings) -> None:
+    """Delete the database, if there is one."""
+    await _on_server(options, "DROP DATABASE IF EXISTS `{name}`")
+
+
+async def _on_server(options: settings.Settings, statement: str) -> None:
+    nowhere = options.mysql.model_copy(update={"database": ""})
+    server = parts.open_database(options.model_copy(update={"mysql": nowhere}))
+    text = statement.format(name=options.mysql.database)
     try:
-        await server.write(lambda c: c.exec_driver_sql(f"DROP DATABASE IF EXISTS `{name}`"))
-        await server.write(
-            lambda c: c.exec_driver_sql(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
-        )
+        await server.write(lambda connection: connection.exec_driver_sql(text))
     finally:
         await server.close()
 
@@ -184,6 +211,11 @@ def _progress(connection: sa.Connection) -> Progress:
     recorded = connection.scalar(sa.select(sa.func.max(o.order_key)))
     under_way = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
     return Progress(recorded or 0, connection.scalar(under_way) or 0)
+
+
+def _count_others(connection: sa.Connection) -> int:
+    unlike = order_store.ORDERS.c.state != str(states.OrderState.FINALIZED)
+    return connection.scalar(sa.select(sa.func.count()).where(unlike)) or 0
 
 
 def _count(connection: sa.Connection, after: int) -> int:

@@ -44,6 +44,15 @@ class Deployed(Protocol):
         ...
 
 
+class Scripts(NamedTuple):
+    """Files that are run."""
+
+    start: Path
+    """Starts an engine: cmd/start.py."""
+    plain_functions: Path
+    """What Souk is compared with."""
+
+
 class Ground(NamedTuple):
     """Makes what a full engine stands on."""
 
@@ -55,7 +64,7 @@ class Ground(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def opened(
-    ground: Ground, script: Path, near: Path, folder: Path | None
+    ground: Ground, scripts: Scripts, near: Path, folder: Path | None
 ) -> AsyncIterator[full_lab.Site]:
     """Return the stack in `folder`, or a fresh one near `near` that is deleted afterwards.
 
@@ -65,10 +74,10 @@ async def opened(
     """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=near) as name:
         if folder:
-            yield _site(ground, script, Path(name), folder, is_own=False)
+            yield _site(ground, scripts, Path(name), folder, is_own=False)
             return
         async with _running(ground.make_stack(Path(name) / STACK)):
-            site = _site(ground, script, Path(name), Path(name) / STACK, is_own=True)
+            site = _site(ground, scripts, Path(name), Path(name) / STACK, is_own=True)
             await _until_led(site.options.pulsar)
             await site.deploy(1)
             yield site
@@ -87,7 +96,7 @@ async def _running(stack: Stack) -> AsyncIterator[None]:
 
 
 def _site(
-    ground: Ground, script: Path, folder: Path, stack_folder: Path, *, is_own: bool
+    ground: Ground, scripts: Scripts, folder: Path, stack_folder: Path, *, is_own: bool
 ) -> full_lab.Site:
     config = stack_folder / files.CONFIG
     if not config.is_file():
@@ -101,7 +110,7 @@ def _site(
 
     patient = options.mysql.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
     ours = options.model_copy(update={"mysql": patient})
-    return full_lab.Site(script, folder, config.absolute(), ours, deploy, is_own)
+    return full_lab.Site(*scripts, folder, config.absolute(), ours, deploy, is_own)
 
 
 async def _until_led(options: settings.PulsarSettings) -> None:

@@ -74,7 +74,7 @@ class Calls(NamedTuple):
 
 
 async def find(folder: Path) -> Path | None:
-    """Return the program: the PATH's, Go's, or one built into `folder` (absolute), if there is Go."""
+    """Return the program: the PATH's, Go's, or one that Go builds into `folder` (absolute)."""
     found = _installed(folder)
     go = shutil.which("go")
     if found is None and go:

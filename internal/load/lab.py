@@ -76,10 +76,18 @@ class Lab:
         others = len(self.placed) - sum(end.state is OrderState.FINALIZED for end in ends)
         if others:
             raise errors.Temporary(f"{others} of {len(self.placed)} orders were not finalized")
-        checked = await beside.check(self.placed)
+        await self.check()
+        return ends
+
+    async def check(self) -> None:
+        """See that every invariant holds of all that is in the books.
+
+        Raises:
+            Temporary: one does not.
+        """
+        checked = await self.engine.books().check(self.placed)
         if not checked.is_ok:
             raise errors.Temporary("the check found: " + " | ".join(checked.texts()))
-        return ends
 
     async def _wait_for_ends(self, beside: books.Books) -> list[settling.End]:
         """Return the ends of the orders placed as soon as all have one, or after SETTLE_S."""

@@ -49,6 +49,10 @@ class Tap:
         for name in names:
             if not (await self._status(name))["numRunning"]:  # the broker refuses to do it twice
                 await self.open(name)
+        await self.until_running(names)
+
+    async def until_running(self, names: Iterable[str] = ALL) -> None:
+        """Return when all instances of these functions run. Raises as `stop`."""
         for name in names:
             await self._until(name, is_running=True)
 

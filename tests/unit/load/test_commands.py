@@ -40,7 +40,8 @@ class NoStack:
 
 def bench_main(given: Sequence[str], _: Mapping[str, str]) -> int:
     ground = full_site.Ground(lambda _: NoStack(), no_deployment)
-    places = bench_command.Places(Path("no-such-script.py"), Path(tempfile.gettempdir()), ground)
+    scripts = full_site.Scripts(Path("no-such-script.py"), Path("no-such-functions.py"))
+    places = bench_command.Places(scripts, Path(tempfile.gettempdir()), ground)
     return bench_command.main(given, places)
 
 
