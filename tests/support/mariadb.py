@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from internal.infra import db, mysql, settings
 
 VARIABLE = "SOUK_TEST_MYSQL"
-START_S = 30.0
+START_S = 90.0
 STOP_S = 20.0
 MISSING = "not run: mariadbd is not installed (apt-get install mariadb-server)"
 
