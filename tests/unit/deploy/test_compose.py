@@ -164,3 +164,11 @@ def _checker() -> list[str] | None:
 def _same(here: str | None, there: str) -> bool:
     words = {"ON": "", "OFF": "0", None: ""}
     return words.get(here, here) == there
+
+
+def test_what_has_no_wheel_is_locked_and_named_once() -> None:
+    script = (ROOT / "scripts" / "check_wheels").read_text()
+    (name,) = re.findall(r"^source_only=(\S+)", script, re.MULTILINE)
+    lock = (ROOT / "requirements.lock").read_text()
+    assert re.search(rf"^{name}==", lock, re.MULTILINE)
+    assert re.search(r"^setuptools==", lock, re.MULTILINE), "the Dockerfile builds it with that"
