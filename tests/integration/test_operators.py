@@ -7,13 +7,15 @@ import pytest
 import sqlalchemy as sa
 
 from internal.admin import copies, replay, story
-from internal.infra import bus
+from internal.infra import bus, db, migrate, settings
+from internal.infra.pulsar_bus import bus as pulsar_bus
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.orders import deciding
 from internal.payments.decisions import Verdict
-from internal.pipeline import attempts, flow
+from internal.pipeline import attempts, dead_letters, flow
 from tests.support import shop
+from tests.support.pulsar import pulsar_options  # noqa: F401 - a fixture
 from tests.support.world import Site, World, found, opened
 
 NAME = (shop.MERCHANT, "o")
@@ -138,3 +140,24 @@ async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> No
         assert done == len(chosen)
         assert await copies.clear(world.database, world.bus) == cleared
     assert not await world.letters()
+
+
+async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_path: Path) -> None:  # noqa: F811
+    books, broker = db.SqliteDatabase(tmp_path / "souk.db"), pulsar_bus.PulsarBus(pulsar_options)
+    await books.write(migrate.upgrade)
+    await broker.open()
+    try:
+        await broker.ensure(flow.subscriptions())
+        poison = errors.Poison("SPOILT", "it smells")
+        for number in range(3):
+            letter = dead_letters.of_error("s", flow.PAID, None, b"%d" % number, poison, 1)
+            key = await books.write(lambda c, it=letter: dead_letters.add(c, it))  # type: ignore[misc]
+            await broker.publish([dead_letters.copy_of(letter, key)])
+        assert await copies.clear(books, broker) == 0
+        mark = replay.Mark("dropped", "alex", "noise", 1)
+        for keys in ([2], [1, 3]):
+            await books.write(lambda c, it=keys: replay.drop(c, it, mark))  # type: ignore[misc]
+            assert await copies.clear(books, broker) == len(keys)
+    finally:
+        await broker.close()
+        await books.close()
