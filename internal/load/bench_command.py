@@ -59,7 +59,10 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
             "--orders", type=arguments.number(100), metavar="N", help="orders in each scenario"
         )
         length.add_argument(
-            "--seconds", type=arguments.positive, metavar="S", help="seconds of submitting in each"
+            "--seconds",
+            type=arguments.positive,
+            metavar="S",
+            help="seconds of submitting in each that is not a drain",
         )
     of_suite.add_argument(
         "--dir",

@@ -96,7 +96,8 @@ async def parallelism(tools: bench_full.Tools) -> list[Figure]:
                 await at_work.ends()
             figures += _with_instances(name, drained, instances)
     finally:
-        await tools.site.deploy(1)
+        if not tools.site.is_own:
+            await tools.site.deploy(1)
     return figures
 
 

@@ -48,7 +48,8 @@ class Progress(NamedTuple):
 
     recorded: int
     """The largest order key."""
-    unfinished: int
+    latest_due_us: int | None
+    """The last deadline of those that are under way; None when none is."""
 
 
 class FullLab(lab.Lab):
@@ -71,7 +72,7 @@ class FullLab(lab.Lab):
         return self._processes.costs()
 
     async def look(self) -> Progress:
-        """Look how far the orders are: two short walks on an index."""
+        """Look how far the orders are: one step into each of two indexes."""
         return await self.database.read(_progress, is_quick=True)
 
     async def until_recorded(self, after: int) -> None:
@@ -94,11 +95,11 @@ class FullLab(lab.Lab):
         """
         last, moved_at_s = Progress(0, 0), time.perf_counter()
         while not await self._are_finished(now := await self.look(), after, orders):
-            tell(max(0, now.recorded - now.unfinished - after))
+            tell(min(now.recorded - after, orders - 1))
             if now != last:
                 last, moved_at_s = now, time.perf_counter()
             if time.perf_counter() > moved_at_s + STALLED_S:
-                what = f"{now.unfinished} orders do not move, the last of them is {now.recorded}"
+                what = f"orders do not move, the last of them is {now.recorded}"
                 raise errors.Temporary(f"{what}; {orders} after {after} were to come")
             await asyncio.sleep(LOOK_EVERY_S)
         tell(orders)
@@ -122,7 +123,7 @@ class FullLab(lab.Lab):
 
     async def _are_finished(self, now: Progress, after: int, orders: int) -> bool:
         """Keys may have gaps, so the orders are counted in the end."""
-        if now.unfinished or now.recorded < after + orders:
+        if now.latest_due_us is not None or now.recorded < after + orders:
             return False
         return await self.database.read(lambda c: _count(c, after), is_quick=True) >= orders
 
@@ -209,8 +210,8 @@ async def _on_server(options: settings.Settings, statement: str) -> None:
 def _progress(connection: sa.Connection) -> Progress:
     o = order_store.ORDERS.c
     recorded = connection.scalar(sa.select(sa.func.max(o.order_key)))
-    under_way = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
-    return Progress(recorded or 0, connection.scalar(under_way) or 0)
+    latest = sa.select(o.due_at_us).where(o.due_at_us.is_not(None))
+    return Progress(recorded or 0, connection.scalar(latest.order_by(o.due_at_us.desc()).limit(1)))
 
 
 def _count_others(connection: sa.Connection) -> int:

@@ -4,6 +4,7 @@ As an intake writes them that never has two orders at a time. The function that 
 be stopped meanwhile.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
@@ -19,6 +20,7 @@ COPYIST = "bench"
 RECEIVED_MAX = 500
 PUBLISHED_MAX = 2_000
 WAITS_MAX = 1_000
+RECEIVE_S = 30.0
 
 Split = Callable[[], Awaitable[int]]
 """Replaces what has come since it was made; returns how many orders that was."""
@@ -31,7 +33,7 @@ async def watching(
     """Watch the first topic of an engine; leave nothing that would keep messages.
 
     Raises:
-        BusAway: the broker cannot be reached.
+        BusAway: the broker cannot be reached, or messages are missing.
         Poison: there is something else than orders on the topic.
     """
     place = f"/admin/v2/persistent/{options.tenant}/{options.namespace}/{quote(flow.ORDER.topic)}"
@@ -62,7 +64,7 @@ async def _copied(broker: bus.Bus) -> list[messages.Fact]:
     reader = await broker.subscribe([flow.ORDER.topic], COPYIST, unacked_messages_max=WAITS_MAX)
     try:
         while waiting > 0:
-            deliveries = await reader.receive(RECEIVED_MAX)
+            deliveries = await _received(reader)
             for delivery in deliveries:
                 facts += map(_sound, envelope.open_payload(delivery.payload))
             await reader.acknowledge(deliveries)
@@ -70,6 +72,14 @@ async def _copied(broker: bus.Bus) -> list[messages.Fact]:
     finally:
         await reader.close()
     return facts
+
+
+async def _received(reader: bus.Subscription) -> list[bus.Delivery]:
+    try:
+        async with asyncio.timeout(RECEIVE_S):
+            return await reader.receive(RECEIVED_MAX)
+    except TimeoutError:
+        raise errors.BusAway(f"nothing more came within {RECEIVE_S:.0f} s") from None
 
 
 def _sound(fact: messages.Fact | errors.Poison) -> messages.Fact:
