@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uvloop
 from loguru import logger
 
-from internal.infra import clock, failpoints, logs, mysql, settings, traces
+from internal.infra import clock, failpoints, instance_metrics, logs, mysql, settings, traces
 from internal.infra.pulsar_bus import publisher
 from internal.kernel import errors
 from internal.pipeline import options_of, probe, stage
@@ -56,7 +56,9 @@ def start(
         options = settings.load()
         _log_to_the_runtime(options.log)
         failpoints.arm(failpoints.from_environment())
-        traces.setup(options.traces, f"souk-{context.get_function_name()}")
+        name, number = context.get_function_name(), context.get_instance_id()
+        instance_metrics.name_instance(str(name), str(number))
+        traces.setup(options.traces, f"souk-{name}")
         hosted = Hosted(make_station, options, context)
     except BaseException as error:  # noqa: BLE001 - the runtime would go on with a function that cannot work
         _end(error)
