@@ -47,7 +47,8 @@ def plan(
 ) -> list[Plan]:
     """Decide the next step of every order from its attempts so far."""
     pairs = list(orders)
-    histories = payments_store.histories(connection, [order.order_key for _, order in pairs])
+    tried = [o.order_key for _, o in pairs if o.charge_state is not ChargeState.NONE]
+    histories = payments_store.histories(connection, tried)
     return [
         plan_one(accepted, order, histories.get(order.order_key, NO_HISTORY), now_us)
         for accepted, order in pairs

@@ -20,11 +20,15 @@ def lock(
 ) -> dict[int, store.Recorded]:
     """Return the orders that `facts` are about, and hold their rows until the transaction ends.
 
+    Facts of one kind.
+
     Raises:
         Poison: an order_key that nobody has, or another merchant's order.
     """
-    wanted = {(fact.order_key, fact.merchant_id, fact.order_id) for fact in facts}
-    orders = store.lock(connection, sorted({order_key for order_key, _, _ in wanted}))
+    said = list(facts)
+    wanted = {(fact.order_key, fact.merchant_id, fact.order_id) for fact in said}
+    claims = {(fact.order_key, *_WRITTEN[type(fact)]) for fact in said}
+    orders = store.lock_with_digest(connection, sorted(claims))
     known = {(o.order_key, o.merchant_id, o.order_id) for o in orders.values()}
     for order_key, merchant_id, order_id in sorted(wanted - known):
         what = f"the order {order_id} of {merchant_id} is not recorded under the key {order_key}"
@@ -40,20 +44,21 @@ def facts_of(
 ) -> dict[int, F]:
     """Return the fact of this kind that stands in the log of each order.
 
-    What messages `said` saves reading it where its digest is that of the log.
+    What messages `said` saves reading it where its digest is that of the log. `orders` as `lock`
+    gave them.
 
     Raises:
         Poison: an order without it.
     """
     stage, event = _WRITTEN[kind]
-    claims = [(order.order_key, stage, event) for order in orders]
-    digests = store.find_digests(connection, claims)
+    digests = {order.order_key: order.digest for order in orders}
     found = {
         fact.order_key: fact
         for fact in said
         if isinstance(fact, kind) and digests.get(fact.order_key) == codec.digest(fact)
     }
-    return found | _from_log(connection, [c for c in claims if c[0] not in found], kind)
+    claims = [(order_key, stage, event) for order_key in digests if order_key not in found]
+    return found | _from_log(connection, claims, kind)
 
 
 def _from_log(
