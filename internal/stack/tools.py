@@ -20,8 +20,8 @@ JAVA_FLAGS = (
     *("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
     *("-Djava.net.preferIPv4Stack=true", "-Dio.netty.leakDetection.level=disabled"),
     "-Djava.util.logging.config.file=/dev/null",  # it would say that nobody traces it
-    *("-Dlog4j.configurationFile=log4j2.yaml", "-Dpulsar.log.level=warn"),
-    *("-Dpulsar.log.root.level=warn", "-Dpulsar.routing.appender.default=Console"),
+    *("-Dpulsar.log.level=warn", "-Dpulsar.log.root.level=warn"),
+    "-Dpulsar.routing.appender.default=Console",
     *("--add-opens", "java.base/sun.net=ALL-UNNAMED"),
     *("--add-opens", "java.base/java.nio=ALL-UNNAMED"),
     *("--add-opens", "java.base/jdk.internal.misc=ALL-UNNAMED"),
@@ -49,7 +49,7 @@ def main(name: str, arguments: Sequence[str]) -> NoReturn:
         deploy.require_full(options)
         program = program_of(name, arguments, options)
     except errors.Misconfigured as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        _say(f"{name}: {error}")
         sys.exit(EXIT_USAGE)
     _become(program)
 
@@ -61,7 +61,7 @@ def program_of(name: str, arguments: Sequence[str], options: settings.Settings) 
         Misconfigured: it is not on this machine.
     """
     if name in PULSAR_TOOLS:
-        home = distribution.ready(lambda what: print(what, file=sys.stderr))
+        home = distribution.ready(_say)
         return pulsar(name, arguments, options.pulsar, home)
     return sql(name, arguments, options.mysql)
 
@@ -87,8 +87,12 @@ def pulsar(
         *(("--auth-params", f"file://{token.absolute()}") if token else ()),
         *(("--tls-trust-cert-path", str(authority)) if authority else ()),
     ]
-    classes = f"{home / 'conf'}:{home / 'lib'}/*"
-    started = [java, *JAVA_FLAGS, "-cp", classes, of_class, str(home / "conf" / "client.conf")]
+    logging = [
+        f"-Dlog4j.configurationFile={home / 'conf' / 'log4j2.yaml'}",
+        f"-Dpulsar.log.dir={home / 'logs'}",  # it would write files into wherever this runs
+    ]
+    classes = ["-cp", str(home / "lib" / "*"), of_class, str(home / "conf" / "client.conf")]
+    started = [java, *JAVA_FLAGS, *logging, *classes]
     return Program([*started, address, where, *secured, *arguments])
 
 
@@ -102,7 +106,7 @@ def sql(name: str, arguments: Sequence[str], options: settings.MysqlSettings) ->
     """
     path = machine.find(*SQL_TOOLS[name])
     if path is None:
-        raise errors.Misconfigured(f"this machine lacks {' and '.join(SQL_TOOLS[name])}")
+        raise errors.Misconfigured(f"this machine has neither {' nor '.join(SQL_TOOLS[name])}")
     is_named = any(not argument.startswith("-") for argument in arguments)
     database = [] if is_named else [options.database]
     return Program([path, *arguments, *database], _login(options))
@@ -133,6 +137,10 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in inherited.items() if not k.startswith(("MYSQL", "PULSAR", "SOUK_"))}
 
 
+def _say(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
 def _become(program: Program) -> NoReturn:
     path, *arguments = program.arguments
     if program.told:
@@ -145,5 +153,5 @@ def _pipe(text: str) -> str:
     reading, writing = os.pipe()
     os.write(writing, text.encode())
     os.close(writing)
-    os.set_inheritable(reading, True)
+    os.set_inheritable(reading, True)  # noqa: FBT003 - the system's
     return f"/dev/fd/{reading}"

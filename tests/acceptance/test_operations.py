@@ -1,0 +1,130 @@
+"""The runbook, docs/operations.md: every command in it, in its order, on a stack of its own.
+
+Of its own, because the runbook kills the database, changes its password and stops everything.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from internal.stack import ports, wheel
+from tests.support import runbook
+from tests.support import stack as stacks
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = ROOT / "docs" / "operations.md"
+ALERTS = ROOT / "configs" / "prometheus" / "alerts.yml"
+OLD, NEW = "0.1.0", "0.2.0"
+COLUMNS = "110"
+"""As wide as the document's pages."""
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two releases: this checkout, and the same with a file more."""
+    folder = tmp_path_factory.mktemp("wheels")
+    package = wheel.build()
+    old = folder / package.name
+    old.write_bytes(package.content)
+    assert OLD in old.name
+    new = folder / old.name.replace(OLD, NEW)
+    shutil.copy(old, new)
+    with zipfile.ZipFile(new, "a") as opened:
+        opened.writestr("internal/release.txt", NEW)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running]:
+    """A stack that this file has for itself."""
+    with stacks.running(tmp_path_factory.mktemp("operations")) as running:
+        yield running
+
+
+@pytest.mark.slow
+def test_every_command_does_what_the_runbook_says(running: stacks.Running, wheels: Path) -> None:
+    with runbook.Shell.opened(ROOT, environment(running, wheels)) as shell:
+        steps = runbook.steps(RUNBOOK.read_text())
+        for step, after in zip(steps, [*steps[1:], None], strict=True):
+            answer = shell.run(step.command)
+            told = f"{RUNBOOK.name}:{step.line}: {step.command}\nanswered {answer.code}:\n"
+            assert runbook.is_as_said(step.says, answer.text), told + answer.text
+            is_asked_for = after is not None and after.command == runbook.ASKS_EXIT_CODE
+            assert answer.code == 0 or is_asked_for, told + answer.text
+
+
+def environment(running: stacks.Running, wheels: Path) -> dict[str, str]:
+    """Return what the runbook's reader has set: nothing but where the things are."""
+    intake, metrics = free_ports(2)
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SOUK_")},
+        "COLUMNS": COLUMNS,
+        "STACK": str(running.folder),
+        "WHEELS": str(wheels),
+        "SOUK_INTAKE__PORT": str(intake),
+        "SOUK_METRICS__PORT": str(metrics),
+        "SOUK_TARGET": f"{ports.HOST}:{intake}",
+    }
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports at which nobody listens now."""
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.create_server((ports.HOST, 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in found]
+
+
+def test_every_alert_has_its_place_in_the_runbook() -> None:
+    wanted = re.findall(r"docs/operations\.md#([\w-]+)", ALERTS.read_text())
+    assert wanted
+    assert set(wanted) <= anchors(RUNBOOK.read_text())
+
+
+def test_every_reference_within_the_runbook_leads_somewhere() -> None:
+    text = RUNBOOK.read_text()
+    assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors(text)
+
+
+def anchors(document: str) -> set[str]:
+    """Name headings as GitHub does."""
+    headings = re.findall(r"^#+ (.+)$", document, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+class TestReading:
+    """How the runbook is read."""
+
+    DOCUMENT = "text\n```console\n$ one\n> two\nsaid\n$ three\n```\n```sh\n$ not this\n```\n"
+
+    def test_commands_are_those_of_the_console_blocks(self) -> None:
+        assert runbook.steps(self.DOCUMENT) == [
+            runbook.Step(3, "one\ntwo", ["said"]),
+            runbook.Step(6, "three", []),
+        ]
+
+    @pytest.mark.parametrize(
+        ("said", "text"),
+        [
+            (["a … c"], "a b c\n"),
+            (["…", "last"], "1\n2\nlast\n"),
+            (["…"], ""),
+            ([" a   b"], "a b   \n\n"),
+            (["a", "───"], "a\n──────\n"),
+        ],
+    )
+    def test_what_is_as_said(self, said: list[str], text: str) -> None:
+        assert runbook.is_as_said(said, text)
+
+    @pytest.mark.parametrize(
+        ("said", "text"),
+        [([], "something\n"), (["a"], ""), (["a"], "a\nb\n"), (["a.c"], "abc\n")],
+    )
+    def test_what_is_not(self, said: list[str], text: str) -> None:
+        assert not runbook.is_as_said(said, text)
