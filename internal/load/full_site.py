@@ -18,6 +18,7 @@ from internal.load import full_lab
 
 STACK = "stack"
 LEADER = "/admin/v2/worker/cluster/leader"
+DEPLOY_TRIES, DEPLOY_PAUSE_S = 4, 3.0
 LED_S, LOOK_EVERY_S = 60.0, 0.5
 STATEMENT_TIMEOUT_S = 600.0
 """Checks and copies of a million orders take longer than any statement of the engine."""
@@ -91,7 +92,7 @@ async def _running(stack: Stack) -> AsyncIterator[None]:
         await asyncio.shield(starting)
         yield
     finally:
-        await asyncio.wait([starting])
+        await asyncio.gather(starting, return_exceptions=True)
         await asyncio.to_thread(stack.reset)
 
 
@@ -104,13 +105,22 @@ def _site(
     options = settings.of_folder(stack_folder)
 
     async def deploy(instances: int) -> None:
-        for deployed in await ground.deploy(options, instances):
+        for deployed in await _patiently(lambda: ground.deploy(options, instances)):
             if deployed.problem:
                 raise errors.Temporary(f"a function does not work: {deployed.problem}")
 
     patient = options.mysql.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
     ours = options.model_copy(update={"mysql": patient})
     return full_lab.Site(*scripts, folder, config.absolute(), ours, deploy, is_own)
+
+
+async def _patiently(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Sequence[Deployed]:
+    """Deploy; again when a functions worker that has just started leaves it half done."""
+    for _ in range(DEPLOY_TRIES - 1):
+        with contextlib.suppress(errors.BusAway):
+            return await deploy()
+        await asyncio.sleep(DEPLOY_PAUSE_S)
+    return await deploy()
 
 
 async def _until_led(options: settings.PulsarSettings) -> None:
