@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from internal.kernel import errors
-from internal.stack import broker_conf, folder, machine, ports
+from internal.stack import broker_conf, folder, machine, ports, revival
 
 NAME = "pulsar"
 READY_S = 240
@@ -104,6 +104,14 @@ class Broker:
                 return all(client.get(where + path).is_success for path in READY_PATHS)
         except httpx.HTTPError:
             return False
+
+    def recover(self) -> None:
+        """Start the functions that its own start has left lying.
+
+        Raises:
+            BusAway: they do not start.
+        """
+        revival.revive(f"http://{ports.HOST}:{self.ports.admin}")
 
     def away(self, what: str) -> errors.Temporary:
         """Return the error for a broker that is not there."""

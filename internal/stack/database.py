@@ -83,6 +83,8 @@ class Database:
             f"--datadir={self.folder.mysql}",
             f"--socket={self.folder.socket}",
             f"--pid-file={self.folder.run / 'mysqld.pid'}",
+            # A server that starts deletes what others have in a folder that they share.
+            f"--tmpdir={self.folder.run}",
             f"--port={self.ports.mysql}",
             f"--init-file={self._init_file}",
             *_as_whoever_runs_this(),
@@ -114,6 +116,9 @@ class Database:
                 return bool(connection.scalar(sa.text("SELECT 1")))
         except exc.DBAPIError:
             return False
+
+    def recover(self) -> None:
+        """Do nothing: it recovers by itself."""
 
     def away(self, what: str) -> errors.Temporary:
         """Return the error for a database that is not there."""

@@ -50,6 +50,10 @@ class Part(Protocol):
         """Tell whether it answers."""
         ...
 
+    def recover(self) -> None:
+        """Do what it leaves undone when it is started."""
+        ...
+
     def away(self, what: str) -> errors.Temporary:
         """Return the error for this part."""
         ...
@@ -99,6 +103,8 @@ class Stack:
                 self._launch(part)
             for part in self._parts():
                 self._await(part)
+            for part in started:
+                part.recover()
         return [part.name for part in started]
 
     def down(self) -> list[str]:
@@ -123,9 +129,12 @@ class Stack:
         """
         with self._alone():
             part = self._part(name)
-            if self.pid_of(name) is None:
+            is_new = self.pid_of(name) is None
+            if is_new:
                 self._launch(part)
             self._await(part)
+            if is_new:
+                part.recover()
 
     def stop(self, name: str) -> bool:
         """End one part with all its processes; returns whether there were any."""
