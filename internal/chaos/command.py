@@ -24,7 +24,6 @@ from internal.reports import findings
 from internal.stack import ports, stack, wheel
 
 SEED_MAX = 1_000_000
-INSTANCES_EACH = 3
 STACK = "stack"
 
 
@@ -62,7 +61,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--instances",
         type=arguments.number(1),
-        default=INSTANCES_EACH,
+        default=campaign.INSTANCES_EACH,
         metavar="N",
         help="of each function (default: %(default)s)",
     )
@@ -88,11 +87,8 @@ async def _run(
     console.print(f"seed {seed}, commit {trial.commit()}")
     async with _stack(options.dir, near, console) as of:
         package = await asyncio.to_thread(wheel.build)
-        if wanted:
-            async with ground.opened(of, package, options.instances) as at:
-                async for result in campaign.run(at, wanted, seed):
-                    report.add(result, is_good=result.is_good)
-                report.leaks = await trial.canaries(at)
+        plan = campaign.Plan(wanted, seed, options.instances)
+        report.leaks = await campaign.run(of, package, plan, report.add)
         for control in wrong:
             result = await controls.run(of, control, package, broken, seed)
             report.add(result, is_good=control.is_found(result))
@@ -116,8 +112,9 @@ class Report:
         """Tell whether everything was as it must be."""
         return self._is_good and not self.leaks
 
-    def add(self, result: trial.Result, *, is_good: bool) -> None:
-        """Tell one result at once, all of it if it is bad."""
+    def add(self, result: trial.Result, *, is_good: bool | None = None) -> None:
+        """Tell one result at once, all of it if it is bad; it may be good in a way of its own."""
+        is_good = result.is_good if is_good is None else is_good
         self._is_good = self._is_good and is_good
         verdict = "[green]ok[/green]" if is_good else "[red]failed[/red]"
         self._table.add_row(

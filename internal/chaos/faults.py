@@ -156,25 +156,31 @@ class KillDoor(_Counted, frozen=True):
         return {self.name: self.times}
 
 
-class KillFunction(_Counted, frozen=True):
-    """`kill -9` of an instance of a function, which the functions worker starts again."""
+class KillFunctions(_Counted, frozen=True):
+    """`kill -9` of an instance of each function; the functions worker starts it again."""
 
-    function: str
     seed: int
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """See _Counted."""
+        return dict.fromkeys((stage.name for stage in flow.STAGES), self.times)
 
     async def strike(self, at: ground.Ground) -> Fired:
         """See Fault."""
-        chance, fired = random.Random(f"{self.seed}/{self.name}"), 0  # noqa: S311 - no secrets
-        for number in range(self.times):
-            if number:
-                await at.whole()
-            there = await asyncio.to_thread(at.instances)
-            pids = sorted(pid for pid, name in there.items() if name == self.function)
-            if pids:
+        chance = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
+        fired: Counter[str] = Counter()
+        for _ in range(self.times):
+            there = await at.whole()
+            for function in self.expected:
                 await asyncio.sleep(chance.uniform(0, 0.5))
-                os.kill(chance.choice(pids), signal.SIGKILL)
-                fired += 1
-        return {self.name: fired}
+                os.kill(chance.choice(_pids_of(there, function)), signal.SIGKILL)
+                fired[function] += 1
+        return fired
+
+
+def _pids_of(there: ground.Instances, function: str) -> list[int]:
+    return sorted(pid for pid, name in there.items() if name == function)
 
 
 class KillPart(_Counted, frozen=True):

@@ -6,11 +6,13 @@ of this stack are touched.
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
 from internal.chaos import engines, tills
@@ -168,9 +170,12 @@ class Ground:
 
     async def kill(self, part: str) -> None:
         """Kill a part's first process, as a crash does; what it has started lives on."""
-        pid = self.pid(part)
-        os.kill(pid, signal.SIGKILL)
-        await asyncio.to_thread(processes.until, lambda: not processes.is_alive(pid), WHOLE_S)
+        os.kill(self.pid(part), signal.SIGKILL)
+        named = self.stack.ports.named()
+        used = [named[name] for name in self.stack.port_names_of(part)]
+        # It may be dead while its last threads still hold what it listened on.
+        is_gone = functools.partial(_nobody_listens, used)
+        await asyncio.to_thread(processes.until, is_gone, WHOLE_S)
 
     async def start(self, part: str) -> None:
         """Start a part again, and wait until it answers."""
@@ -185,6 +190,14 @@ class Ground:
                     return False
             return True
         return False
+
+
+def _nobody_listens(used: Iterable[int]) -> bool:
+    for port in used:
+        with socket.socket() as probe:
+            if probe.connect_ex((child.HOST, port)) == 0:
+                return False
+    return True
 
 
 async def put(at: Ground, package: wheel.Wheel) -> None:
@@ -254,6 +267,6 @@ async def clear(of: stack.Stack) -> None:
                 where = f"/admin/v2/persistent/{options.pulsar.tenant}/{options.pulsar.namespace}"
                 with contextlib.suppress(errors.Misconfigured):
                     await api.post(f"{where}/{topic}/subscription/{name}/skip_all")
-    await full_lab.recreate(options.mysql)
+    await full_lab.recreate(options)
     for file in options.storage.data_dir.glob(f"{files.GATEWAY}*"):
         file.unlink()

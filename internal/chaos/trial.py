@@ -5,6 +5,7 @@ may wait for longer than a minute after the fault has healed.
 """
 
 import asyncio
+import functools
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,9 @@ an instance of it dies again and again.
 """
 
 
+Finding = findings.Finding
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What is tried."""
 
@@ -71,31 +75,34 @@ class Plan(msgspec.Struct, frozen=True):
         return self.title or self.fault.name
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
     fault: str
     seed: int
     commit: str
-    fired: Mapping[str, int]
-    missing: Sequence[str]
-    """What should have fired and did not."""
-    ok: int
-    """Orders that were answered OK."""
-    repeated: int
-    """Calls that had to be tried again."""
-    lost: int
-    doubled: int
-    quiet_after_s: float
-    """From healing until nothing was left to do."""
-    is_quiet: bool
-    findings: Sequence[findings.Finding]
     took_s: float
+    fired: Mapping[str, int] = {}
+    missing: Sequence[str] = ()
+    """What should have fired and did not."""
+    ok: int = 0
+    """Orders that were answered OK."""
+    repeated: int = 0
+    """Calls that had to be tried again."""
+    lost: int = 0
+    doubled: int = 0
+    quiet_after_s: float = 0.0
+    """From healing until nothing was left to do."""
+    is_quiet: bool = False
+    findings: Sequence[Finding] = ()
+    broke_off: str = ""
+    """Why the trial could not be brought to its end."""
 
     @property
     def is_good(self) -> bool:
         """Tell whether the fault has struck, and nothing came of it."""
-        return self.is_quiet and not self.missing and not self.findings and self.ok >= ORDERS_MIN
+        is_sound = not (self.broke_off or self.missing or self.findings)
+        return is_sound and self.is_quiet and self.ok >= ORDERS_MIN
 
     def sentences(self, invariant: str) -> set[str]:
         """Return what was found to be wrong with one invariant."""
@@ -108,17 +115,28 @@ class Result(msgspec.Struct, frozen=True):
             f" {self.ok} OK, {self.repeated} repeated, lost {self.lost}, doubled {self.doubled},"
             f" {'quiet' if self.is_quiet else 'NOT QUIET'} after {self.quiet_after_s:.1f} s"
         ]
+        lines += [f"broke off: {self.broke_off}"] if self.broke_off else []
         lines += [f"did not fire: {what}" for what in self.missing]
         lines += [f"{f.invariant}: {f.sentence}: {f.count} {f.examples}" for f in self.findings]
         return "\n".join(lines)
 
 
 async def run(at: ground.Ground, plan: Plan) -> Result:
-    """Run one.
+    """Run one; where that is impossible the result says why."""
+    began_s = time.perf_counter()
+    try:
+        return await _run(at, plan)
+    except (errors.Temporary, TimeoutError) as error:
+        return Result(
+            fault=plan.name,
+            seed=plan.seed,
+            commit=commit(),
+            took_s=time.perf_counter() - began_s,
+            broke_off=str(error) or "orders were not answered in time",
+        )
 
-    Raises:
-        Temporary: the ground is not there, before anything was tried.
-    """
+
+async def _run(at: ground.Ground, plan: Plan) -> Result:
     began_s = time.perf_counter()
     await at.whole()
     name = f"{_slug(plan.name)}.{round(time.time()):x}"  # noqa: TID251 - new on each ground
@@ -143,19 +161,19 @@ async def run(at: ground.Ground, plan: Plan) -> Result:
     wanted = plan.fault.letters if isinstance(plan.fault, injected.Poison) else []
     found = await check(at, crew.log, name, wanted, letters_before)
     return Result(
-        plan.name,
-        plan.seed,
-        commit(),
-        fired,
-        plan.fault.missing(fired),
-        len(crew.log.placed),
-        crew.log.retries.total(),
-        sum(f.count for f in found if f.invariant in LOST),
-        sum(f.count for f in found if f.invariant in DOUBLED),
-        quiet_after_s,
-        is_quiet,
-        found,
-        time.perf_counter() - began_s,
+        fault=plan.name,
+        seed=plan.seed,
+        commit=commit(),
+        took_s=time.perf_counter() - began_s,
+        fired=fired,
+        missing=plan.fault.missing(fired),
+        ok=len(crew.log.placed),
+        repeated=crew.log.retries.total(),
+        lost=sum(f.count for f in found if f.invariant in LOST),
+        doubled=sum(f.count for f in found if f.invariant in DOUBLED),
+        quiet_after_s=quiet_after_s,
+        is_quiet=is_quiet,
+        findings=found,
     )
 
 
@@ -197,6 +215,7 @@ async def canaries(at: ground.Ground) -> list[findings.Finding]:
     return [*found, *audit.found("I10", "a card number is in no log", leaks)]
 
 
+@functools.cache
 def commit() -> str:
     """Return the commit that is tried."""
     command = ["git", "-C", str(engines.ROOT), "rev-parse", "--short", "HEAD"]
