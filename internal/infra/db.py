@@ -54,8 +54,9 @@ class Database(Protocol):
     async def read(self, work: Work[T], *, is_quick: bool = False) -> T:
         """Run `work` on one consistent snapshot; it must not write.
 
-        `is_quick` promises that it only looks up a few rows by their keys: an implementation whose
-        reads never wait may then answer on the spot.
+        `is_quick` promises that it only looks up a few rows by their keys, and does not mind if
+        what it looks up second is younger than what it looked up first: an implementation may then
+        answer on the spot, and without a snapshot.
 
         Raises:
             DatabaseAway: as for write.

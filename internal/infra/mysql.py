@@ -144,6 +144,9 @@ def _read(work: db.Work[T], connection: sa.Connection) -> T:
         _ask(connection, "begin_snapshot")
         result = work(connection)
         _ask(connection, "commit")
+    except Exception:
+        _roll_back(connection)
+        raise
     except BaseException:
         connection.invalidate()
         raise
@@ -166,8 +169,8 @@ def _ask(connection: sa.Connection, method: str, *arguments: object) -> None:
 def _roll_back(connection: sa.Connection) -> None:
     """Give the connection back as it was; one that does not even roll back is thrown away."""
     try:
-        connection.rollback()
-    except (sa.exc.DBAPIError, aiomysql.Error):
+        _ask(connection, "rollback")
+    except (sa.exc.SQLAlchemyError, aiomysql.Error):
         connection.invalidate()
 
 

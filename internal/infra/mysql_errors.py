@@ -52,7 +52,9 @@ def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | Non
     number = number_of(original)
     if number in WRONG_SETTINGS:
         return errors.Misconfigured(f"{WRONG_SETTINGS[number]}: {_text(original)}")
-    if number in REPEAT or number in AWAY or isinstance(original, aiomysql.InterfaceError):
+    is_garbled = not number and isinstance(original, aiomysql.InternalError)
+    is_closed = isinstance(original, aiomysql.InterfaceError)
+    if number in REPEAT or number in AWAY or is_closed or is_garbled:
         return errors.DatabaseAway(_text(original))
     return None
 
