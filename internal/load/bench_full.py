@@ -88,10 +88,10 @@ async def batch_sustained(tools: Tools) -> list[Figure]:
             await bench_load.Submission(at_work, load, seconds, tell).run()
             ends = await at_work.ends()
             after = at_work.costs()
-    return [*_sustained(name, ends), *drains.cost_figures(name, before, after, len(ends))]
+    return [*sustained_figures(name, ends), *drains.cost_figures(name, before, after, len(ends))]
 
 
-def _sustained(name: str, ends: Sequence[settling.End]) -> list[Figure]:
+def sustained_figures(name: str, ends: Sequence[settling.End]) -> list[Figure]:
     """Say what happened between the first OK and the last, by the engine's clock."""
     first_us = min(end.placed_at_us for end in ends)
     last_us = max(end.placed_at_us for end in ends)
@@ -148,7 +148,7 @@ async def rss(tools: Tools) -> list[Figure]:
                 await at_work.last_ones()
         orders = len(await at_work.ends())
         samples.append((orders, at_work.costs()))
-    return _memory(name, samples, orders)
+    return memory_figures(name, samples, orders)
 
 
 Sample = tuple[int, processes.Costs]
@@ -173,7 +173,8 @@ async def _sampled(at_work: full_lab.FullLab) -> AsyncIterator[list[Sample]]:
         await asyncio.gather(watching, return_exceptions=True)
 
 
-def _memory(name: str, samples: Sequence[Sample], orders: int) -> list[Figure]:
+def memory_figures(name: str, samples: Sequence[Sample], orders: int) -> list[Figure]:
+    """Say what was held at most, and what came on top in the second half."""
     at_half = next(costs for answered, costs in samples if answered >= orders / 2)
     at_end = samples[-1][1]
     functions = [stage.name for stage in flow.STAGES]
