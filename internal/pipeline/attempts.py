@@ -1,8 +1,9 @@
 """How many processes died with an order in their hands: what a segfault leaves instead of an error.
 
-An order is counted, and that committed, before a stage takes it in hand; the row goes when the
-stage is done with it. So a count is the number of lives lost, also across machines. Only orders
-that may have been in a dead process's hands are counted at all; suspects.py knows which.
+First a stage counts its lives, in one row: begun, and not yet through with what a dead process may
+have had in hand. Only when that says that somebody died over it, each such order is counted, and
+that committed, before it is taken in hand; its row goes when the stage is done with it. So a count
+is a number of lives lost, also across machines, and as long as nobody dies none costs anything.
 """
 
 import re
@@ -26,12 +27,14 @@ STAGE_ATTEMPTS = sa.Table(
     columns.number("last_at_us"),
 )
 
-ATTEMPTS_MAX = 5
-"""Lives an order may cost: one in a batch, two in ever smaller company, two quite alone. A process
-that is killed for other reasons hardly ever dies over the same lone order twice.
+COUNTED_MAX = 4
+"""Lives that an order may cost by its own count: one in a batch, one in small company, two quite
+alone. A process that is killed for other reasons hardly ever dies over the same lone order twice.
 """
-COMPANY_SHRINKS_BY = 8
-"""From one attempt to the next: 400 orders, 50, 6, 1. Neighbours of a killer leave its company long
+ATTEMPTS_MAX = COUNTED_MAX + 1
+"""And the one by which the stage learned that there is something to count."""
+COMPANY_SHRINKS_BY = 32
+"""From one attempt to the next: 400 orders, 12, 1. Neighbours of a killer leave its company long
 before they are counted out, and a thousand suspects still take seconds, not minutes.
 """
 KEPT_S = 30 * 24 * 3_600
@@ -41,6 +44,8 @@ CODE = "KILLED_THE_PROCESS"
 
 Name = tuple[str, str]
 """(merchant_id, order_id)."""
+STAGE: Name = ("", "")
+"""Stands for the stage itself: its lives."""
 
 _COUNTABLE = re.compile(f"[!-~]{{1,{columns.ID_CHARS_MAX}}}").fullmatch
 _KEYS = ("stage", "merchant_id", "order_id")
@@ -82,6 +87,18 @@ def begin(
     new = [(stage, *name, 1, now_us, now_us) for name in names if name not in before]
     _put(connection, new)
     return before
+
+
+def begin_life(connection: sa.Connection, stage: str, now_us: int) -> bool:
+    """Count a life of the stage; tell whether one before it died before it was through.
+
+    Raises:
+        Conflict: as for begin.
+    """
+    forget_old(connection, now_us)
+    has_lost = bool(_find(connection, stage, [STAGE]))
+    count(connection, stage, [STAGE], now_us)
+    return has_lost
 
 
 def count(connection: sa.Connection, stage: str, names: Sequence[Name], now_us: int) -> None:
@@ -136,7 +153,7 @@ def forget(connection: sa.Connection, stage: str, names: Iterable[Name]) -> None
 
 
 def of_order(connection: sa.Connection, name: Name) -> dict[str, int]:
-    """Return the lives that an order cost, by stage."""
+    """Return the lives that an order cost by its own count, by stage."""
     t, (merchant_id, order_id) = STAGE_ATTEMPTS.c, name
     query = sa.select(t.stage, t.attempts).where(
         t.merchant_id == merchant_id, t.order_id == order_id
@@ -159,5 +176,5 @@ def companies(before: Mapping[Name, int], batch_orders_max: int) -> list[list[Na
 
 def poison(lives: int) -> errors.Poison:
     """Say why an order is put aside that has cost so many lives."""
-    what = f"{lives} processes died while this order was in their hands; it was not touched again"
+    what = f"more than {lives} processes died with this order in their hands; it was not touched"
     return errors.Poison(CODE, what)

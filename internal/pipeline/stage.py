@@ -146,14 +146,12 @@ class Runner:
         self._arrival = asyncio.Event()
         self._sending = asyncio.Semaphore(SENDING_BATCHES_MAX)
         self._effects = asyncio.Semaphore(limits.effects_max)
-        self._suspects_left = limits.suspect_messages
-        self._suspects = suspects.Suspects(self._name, ports.clock)
+        self._suspects = suspects.Suspects(self._name, ports.clock, limits.suspect_messages)
         self._voice = voice.Voice(self._name, tells_every_fact=limits.logs_every_fact)
 
     def offer(self, incoming: Incoming) -> None:
         """Take a message; it is acknowledged when all its orders are done."""
-        incoming.is_suspect = self._suspects_left > 0 or incoming.redeliveries > 0
-        self._suspects_left -= self._suspects_left > 0
+        incoming.is_suspect = self._suspects.offered(incoming.redeliveries)
         self._inbox.append(incoming)
         self._arrival.set()
 
@@ -248,7 +246,7 @@ class Runner:
             by_name.get(item.name, []).append(item)
         for company in attempts.companies(lives, self._limits.batch_orders_max):
             suspected = [item for name in company for item in by_name[name]]
-            if lives[company[0]] < attempts.ATTEMPTS_MAX:
+            if lives[company[0]] < attempts.COUNTED_MAX:
                 await self._process_company(suspected, company)
                 continue
             for item in suspected:
@@ -261,7 +259,7 @@ class Runner:
         """Tell whether a dead process may have had it: not what is younger than this one."""
         if item.source.redeliveries:
             return True
-        return item.source.is_suspect and self._suspects.is_older_than_we(item.fact)
+        return item.source.is_suspect and self._suspects.suspects(item.fact)
 
     async def _process_company(self, work: list[Work], names: Sequence[attempts.Name]) -> None:
         """Take a few orders through this stage, and nothing else meanwhile: not for long."""

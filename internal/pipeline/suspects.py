@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-import sqlalchemy as sa
-
 from internal.infra import db
 from internal.kernel.clock import Clock
 from internal.orders import messages
@@ -30,17 +28,37 @@ class Countable(Protocol):
 
 
 class Suspects:
-    """The orders that one runner has counted and is not done with."""
+    """What a dead process may have had in hand, as far as one runner sees it, and is not done with.
 
-    def __init__(self, stage: str, clock: Clock) -> None:
+    Those are among the first messages after its start: what was not acknowledged comes back before
+    anything younger does. A process ends its suspicion with the first order younger than itself.
+    """
+
+    def __init__(self, stage: str, clock: Clock, messages_max: int) -> None:
         self._stage, self._clock = stage, clock
         self._started_us = clock.now_us()
+        self._messages_left = messages_max
         self._in_hand: Counter[attempts.Name] = Counter()
-        self._is_tidy = False
+        self._is_life_open = False
+        self._is_careful: bool | None = None
+        """Whether a life was lost before this one; None as long as nobody had to know."""
 
-    def is_older_than_we(self, fact: messages.Fact) -> bool:
-        """Tell whether a process that died before this one began may have had this in hand."""
-        return _made_at_us(fact) < self._started_us
+    def offered(self, redeliveries: int) -> bool:
+        """Tell whether a message may have been in the hands of a process that died."""
+        if self._messages_left:
+            self._messages_left -= 1
+            return True
+        return redeliveries > 0
+
+    def suspects(self, fact: messages.Fact) -> bool:
+        """Tell whether a process that died before this one began may have had this in hand.
+
+        The first that is too young for it ends the suspicion.
+        """
+        if _made_at_us(fact) < self._started_us:
+            return True
+        self._messages_left = 0
+        return False
 
     async def begin(self, write: Write, names: Iterable[attempts.Name]) -> dict[attempts.Name, int]:
         """Count those that are not counted yet; return the lives of those that cost some before.
@@ -50,15 +68,17 @@ class Suspects:
         new = [name for name in names if name not in self._in_hand and attempts.is_countable(name)]
         if not new:
             return {}
-        now_us, is_tidy = self._clock.now_us(), self._is_tidy
-
-        def work(connection: sa.Connection) -> dict[attempts.Name, int]:
-            if not is_tidy:
-                attempts.forget_old(connection, now_us)
-            return attempts.begin(connection, self._stage, new, now_us)
-
-        before: dict[attempts.Name, int] = await write(work)
-        self._is_tidy = True
+        now_us = self._clock.now_us()
+        if self._is_careful is None:
+            self._is_careful = await write(
+                lambda connection: attempts.begin_life(connection, self._stage, now_us)
+            )
+            self._is_life_open = True
+        before: dict[attempts.Name, int] = {}
+        if self._is_careful:
+            before = await write(
+                lambda connection: attempts.begin(connection, self._stage, new, now_us)
+            )
         self._in_hand.update(dict.fromkeys((name for name in new if name not in before), 0))
         return before
 
@@ -69,16 +89,21 @@ class Suspects:
         self._in_hand.update(dict.fromkeys(names, 0))
 
     def take(self, work: Iterable[Countable]) -> None:
-        """Note what is taken in hand, of orders that were counted."""
+        """Note what is taken in hand."""
         for item in work:
             if item.name in self._in_hand and not item.is_counted:
                 item.is_counted = True
                 self._in_hand[item.name] += 1
 
     async def done(self, write: Write, work: Iterable[Countable]) -> None:
-        """Drop the rows of orders of which nothing is in hand any more."""
-        if not self._in_hand:
-            return
+        """Forget orders of which nothing is in hand any more; in the end, that lives were lost."""
+        if self._in_hand:
+            await self._forget(write, self._let_go(work))
+        if self._is_life_open and not self._messages_left and not self._in_hand:
+            self._is_life_open = False
+            await write(lambda c: attempts.forget(c, self._stage, [attempts.STAGE]))
+
+    def _let_go(self, work: Iterable[Countable]) -> list[attempts.Name]:
         names = []
         for item in work:
             if item.is_counted:
@@ -86,16 +111,21 @@ class Suspects:
                 self._in_hand[item.name] -= 1
                 if self._in_hand[item.name] == 0:
                     names.append(item.name)
-        if names:
+        return names
+
+    async def _forget(self, write: Write, names: Sequence[attempts.Name]) -> None:
+        if names and self._is_careful:
             await write(lambda connection: attempts.forget(connection, self._stage, names))
-            for name in names:
-                if self._in_hand[name] == 0:
-                    del self._in_hand[name]
+        for name in names:
+            if self._in_hand[name] == 0:
+                del self._in_hand[name]
 
     async def take_back(self, write: Write) -> None:
-        """Count what is in hand one life less: the process ends by itself."""
-        if self._in_hand:
-            names, now_us = sorted(self._in_hand), self._clock.now_us()
+        """Count one life less, the stage's and of what is in hand: the process ends by itself."""
+        names = sorted(self._in_hand) if self._is_careful else []
+        names += [attempts.STAGE] if self._is_life_open else []
+        if names:
+            now_us = self._clock.now_us()
             await write(lambda c: attempts.take_back(c, self._stage, names, now_us))
 
 

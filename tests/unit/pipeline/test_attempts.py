@@ -108,9 +108,16 @@ class Broker:
 
     def counts(self) -> dict[str, int]:
         """Return what is counted, by order."""
+        return {name: count for name, count in self._counted() if name}
+
+    def stages_lives(self) -> int:
+        """Return the lives that the stage has begun and is not through with."""
+        return dict(self._counted()).get("", 0)
+
+    def _counted(self) -> list[tuple[str, int]]:
         table = attempts.STAGE_ATTEMPTS.c
-        query = sa.select(table.order_id, table.attempts)
-        return {row[0]: row[1] for row in self.connection.execute(query)}
+        rows = self.connection.execute(sa.select(table.order_id, table.attempts))
+        return [(row[0], row[1]) for row in rows]
 
     def letters(self) -> list[tuple[str, str]]:
         """Return (code, order) of every letter."""
@@ -143,7 +150,7 @@ async def test_a_killer_is_put_aside_and_nobody_else(
     await broker.live_on()
     assert broker.letters() == [(attempts.CODE, f"o{place}")]
     assert broker.lives == attempts.ATTEMPTS_MAX + 1
-    assert broker.counts() == {f"o{place}": attempts.ATTEMPTS_MAX}
+    assert broker.counts() == {f"o{place}": attempts.COUNTED_MAX}
 
 
 async def test_a_killer_that_comes_twice_is_counted_once(connection: sa.Connection) -> None:
@@ -170,17 +177,36 @@ async def test_a_killer_is_tried_in_ever_smaller_company(connection: sa.Connecti
     for _ in range(attempts.ATTEMPTS_MAX):
         station = await broker.live()
         sizes.append(next(len(batch) for batch in station.batches if "o0" in batch))
-    assert sizes == [100, 12, 1, 1, 1]
-    assert max(broker.counts().values()) == attempts.ATTEMPTS_MAX
+    assert sizes == [100, 100, 3, 1, 1]
+    assert max(broker.counts().values()) == attempts.COUNTED_MAX
     await broker.live()
     assert not broker.waiting
 
 
+async def test_as_long_as_nobody_dies_no_order_is_counted(connection: sa.Connection) -> None:
+    """A process that ends in good order leaves nothing to be suspected of."""
+    broker = Broker(connection, crowd(5), [order("w", "waits")])
+    for _ in range(3):
+        station = await broker.live(is_deaf=True)
+        assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
+    assert (broker.counts(), broker.stages_lives()) == ({}, 0)
+
+
 async def test_who_is_done_is_counted_no_longer(connection: sa.Connection) -> None:
     broker = Broker(connection, crowd(5), [order("w", "waits")])
+    attempts.count(connection, "order_processing", [attempts.STAGE], shop.NOW_US)
     station = await broker.live()
     assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
-    assert broker.counts() == {}
+    assert (broker.counts(), broker.stages_lives()) == ({}, 1)
+
+
+async def test_the_first_young_order_ends_the_suspicion(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(5))
+    attempts.count(connection, "order_processing", [attempts.STAGE], shop.NOW_US)
+    young = msgspec.structs.replace(order("y"), placed_at_us=2 * shop.NOW_US)
+    broker.waiting[1] = envelope.encode([young])
+    await broker.live()
+    assert (broker.counts(), broker.stages_lives()) == ({}, 0)
 
 
 async def test_what_is_younger_than_the_process_is_not_counted(connection: sa.Connection) -> None:
@@ -235,14 +261,15 @@ async def test_an_end_in_good_order_takes_back_what_was_counted(
 
     hanging = asyncio.Event()
     broker = Broker(connection, [order("a", "waits")])
-    attempts.count(connection, "order_processing", [(shop.MERCHANT, "a")], shop.NOW_US)
+    lost = [attempts.STAGE, (shop.MERCHANT, "a")]
+    attempts.count(connection, "order_processing", lost, shop.NOW_US)
     living = asyncio.create_task(broker.live(Hanging(ports.MemoryDatabase(connection))))
     async with asyncio.timeout(PATIENCE_S):
         await hanging.wait()
-    assert broker.counts() == {"a": 2}
+    assert (broker.counts(), broker.stages_lives()) == ({"a": 2}, 2)
     living.cancel()
     await asyncio.gather(living, return_exceptions=True)
-    assert broker.counts() == {"a": 1}
+    assert (broker.counts(), broker.stages_lives()) == ({"a": 1}, 1)
 
 
 @pytest.mark.parametrize("name", ["x" * 65, "a ", "ä", "\N{NULL}"])
