@@ -208,12 +208,9 @@ class Runner:
         incoming.open_orders = len(facts)
         if not facts:
             await self._acknowledge([incoming.handle])
+        work = [Work(fact, incoming, None, place) for place, fact in enumerate(facts)]
         takes = self._spec.takes
-        return [
-            item
-            for item in (Work(fact, incoming, None, place) for place, fact in enumerate(facts))
-            if isinstance(item.fact, takes) or await self._refuse(item)
-        ]
+        return [it for it in work if isinstance(it.fact, takes) or await self._refuse(it)]
 
     async def _refuse(self, item: Work) -> bool:
         """Bury what is unreadable or on the wrong topic; return False."""
@@ -355,7 +352,8 @@ class Runner:
             facts = [fact for _, outcome in settled for fact in outcome.facts]
             await self._publish(envelope.pack(facts))
             self._voice.tell(facts, self._ports.clock.now_us())
-            await self._suspects.done(self._write, [item for item, _ in settled])
+            if self._suspects.are_watched:
+                await self._suspects.done(self._write, [item for item, _ in settled])
             failpoints.hit(f"{self._name}.before_ack")
             await self._finish([item.source for item, _ in settled])
         finally:

@@ -95,6 +95,11 @@ class Suspects:
                 item.is_counted = True
                 self._in_hand[item.name] += 1
 
+    @property
+    def are_watched(self) -> bool:
+        """Tell whether `done` has anything to do."""
+        return self._is_life_open or bool(self._in_hand)
+
     async def done(self, write: Write, work: Iterable[Countable]) -> None:
         """Forget orders of which nothing is in hand any more; in the end, that lives were lost."""
         if self._in_hand:
