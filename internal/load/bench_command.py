@@ -95,7 +95,9 @@ async def _run(
     console: rich_console.Console,
 ) -> arguments.ExitCode:
     _end_on_terminate()
-    table = rich_table.Table("scenario", "metric", box=box.SIMPLE)
+    table = rich_table.Table(box=box.SIMPLE)
+    for column in ("scenario", "metric"):
+        table.add_column(column, overflow="fold")
     for column in ("value", "goal", ""):
         table.add_column(column, justify="right")
     async with suite as measure:
