@@ -1,22 +1,16 @@
 """What may happen to a MySQL server and to the way there, and what Souk makes of it."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
-import pydantic
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import bulk, db, failpoints, mysql
+from internal.infra import bulk, failpoints, mysql
 from internal.infra.settings import MysqlSettings
 from internal.kernel import errors
 from tests.contract.database_contract import (
-    ALL,
-    KEY,
-    NAMES,
     SCRATCH,
     THINGS,
     amounts,
@@ -349,135 +343,3 @@ async def test_a_commit_that_fails_is_done_once(database: mysql.MysqlDatabase, p
     failpoints.arm(failpoints.parse(f"{place}=raise@1-2"))
     await database.write(claim)
     assert await database.read(everything) == [thing(amount=1)]
-
-
-async def test_a_server_that_is_not_there_is_an_absence(options: MysqlSettings) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        database = with_options(options, port=nobody.getsockname()[1])
-        with pytest.raises(errors.DatabaseAway, match="2003"):
-            await database.read(everything)
-        await database.close()
-
-
-async def test_who_accepts_and_never_greets_is_an_absence(options: MysqlSettings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        port = mute.getsockname()[1]
-        database = with_options(options, port=port, connect_timeout_s=0.1)
-        with pytest.raises(errors.DatabaseAway, match="no greeting"):
-            await database.read(everything, is_quick=True)
-        await database.close()
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"user": "nobody"}, "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD.*nobody"),
-        ({"password": pydantic.SecretStr("wrong")}, "SOUK_MYSQL__PASSWORD"),
-        ({"database": "souk_nowhere"}, "souk_nowhere"),
-        ({"password_file": Path("nowhere")}, "SOUK_MYSQL__PASSWORD_FILE: nowhere"),
-        ({"tls_ca_file": Path("nowhere")}, "SOUK_MYSQL__TLS_CA_FILE: nowhere"),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-async def test_a_wrong_setting_is_named(
-    options: MysqlSettings, changed: dict[str, Any], words: str
-) -> None:
-    """Nobody waits for that to pass."""
-    with pytest.raises(errors.Misconfigured, match=words) as caught:
-        await _read_with(with_options(options, **changed))
-    assert "wrong" not in str(caught.value)
-
-
-async def _read_with(database: mysql.MysqlDatabase) -> None:
-    try:
-        await database.read(everything)
-    finally:
-        await database.close()
-
-
-async def test_the_password_may_be_in_a_file(options: MysqlSettings, tmp_path: Path) -> None:
-    file = tmp_path / "password"
-    file.write_text(options.password.get_secret_value() + "\n")
-    wrong = pydantic.SecretStr("another")
-    database = with_options(options, password=wrong, password_file=file)
-    assert await database.read(connection_id) > 0
-    await database.close()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "8.4.3",
-        "8.0.36-28",
-        "9.1.0-commercial",
-        "5.5.5-10.11.6-MariaDB-0+deb12u1",
-        "11.4.2-MariaDB",
-        "10.6.0-MariaDB-log",
-    ],
-)
-def test_a_server_that_is_new_enough(text: str) -> None:
-    mysql.check_version(text)
-
-
-@pytest.mark.parametrize("text", ["8.0.18", "5.7.44-log", "5.5.5-10.5.27-MariaDB", "what?"])
-def test_a_server_that_is_too_old_stops_the_start(text: str) -> None:
-    with pytest.raises(errors.Misconfigured, match=r"needs MySQL 8\.0\.19, "):
-        mysql.check_version(text)
-
-
-async def test_many_megabytes_go_in_several_statements(database: mysql.MysqlDatabase) -> None:
-    """A server takes 16 MiB at once, unless it is told otherwise."""
-    long = "x'\"\\" * 2_500
-    rows = [("o", number, "", long, 1, None) for number in range(2_500)]
-    assert await database.write(lambda c: bulk.insert(c, THINGS, NAMES, rows)) == len(rows)
-    query = (
-        "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t"
-        " ON t.owner = w.owner AND t.thing_no = w.thing_no AND t.document = w.document"
-    )
-    found = await database.read(lambda c: bulk.select(c, ALL, query, rows))
-    assert sorted(row[0] for row in found) == list(range(2_500))
-
-
-async def test_a_quick_read_leaves_no_transaction_open(database: mysql.MysqlDatabase) -> None:
-    """Nor does anything else: the next one sees what was committed meanwhile."""
-    counts: list[int] = []
-    for number in range(3):
-        await database.write(lambda c, number=number: put(c, thing(number=number)))  # type: ignore[misc]
-        looks = [await database.read(everything, is_quick=quick) for quick in (True, False, True)]
-        counts += map(len, looks)
-    assert counts == [1, 1, 1, 2, 2, 2, 3, 3, 3]
-
-
-async def test_a_snapshot_is_not_written_to(database: mysql.MysqlDatabase) -> None:
-    with pytest.raises(sa.exc.DBAPIError, match="1792"):
-        await database.read(lambda c: put(c, thing()))
-    assert await database.read(everything) == []
-
-
-@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64])
-async def test_integers_beyond_64_bits_are_refused(database: db.Database, number: int) -> None:
-    with pytest.raises((OverflowError, sa.exc.DataError)):
-        await database.write(lambda c: put(c, thing(amount=number)))
-    shape = bulk.shape_of(THINGS, *KEY, more=THINGS.c.amount)
-    change, rows = "amount = w.more", [("o", 1, number), ("o", 2, 0)]
-    with pytest.raises(OverflowError):
-        await database.write(lambda c: bulk.update(c, THINGS, shape, KEY, change, rows))
-
-
-async def test_a_text_that_is_too_long_is_refused_and_never_found(database: db.Database) -> None:
-    """The server would cut it where it only compares it."""
-    owner = "o" * 64
-    await database.write(lambda c: put(c, thing(owner)))
-    with pytest.raises(sa.exc.DataError):
-        await database.write(lambda c: put(c, thing(owner + "x", number=2)))
-    shape = bulk.shape_of(THINGS, "owner", "words")
-    query = "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t ON t.owner = w.owner"
-    found = await database.read(
-        lambda c: bulk.select(c, shape, query, [(owner + "xyz", ""), (owner, "")])
-    )
-    assert len(found) == 1
-    change = "words = w.words"
-    rows = [(owner, "y" * 501), ("other", "")]
-    with pytest.raises(sa.exc.DataError):
-        await database.write(lambda c: bulk.update(c, THINGS, shape, ("owner",), change, rows))
