@@ -100,12 +100,15 @@ async def _run(
         table.add_column(column, overflow="fold")
     for column in ("value", "goal", ""):
         table.add_column(column, justify="right")
-    async with suite as measure:
-        for name in names:
-            for figure in await measure(name):
-                print(line_of(figure), flush=True)
-                table.add_row(*_row(figure))
-    console.print(table)
+    try:
+        async with suite as measure:
+            for name in names:
+                for figure in await measure(name):
+                    print(line_of(figure), flush=True)
+                    table.add_row(*_row(figure))
+    finally:
+        if table.row_count:
+            console.print(table)
     return arguments.ExitCode.OK
 
 

@@ -52,6 +52,14 @@ class Progress(NamedTuple):
     """The last deadline of those that are under way; None when none is."""
 
 
+class Beside(NamedTuple):
+    """Ways into the engine that its clients do not have."""
+
+    database: db.Database
+    bus: bus.PulsarBus
+    api: admin.PulsarAdmin
+
+
 class FullLab(lab.Lab):
     """One full engine and one client."""
 
@@ -60,7 +68,7 @@ class FullLab(lab.Lab):
         engine: child.Engine,
         connection: client.Client,
         made: stencils.Stencils,
-        beside: "Beside",
+        beside: Beside,
     ) -> None:
         super().__init__(engine, connection, made)
         self.database, self.bus, self.api = beside
@@ -126,14 +134,6 @@ class FullLab(lab.Lab):
         if now.latest_due_us is not None or now.recorded < after + orders:
             return False
         return await self.database.read(lambda c: _count(c, after), is_quick=True) >= orders
-
-
-class Beside(NamedTuple):
-    """Ways into the engine that its clients do not have."""
-
-    database: db.Database
-    bus: bus.PulsarBus
-    api: admin.PulsarAdmin
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ taxes, no stock, no payment gateway; an order, three items, a payment, two ledge
 rows. It stands on its own: the functions worker gets this one file.
 """
 
+import abc
 import json
 import os
 import tomllib
@@ -27,9 +28,9 @@ class _Plain(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
     def __init__(self) -> None:
         self._connection: Any = None
 
+    @abc.abstractmethod
     def statements(self, order: Order) -> Iterator[Statement]:
         """Yield what this stage writes."""
-        raise NotImplementedError
 
     def process(self, input: str, context: Any) -> str:  # noqa: A002, ANN401 - the runtime's names
         """Take one order."""
