@@ -227,7 +227,20 @@ class Settings(pydantic_settings.BaseSettings):
         return init_settings, env_settings, toml
 
 
-OTHER_NAMES = frozenset({"CONFIG", "TESTING", "FAILPOINTS", "API_KEY", "TARGET", "ROOT", "VENV"})
+OTHER_NAMES = frozenset(
+    {
+        "API_KEY",
+        "CONFIG",
+        "FAILPOINTS",
+        "ROOT",
+        "TARGET",
+        "TEST_MYSQL",
+        "TEST_PULSAR",
+        "TEST_SEED",
+        "TESTING",
+        "VENV",
+    }
+)
 """SOUK_ variables that are no settings of the engine."""
 
 

@@ -52,7 +52,14 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
 
 def _incoming(context: Any) -> stage.Incoming:  # noqa: ANN401 - the runtime's
     message, topic = context.message, context.get_current_message_topic_name()
-    return stage.Incoming(flow.short_name(topic), message.data(), (context.get_message_id(), topic))
+    message_id = context.get_message_id()
+    return stage.Incoming(
+        flow.short_name(topic),
+        message.data(),
+        (message_id, topic),
+        message_id=str(message_id),
+        redeliveries=message.redelivery_count(),
+    )
 
 
 class Bytes(pulsar.functions.serde.SerDe):  # type: ignore[misc] # pulsar ships no types

@@ -9,6 +9,7 @@ in a function's userConfig is seen by everybody who lists processes.
 """
 
 import asyncio
+import atexit
 import gc
 import logging
 import os
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 EXIT_ESCAPED = 70
 """Something escaped the stage (EX_SOFTWARE); the functions worker starts the instance again."""
 EXIT_MISCONFIGURED = 78
+LEAVE_S = 3.0
+"""The functions worker kills an instance that does not end within some seconds."""
 GC_OBJECTS = 50_000
 """A batch makes tens of thousands of short-lived values; Python's default is a look every 700."""
 SWITCH_INTERVAL_S = 0.0005
@@ -84,12 +87,16 @@ class Hosted:
         self._loop = uvloop.new_event_loop()
         self._handed: deque[stage.Incoming] = deque()
         self._is_waking = False
+        self._runner: stage.Runner | None = None
+        self._is_serving = asyncio.Event()
+        self._is_leaving = False
         self._places = threading.Semaphore(options.stages.unacked_messages_max)
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; it ends in good order when the process does."""
         self._thread.start()
+        atexit.register(self._leave)
 
     def take(self, context: Any, incoming: stage.Incoming) -> None:  # noqa: ANN401 - the runtime's
         """Take a message, on the runtime's thread.
@@ -108,14 +115,23 @@ class Hosted:
 
     def _hand_over(self) -> None:
         self._is_waking = False  # first: what is handed in from now on wakes the loop again
-        while self._handed:
+        while self._runner and self._handed:
             self._runner.offer(self._handed.popleft())
+
+    def _leave(self) -> None:
+        """Let the stage note that it is no order that ends this process; not for long."""
+        self._is_leaving = True
+        self._loop.call_soon_threadsafe(self._serving.cancel)
+        self._thread.join(LEAVE_S)
 
     def _run(self) -> None:
         try:
             asyncio.set_event_loop(self._loop)
-            self._loop.run_until_complete(self._serve())
+            self._serving = self._loop.create_task(self._serve())
+            self._loop.run_until_complete(self._serving)
         except BaseException as error:  # noqa: BLE001 - whatever it is
+            if self._is_leaving and isinstance(error, asyncio.CancelledError):
+                return
             _end(error)
         _end(RuntimeError(f"{self._name} came to an end"))
 
@@ -129,6 +145,8 @@ class Hosted:
             self._acknowledge,
         )
         self._runner = stage.Runner(station, ports, options_of.limits(self._options))
+        self._is_serving.set()
+        self._hand_over()
         await self._runner.run()
 
     async def _acknowledge(self, handles: Sequence[Handle]) -> None:
@@ -152,6 +170,7 @@ class Hosted:
             str(self._context.get_instance_id()),
             str(self._context.get_function_version()),
         )
+        await self._is_serving.wait()
         try:
             await self._database.read(probe.look)
             await asyncio.to_thread(
