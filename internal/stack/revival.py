@@ -13,6 +13,8 @@ import httpx
 from internal.kernel import errors
 from internal.stack import processes
 
+NO_PACKAGE = ("503 Service Unavailable", "Package Management Service is not enabled")
+"""What the status of such an instance says."""
 PATIENCE_S = 90.0
 ANSWER_S = 30.0
 """A restart is answered when all instances have ended and begun."""
@@ -55,8 +57,9 @@ def _failed(client: httpx.Client) -> Iterator[str]:
 
 
 def _has_failed(status: dict[str, Any]) -> bool:
-    """Tell whether an instance could not be started; one that was stopped has no error."""
-    return not status["running"] and bool(status.get("error"))
+    """Tell whether an instance found no package; one that just begins has other troubles."""
+    said = status.get("error") or ""
+    return not status["running"] and any(words in said for words in NO_PACKAGE)
 
 
 def _get(client: httpx.Client, path: str) -> Any:  # noqa: ANN401 - JSON
