@@ -1,5 +1,6 @@
 """Which faults are tried, in which order, and what is broken on purpose to see that it is found."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -74,6 +75,7 @@ async def run(
     leaks: list[findings.Finding] = []
     left = deque(plan.wanted)
     while left:
+        await asyncio.to_thread(of.up)
         await ground.clear(of)
         async with ground.opened(of, package, plan.instances_each) as at:
             is_good = True
