@@ -1,5 +1,6 @@
 """What a stage tells of the facts it sends: metrics for all of them, a line for some."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -23,14 +24,17 @@ class Voice:
         """Tell of facts that went on their way."""
         if traces.is_on():
             self._trace(facts, now_us)
+        sent: Counter[tuple[str, str]] = Counter()
         for fact in facts:
             kind, reason = type(fact).__name__, _reason_of(fact)
-            _sent(kind, reason).inc()
+            sent[kind, reason] += 1
             _age(kind).observe((now_us - getattr(fact, "placed_at_us", now_us)) / US_PER_SECOND)
             if reason:
                 self._log("INFO", fact, reason)
             elif self._tells_every_fact:
                 self._log("DEBUG", fact, "")
+        for (kind, reason), count in sent.items():
+            _sent(kind, reason).inc(count)
 
     def _trace(self, facts: Sequence[Fact], now_us: int) -> None:
         """Cover each order's time from the decision on it to the broker's receipt."""
