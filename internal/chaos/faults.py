@@ -164,7 +164,7 @@ class KillFunctions(_Counted, frozen=True):
     @property
     def expected(self) -> dict[str, int]:
         """See _Counted."""
-        return dict.fromkeys((stage.name for stage in flow.STAGES), self.times)
+        return dict.fromkeys((str(stage.name) for stage in flow.STAGES), self.times)
 
     async def strike(self, at: ground.Ground) -> Fired:
         """See Fault."""

@@ -19,8 +19,11 @@ STALE = "metadata already exists"
 """A package of a function that is gone stands in the way of a new one of that name."""
 NOT_STOPPED = "Operation not permitted"
 """The answer to starting what was not stopped."""
-NOT_READY = re.compile(r"\b503\b|retry again|not done initializing")
-"""What a functions worker says that has just started, when it already answers questions."""
+NOT_READY = re.compile(rf"\b503\b|retry again|not done initializing|{STALE}")
+"""What a functions worker says that has just started, when it already answers questions.
+
+It may have stored the package before it said so; deleting that takes effect after a moment.
+"""
 READY_S, LOOK_EVERY_S = 30.0, 0.5
 T = TypeVar("T")
 
@@ -56,17 +59,20 @@ class FunctionsApi:
             BusAway: the broker or its functions worker cannot be reached.
             Misconfigured: it is refused.
         """
-        try:
-            await self._send("POST", config, package)
-        except errors.BusAway as error:
-            if STALE not in str(error):
+
+        async def create() -> None:
+            try:
+                await self._send("POST", config, package)
+            except errors.BusAway as error:
+                if STALE in str(error):
+                    await self._forget_packages(config["name"])
                 raise
-            await self._forget_packages(config["name"])
-            await self._send("POST", config, package)
+
+        await _patiently(create)
 
     async def update(self, config: function_configs.Config) -> None:
         """Change a function; its package stays. Raises what `create` raises."""
-        await self._send("PUT", config, None)
+        await _patiently(lambda: self._send("PUT", config, None))
 
     async def delete(self, name: str) -> None:
         """Delete a function. Its subscription stays only if its cleanupSubscription is false."""
@@ -74,12 +80,13 @@ class FunctionsApi:
         await self._forget_packages(name)
 
     async def start(self, name: str) -> None:
-        """Start the instances of a function that was stopped; one that was not stays as it is."""
+        """Start the instances of a function that was stopped, or of which none could start."""
         try:
             await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/start"))
         except errors.Misconfigured as error:
             if NOT_STOPPED not in str(error):
                 raise
+            await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
 
     async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
         """Return who is connected to a subscription; nobody if there is none."""
@@ -117,7 +124,7 @@ class FunctionsApi:
         parts: dict[str, Any] = {"functionConfig": (None, body, "application/json")}
         if package is not None:
             parts["data"] = (package.name, package.content, "application/octet-stream")
-        answer = await _patiently(lambda: self._api.send(method, path, files=parts))
+        answer = await self._api.send(method, path, files=parts)
         if answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
             raise errors.Misconfigured(f"{method} {path}: {answer.text}")
 
