@@ -131,16 +131,6 @@ def door_span(
         yield
 
 
-@contextlib.contextmanager
-def span(name: str, attributes: Attributes = NOTHING) -> Iterator[None]:
-    """Cover a piece of work for many orders, within whatever span is open here."""
-    if _State.tracer is None:
-        yield
-        return
-    with _State.tracer.start_as_current_span(name, attributes=dict(attributes)):
-        yield
-
-
 def record(
     name: str, trace_id: str, began_us: int, ended_us: int, attributes: Attributes = NOTHING
 ) -> None:

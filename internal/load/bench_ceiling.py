@@ -15,7 +15,7 @@ from internal.load import bench_full, bench_load, drains, full_lab, order_rows, 
 from internal.load.bench import Figure
 from internal.load.bench_load import Load
 
-SAMPLE_ORDERS = 400
+SAMPLE_ORDERS = 1_000
 ORDERS = 20_000
 CLIENTS = (1, 3)
 PARTS = (processes.DATABASE, processes.CLIENT)
@@ -23,7 +23,7 @@ PARTS = (processes.DATABASE, processes.CLIENT)
 
 
 async def ceiling(tools: bench_full.Tools) -> list[Figure]:
-    """Rows of real orders, 400 orders a transaction, by one client and by three."""
+    """Rows of real orders, 1,000 orders a transaction, by one client and by three."""
     name, orders = "db_ceiling", tools.size.orders or ORDERS
     async with bench_full.warm(tools, name) as at_work:
         rows = await _sample(at_work)

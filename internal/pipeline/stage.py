@@ -274,8 +274,12 @@ class Runner:
     async def _commit(
         self, work: Sequence[Work]
     ) -> tuple[list[tuple[Work, Settled]], list[tuple[Work, Waiting]]]:
+        began_us = self._ports.clock.now_us()
         with metrics.STAGE_BATCH_SECONDS.labels(self._name).time():
             done = await self._record(work)
+        self._voice.trace_transaction(
+            [it.fact for it in work], began_us, self._ports.clock.now_us()
+        )
         metrics.STAGE_BATCH_ORDERS.labels(self._name).observe(len(work))
         failpoints.hit(f"{self._name}.after_commit")
         settled = [(item, outcome) for item, outcome in done if isinstance(outcome, Settled)]

@@ -39,9 +39,13 @@ async def test_every_step_of_an_order_is_a_child_of_the_doors_span(
         if span.context and f"{span.context.trace_id:032x}" == TRACE
     ]
     assert [span.name for span in mine] == [
+        "order_processing database",
         "order_processing OrderAccepted",
+        "payment_processing database",
         "gateway charge",
+        "payment_processing database",
         "payment_processing OrderPaid",
+        "finalization database",
         "finalization OrderFinalized",
     ]
     parents = {span.parent.span_id for span in mine if span.parent}

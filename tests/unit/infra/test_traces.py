@@ -56,14 +56,6 @@ def test_what_a_stage_did_is_the_doors_child_with_its_own_times(
     assert (span.start_time, span.end_time) == (1_000_000, 3_000_000)
 
 
-def test_work_for_many_orders_is_a_trace_of_its_own(spans: InMemorySpanExporter) -> None:
-    with traces.span("batch", {"souk.orders": 2}), traces.span("transaction"):
-        pass
-    inner, outer = spans.get_finished_spans()
-    assert ids_of(inner)[2] == ids_of(outer)[1]
-    assert ids_of(outer)[2] == ""
-
-
 def test_an_order_without_a_trace_makes_no_span(spans: InMemorySpanExporter) -> None:
     traces.record("order_processing OrderAccepted", "", 1, 2)
     traces.record("order_processing OrderAccepted", "by hand", 1, 2)
@@ -88,7 +80,7 @@ def test_all_spans_of_an_order_are_kept_or_none() -> None:
 def test_without_an_endpoint_nothing_is_made() -> None:
     off = traces.setup(settings.TracesSettings(), "souk-test")
     assert not traces.is_on()
-    with traces.door_span("SubmitOrder", TRACE, ""), traces.span("batch"):
+    with traces.door_span("SubmitOrder", TRACE, ""):
         traces.record("order_processing OrderAccepted", TRACE, 1, 2)
     off()
 
