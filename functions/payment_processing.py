@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import clock, failpoints, settings, traces
+from internal.infra import clock, failpoints, metrics, settings, traces
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import messages, paying, recorded, store
 from internal.payments import calls, rules, simulator
@@ -52,6 +52,7 @@ class PaymentStation:
         payments_store.update(connection, _results(work, payable), now_us)
         accepted = recorded.facts_of(connection, payable, said, messages.OrderAccepted)
         plans = paying.plan(connection, [(accepted[o.order_key], o) for o in payable], now_us)
+        metrics.PAYMENTS_LEFT_TO_OPERATORS.inc(sum(rules.needs_operator(p.step) for p in plans))
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
         done = paying.carry_out(connection, plans, now_us, due_at_us)
         passed = [order for order in orders.values() if not paying.is_payable(order)]

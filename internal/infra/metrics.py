@@ -32,6 +32,10 @@ STAGE_BATCH_ORDERS = Histogram(
 )
 RETRIES = Counter("souk_retries_total", "Waits because a part was away.", ["who", "error"])
 DEAD_LETTERS = Counter("souk_dead_letters_total", "Orders put aside.", ["stage", "code"])
+PAYMENTS_LEFT_TO_OPERATORS = Counter(
+    "souk_payments_left_to_operators_total",
+    "Orders whose payment is unknown or cannot be undone, and that nobody asks about any more.",
+)
 BACKLOG_MESSAGES = Gauge(
     "souk_backlog_messages", "Messages a stage has not acknowledged.", ["stage"]
 )

@@ -196,6 +196,11 @@ def _captured(charge: Attempt) -> Captured:
     return Captured(charge.tender_kind, charge.amount_minor, charge.gateway_reference)
 
 
+def needs_operator(step: Step) -> bool:
+    """Tell whether only a person can move this payment on."""
+    return isinstance(step, Wait) and step.until_us is None
+
+
 def needs_call(attempt: Attempt) -> bool:
     """Tell whether the gateway has to be called for a new attempt (cash needs none)."""
     return attempt.state is AttemptState.PENDING

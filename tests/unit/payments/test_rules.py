@@ -94,6 +94,8 @@ def test_an_unknown_charge_is_asked_about_later_and_later(checks: int, after_s: 
 def test_an_unknown_charge_goes_to_the_operators_in_the_end() -> None:
     unknown = charge(AttemptState.UNKNOWN, checks=len(rules.ASK_AFTER_S) + 1)
     assert step(unknown, after_s=10**6) == rules.Wait(None)
+    assert rules.needs_operator(rules.Wait(None))
+    assert not rules.needs_operator(rules.Wait(AT_US))
 
 
 @pytest.mark.parametrize(("checks", "after_s"), list(enumerate(rules.RETRY_AFTER_S, start=1)))
