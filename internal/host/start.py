@@ -227,10 +227,18 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if running.failed.done():
         waiting.cancel()
-        console.print(f"[red]souk stops:[/red] {running.failed.exception()!r}")
-        return EXIT_FAILED
+        return _failed(running.failed.exception())
     console.print("draining …")
     return 0
+
+
+def _failed(error: BaseException | None) -> int:
+    """Tell why a part has failed: the cause, not the groups in which it came."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    said = str(error) if isinstance(error, errors.SoukError) else repr(error)
+    console.print(f"[red]souk stops:[/red] {escape(said)}")
+    return EXIT_FAILED
 
 
 async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:
@@ -245,8 +253,7 @@ async def _demo(command: list[str], running: engine.Engine, key: str, folder: Pa
         either: set[asyncio.Future[Any]] = {ended, running.failed}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if running.failed.done():
-            console.print(f"[red]souk stops:[/red] {running.failed.exception()!r}")
-            return EXIT_FAILED
+            return _failed(running.failed.exception())
         return ended.result()
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -106,6 +106,9 @@ def _as_table(columns: Columns, sql: str, rows: Sequence[Any]) -> bytes:
     """
     sets = [set(values) for values in zip(*rows, strict=True)]
     _require_64_bits(columns, sets)
+    if widths := _too_long(columns, sets):
+        cut = [[_cut(value, widths.get(place)) for place, value in enumerate(r)] for r in rows]
+        return _as_table(columns, sql, cut)
     same = _foldable(sql, columns, sets)
     if same:
         kept = [place for place in range(len(columns)) if columns[place][0] not in same]
@@ -126,6 +129,30 @@ def _require_64_bits(columns: Columns, sets: Sequence[set[Any]]) -> None:
             numbers = values - {None}
             if numbers and not INT64_MIN <= min(numbers) <= max(numbers) <= INT64_MAX:
                 raise OverflowError(f"{name}: an integer of more than 64 bits")
+
+
+def _too_long(columns: Columns, sets: Sequence[set[Any]]) -> dict[int, int]:
+    """Return {place: characters} of the columns in which a text is longer than w's.
+
+    MySQL would refuse the statement.
+    """
+    return {
+        place: width
+        for place, ((_, like), values) in enumerate(zip(columns, sets, strict=True))
+        if (width := _width(like)) and max(map(len, filter(None, values)), default=0) > width
+    }
+
+
+def _cut(value: Any, width: int | None) -> Any:  # noqa: ANN401 - any value of a row
+    return value[:width] if width and value else value
+
+
+def _width(like: sa.Column[Any]) -> int:
+    """Return the characters of a text in w; 0 where it needs no bounds.
+
+    One more than in the table: what is longer and was cut must neither be found nor fit.
+    """
+    return like.type.length + 1 if isinstance(like.type, sa.String) and like.type.length else 0
 
 
 def _foldable(sql: str, columns: Columns, sets: Sequence[set[Any]]) -> dict[str, bytes]:
@@ -161,6 +188,8 @@ def _around(
     That is cut where one of `same` is named: every second piece is such a name.
 
     STRAIGHT_JOIN: the server walks the rows and looks each up by its key, whatever it thinks of it.
+    A table of JSON cannot be locked, and MySQL does not take it where others are (error 3569), but
+    within a SELECT of its own.
     """
     before, after = sql.replace("CROSS JOIN", "STRAIGHT_JOIN").split("{w}")
     kept = [(name, like) for name, like in columns if name not in same]
@@ -169,9 +198,10 @@ def _around(
         for place, (name, like) in enumerate(kept)
     )
     pieces = re.split(rf"\bw\.({'|'.join(same)})\b", after) if same else [after]
+    opens, closes = ("(SELECT * FROM ", " AS w)") if after.endswith(" FOR UPDATE") else ("", "")
     return (
-        f"{before}JSON_TABLE(".encode(),
-        f", '$[*]' COLUMNS({shape})) AS w".encode(),
+        f"{before}{opens}JSON_TABLE(".encode(),
+        f", '$[*]' COLUMNS({shape})){closes} AS w".encode(),
         tuple(piece.encode() for piece in pieces),
     )
 
@@ -183,11 +213,7 @@ def _filled(pieces: Sequence[bytes], values: Mapping[str, bytes]) -> bytes:
 
 
 def _type(like: sa.Column[Any]) -> str:
-    """Return the type of a column of w.
-
-    Text is one character wider than the table's: MariaDB cuts what is longer, and a key that was
-    cut must not be found.
-    """
-    if isinstance(like.type, sa.String) and like.type.length:
-        return f"VARCHAR({like.type.length + 1}) COLLATE {BINARY_COLLATION}"
+    """Return the type of a column of w."""
+    if width := _width(like):
+        return f"VARCHAR({width}) COLLATE {BINARY_COLLATION}"
     return like.type.dialect_impl(_DIALECT).compile(dialect=_DIALECT)

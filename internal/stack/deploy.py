@@ -6,6 +6,7 @@ any time: what is as wanted stays as it is, and no backlog is ever dropped.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -231,8 +232,10 @@ async def _probe(
     progress_s, backlog = time.perf_counter(), -1
     while waiting := [job for job in jobs if job.waiting]:
         is_alone = all(job.config["parallelism"] == 1 for job in waiting)
-        await prober.ask([job.stage for job in waiting], is_alone=is_alone)
-        now = await _backlog(functions, waiting)
+        now = backlog
+        with contextlib.suppress(errors.BusAway):  # for a moment, perhaps: no progress this time
+            await prober.ask([job.stage for job in waiting], is_alone=is_alone)
+            now = await _backlog(functions, waiting)
         if await _listen(prober, waiting) or now < backlog:
             progress_s = time.perf_counter()
         backlog = now

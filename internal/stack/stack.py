@@ -200,11 +200,13 @@ class Stack:
             chosen = before or ports.settled(ports.Ports())
         else:
             chosen = ports.settled(self._wanted)
-        running = [name for name in self.names if self.pid_of(name) is not None]
+        idle = [part for part in self._parts() if self.pid_of(part.name) is None]
+        running = [name for name in self.names if name not in {part.name for part in idle}]
         if before is not None and chosen != before and running:
             raise errors.Misconfigured(
                 f"{' and '.join(running)} run on other ports: scripts/stack down first"
             )
+        ports.refuse_taken(chosen, [name for part in idle for name in part.port_names])
         ports.remember(self.folder.ports_file, chosen)
 
     def _launch(self, part: Part) -> None:

@@ -1,5 +1,6 @@
 """Where TLS is asked for, Souk talks to the server that has the right certificate, or to none."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,5 +74,7 @@ async def test_only_the_right_server_is_talked_to(
 async def test_a_server_without_tls_gets_no_password(
     mysql_options: MysqlSettings, certificates: Path
 ) -> None:
+    if mariadb.VARIABLE in os.environ:
+        pytest.skip(f"not run: the server of {mariadb.VARIABLE} may offer TLS")
     with pytest.raises(errors.Misconfigured, match="offers no TLS"):
         await cipher(mysql_options, certificates / "ca.pem")

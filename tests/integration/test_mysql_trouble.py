@@ -176,7 +176,7 @@ async def test_a_row_that_stays_locked_is_an_absence(
         own.run_async(lambda _: let_go.wait())
 
     def want(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("SET innodb_lock_wait_timeout = 0")
+        connection.exec_driver_sql("SET innodb_lock_wait_timeout = 1")
         connection.execute(THINGS.update().values(amount=6))
 
     another = mysql.MysqlDatabase(options)

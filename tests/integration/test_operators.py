@@ -115,8 +115,9 @@ async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
     told = await tell(world)
     assert (told.state, told.lives_lost, told.waits_for) == ("FINALIZED", {}, "")
     whats = [step.what for step in told.steps]
-    assert "dead letter 1, replayed" in whats
-    assert "LETTER_REPLAYED 1: order_processing KILLED_THE_PROCESS" in whats
+    key = letter.letter_key
+    assert f"dead letter {key}, replayed" in whats
+    assert f"LETTER_REPLAYED {key}: order_processing KILLED_THE_PROCESS" in whats
 
 
 def _die_over_it(connection: sa.Connection) -> None:

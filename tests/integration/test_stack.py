@@ -280,6 +280,8 @@ def assert_taken_port_is_refused(other: stacks.Stack, folder: Path) -> None:
     third = stacks.Stack(folder / "third", other.ports)
     with pytest.raises(errors.Misconfigured, match="already in use"):
         third.up(may_install=False)
+    assert third.ports == other.ports
+    assert not third.is_there  # so that other ports can be chosen next time
     moved = stacks.Stack(other.folder.root, ports.Ports())
     with pytest.raises(errors.Misconfigured, match="scripts/stack down first"):
         moved.up(may_install=False)
