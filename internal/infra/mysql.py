@@ -16,7 +16,7 @@ import aiomysql
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio as sa_asyncio
 
-from internal.infra import columns, db, failpoints, mysql_errors, mysql_link, retry, settings
+from internal.infra import bulk, columns, db, failpoints, mysql_errors, mysql_link, retry, settings
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -122,6 +122,7 @@ def _write(work: db.Work[T], connection: sa.Connection) -> T:
     try:
         connection.begin()
         result = work(connection)
+        bulk.settle(connection)
         failpoints.hit("db.before_commit")
         connection.commit()
     except Exception:

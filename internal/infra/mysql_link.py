@@ -2,22 +2,31 @@
 
 It must not repeat anything: a link that gave no answer in time is cut, and its transaction is the
 database's to try again.
+
+Statements whose answers nobody needs at once wait for the next one, and go out with it: for a lone
+order, most of what a statement costs is waking the server, and being woken by it.
 """
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import aiomysql
-from aiomysql.connection import CLIENT, CR, MySQLResult
+from aiomysql.connection import CLIENT, COMMAND, CR, MySQLResult
 
 from internal.infra import mysql_rows
 from internal.kernel import errors
 
 T = TypeVar("T")
 
+Verdict = Callable[[int | aiomysql.Error], BaseException | None]
+"""Takes how many rows a statement met, or its error; returns what is to be raised for that."""
+
 CHUNK_BYTES_MAX = 256 * 1024
+HELD_BYTES_MAX = 64 * 1024
+"""What waits is sent without the next statement when it is more: the server may well begin."""
 SEQUENCE_BYTE = 3
 """Where in a packet its number is."""
 SNAPSHOT = (
@@ -35,6 +44,10 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         self._timeout_s = statement_timeout_s
         self._chunk, self._place = b"", 0
         """What has arrived, and how much of that is used."""
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._verdicts: deque[Verdict] = deque()
+        """Of what is held or under way, in this order."""
 
     @classmethod
     async def open(
@@ -77,8 +90,57 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         return self._reader is None or self._reader.at_eof()
 
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
-        """See aiomysql."""
+        """See aiomysql. What was to be sent soon goes first, and its errors do."""
+        if self._verdicts:
+            self.send_soon(sql.encode() if isinstance(sql, str) else sql, _as_it_is)
+            return await self.settle()
         affected: int = await self._answered(super().query(sql, unbuffered))
+        return affected
+
+    def send_soon(self, sql: bytes, verdict: Verdict) -> None:
+        """Send a statement together with the next one, or when `settle` is called."""
+        self._ensure_alive()
+        size_bytes = len(sql) + 1
+        self._held.append(b"%b\0%c%b" % (size_bytes.to_bytes(3, "little"), COMMAND.COM_QUERY, sql))
+        self._held_bytes += size_bytes
+        self._verdicts.append(verdict)
+        if self._held_bytes > HELD_BYTES_MAX:
+            self._send_held()
+
+    async def settle(self) -> int:
+        """Wait for the answers to all that was to be sent soon; return the rows the last one met.
+
+        Raises:
+            OperationalError: and other errors of aiomysql, or what the first verdict against a
+                statement says. All have been answered by then.
+        """
+        if not self._verdicts:
+            return 0
+        self._send_held()
+        return await self._answered(self._read_answers())
+
+    def _send_held(self) -> None:
+        self._write_bytes(b"".join(self._held))
+        self._held.clear()
+        self._held_bytes = 0
+
+    async def _read_answers(self) -> int:
+        failure: BaseException | None = None
+        affected = 0
+        while self._verdicts:
+            answer: int | aiomysql.Error
+            self._next_seq_id = 1
+            try:
+                await self._read_query_result()
+                answer = affected = self._affected_rows
+            except aiomysql.Error as error:
+                if self._reader is None:  # lost: there is nothing to read any more
+                    raise
+                answer = error
+            wrong = self._verdicts.popleft()(answer)
+            failure = failure or wrong
+        if failure is not None:
+            raise failure
         return affected
 
     async def autocommit(self, value: bool) -> None:  # noqa: FBT001
@@ -90,7 +152,13 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         await self._answered(super().commit())
 
     async def rollback(self) -> None:
-        """See aiomysql."""
+        """See aiomysql. What was to be sent soon is not, or has been for nothing."""
+        for _ in self._held:
+            self._verdicts.pop()
+        self._held.clear()
+        self._held_bytes = 0
+        self._verdicts = deque(_ignored for _ in self._verdicts)
+        await self._answered(self._read_answers())
         await self._answered(super().rollback())
 
     async def begin_snapshot(self) -> None:
@@ -164,6 +232,14 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
             what = f"SOUK_MYSQL__TLS_CA_FILE is set, but {self.host}:{self.port} offers no TLS"
             raise errors.Misconfigured(what)
         await super()._request_authentication()
+
+
+def _as_it_is(answer: int | aiomysql.Error) -> BaseException | None:
+    return None if isinstance(answer, int) else answer
+
+
+def _ignored(_: int | aiomysql.Error) -> None:
+    return None
 
 
 class _Result(MySQLResult):  # type: ignore[misc] # aiomysql has no types

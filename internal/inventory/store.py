@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
 from internal.inventory.messages import Movement, StockKey, StockLevel
-from internal.kernel import errors
 
 STOCK = sa.Table(
     "stock",
@@ -128,15 +127,15 @@ def _change(
     connection: sa.Connection, quantities: Mapping[StockKey, int], changes: str, guard: str
 ) -> None:
     rows = [(*_row(key), quantities[key]) for key in sorted(quantities)]
-    if bulk.update(connection, STOCK, _CHANGE, _KEY, changes, rows, guard=guard) != len(rows):
-        raise errors.Conflict("stock rows changed under this transaction")
+    guarded = bulk.Guard(guard, "stock rows changed under this transaction")
+    bulk.update_soon(connection, STOCK, _CHANGE, _KEY, changes, rows, guarded)
 
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:
     """Write the movement rows."""
     names = (*_KEY, "kind", "quantity", "order_key", "at_us")
     rows = [(*_row(m.key), m.kind, m.quantity, m.order_key, m.at_us) for m in movements]
-    bulk.insert(connection, STOCK_MOVEMENTS, names, rows)
+    bulk.insert_soon(connection, STOCK_MOVEMENTS, names, rows)
 
 
 def receive(connection: sa.Connection, movements: Sequence[Movement]) -> None:

@@ -9,7 +9,6 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
-from internal.kernel import errors
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages
 from internal.pricing.messages import PricedOrder
@@ -229,10 +228,9 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantK
     Raises:
         Conflict: another instance recorded one of them meanwhile; repeat the whole transaction.
     """
-    try:
-        bulk.insert(connection, ORDERS, _NEW_COLUMNS, [_new_row(order) for order in orders])
-    except sa.exc.IntegrityError as error:
-        raise errors.Conflict("an order was recorded by somebody else meanwhile") from error
+    conflict = "an order was recorded by somebody else meanwhile"
+    rows = [_new_row(order) for order in orders]
+    bulk.insert_soon(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = _keys_of(connection, names)
     lines = [
@@ -241,7 +239,7 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantK
         if order.priced
         for line in order.priced.lines
     ]
-    bulk.insert(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    bulk.insert_soon(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
     return dict(zip(names, keys, strict=True))
 
 
@@ -332,11 +330,8 @@ def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
         for m in moves
     ]
     changes = ", ".join(f"{name} = w.{name}" for name, _ in _MOVE.columns[1:-1])
-    guard = "t.version = w.from_version"
-    if bulk.update(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard=guard) != len(
-        rows
-    ):
-        raise errors.Conflict("orders moved under this transaction")
+    guard = bulk.Guard("t.version = w.from_version", "orders moved under this transaction")
+    bulk.update_soon(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
 
 
 def set_charge(
@@ -348,7 +343,7 @@ def set_charge(
     """
     shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
     what = "charge_state = w.charge_state, due_at_us = w.due_at_us"
-    bulk.update(connection, ORDERS, shape, ("order_key",), what, changes)
+    bulk.update_soon(connection, ORDERS, shape, ("order_key",), what, changes)
 
 
 def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
@@ -372,10 +367,8 @@ def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
         )
         for e in entries
     ]
-    try:
-        bulk.insert(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows)
-    except sa.exc.IntegrityError as error:
-        raise errors.Conflict("an event was claimed by somebody else meanwhile") from error
+    conflict = "an event was claimed by somebody else meanwhile"
+    bulk.insert_soon(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows, conflict)
 
 
 def find_claims(

@@ -117,7 +117,7 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
         )
         for a in attempts
     ]
-    bulk.insert(connection, PAYMENT_ATTEMPTS, _COLUMNS, rows)
+    bulk.insert_soon(connection, PAYMENT_ATTEMPTS, _COLUMNS, rows)
 
 
 def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
@@ -139,13 +139,15 @@ def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -
         for a in rules.surest(attempts)
     ]
     changes = ", ".join(f"{name} = w.{name}" for name in _CHANGED[2:])
-    guard = "(t.state IN ('PENDING', 'FAILED') OR (t.state = 'UNKNOWN' AND w.state <> 'FAILED'))"
-    bulk.update(
+    guard = bulk.Guard(
+        "(t.state IN ('PENDING', 'FAILED') OR (t.state = 'UNKNOWN' AND w.state <> 'FAILED'))"
+    )
+    bulk.update_soon(
         connection,
         PAYMENT_ATTEMPTS,
         _CHANGE,
         ("order_key", "attempt_no"),
         changes,
         rows,
-        guard=guard,
+        guard,
     )

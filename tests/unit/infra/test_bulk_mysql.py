@@ -92,7 +92,7 @@ def test_a_table_is_read_as_it_was(rows: list[tuple[int, str, int | None]]) -> N
         column = "abc".index(name)
         wanted = [row[column] for row in rows]
         if name == "b":
-            wanted = [text[: TEXT_LENGTH + 1] for text in wanted]
+            wanted = [text[: TEXT_LENGTH + 1] for _, text, _ in rows]
         assert [row[int(place)] for row in read] == wanted
     for name in set("abc") - {name for name, _ in kept}:
         assert f"w.{name}" not in statement.replace(quoted[0], "")
