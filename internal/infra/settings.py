@@ -103,7 +103,7 @@ class PulsarSettings(Group):
 class StageSettings(Group):
     """How much work the three functions take at a time."""
 
-    batch_orders_max: int = pydantic.Field(default=1_000, ge=1, le=5_000)
+    batch_orders_max: int = pydantic.Field(default=2_000, ge=1, le=5_000)
     """Orders in one transaction. What waits is taken together, up to this many."""
     unacked_messages_max: int = pydantic.Field(default=1_000, ge=1, le=100_000)
     """Messages a function may hold before the broker stops sending: its back-pressure."""

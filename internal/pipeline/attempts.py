@@ -34,7 +34,7 @@ alone. A process that is killed for other reasons hardly ever dies over the same
 ATTEMPTS_MAX = COUNTED_MAX + 1
 """And the one by which the stage learned that there is something to count."""
 COMPANY_SHRINKS_BY = 32
-"""From one attempt to the next: 1,000 orders, 31, 1. Neighbours of a killer leave its company long
+"""From one attempt to the next: 2,000 orders, 62, 1. Neighbours of a killer leave its company long
 before they are counted out, and a thousand suspects still take seconds, not minutes.
 """
 KEPT_S = 30 * 24 * 3_600

@@ -125,7 +125,7 @@ class Ports(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True):
     """How much at a time."""
 
-    batch_orders_max: int = 1_000
+    batch_orders_max: int = 2_000
     effects_max: int = 1_024
     logs_every_fact: bool = False
     """A DEBUG line for each order that went on its way; refusals are always told."""

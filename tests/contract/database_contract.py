@@ -191,6 +191,90 @@ class DatabaseContract:
         assert done == 1
         assert await database.read(everything) == [("o", 1, "new", "{}", 7, 8)]
 
+    @staticmethod
+    def _put_soon(connection: sa.Connection, *rows: Sequence[Any], conflict: str = "") -> None:
+        bulk.insert_soon(connection, THINGS, NAMES, rows, conflict)
+
+    @staticmethod
+    def _add_soon(
+        connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: bulk.Guard
+    ) -> None:
+        bulk.update_soon(
+            connection, THINGS, CHANGE, KEY, "amount = t.amount + w.more", changes, guard
+        )
+
+    async def test_what_is_done_soon_is_done_in_order(self, database: db.Database) -> None:
+        def work(connection: sa.Connection) -> dict[int, int]:
+            self._put_soon(connection, thing(number=1), thing(number=2, amount=1))
+            self._put_soon(connection)
+            self._add_soon(connection, [("o", 1, 5)], bulk.Guard("t.amount = 0", "gone"))
+            seen = amounts(connection)
+            self._add_soon(connection, [("o", 1, 5), ("o", 2, 5)], bulk.NO_GUARD)
+            return seen
+
+        assert await database.write(work) == {1: 5, 2: 1}
+        assert await database.read(amounts) == {1: 10, 2: 6}
+
+    async def test_soon_takes_any_size(self, database: db.Database) -> None:
+        rows = [("o", number, "", "x'\"\\" * 500, 1, None) for number in range(4_000)]
+
+        def work(connection: sa.Connection) -> None:
+            for start in (0, 10, 500):
+                self._put_soon(connection, *rows[start : {0: 10, 10: 500, 500: 4_000}[start]])
+            self._add_soon(connection, [("o", n, 1) for n in range(4_000)], bulk.Guard("", "gone"))
+
+        await database.write(work)
+        assert set((await database.read(amounts)).values()) == {2}
+
+    async def test_a_conflict_soon_leaves_nothing(self, database: db.Database) -> None:
+        await database.write(lambda c: put(c, thing(number=1)))
+
+        def add_known(connection: sa.Connection) -> None:
+            self._put_soon(connection, thing(number=2))
+            self._put_soon(connection, thing(number=1), conflict="somebody was first")
+            self._put_soon(connection, thing(number=3))
+
+        def change_unknown(connection: sa.Connection) -> None:
+            self._add_soon(connection, [("o", 1, 5), ("o", 9, 5)], bulk.Guard("", "not all"))
+            self._put_soon(connection, thing(number=2))
+
+        for work, what in ((add_known, "somebody was first"), (change_unknown, "not all")):
+            with pytest.raises(errors.Conflict, match=what):
+                await database.write(work)
+        assert await database.read(amounts) == {1: 0}
+
+    async def test_an_error_soon_is_raised_by_the_next_question_at_the_latest(
+        self, database: db.Database
+    ) -> None:
+        await database.write(lambda c: put(c, thing(number=1)))
+        reached = []
+
+        def work(connection: sa.Connection) -> None:
+            self._put_soon(connection, thing(number=1))
+            self._add_soon(connection, [("o", 1, 5)], bulk.NO_GUARD)
+            amounts(connection)
+            reached.append(connection)
+
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.write(work)
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.write(lambda c: self._put_soon(c, thing(number=2, amount=13)))
+        assert not reached
+        assert await database.read(amounts) == {1: 0}
+
+    async def test_whoever_raises_after_soon_has_done_nothing(self, database: db.Database) -> None:
+        many = [("o", number, "", "x" * 1_000, 0, None) for number in range(500)]
+
+        def work(connection: sa.Connection) -> None:
+            self._put_soon(connection, *many)
+            self._put_soon(connection, thing("p"))
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await database.write(work)
+        await database.write(lambda c: self._put_soon(c, thing()))
+        assert await database.read(everything) == [thing()]
+
     async def test_replace_puts_rows_in_the_place_of_others(self, database: db.Database) -> None:
         await database.write(lambda c: put(c, thing(number=1), thing(number=2), thing("p", 1)))
         rows = [thing(number=2, amount=5), thing(number=3, amount=6)]

@@ -11,6 +11,7 @@ from internal.infra import bulk, failpoints, mysql
 from internal.infra.settings import MysqlSettings
 from internal.kernel import errors
 from tests.contract.database_contract import (
+    NAMES,
     SCRATCH,
     THINGS,
     amounts,
@@ -106,6 +107,24 @@ async def test_a_transaction_costs_its_own_statements_and_a_commit(
     before = await database.write(count)
     await database.write(lambda c: put(c, thing(number=2)))
     assert await database.write(count) - before == 4
+
+
+@pytest.mark.parametrize("kills_at", [0, 1])
+async def test_what_was_to_be_done_soon_is_lost_with_its_connection(
+    database: mysql.MysqlDatabase, kills_at: int
+) -> None:
+    runs: list[int] = []
+
+    def work(connection: sa.Connection) -> None:
+        runs.append(connection_id(connection))
+        for number in range(2):
+            bulk.insert_soon(connection, THINGS, NAMES, [thing(number=10 * len(runs) + number)])
+            if len(runs) == 1 and number == kills_at:
+                connection.exec_driver_sql(f"KILL {runs[0]}")
+
+    await database.write(work)
+    assert len(set(runs)) == 2
+    assert await database.read(amounts) == {20: 0, 21: 0}
 
 
 async def test_a_lost_connection_is_another_try(database: mysql.MysqlDatabase) -> None:

@@ -25,7 +25,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_has_to_be_set() -> None:
     loaded = settings.load()
-    assert loaded.stages.batch_orders_max == 1_000
+    assert loaded.stages.batch_orders_max == 2_000
     assert loaded.storage.synchronous == "FULL"
     assert loaded.intake.host == "127.0.0.1"
 
