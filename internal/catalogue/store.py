@@ -47,6 +47,18 @@ PRODUCTS = sa.Table(
 _STORE_KEYS = bulk.shape_of(STORES, "merchant_id", "store_id")
 _PRODUCT_KEYS = bulk.shape_of(PRODUCTS, "merchant_id", "sku")
 _MERCHANTS = bulk.shape_of(STORES, "merchant_id")
+_STORES_QUERY = (
+    "SELECT t.merchant_id, t.store_id, t.name, t.currency, t.rounding_mode, t.rounding_point"
+    " FROM {w} CROSS JOIN stores t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
+)
+_PRODUCTS_QUERY = (
+    "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active"
+    " FROM {w} CROSS JOIN products t ON t.merchant_id = w.merchant_id AND t.sku = w.sku"
+)
+_RATES_QUERY = (
+    "SELECT t.merchant_id, t.tax_code, t.name, t.rate_ppm, t.inclusive"
+    " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = w.merchant_id"
+)
 
 
 def load_shelf(
@@ -59,39 +71,24 @@ def load_shelf(
     And these merchants' tax rates.
     """
     merchants = {(merchant_id,) for merchant_id, _ in stores}
-    return Shelf(
-        stores={(s.merchant_id, s.store_id): s for s in _find_stores(connection, stores)},
-        products={(p.merchant_id, p.sku): p for p in _find_products(connection, products)},
-        tax_rates={(t.merchant_id, t.tax_code): t for t in _find_tax_rates(connection, merchants)},
-    )
-
-
-def _find_stores(connection: sa.Connection, keys: Collection[tuple[str, str]]) -> list[Store]:
-    rows = bulk.select(
+    found_stores, found_products, rates = bulk.select_all(
         connection,
-        _STORE_KEYS,
-        "SELECT t.merchant_id, t.store_id, t.name, t.currency, t.rounding_mode, t.rounding_point"
-        " FROM {w} CROSS JOIN stores t"
-        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id",
-        sorted(keys),
+        [
+            bulk.Question(_STORE_KEYS, _STORES_QUERY, sorted(stores)),
+            bulk.Question(_PRODUCT_KEYS, _PRODUCTS_QUERY, sorted(products)),
+            bulk.Question(_MERCHANTS, _RATES_QUERY, sorted(merchants)),
+        ],
     )
-    return [_store(row) for row in rows]
+    return Shelf(
+        stores={(s.merchant_id, s.store_id): s for s in map(_store, found_stores)},
+        products={(p.merchant_id, p.sku): p for p in map(_product, found_products)},
+        tax_rates={(t.merchant_id, t.tax_code): t for t in map(_tax_rate, rates)},
+    )
 
 
 def _store(row: bulk.Found) -> Store:
     mode, point = RoundingMode(row.rounding_mode), RoundingPoint(row.rounding_point)
     return Store(row.merchant_id, row.store_id, row.name, row.currency, mode, point)
-
-
-def _find_products(connection: sa.Connection, keys: Collection[tuple[str, str]]) -> list[Product]:
-    rows = bulk.select(
-        connection,
-        _PRODUCT_KEYS,
-        "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active"
-        " FROM {w} CROSS JOIN products t ON t.merchant_id = w.merchant_id AND t.sku = w.sku",
-        sorted(keys),
-    )
-    return [_product(row) for row in rows]
 
 
 def _product(row: bulk.Found) -> Product:
@@ -106,18 +103,10 @@ def _product(row: bulk.Found) -> Product:
     )
 
 
-def _find_tax_rates(connection: sa.Connection, merchants: Collection[tuple[str]]) -> list[TaxRate]:
-    rows = bulk.select(
-        connection,
-        _MERCHANTS,
-        "SELECT t.merchant_id, t.tax_code, t.name, t.rate_ppm, t.inclusive"
-        " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = w.merchant_id",
-        sorted(merchants),
+def _tax_rate(row: bulk.Found) -> TaxRate:
+    return TaxRate(
+        row.merchant_id, row.tax_code, row.name, row.rate_ppm, inclusive=bool(row.inclusive)
     )
-    return [
-        TaxRate(r.merchant_id, r.tax_code, r.name, r.rate_ppm, inclusive=bool(r.inclusive))
-        for r in rows
-    ]
 
 
 def save_stores(connection: sa.Connection, stores: Sequence[Store]) -> None:
@@ -168,4 +157,5 @@ def list_stores(connection: sa.Connection, merchant_id: str) -> list[Store]:
 
 def list_tax_rates(connection: sa.Connection, merchant_id: str) -> list[TaxRate]:
     """Return the merchant's tax rates by code."""
-    return sorted(_find_tax_rates(connection, [(merchant_id,)]), key=lambda rate: rate.tax_code)
+    rows = bulk.select(connection, _MERCHANTS, _RATES_QUERY, [(merchant_id,)])
+    return sorted(map(_tax_rate, rows), key=lambda rate: rate.tax_code)

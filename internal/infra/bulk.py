@@ -187,6 +187,39 @@ def select(
     return found
 
 
+class Question(NamedTuple):
+    """What `select` takes; nothing is locked."""
+
+    shape: Shape
+    query: str
+    rows: Sequence[Row]
+
+
+def select_all(connection: sa.Connection, questions: Sequence[Question]) -> list[list[Found]]:
+    """Ask several questions at once; return the answer to each.
+
+    For a lone order, most of what a question costs is waking the server, and being woken by it.
+    """
+    link: Any = connection.connection.driver_connection
+    if not hasattr(link, "send_soon"):
+        return [select(connection, *question) for question in questions]
+    answers: list[list[Any]] = []
+    for question in questions:
+        answers.append([])
+        for statement, _ in _statements(connection, *question) if question.rows else ():
+            link.send_soon(statement, _as_it_is, answers[-1])
+    settle(connection)
+    return [[row for answer in parts for row in _rows_of(answer)] for parts in answers]
+
+
+def _rows_of(answer: Any) -> Iterable[Found]:  # noqa: ANN401 - the driver's
+    return map(_row_type(tuple(column[0] for column in answer.description))._make, answer.rows)
+
+
+def _as_it_is(answer: int | Exception) -> BaseException | None:
+    return None if isinstance(answer, int) else answer
+
+
 def replace(
     connection: sa.Connection,
     table: sa.Table,

@@ -46,8 +46,8 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         """What has arrived, and how much of that is used."""
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._verdicts: deque[Verdict] = deque()
-        """Of what is held or under way, in this order."""
+        self._asked: deque[tuple[Verdict, list[Any]]] = deque()
+        """What is held or under way, in this order: its verdict, and who wants the whole answer."""
 
     @classmethod
     async def open(
@@ -91,19 +91,22 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
 
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
         """See aiomysql. What was to be sent soon goes first, and its errors do."""
-        if self._verdicts:
+        if self._asked:
             self.send_soon(sql.encode() if isinstance(sql, str) else sql, _as_it_is)
             return await self.settle()
         affected: int = await self._answered(super().query(sql, unbuffered))
         return affected
 
-    def send_soon(self, sql: bytes, verdict: Verdict) -> None:
-        """Send a statement together with the next one, or when `settle` is called."""
+    def send_soon(self, sql: bytes, verdict: Verdict, answers: list[Any] | None = None) -> None:
+        """Send a statement together with the next one, or when `settle` is called.
+
+        Its answer is added to `answers` then: aiomysql's, with `description` and `rows`.
+        """
         self._ensure_alive()
         size_bytes = len(sql) + 1
         self._held.append(b"%b\0%c%b" % (size_bytes.to_bytes(3, "little"), COMMAND.COM_QUERY, sql))
         self._held_bytes += size_bytes
-        self._verdicts.append(verdict)
+        self._asked.append((verdict, [] if answers is None else answers))
         if self._held_bytes > HELD_BYTES_MAX:
             self._send_held()
 
@@ -114,7 +117,7 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
             OperationalError: and other errors of aiomysql, or what the first verdict against a
                 statement says. All have been answered by then.
         """
-        if not self._verdicts:
+        if not self._asked:
             return 0
         self._send_held()
         return await self._answered(self._read_answers())
@@ -127,7 +130,7 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
     async def _read_answers(self) -> int:
         failure: BaseException | None = None
         affected = 0
-        while self._verdicts:
+        while self._asked:
             answer: int | aiomysql.Error
             self._next_seq_id = 1
             try:
@@ -137,8 +140,9 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
                 if self._reader is None:  # lost: there is nothing to read any more
                     raise
                 answer = error
-            wrong = self._verdicts.popleft()(answer)
-            failure = failure or wrong
+            verdict, answers = self._asked.popleft()
+            answers.append(self._result)
+            failure = failure or verdict(answer)
         if failure is not None:
             raise failure
         return affected
@@ -154,10 +158,10 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
     async def rollback(self) -> None:
         """See aiomysql. What was to be sent soon is not, or has been for nothing."""
         for _ in self._held:
-            self._verdicts.pop()
+            self._asked.pop()
         self._held.clear()
         self._held_bytes = 0
-        self._verdicts = deque(_ignored for _ in self._verdicts)
+        self._asked = deque((_ignored, []) for _ in self._asked)
         await self._answered(self._read_answers())
         await self._answered(super().rollback())
 

@@ -57,13 +57,20 @@ _CHANGE = bulk.shape_of(PAYMENT_ATTEMPTS, *_CHANGED)
 
 def histories(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, History]:
     """Return what was tried so far for these orders; orders without attempts are left out."""
-    rows = bulk.select(
-        connection,
-        _ORDER,
+    return histories_in(bulk.select(connection, *histories_question(order_keys)))
+
+
+def histories_question(order_keys: Sequence[int]) -> bulk.Question:
+    """Return the question of `histories`, to be asked with others; `histories_in` reads it."""
+    query = (
         "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = w.order_key"
-        " ORDER BY t.order_key, t.attempt_no",
-        [(key,) for key in order_keys],
+        " ORDER BY t.order_key, t.attempt_no"
     )
+    return bulk.Question(_ORDER, query, [(key,) for key in order_keys])
+
+
+def histories_in(rows: Sequence[bulk.Found]) -> dict[int, History]:
+    """Return what the answer to `histories_question` says, by order."""
     attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
     last: defaultdict[int, int] = defaultdict(int)
     for row in rows:

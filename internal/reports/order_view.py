@@ -117,10 +117,17 @@ def list_page(
 
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Found]) -> list[OrderView]:
-    keys = [(row.order_key,) for row in rows]
-    lines = _by_order(connection, store.ORDER_LINES, "line_no", keys)
-    log = _by_order(connection, store.ORDER_LOG, "version, t.at_us", keys)
-    histories = payments_store.histories(connection, [key for (key,) in keys])
+    keys = [row.order_key for row in rows]
+    found_lines, found_log, attempts = bulk.select_all(
+        connection,
+        [
+            _question(store.ORDER_LINES, "line_no", keys),
+            _question(store.ORDER_LOG, "version, t.at_us", keys),
+            payments_store.histories_question(keys),
+        ],
+    )
+    lines, log = _by_order(found_lines), _by_order(found_log)
+    histories = payments_store.histories_in(attempts)
     nothing = payments_store.History()
     return [
         _view(
@@ -133,15 +140,17 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Found]) -> list[Ord
     ]
 
 
-def _by_order(
-    connection: sa.Connection, table: sa.Table, order: str, keys: Sequence[tuple[int]]
-) -> dict[int, list[bulk.Found]]:
+def _question(table: sa.Table, order: str, keys: Sequence[int]) -> bulk.Question:
     query = (
         f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
         f" ON t.order_key = w.order_key ORDER BY t.{order}"
     )
+    return bulk.Question(bulk.shape_of(table, "order_key"), query, [(key,) for key in keys])
+
+
+def _by_order(rows: Sequence[bulk.Found]) -> dict[int, list[bulk.Found]]:
     found: dict[int, list[bulk.Found]] = {}
-    for row in bulk.select(connection, bulk.shape_of(table, "order_key"), query, keys):
+    for row in rows:
         found.setdefault(row.order_key, []).append(row)
     return found
 

@@ -262,6 +262,29 @@ class DatabaseContract:
         assert not reached
         assert await database.read(amounts) == {1: 0}
 
+    async def test_questions_are_answered_together(self, database: db.Database) -> None:
+        await database.write(lambda c: put(c, thing(number=1), thing(number=2), thing("p", 1)))
+        keys = bulk.shape_of(THINGS, "owner")
+        query = (
+            "SELECT t.owner, t.thing_no FROM {w} CROSS JOIN contract_things t"
+            " ON t.owner = w.owner ORDER BY t.thing_no"
+        )
+        questions = [bulk.Question(keys, query, [(owner,)]) for owner in ("o", "nobody", "p")]
+        nothing = bulk.Question(keys, query, [])
+        answers = await database.read(lambda c: bulk.select_all(c, [*questions, nothing]))
+        assert [[tuple(row) for row in rows] for rows in answers] == [
+            [("o", 1), ("o", 2)],
+            [],
+            [("p", 1)],
+            [],
+        ]
+        assert answers[0][1].thing_no == 2
+        assert await database.read(lambda c: bulk.select_all(c, [])) == []
+        wrong = bulk.Question(keys, "SELECT t.gone FROM {w} CROSS JOIN contract_things t", [("o",)])
+        with pytest.raises(sa.exc.DBAPIError):
+            await database.read(lambda c: bulk.select_all(c, [wrong, questions[0]]))
+        assert len(await database.read(everything)) == 3
+
     async def test_whoever_raises_after_soon_has_done_nothing(self, database: db.Database) -> None:
         many = [("o", number, "", "x" * 1_000, 0, None) for number in range(500)]
 
