@@ -32,6 +32,8 @@ STEADY = {"SOUK_INTAKE__BACKLOG_ORDERS_MAX": "10000"}
 """For the door: with its own limit of 50,000 a run of a minute would end before it is reached."""
 SUSTAINED_S = 60.0
 SAMPLE_EVERY_S = 1.0
+LATENCY_S = 20
+LIGHTER_PER_S = (25, 50, 100)
 
 
 class Tools(NamedTuple):
@@ -117,23 +119,41 @@ def _backlog(ends: Sequence[settling.End], at_us: int) -> int:
 
 
 async def latency(tools: Tools) -> list[Figure]:
-    """200 orders a second by the clock; each call waits until its order is finalized."""
+    """200 orders a second by the clock; each call waits until its order is finalized.
+
+    Before that with fewer: what an order costs that meets no other one.
+    """
     name = "full_latency"
-    load = Load(tools.size.of(4_000), 1, 2_000, per_s=200)
     async with warm(tools, name) as at_work:
-        with tools.reporter.showing(name, load.orders) as tell:
-            submission = bench_load.Submission(at_work, load, tools.size.seconds, tell)
-            before = at_work.costs()
-            await submission.run()
-            after = at_work.costs()
-        orders = len(await at_work.ends())
-    waited = submission.answer_ms
+        found = [await _at_rate(tools, at_work, name, per_s) for per_s in (*LIGHTER_PER_S, 200)]
+    lighter = [
+        Figure(name, f"{quantile}_ms_at_{per_s}_per_s", waited.percentile_ms(percent))
+        for per_s, (waited, _) in zip(LIGHTER_PER_S, found, strict=False)
+        for quantile, percent in (("p50", 50), ("p99", 99))
+    ]
+    waited, costs = found[-1]
     return [
         Figure(name, "p50_ms", waited.percentile_ms(50), 40),
         Figure(name, "p99_ms", waited.percentile_ms(99), 150),
         Figure(name, "max_ms", waited.max_ms),
-        *drains.cost_figures(name, before, after, orders),
+        *costs,
+        *lighter,
     ]
+
+
+async def _at_rate(
+    tools: Tools, at_work: full_lab.FullLab, name: str, per_s: int
+) -> tuple[histogram.Histogram, list[Figure]]:
+    """Submit at this rate; return how long calls waited, and what it cost."""
+    load = Load(tools.size.of(per_s * LATENCY_S), 1, 2_000, per_s=per_s)
+    with tools.reporter.showing(f"{name}, {per_s} a second", load.orders) as tell:
+        submission = bench_load.Submission(at_work, load, tools.size.seconds, tell)
+        before = at_work.costs()
+        await submission.run()
+        after = at_work.costs()
+    orders = len(await at_work.ends())
+    at_work.placed.clear()
+    return submission.answer_ms, drains.cost_figures(name, before, after, orders)
 
 
 async def rss(tools: Tools) -> list[Figure]:
