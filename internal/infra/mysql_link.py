@@ -84,6 +84,12 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
             raise
         return link
 
+    def close(self) -> None:
+        """See aiomysql. What was to be sent soon never is, and nobody waits for its answers."""
+        super().close()
+        self._forget_held()
+        self._asked.clear()
+
     @property
     def is_lost(self) -> bool:
         """Tell, without asking, whether the server has hung up meanwhile."""
@@ -124,6 +130,9 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
 
     def _send_held(self) -> None:
         self._write_bytes(b"".join(self._held))
+        self._forget_held()
+
+    def _forget_held(self) -> None:
         self._held.clear()
         self._held_bytes = 0
 
@@ -137,7 +146,7 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
                 await self._read_query_result()
                 answer = affected = self._affected_rows
             except aiomysql.Error as error:
-                if self._reader is None:  # lost: there is nothing to read any more
+                if self.closed:  # lost: there is nothing to read any more
                     raise
                 answer = error
             verdict, answers = self._asked.popleft()
@@ -159,8 +168,7 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         """See aiomysql. What was to be sent soon is not, or has been for nothing."""
         for _ in self._held:
             self._asked.pop()
-        self._held.clear()
-        self._held_bytes = 0
+        self._forget_held()
         self._asked = deque((_ignored, []) for _ in self._asked)
         await self._answered(self._read_answers())
         await self._answered(super().rollback())

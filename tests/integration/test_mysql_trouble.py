@@ -345,6 +345,39 @@ async def test_a_wire_that_is_cut_is_another_try(
     assert await far.read(everything) == [thing(number=2)]
 
 
+async def test_a_wire_that_is_cut_takes_along_what_was_to_be_done_soon(
+    wire: wires.Wire, far: mysql.MysqlDatabase
+) -> None:
+    runs = 0
+
+    def work(connection: sa.Connection) -> None:
+        nonlocal runs
+        runs += 1
+        bulk.insert_soon(connection, THINGS, NAMES, [thing(number=runs)])
+        bulk.insert_soon(connection, THINGS, NAMES, [thing(number=10 + runs)])
+        if runs == 1:
+            wire.cut()
+
+    await far.write(work)
+    assert runs == 2
+    assert await far.read(amounts) == {2: 0, 12: 0}
+
+
+async def test_a_wire_that_falls_silent_takes_along_what_was_to_be_done_soon(
+    wire: wires.Wire, hasty: mysql.MysqlDatabase
+) -> None:
+    def work(connection: sa.Connection) -> None:
+        bulk.insert_soon(connection, THINGS, NAMES, [thing(number=1)])
+
+    await hasty.write(everything)
+    wire.is_silent = True
+    with pytest.raises(errors.DatabaseAway, match=r"no (answer|greeting)"):
+        await hasty.write(work)
+    wire.is_silent = False
+    await hasty.write(work)
+    assert set(await hasty.read(amounts)) == {1}
+
+
 async def test_a_commit_whose_answer_is_lost_is_done_once(
     wire: wires.Wire, far: mysql.MysqlDatabase
 ) -> None:
