@@ -1,6 +1,8 @@
 """An order as its merchant sees it: every table about it, read in one snapshot. Writes nothing."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -121,12 +123,13 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Found]) -> list[Ord
     found_lines, found_log, attempts = bulk.select_all(
         connection,
         [
-            _question(store.ORDER_LINES, "line_no", keys),
-            _question(store.ORDER_LOG, "version, t.at_us", keys),
+            _question(store.ORDER_LINES, keys),
+            _question(store.ORDER_LOG, keys),
             payments_store.histories_question(keys),
         ],
     )
-    lines, log = _by_order(found_lines), _by_order(found_log)
+    lines = _by_order(found_lines, operator.attrgetter("line_no"))
+    log = _by_order(found_log, operator.attrgetter("version", "at_us"))
     histories = payments_store.histories_in(attempts)
     nothing = payments_store.History()
     return [
@@ -140,17 +143,20 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Found]) -> list[Ord
     ]
 
 
-def _question(table: sa.Table, order: str, keys: Sequence[int]) -> bulk.Question:
+def _question(table: sa.Table, keys: Sequence[int]) -> bulk.Question:
     query = (
         f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
-        f" ON t.order_key = w.order_key ORDER BY t.{order}"
+        " ON t.order_key = w.order_key"
     )
     return bulk.Question(bulk.shape_of(table, "order_key"), query, [(key,) for key in keys])
 
 
-def _by_order(rows: Sequence[bulk.Found]) -> dict[int, list[bulk.Found]]:
+def _by_order(
+    rows: Sequence[bulk.Found], order: Callable[[bulk.Found], Any]
+) -> dict[int, list[bulk.Found]]:
+    """Sorted here: MariaDB would write a file for it, as a fact may be a long text."""
     found: dict[int, list[bulk.Found]] = {}
-    for row in rows:
+    for row in sorted(rows, key=order):
         found.setdefault(row.order_key, []).append(row)
     return found
 
