@@ -27,7 +27,7 @@ def settings_file(data: Path | None) -> Path:
     if not file.is_file():
         raise errors.Misconfigured(
             f"there is no {file}: `scripts/stack up` brings up a broker and a database and writes"
-            " one; or let SOUK_CONFIG name your own"
+            " one; or let SOUK_CONFIG name your own, without --data"
         )
     return file.absolute()
 

@@ -11,6 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+ORDERS_PROPERTY = "orders"
+"""Tells how many orders a message holds, in decimal; a message without it counts as one."""
+
+ORDERS_DIGITS_MAX = 9
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """A message to be published."""
@@ -129,3 +134,9 @@ class CountingBus(Bus, Protocol):
             BusAway: the broker cannot be reached.
         """
         ...
+
+
+def orders_in(properties: Mapping[str, str]) -> int:
+    """Return how many orders a message says it holds; 1 if it says nothing, or nonsense."""
+    text = properties.get(ORDERS_PROPERTY, "1")
+    return int(text) if text.isdecimal() and len(text) <= ORDERS_DIGITS_MAX else 1

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from internal.infra import traces
-from internal.infra.bus import Outgoing
+from internal.infra.bus import ORDERS_PROPERTY, Outgoing
 from internal.kernel import errors, ids
 from internal.orders import codec, messages
 from internal.pipeline import flow
@@ -57,7 +57,7 @@ def properties(facts: Sequence[messages.Fact], payload: bytes) -> dict[str, str]
         "type": "souk.v1." + type(facts[0]).__name__,
         "source": "souk",
         "datacontenttype": "application/json",
-        "orders": str(len(facts)),
+        ORDERS_PROPERTY: str(len(facts)),
     }
 
 

@@ -15,11 +15,6 @@ from internal.kernel import errors
 PAYLOAD_BYTES_MAX = 5 * 1024 * 1024
 """As Pulsar's default `maxMessageSize`."""
 
-ORDERS_PROPERTY = "orders"
-"""Tells how many orders a message holds, in decimal; a message without it counts as one."""
-
-ORDERS_DIGITS_MAX = 9
-
 
 class Limits(msgspec.Struct, frozen=True):
     """How much at a time. Made smaller in tests, so that few messages reach every limit."""
@@ -192,7 +187,7 @@ def prepare(message: bus.Outgoing, now_us: int) -> Prepared:
         text=text,
         is_base64=is_base64,
         properties=properties,
-        orders=orders_in(message.properties),
+        orders=bus.orders_in(message.properties),
         published_at_us=now_us,
         size_bytes=len(text) + len(properties),
     )
@@ -236,9 +231,3 @@ def as_text(payload: bytes) -> tuple[str, bool]:
 def as_payload(text: str, is_base64: bool) -> bytes:  # noqa: FBT001 - what as_text returned
     """Return what `as_text` was given."""
     return base64.b64decode(text) if is_base64 else text.encode()
-
-
-def orders_in(properties: Mapping[str, str]) -> int:
-    """Return how many orders a message says it holds; 1 if it says nothing, or nonsense."""
-    text = properties.get(ORDERS_PROPERTY, "1")
-    return int(text) if text.isdecimal() and len(text) <= ORDERS_DIGITS_MAX else 1

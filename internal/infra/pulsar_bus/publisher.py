@@ -14,7 +14,6 @@ import msgspec
 import pulsar
 
 from internal.infra import bus, failpoints, settings
-from internal.infra.embedded_bus import values
 from internal.infra.pulsar_bus import driver
 from internal.kernel import errors
 
@@ -95,7 +94,7 @@ class Topic:
     def count(self, message: bus.Outgoing) -> None:
         """Note what is sent; what was long ago counts for less and less."""
         self.messages += 1
-        self.orders += values.orders_in(message.properties)
+        self.orders += bus.orders_in(message.properties)
         if self.messages >= LATELY_MESSAGES:
             self.messages //= 2
             self.orders //= 2
