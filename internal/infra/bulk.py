@@ -207,17 +207,13 @@ def select_all(connection: sa.Connection, questions: Sequence[Question]) -> list
     for question in questions:
         answers.append([])
         for statement, _ in _statements(connection, *question) if question.rows else ():
-            link.send_soon(statement, _as_it_is, answers[-1])
+            link.send_soon(statement, answers=answers[-1])
     settle(connection)
     return [[row for answer in parts for row in _rows_of(answer)] for parts in answers]
 
 
 def _rows_of(answer: Any) -> Iterable[Found]:  # noqa: ANN401 - the driver's
     return map(_row_type(tuple(column[0] for column in answer.description))._make, answer.rows)
-
-
-def _as_it_is(answer: int | Exception) -> BaseException | None:
-    return None if isinstance(answer, int) else answer
 
 
 def replace(

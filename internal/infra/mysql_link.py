@@ -36,6 +36,10 @@ SNAPSHOT = (
 """Two statements in one message: READ COMMITTED has no snapshots."""
 
 
+def _as_it_is(answer: int | aiomysql.Error) -> BaseException | None:
+    return None if isinstance(answer, int) else answer
+
+
 class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
     """A connection that never waits for longer than `statement_timeout_s` for an answer."""
 
@@ -98,12 +102,14 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
         """See aiomysql. What was to be sent soon goes first, and its errors do."""
         if self._asked:
-            self.send_soon(sql.encode() if isinstance(sql, str) else sql, _as_it_is)
+            self.send_soon(sql.encode() if isinstance(sql, str) else sql)
             return await self.settle()
         affected: int = await self._answered(super().query(sql, unbuffered))
         return affected
 
-    def send_soon(self, sql: bytes, verdict: Verdict, answers: list[Any] | None = None) -> None:
+    def send_soon(
+        self, sql: bytes, verdict: Verdict = _as_it_is, answers: list[Any] | None = None
+    ) -> None:
         """Send a statement together with the next one, or when `settle` is called.
 
         Its answer is added to `answers` then: aiomysql's, with `description` and `rows`.
@@ -244,10 +250,6 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
             what = f"SOUK_MYSQL__TLS_CA_FILE is set, but {self.host}:{self.port} offers no TLS"
             raise errors.Misconfigured(what)
         await super()._request_authentication()
-
-
-def _as_it_is(answer: int | aiomysql.Error) -> BaseException | None:
-    return None if isinstance(answer, int) else answer
 
 
 def _ignored(_: int | aiomysql.Error) -> None:
