@@ -22,14 +22,27 @@ def settings_file(data: Path | None) -> Path:
     Raises:
         Misconfigured: there are none.
     """
-    named = os.environ.get("SOUK_CONFIG")
-    file = Path(named) if named and data is None else (data or STACK_FOLDER) / files.CONFIG
+    file = _named(data) or (data or STACK_FOLDER) / files.CONFIG
     if not file.is_file():
         raise errors.Misconfigured(
             f"there is no {file}: `scripts/stack up` brings up a broker and a database and writes"
             " one; or let SOUK_CONFIG name your own, without --data"
         )
     return file.absolute()
+
+
+def _named(data: Path | None) -> Path | None:
+    """Return SOUK_CONFIG's file, unless a folder is given: its servers are somebody else's."""
+    named = os.environ.get("SOUK_CONFIG")
+    return Path(named) if named and data is None else None
+
+
+def advice(data: Path | None) -> str:
+    """Return what to do when a server of the full engine does not answer."""
+    if _named(data):
+        return ""
+    where = f" --dir {data}" if data else ""
+    return f"`scripts/stack up{where}` brings the servers up, `scripts/stack status{where}` tells"
 
 
 @contextlib.contextmanager
@@ -42,7 +55,7 @@ def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
         Misconfigured: something is missing on this machine, or a port is taken.
         Temporary: a server does not start.
     """
-    if os.environ.get("SOUK_CONFIG") and data is None:
+    if _named(data):
         yield
         return
     here = stack.Stack(data or STACK_FOLDER, tell=tell)

@@ -51,7 +51,7 @@ class Arguments(NamedTuple):
         """
         intake = {} if self.port is None else {"port": self.port}
         if self.is_full:
-            return settings.load(config=self.config(), intake=intake)
+            return settings.load(config=self.config(), storage={"engine": "full"}, intake=intake)
         storage = {} if self.data is None else {"data_dir": self.data}
         return settings.load(storage={"engine": "embedded", **storage}, intake=intake)
 
@@ -127,6 +127,8 @@ def _start(seed: Seed, arguments: Arguments) -> int:
         return EXIT_MISCONFIGURED
     except errors.Temporary as error:
         console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
+        if arguments.is_full:
+            console.print(full.advice(arguments.data), markup=False, soft_wrap=True)
         return EXIT_FAILED
 
 

@@ -15,7 +15,7 @@ from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
 
-MISCONFIGURED = 2
+FAILED, MISCONFIGURED = 1, 2
 
 
 @pytest.fixture
@@ -27,11 +27,18 @@ def folder(shop_folder: Path, tmp_path: Path) -> Path:
 
 async def refusal(folder: Path, *arguments: str, **settings: str) -> str:
     """Start an engine that must not start; return what it said."""
+    exit_code, said = await failure(folder, *arguments, **settings)
+    assert exit_code == MISCONFIGURED
+    return said
+
+
+async def failure(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """Start an engine that cannot; return its exit code and what it said."""
     async with engines.started(folder, *arguments, settings=settings) as engine:
         assert await engine.address() == ""
-        assert await engine.ended() == MISCONFIGURED
+        exit_code = await engine.ended()
         assert "Traceback" not in engine.said
-        return engine.said
+        return exit_code, engine.said
 
 
 @contextlib.contextmanager
@@ -114,3 +121,15 @@ class TestRefusals:
         file = tmp_path / "data"
         file.write_text("")
         assert str(file) in await refusal(file)
+
+    async def test_full_without_servers(self, tmp_path: Path) -> None:
+        """A settings file that does not say so is the full engine's all the same."""
+        (tmp_path / "souk.toml").write_text("")
+        nobody = {"SOUK_MYSQL__HOST": "127.0.0.1", "SOUK_MYSQL__PORT": "1"}
+        exit_code, said = await failure(tmp_path, "--full", **nobody)
+        assert exit_code == FAILED
+        assert "connect to MySQL" in said
+        assert f"scripts/stack up --dir {tmp_path}" in said
+
+    async def test_full_without_settings(self, tmp_path: Path) -> None:
+        assert "scripts/stack up" in await refusal(tmp_path, "--full")
