@@ -49,7 +49,9 @@ def main(given: Sequence[str], near: Path, broken: Path) -> int:
 def _parse(given: Sequence[str]) -> argparse.Namespace:
     parser = arguments.parser("chaos", "Breaks a full engine in every way, and counts its orders.")
     parser.add_argument(
-        "--campaign", action="store_true", help="50 kills at each place instead of 3; takes hours"
+        "--campaign",
+        action="store_true",
+        help="50 kills at each place instead of 3; takes an hour or less",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="repeats a run (default: drawn)")
     parser.add_argument(
