@@ -38,7 +38,7 @@ def _named(data: Path | None) -> Path | None:
 
 
 def advice(data: Path | None) -> str:
-    """Return what to do when a server of the full engine does not answer."""
+    """Return what to do when a server does not answer; nothing where they are somebody else's."""
     if _named(data):
         return ""
     where = f" --dir {data}" if data else ""

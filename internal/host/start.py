@@ -127,8 +127,8 @@ def _start(seed: Seed, arguments: Arguments) -> int:
         return EXIT_MISCONFIGURED
     except errors.Temporary as error:
         console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
-        if arguments.is_full:
-            console.print(full.advice(arguments.data), markup=False, soft_wrap=True)
+        if arguments.is_full and (advice := full.advice(arguments.data)):
+            console.print(advice, markup=False, soft_wrap=True)
         return EXIT_FAILED
 
 
