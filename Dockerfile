@@ -75,8 +75,10 @@ COPY --from=packages /opt/souk /opt/souk
 COPY --from=pulsar /pulsar /pulsar
 RUN install --directory --owner souk --group souk /pulsar/data /pulsar/logs
 COPY --chmod=755 cmd/healthy.py /usr/local/bin/healthy
+# A broker that was killed would not start well without it.
+COPY internal/stack/registration.py /usr/local/lib/registration.py
 WORKDIR /pulsar
 USER souk
 VOLUME ["/pulsar/data", "/pulsar/logs", "/var/lib/souk"]
 EXPOSE 6650 8080
-CMD ["bin/pulsar", "standalone"]
+CMD ["sh", "-c", "python /usr/local/lib/registration.py . data/metadata && exec bin/pulsar standalone"]

@@ -15,13 +15,15 @@ from pathlib import Path
 import httpx
 
 from internal.kernel import errors
-from internal.stack import broker_conf, folder, machine, ports, revival
+from internal.stack import broker_conf, folder, machine, ports, registration, revival
 
 NAME = "pulsar"
 READY_S = 240
 """Some 5 s on an idle machine of two cores, but 16 s of work: a busy one takes its time."""
 STOP_S = 30
 """It takes about 5 s; what is not stored by then is in its journal."""
+STRIKE_OFF_S = 60
+"""It takes half a second."""
 ANSWER_S = 5.0
 READY_PATHS = (
     "/admin/v2/brokers/ready",
@@ -60,8 +62,17 @@ class Broker:
         return ("pulsar", "admin", "bookie")
 
     def prepare(self) -> None:
-        """Write its configuration."""
+        """Write its configuration, and strike off the bookie of a broker that was killed.
+
+        Raises:
+            Misconfigured: its metadata cannot be read, or another broker has it open.
+        """
         broker_conf.write(self.folder, self.ports, self.home)
+        machine.run(
+            [sys.executable, registration.__file__, str(self.home), str(self._metadata)],
+            timeout_s=STRIKE_OFF_S,
+            environment=self.environment({}),
+        )
 
     def command(self) -> list[str]:
         """Return what starts it."""
@@ -69,7 +80,7 @@ class Broker:
         return [
             str(self.home / "bin" / "pulsar"),
             "standalone",
-            *("--metadata-dir", str(data / "metadata")),
+            *("--metadata-dir", str(self._metadata)),
             *("--bookkeeper-dir", str(data / "bookkeeper")),
             *("--bookkeeper-port", str(self.ports.bookie)),
             *("--functions-worker-conf", str(conf / "functions_worker.yml")),
@@ -116,3 +127,7 @@ class Broker:
     def away(self, what: str) -> errors.Temporary:
         """Return the error for a broker that is not there."""
         return errors.BusAway(what)
+
+    @property
+    def _metadata(self) -> Path:
+        return self.folder.pulsar / "data" / "metadata"

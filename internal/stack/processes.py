@@ -19,7 +19,7 @@ MARK = "STACK_OF_SOUK"
 """The environment variable that says which part of which stack a process belongs to."""
 LOOK_EVERY_S = 0.1
 KILLED_WITHIN_S = 10.0
-_STAT_STATE, _STAT_STARTED = 0, 19
+_STAT_STATE, _STAT_THREADS, _STAT_STARTED = 0, 17, 19
 """Fields of /proc/PID/stat, counted behind the name (proc(5))."""
 
 
@@ -75,7 +75,10 @@ def recall(file: Path) -> int | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether it runs; one that has ended and waits for its parent does not."""
+    """Tell whether it runs; one that has ended and waits for its parent does not.
+
+    One that was killed runs until its last thread has ended: so long it holds its ports and files.
+    """
     return _started(pid) is not None
 
 
@@ -124,7 +127,8 @@ def _started(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[_STAT_STATE] in {"Z", "X"} else int(fields[_STAT_STARTED])
+    is_over = fields[_STAT_STATE] in {"Z", "X"} and int(fields[_STAT_THREADS]) <= 1
+    return None if is_over else int(fields[_STAT_STARTED])
 
 
 def _session(pid: int) -> int | None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -26,7 +27,17 @@ from internal.infra.pulsar_bus import admin
 from internal.infra.pulsar_bus import bus as pulsar_bus
 from internal.kernel import errors, ids
 from internal.pipeline import flow
-from internal.stack import deploy, function_configs, functions_api, plans, ports, processes, wheel
+from internal.stack import (
+    deploy,
+    distribution,
+    function_configs,
+    functions_api,
+    plans,
+    ports,
+    processes,
+    registration,
+    wheel,
+)
 from internal.stack import stack as stacks
 from tests.support import stack as support
 
@@ -247,7 +258,9 @@ class TestSecondStack:
             assert_taken_port_is_refused(other, tmp_path)
             asyncio.run(add_a_function(other.settings(), tmp_path))
             strays = kill_the_broker(other)
+            assert_bookie_is_struck_off(other, tmp_path / "copy")
             assert other.up(may_install=False) == ["pulsar"]
+            assert not bookie_was_deleted(other)
             assert other.is_ready("pulsar")
             assert other.is_ready("mysql")
             names = dict(zip(other.names, map(other.pids_of, other.names), strict=True))
@@ -315,6 +328,28 @@ def kill_the_broker(other: stacks.Stack) -> list[int]:
     assert shown.returncode == 3
     assert json.loads(shown.stdout)["strays"] == strays
     return strays
+
+
+def assert_bookie_is_struck_off(other: stacks.Stack, copy: Path) -> None:
+    """On a copy of what the killed broker has left."""
+    shutil.copytree(other.folder.pulsar / "data" / "metadata", copy)
+    strike_off = [sys.executable, registration.__file__]
+    home = str(distribution.CACHE / f"pulsar-{distribution.VERSION}")
+    said = [
+        subprocess.run([*strike_off, *where], capture_output=True, text=True, check=False)
+        for where in ((home, copy), (home, copy), (copy, copy), (home, copy / "no"), (home,))
+    ]
+    assert [one.returncode for one in said] == [0, 0, 1, 0, 1]
+    bookie = f"{ports.HOST}:{other.ports.bookie}"
+    assert said[0].stdout == f"was still registered: {bookie}\n"
+    assert said[1].stdout == said[3].stdout == ""
+    assert "is no Pulsar" in said[2].stderr
+    assert "usage" in said[4].stderr
+
+
+def bookie_was_deleted(other: stacks.Stack) -> bool:
+    """Tell whether it ever found itself registered and deleted that: it might never stop."""
+    return "Deleting path: /ledgers/available" in other.folder.log("pulsar").read_text()
 
 
 def is_open(port: int) -> bool:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,29 @@ def test_what_has_no_wheel_is_locked_and_named_once() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     assert re.search(rf"^{name}==", lock, re.MULTILINE)
     assert re.search(r"^setuptools==", lock, re.MULTILINE), "the Dockerfile builds it with that"
+
+
+def test_pulsar_starts_after_its_killed_bookie_was_struck_off(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^CMD (\[\"sh\".*\])$", DOCKERFILE, re.MULTILINE)
+    (here, there) = re.findall(r"^COPY (\S+/registration.py) (\S+)$", DOCKERFILE, re.MULTILINE)[0]
+    shell, option, script = json.loads(command)
+    assert there in script
+    script = script.replace("python", sys.executable, 1).replace(there, str(ROOT / here))
+    broker = tmp_path / "bin" / "pulsar"
+    broker.parent.mkdir()
+    broker.write_text('#!/bin/sh\necho "$@"\n')
+    broker.chmod(0o755)
+
+    def started() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [shell, option, script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    assert started().stdout == "standalone\n"
+    metadata = tmp_path / "data" / "metadata"
+    metadata.mkdir(parents=True)
+    (metadata / "CURRENT").write_text("MANIFEST-000001\n")
+    refused = started()
+    assert refused.returncode != 0
+    assert "standalone" not in refused.stdout
+    assert "data/metadata: . is no Pulsar" in refused.stderr

@@ -22,6 +22,14 @@ PARENT = (
     *NAP,
 )
 
+LEADERLESS = (
+    sys.executable,
+    "-uc",
+    "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();"
+    "print(1); ctypes.CDLL(None).pthread_exit(None)",
+)
+"""Its first thread has ended, another one goes on, as in a large process that was just killed."""
+
 
 @pytest.fixture
 def mark(tmp_path: Path) -> Iterator[str]:
@@ -54,6 +62,15 @@ def test_process_is_known_again(mark: str, log: Path, tmp_path: Path) -> None:
     processes.end([pid], 5)
     assert processes.recall(tmp_path / "pid") is None
     assert processes.memory_bytes(pid) == 0
+
+
+def test_process_is_alive_until_its_last_thread_has_ended(mark: str, log: Path) -> None:
+    pid = spawn(LEADERLESS, mark, log)
+    stat = Path(f"/proc/{pid}/stat")
+    assert processes.until(lambda: ") Z " in stat.read_text(), 10)
+    assert processes.is_alive(pid)
+    processes.end([pid], 5)
+    assert not processes.is_alive(pid)
 
 
 def test_other_process_with_the_same_id_is_not_taken_for_it(tmp_path: Path) -> None:
