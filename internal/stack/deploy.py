@@ -18,14 +18,13 @@ from internal.infra import migrate, parts, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.pipeline import flow
-from internal.stack import function_configs, functions_api, plans, probes, wheel
+from internal.stack import function_configs, functions_api, last_words, plans, probes, wheel
 
 PATIENCE_S = 60.0
 """How long an instance may take without any progress: a probe waits behind a backlog."""
 COME_S = 30.0
 """How long instances may take to leave and to come before they are probed all the same."""
 LOOK_EVERY_S = 0.25
-LOG_LINES = 15
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,7 +279,7 @@ async def _problem(
     for instance in status.get("instances", []):
         lines += _exceptions(instance)
     for number in numbers[:1] if logs else []:
-        lines += _last_lines(_log(logs, options.pulsar, job.stage.name, number))
+        lines += _last_words(_log(logs, options.pulsar, job.stage.name, number))
     return "\n".join(lines)
 
 
@@ -297,11 +296,9 @@ def _log(logs: Path | None, options: settings.PulsarSettings, name: str, number:
     return folder / f"{name}-{number}.log"
 
 
-def _last_lines(file: Path) -> list[str]:
-    if not file.is_file():
-        return []
-    lines = file.read_text(errors="replace").splitlines()[-LOG_LINES:]
-    return [f"the end of {file}:", *lines]
+def _last_words(file: Path) -> list[str]:
+    words = last_words.of(file)
+    return [f"the end of {file}:", *words] if words else []
 
 
 def require_full(options: settings.Settings) -> None:

@@ -6,7 +6,6 @@ program that started it; `down` ends all of it and touches nothing else.
 
 import contextlib
 import fcntl
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,11 +13,17 @@ from typing import Protocol
 
 from internal.infra import settings
 from internal.kernel import errors
-from internal.stack import broker, database, distribution, folder, machine, ports, processes
+from internal.stack import (
+    broker,
+    database,
+    distribution,
+    folder,
+    last_words,
+    machine,
+    ports,
+    processes,
+)
 
-LOG_LINES = 12
-LOG_END = 256 * 1_024
-TROUBLE = re.compile(r"\b(ERROR|FATAL)\b|^Caused by")
 INSTANCES_STOP_S = 5.0
 NO_ENVIRONMENT: Mapping[str, str] = {}
 
@@ -252,7 +257,7 @@ class Stack:
 
     def _last_words(self, name: str) -> str:
         files = [self.folder.log(name), self.folder.log(f"{name}-output")]
-        lines = [line for file in files if file.is_file() for line in _telling(file)]
+        lines = [line for file in files for line in last_words.of(file)]
         return "\n".join(["", *lines, f"see {self.folder.logs}"])
 
     @contextlib.contextmanager
@@ -266,15 +271,6 @@ class Stack:
                 self._tell(f"waiting for another scripts/stack that works on {self.folder.root}")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _telling(log: Path) -> list[str]:
-    """Return the end of a log: the last errors if there are any, then the last lines."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LOG_END))
-        lines = file.read().decode(errors="replace").splitlines()
-    troubles = [line for line in lines[:-LOG_LINES] if TROUBLE.search(line)]
-    return [*troubles[-LOG_LINES:], *lines[-LOG_LINES:]]
 
 
 def _fit(wanted: ports.Ports, before: ports.Ports) -> bool:

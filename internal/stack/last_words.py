@@ -1,0 +1,22 @@
+"""What a log says about why something ended: for messages to whoever started it."""
+
+import re
+from pathlib import Path
+
+LINES = 12
+END_BYTES = 256 * 1_024
+TROUBLE = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Caused by|^\w+(\.\w+)*(Error|Exception)\b")
+
+
+def of(log: Path) -> list[str]:
+    """Return the last troubles near a log's end, then its last lines; nothing if there is no log.
+
+    A server that gives up says why, and then at length how it takes itself apart.
+    """
+    if not log.is_file():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - END_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    before, last = lines[:-LINES], lines[-LINES:]
+    return [*[line for line in before if TROUBLE.search(line)][-LINES:], *last]
