@@ -129,8 +129,9 @@ class SimulatedGateway:
         _, _, code = behaviour.partition("tok_declined:")
         status = GatewayStatus.DECLINED if code else GatewayStatus.SUCCEEDED
         answer = Answer(status, f"sim_{digest_of(request.key)}", code)
-        self._store("CHARGE", request, answer)
-        return self._find(request.key) or answer  # another process may have been quicker
+        if self._store("CHARGE", request, answer):
+            return answer
+        return self._find(request.key) or answer  # another process was quicker
 
     def _find(self, key: str) -> Answer | None:
         row = self._connection.execute(
@@ -143,8 +144,9 @@ class SimulatedGateway:
             "UPDATE requests SET calls = calls + 1 WHERE request_key = ?", (key,)
         )
 
-    def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> None:
-        self._connection.execute(
+    def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> bool:
+        """Write a request down; returns whether it was the first with its key."""
+        stored = self._connection.execute(
             "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             (
                 request.key,
@@ -158,6 +160,7 @@ class SimulatedGateway:
                 answer.decline_code,
             ),
         )
+        return stored.rowcount == 1
 
 
 def digest_of(text: str) -> str:
