@@ -244,13 +244,11 @@ def _insert_sql(table: sa.Table, names: tuple[str, ...]) -> str:
 def _update_sql(
     dialect: str, table: sa.Table, keys: tuple[str, ...], changes: str, guard: str
 ) -> str:
+    if dialect != "sqlite":
+        return bulk_mysql.update_sql(table.name, keys, changes, guard)
     on = " AND ".join(f"t.{key} = w.{key}" for key in keys)
-    if dialect == "sqlite":
-        where = f"{on} AND {guard}" if guard else on
-        return f"UPDATE {table.name} AS t SET {changes} FROM {{w}} WHERE {where}"  # noqa: S608
-    changes = ", ".join(f"t.{change.strip()}" for change in changes.split(","))
-    where = f" WHERE {guard}" if guard else ""
-    return f"UPDATE {{w}} CROSS JOIN {table.name} AS t ON {on} SET {changes}{where}"  # noqa: S608
+    where = f"{on} AND ({guard})" if guard else on
+    return f"UPDATE {table.name} AS t SET {changes} FROM {{w}} WHERE {where}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)

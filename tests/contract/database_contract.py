@@ -75,8 +75,10 @@ async def opened(home: Home) -> AsyncIterator[db.Database]:
         await database.close()
 
 
-def thing(owner: str = "o", number: int = 1, amount: int = 0) -> tuple[Any, ...]:
-    return (owner, number, f"thing {number}", "{}", amount, None)
+def thing(
+    owner: str = "o", number: int = 1, amount: int = 0, maybe: int | None = None
+) -> tuple[Any, ...]:
+    return (owner, number, f"thing {number}", "{}", amount, maybe)
 
 
 def put(connection: sa.Connection, *rows: Sequence[Any]) -> int:
@@ -190,6 +192,51 @@ class DatabaseContract:
         done = await database.write(lambda c: bulk.update(c, THINGS, shape, KEY, what, changes))
         assert done == 1
         assert await database.read(everything) == [("o", 1, "new", "{}", 7, 8)]
+
+    @pytest.mark.parametrize("count", [1, 2, 70])
+    async def test_columns_that_change_places_read_what_was_before(
+        self, database: db.Database, count: int
+    ) -> None:
+        rows = [thing(number=n, amount=n + 100, maybe=n) for n in range(count)]
+        await database.write(lambda c: put(c, *rows))
+        what = "amount = t.maybe + w.more, maybe = t.amount"
+        changes = [("o", n, 500) for n in range(count)]
+        done = await database.write(lambda c: bulk.update(c, THINGS, CHANGE, KEY, what, changes))
+        assert done == count
+        assert await database.read(everything) == [
+            thing(number=n, amount=n + 500, maybe=n + 100) for n in range(count)
+        ]
+
+    @pytest.mark.parametrize("owners", [1, 2])
+    @pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 500, 501])
+    @pytest.mark.parametrize("kinds", [1, 3])
+    async def test_each_row_gets_its_own_values(
+        self, database: db.Database, count: int, owners: int, kinds: int
+    ) -> None:
+        """However few or many, whatever part of the key and of the values differs."""
+        names = [(f"o{n % owners}", n) for n in range(count)]
+        others = [("other", n) for n in range(count)]
+        rows = [thing(*name, amount=20) for name in (*names, *others)]
+        await database.write(lambda c: put(c, *rows))
+        values = [('it\'s \\ "so"', 5, 20), (" ", None, 19), ("ü", -7, 21)][:kinds]
+        changes = [(*name, *values[name[1] % kinds]) for name in names]
+        shape = bulk.shape_of(THINGS, *KEY, "words", "maybe", least=THINGS.c.amount)
+        what, guard = "words = w.words, maybe = w.maybe", "t.amount > w.least OR w.least = 20"
+        done = await database.write(
+            lambda c: bulk.update(c, THINGS, shape, KEY, what, changes, guard=guard)
+        )
+        wanted = {row[:2]: row for row in rows}
+        met = [change for change in changes if change[-1] != 21]
+        wanted |= {(o, n): (o, n, words, "{}", 20, maybe) for o, n, words, maybe, _ in met}
+        assert done == len(met)
+        assert {row[:2]: row for row in await database.read(everything)} == wanted
+
+    async def test_a_text_beyond_its_column_is_refused_and_finds_nothing(
+        self, database: db.Database
+    ) -> None:
+        await database.write(lambda c: put(c, thing("o" * 40)))
+        assert await database.write(lambda c: self._add(c, [("o" * 400, 1, 5)])) == 0
+        assert await database.read(amounts) == {1: 0}
 
     @staticmethod
     def _put_soon(connection: sa.Connection, *rows: Sequence[Any], conflict: str = "") -> None:

@@ -106,17 +106,53 @@ def test_a_table_stands_apart_where_rows_are_locked() -> None:
 
 
 def test_what_is_the_same_in_all_rows_is_written_once() -> None:
-    statement = one(UPDATE, (1, 'it\'s "so"', 5), (2, 'it\'s "so"', 5))
-    assert statement == (
-        "UPDATE JSON_TABLE('[[1],[2]]', '$[*]' COLUMNS(a BIGINT PATH '$[0]' ERROR ON ERROR)) AS w"
+    rows = [(number, 'it\'s "so"', 5) for number in range(bulk_mysql.KEYS_MAX + 1)]
+    statement = one(UPDATE, *rows)
+    listed = ",".join(f"[{number}]" for number, *_ in rows)
+    assert statement.replace(listed, "…") == (
+        "UPDATE JSON_TABLE('[…]', '$[*]' COLUMNS(a BIGINT PATH '$[0]' ERROR ON ERROR)) AS w"
         " STRAIGHT_JOIN t AS t ON t.a = w.a"
         ' SET t.b = "it\'s \\"so\\"", t.c = t.c + 5 WHERE t.c <> 5'
     )
 
 
+def test_few_rows_are_found_by_their_keys() -> None:
+    statement = one(UPDATE, (1, 'it\'s "so"', 5), (2, 'it\'s "so"', 5))
+    assert statement == (
+        'UPDATE t AS t SET t.b = "it\'s \\"so\\"", t.c = t.c + 5 WHERE t.a IN (1,2) AND (t.c <> 5)'
+    )
+
+
+def test_what_differs_is_picked_by_the_key() -> None:
+    statement = one(UPDATE, (1, "b", 5), (2, "b", None))
+    assert statement.replace("(CASE t.a WHEN 1 THEN 5 WHEN 2 THEN null END)", "…") == (
+        'UPDATE t AS t SET t.b = "b", t.c = t.c + … WHERE t.a IN (1,2) AND (t.c <> …)'
+    )
+
+
+def test_one_row_is_written_out() -> None:
+    assert one(UPDATE, (1, "b", None)) == (
+        'UPDATE t AS t SET t.b = "b", t.c = t.c + null WHERE t.a IN (1) AND (t.c <> null)'
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        (UPDATE, [(number, "b", number) for number in range(bulk_mysql.CASES_MAX + 1)]),
+        (UPDATE, [(1, "b", 5), (1, "c", 6)]),
+        (bulk_mysql.update_sql("t", "ab", "c = w.c", ""), [(1, "b", 5), (2, "c", 5)]),
+        (bulk_mysql.update_sql("t", "a", "b = t.c, c = t.b + w.c", ""), [(1, "b", 5)]),
+    ],
+    ids=["too many to pick from", "a key twice", "two keys differ", "a change reads another"],
+)
+def test_other_updates_join_a_table(sql: str, rows: list[tuple[int, str, int]]) -> None:
+    assert one(sql, *rows).startswith("UPDATE JSON_TABLE(")
+
+
 def test_one_row_keeps_a_column() -> None:
-    assert "[[1]]" in one(UPDATE, (1, "b", None))
-    assert 'SET t.b = "b", t.c = t.c + null' in one(UPDATE, (1, "b", None))
+    assert "JSON_TABLE('[[1]]'" in one(SELECT, (1, "b", None))
+    assert 't.b = "b" AND t.c = null' in one(SELECT, (1, "b", None))
 
 
 def test_what_is_part_of_the_answer_stays() -> None:
