@@ -27,8 +27,8 @@ Verdict = Callable[[int | aiomysql.Error], BaseException | None]
 CHUNK_BYTES_MAX = 256 * 1024
 HELD_BYTES_MAX = 64 * 1024
 """What waits is sent without the next statement when it is more: the server may well begin."""
-SEQUENCE_BYTE = 3
-"""Where in a packet its number is."""
+SEQUENCE_BYTE, PACKET_NUMBERS = 3, 256
+"""Where in a packet its number is, and how many there are."""
 SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
     " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -46,6 +46,10 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
     def __init__(self, *, statement_timeout_s: float, **options: Any) -> None:  # noqa: ANN401
         super().__init__(client_flag=CLIENT.FOUND_ROWS, **options)
         self._timeout_s = statement_timeout_s
+        self._due_s: float | None = None
+        """When the answer is, that is waited for."""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_overdue = False
         self._chunk, self._place = b"", 0
         """What has arrived, and how much of that is used."""
         self._held: list[bytes] = []
@@ -93,6 +97,9 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         super().close()
         self._forget_held()
         self._asked.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     @property
     def is_lost(self) -> bool:
@@ -186,21 +193,32 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
 
     async def _answered(self, asking: Coroutine[Any, Any, T]) -> T:
         """Await an answer; a link whose answer was not read to its end is of no more use."""
-        writer = self._writer
+        self._due_s = self._loop.time() + self._timeout_s
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(self._due_s, self._ring)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await asking
-        except TimeoutError:
-            self.close()
-            if writer is not None:
-                writer.transport.abort()  # what a half-open link has not taken is thrown away
+            return await asking
+        except aiomysql.Error as error:
+            if not self._is_overdue:
+                raise
             what = f"no answer within {self._timeout_s:g} s"
-            raise aiomysql.OperationalError(CR.CR_SERVER_LOST, what) from None
-        except aiomysql.Error:
-            raise
+            raise aiomysql.OperationalError(CR.CR_SERVER_LOST, what) from error
         except BaseException:
             self.close()
             raise
+        finally:
+            self._due_s = None
+
+    def _ring(self) -> None:
+        """Cut the connection if an answer is overdue; one alarm serves many statements."""
+        self._alarm = None
+        if self._due_s is None or self._writer is None:
+            return
+        if self._loop.time() < self._due_s:
+            self._alarm = self._loop.call_at(self._due_s, self._ring)
+            return
+        self._is_overdue = True
+        self._writer.transport.abort()  # what a half-open link has not taken is thrown away
 
     async def _read_query_result(self, unbuffered: bool = False) -> None:  # noqa: FBT001, FBT002
         """See aiomysql; rows are read by the chunk."""
@@ -237,6 +255,15 @@ class Link(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no types
         error: Exception = aiomysql.OperationalError(CR.CR_SERVER_LOST, what)
         return error
 
+    def take_columns(self, count: int) -> mysql_rows.Columns | None:
+        """Return an answer's columns; None while not all that describes them has arrived."""
+        end = mysql_rows.end_of_columns(self._chunk, self._place, count)
+        if end is None:
+            return None
+        described, self._place = self._chunk[self._place : end], end
+        self._next_seq_id = (self._next_seq_id + count) % PACKET_NUMBERS
+        return mysql_rows.columns_of(described)
+
     def take_rows(self, decoders: Sequence[mysql_rows.Decoder], rows: list[Any]) -> bool:
         """Add to `rows` what has arrived; return whether nothing more will."""
         self._place, is_over = mysql_rows.take(self._chunk, self._place, decoders, rows)
@@ -257,11 +284,17 @@ def _ignored(_: int | aiomysql.Error) -> None:
 
 
 class _Result(MySQLResult):  # type: ignore[misc] # aiomysql has no types
+    async def _get_descriptions(self) -> None:
+        link: Any = self.connection
+        while (columns := link.take_columns(self.field_count)) is None:
+            await link.read_on()
+        self.description, self._decoders = columns
+        await link._read_packet()  # noqa: SLF001 - the end of the descriptions, as aiomysql itself
+
     async def _read_rowdata_packet(self) -> None:
         link: Any = self.connection
         rows: list[tuple[Any, ...]] = []
-        decoders = [mysql_rows.decoder_of(field) for field in self.fields]
-        while not link.take_rows(decoders, rows):
+        while not link.take_rows(self._decoders, rows):
             await link.read_on()
         self._check_packet_is_eof(await link._read_packet())  # noqa: SLF001 - as aiomysql itself
         self.connection: Any = None

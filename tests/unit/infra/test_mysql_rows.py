@@ -88,3 +88,31 @@ def test_an_error_may_come_in_the_place_of_a_row() -> None:
 def test_a_row_that_is_too_long_for_one_packet_is_refused() -> None:
     with pytest.raises(aiomysql.NotSupportedError, match="16 MiB"):
         mysql_rows.take(b"\xff\xff\xff\x01" + b"\xfd", 0, [bytes], [])
+
+
+def described(name: str, number: int, type_code: int = FIELD_TYPE.LONGLONG) -> bytes:
+    texts = (b"def", b"souk", b"t", b"orders", name.encode(), b"column")
+    rest = b"\x0c" + struct.pack("<HIBHBxx", 63, 20, type_code, 0, 0)
+    return packet(b"".join(map(value, texts)) + rest, number)
+
+
+COLUMNS = described("order_key", 2) + described("größe", 3, FIELD_TYPE.NEWDECIMAL)
+
+
+@given(st.integers(0, len(COLUMNS) - 1), st.binary(max_size=9))
+def test_columns_are_read_when_all_of_them_are_there(cut: int, more: bytes) -> None:
+    before = b"\x01\x00\x00\x01\x02"
+    assert mysql_rows.end_of_columns(before + COLUMNS[:cut], len(before), 2) is None
+    end = mysql_rows.end_of_columns(before + COLUMNS + more, len(before), 2)
+    assert end == len(before) + len(COLUMNS)
+    columns = mysql_rows.columns_of(COLUMNS)
+    assert [column[0] for column in columns.description] == ["order_key", "größe"]
+    assert columns.decoders[0] is int
+    assert columns.decoders[1](b"1.50") == Decimal("1.50")
+
+
+def test_an_error_may_come_in_the_place_of_a_column() -> None:
+    data = described("order_key", 2) + packet(DENIED, 3)
+    with pytest.raises(aiomysql.OperationalError, match="denied"):
+        mysql_rows.end_of_columns(data, 0, 2)
+    assert mysql_rows.end_of_columns(data[:-1], 0, 2) is None
