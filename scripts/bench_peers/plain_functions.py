@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pulsar
-import pymysql  # type: ignore[import-untyped]
+import pymysql
 
 Statement = tuple[str, tuple[object, ...]]
 Order = dict[str, Any]
