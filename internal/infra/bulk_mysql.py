@@ -7,7 +7,7 @@ It must not meet a session whose sql_mode has ANSI_QUOTES or NO_BACKSLASH_ESCAPE
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -183,17 +183,25 @@ def _as_cases(
     if update is None or len(rows) > KEYS_MAX:
         return None
     names = [name for name, _ in columns]
-    values = dict(zip(names, zip(*rows, strict=True), strict=True))
-    differ = {name for name, found in zip(names, sets, strict=True) if len(found) > 1}
+    found = dict(zip(names, sets, strict=True))
+    differ = {name for name in names if len(found[name]) > 1}
     key = next((name for name in update.keys if name in differ), update.keys[-1])
-    if len(sets[names.index(key)]) < len(rows) or len(differ.intersection(update.keys)) > 1:
+    if len(found[key]) < len(rows) or len(differ.intersection(update.keys)) > 1:
         return None
     if len(rows) > CASES_MAX and len(differ) > 1:
         return None
+    values = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return _by_key(update, key, values, differ)
+
+
+def _by_key(
+    update: _Update, key: str, values: Mapping[str, Sequence[Any]], differ: Collection[str]
+) -> bytes:
+    """Write an UPDATE of the rows with these values of `key`; there only `differ` differ."""
     keys = [*map(_literal, values[key])]
     words = {
-        name: _case(key, keys, values[name]) if name in differ else _literal(values[name][0])
-        for name in names
+        name: _case(key, keys, column) if name in differ else _literal(column[0])
+        for name, column in values.items()
         if name != key
     }
     words[key] = f"t.{key}".encode()

@@ -95,7 +95,8 @@ class Broker:
             **inherited,
             **passed_on,
             **broker_conf.memory_and_collector(),
-            **({"JAVA_HOME": str(Path(java).parents[1])} if java else {}),
+            # Not where a link to it lies: below /usr there may be several.
+            **({"JAVA_HOME": str(Path(java).resolve().parents[1])} if java else {}),
             # The functions worker runs the first python3 that it finds.
             "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), machine.PLACES]),
             "PULSAR_STANDALONE_CONF": str(self.folder.pulsar / "conf" / "standalone.conf"),

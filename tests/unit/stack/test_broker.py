@@ -1,0 +1,21 @@
+"""What the broker is started with."""
+
+from pathlib import Path
+
+import pytest
+
+from internal.stack import broker, folder, machine, ports
+
+
+def test_java_is_that_which_a_link_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "jvm" / "java-17" / "bin" / "java"
+    link = tmp_path / "usr" / "bin" / "java"
+    for file in (java, link):
+        file.parent.mkdir(parents=True)
+    java.touch()
+    link.symlink_to(java)
+    monkeypatch.setattr(machine, "java", lambda: str(link))
+    made = broker.Broker(folder.Folder(tmp_path / "stack"), ports.Ports(), tmp_path / "pulsar")
+    assert made.environment({})["JAVA_HOME"] == str(tmp_path / "jvm" / "java-17")
