@@ -58,7 +58,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends maven
 WORKDIR /build
 COPY internal/__init__.py internal/
 COPY internal/kernel internal/kernel
-COPY internal/stack/__init__.py internal/stack/distribution.py internal/stack/machine.py internal/stack/
+COPY internal/stack/__init__.py internal/stack/distribution.py internal/stack/prerequisites.py internal/stack/
 RUN python -c 'import pathlib; from internal.stack import distribution; \
                distribution.ready(print, cache=pathlib.Path("/download"))' \
  && mv /download/pulsar-* /pulsar
@@ -76,9 +76,9 @@ COPY --from=pulsar /pulsar /pulsar
 RUN install --directory --owner souk --group souk /pulsar/data /pulsar/logs
 COPY --chmod=755 cmd/healthy.py /usr/local/bin/healthy
 # A broker that was killed would not start well without it.
-COPY internal/stack/registration.py /usr/local/lib/registration.py
+COPY internal/stack/stale_bookies.py /usr/local/lib/stale_bookies.py
 WORKDIR /pulsar
 USER souk
 VOLUME ["/pulsar/data", "/pulsar/logs", "/var/lib/souk"]
 EXPOSE 6650 8080
-CMD ["sh", "-c", "python /usr/local/lib/registration.py . data/metadata && exec bin/pulsar standalone"]
+CMD ["sh", "-c", "python /usr/local/lib/stale_bookies.py . data/metadata && exec bin/pulsar standalone"]

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
-from internal.load import bench_command, full_site
-from internal.stack import deploy, ports, stack
+from internal.deploy import deploy
+from internal.lab.bench import command
+from internal.lab.bench.full import site as full_site
+from internal.stack import ports, stack
 
 
 def _make_stack(folder: Path) -> stack.Stack:
@@ -13,11 +15,11 @@ def _make_stack(folder: Path) -> stack.Stack:
 
 if __name__ == "__main__":
     root = Path(__file__).resolve().parents[1]
-    places = bench_command.Places(
+    places = command.Places(
         full_site.Scripts(
             root / "cmd" / "start.py", root / "scripts" / "bench_peers" / "plain_functions.py"
         ),
         root / ".cache",
         full_site.Ground(_make_stack, deploy.deploy),
     )
-    sys.exit(bench_command.main(sys.argv[1:], places))
+    sys.exit(command.main(sys.argv[1:], places))

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from internal.chaos import command
+from internal.lab.chaos import command
 
 if __name__ == "__main__":
     root = Path(__file__).resolve().parents[1]

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from internal.load import load_command
+from internal.lab.load import command
 
 if __name__ == "__main__":
-    sys.exit(load_command.main(sys.argv[1:], os.environ))
+    sys.exit(command.main(sys.argv[1:], os.environ))

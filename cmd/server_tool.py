@@ -2,7 +2,7 @@
 
 import sys
 
-from internal.stack import tools
+from internal.deploy import client_tools
 
 if __name__ == "__main__":
-    tools.main(sys.argv[1], sys.argv[2:])
+    client_tools.main(sys.argv[1], sys.argv[2:])

@@ -5,8 +5,8 @@ See scripts/start.
 
 from pathlib import Path
 
-from internal.admin import demo_shop
 from internal.host import start
+from internal.seeds import demo_shop
 
 if __name__ == "__main__":
     start.run(demo_shop.seed, Path(__file__).with_name("demo.py"))

@@ -10,31 +10,33 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from internal.flow import topics
 from internal.infra import failpoints, settings
 from internal.kernel.states import OrderState
-from internal.orders import finalizing, messages, recorded
-from internal.pipeline import flow, function, stage
+from internal.orders import messages
+from internal.pipeline import function, handler
+from internal.stages import finalization, recorded_facts
 
 
 class FinalizationStation:
     """Claim, decide and record for paid orders."""
 
-    spec = flow.FINALIZATION
+    spec = topics.FINALIZATION
 
     def record(
-        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
-    ) -> list[stage.Outcome]:
+        self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+    ) -> list[handler.Outcome]:
         """See stage.Station.record."""
         said = [w.fact for w in work]
-        orders = recorded.lock(connection, said)
+        orders = recorded_facts.lock(connection, said)
         failpoints.hit(f"{self.spec.name}.after_claim")
         open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
-        paid = recorded.facts_of(connection, open_orders, said, messages.OrderPaid)
-        done = finalizing.finalize(
+        paid = recorded_facts.facts_of(connection, open_orders, said, messages.OrderPaid)
+        done = finalization.finalize(
             connection, [(paid[o.order_key], o) for o in open_orders], now_us
         )
         passed = [o for o in orders.values() if o.state is OrderState.FINALIZED]
-        done |= finalizing.repeat(connection, passed)
+        done |= finalization.repeat(connection, passed)
         return [_outcome(done.pop(w.fact.order_key, None)) for w in work]
 
     async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the protocol's type
@@ -42,13 +44,13 @@ class FinalizationStation:
         return effect
 
 
-def _outcome(fact: messages.OrderFinalized | None) -> stage.Outcome:
-    return stage.Settled((fact,) if fact else ())
+def _outcome(fact: messages.OrderFinalized | None) -> handler.Outcome:
+    return handler.Settled((fact,) if fact else ())
 
 
 class Finalization(function.PipelineFunction):
     """The third Pulsar Function."""
 
-    def make_station(self, options: settings.Settings) -> stage.Station:  # noqa: ARG002 - needs none
+    def make_station(self, options: settings.Settings) -> handler.StageHandler:  # noqa: ARG002 - needs none
         """See PipelineFunction.make_station."""
         return FinalizationStation()

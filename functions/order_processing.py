@@ -8,28 +8,30 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from internal.flow import topics
 from internal.infra import settings
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import cancelling, messages, placing
-from internal.pipeline import flow, function, stage
+from internal.orders import messages
+from internal.pipeline import function, handler
+from internal.stages import cancellation, order_processing
 
 
 class OrderStation:
     """Claim, decide and record for placed orders and cancellations."""
 
-    spec = flow.ORDER
+    spec = topics.ORDER
 
     def record(
-        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
-    ) -> list[stage.Outcome]:
+        self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+    ) -> list[handler.Outcome]:
         """See stage.Station.record: orders first, then cancellations, which may be about them."""
         placed = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
         wishes = [w.fact for w in work if isinstance(w.fact, messages.CancelRequested)]
-        due_at_us = now_us + flow.PAYMENT.deadline_s * US_PER_SECOND
-        of_placed = iter(placing.place(connection, placed, now_us, due_at_us))
-        of_wishes = iter(cancelling.cancel(connection, wishes, now_us))
+        due_at_us = now_us + topics.PAYMENT.deadline_s * US_PER_SECOND
+        of_placed = iter(order_processing.place(connection, placed, now_us, due_at_us))
+        of_wishes = iter(cancellation.cancel(connection, wishes, now_us))
         return [
-            stage.Settled(
+            handler.Settled(
                 next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_wishes)
             )
             for w in work
@@ -43,6 +45,6 @@ class OrderStation:
 class OrderProcessing(function.PipelineFunction):
     """The first Pulsar Function."""
 
-    def make_station(self, options: settings.Settings) -> stage.Station:  # noqa: ARG002 - needs none
+    def make_station(self, options: settings.Settings) -> handler.StageHandler:  # noqa: ARG002 - needs none
         """See PipelineFunction.make_station."""
         return OrderStation()

@@ -11,14 +11,17 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
+from internal.flow import topics
 from internal.infra import clock, failpoints, metrics, settings, traces
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import messages, paying, recorded, store
-from internal.payments import calls, rules, simulator
+from internal.orders import messages, store
+from internal.payments import gateway_calls, rules
 from internal.payments import store as payments_store
-from internal.payments.gateway import Gateway
+from internal.payments.gateways import simulator
+from internal.payments.gateways.port import Gateway
 from internal.payments.messages import Attempt
-from internal.pipeline import flow, function, stage
+from internal.pipeline import function, handler
+from internal.stages import payment_processing, recorded_facts
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -33,30 +36,32 @@ class Calls(msgspec.Struct, frozen=True):
 class PaymentStation:
     """Claim, decide and record for payments, and the calls to the gateway between."""
 
-    spec = flow.PAYMENT
+    spec = topics.PAYMENT
 
     def __init__(self, gateway: Gateway, gateway_timeout_s: float) -> None:
         self._gateway, self._timeout_s = gateway, gateway_timeout_s
 
     def record(
-        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
-    ) -> list[stage.Outcome]:
+        self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+    ) -> list[handler.Outcome]:
         """See stage.Station.record.
 
         What came back from calls is written down first, then all is planned.
         """
         said = [w.fact for w in work]
-        orders = recorded.lock(connection, said)
+        orders = recorded_facts.lock(connection, said)
         failpoints.hit(f"{self.spec.name}.after_claim")
-        payable = [order for order in orders.values() if paying.is_payable(order)]
+        payable = [order for order in orders.values() if payment_processing.is_payable(order)]
         payments_store.update(connection, _results(work, payable), now_us)
-        accepted = recorded.facts_of(connection, payable, said, messages.OrderAccepted)
-        plans = paying.plan(connection, [(accepted[o.order_key], o) for o in payable], now_us)
+        accepted = recorded_facts.facts_of(connection, payable, said, messages.OrderAccepted)
+        plans = payment_processing.plan(
+            connection, [(accepted[o.order_key], o) for o in payable], now_us
+        )
         metrics.PAYMENTS_LEFT_TO_OPERATORS.inc(sum(rules.needs_operator(p.step) for p in plans))
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
-        done = paying.carry_out(connection, plans, now_us, due_at_us)
-        passed = [order for order in orders.values() if not paying.is_payable(order)]
-        done |= paying.repeat(connection, passed)
+        done = payment_processing.carry_out(connection, plans, now_us, due_at_us)
+        passed = [order for order in orders.values() if not payment_processing.is_payable(order)]
+        done |= payment_processing.repeat(connection, passed)
         calls_of = {p.order.order_key: found for p in plans if (found := _calls(p))}
         return [_outcome(w.fact.order_key, calls_of, done) for w in work]
 
@@ -64,7 +69,7 @@ class PaymentStation:
         """See stage.Station.perform: call the gateway for all attempts of one order at once."""
         failpoints.hit("gateway.before_send")
         began_us = clock.SystemClock().now_us() if traces.is_on() else 0
-        how = calls.ask if effect.ask else calls.send
+        how = gateway_calls.ask if effect.ask else gateway_calls.send
         sent = [how(self._gateway, effect.merchant_id, a, self._timeout_s) for a in effect.attempts]
         results = (await sent[0],) if len(sent) == 1 else tuple(await asyncio.gather(*sent))
         failpoints.hit("gateway.after_send")
@@ -81,13 +86,13 @@ def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:
         traces.record(f"gateway {what}", effect.trace_id, began_us, now_us, told)
 
 
-def _results(work: Sequence[stage.Work], payable: Sequence[store.Recorded]) -> list[Attempt]:
+def _results(work: Sequence[handler.Work], payable: Sequence[store.OrderSnapshot]) -> list[Attempt]:
     """Return what came back; for an order that came to its end meanwhile it is too late."""
     keys = {order.order_key for order in payable}
     return [a for w in work if w.result for a in w.result if a.order_key in keys]
 
 
-def _calls(plan: paying.Plan) -> Calls | None:
+def _calls(plan: payment_processing.Plan) -> Calls | None:
     step, trace_id = plan.step, plan.accepted.trace_id
     if isinstance(step, rules.Ask):
         return Calls(plan.accepted.merchant_id, step.attempts, ask=True, trace_id=trace_id)
@@ -98,22 +103,22 @@ def _calls(plan: paying.Plan) -> Calls | None:
 
 
 def _outcome(
-    order_key: int, calls_of: dict[int, Calls], done: dict[int, paying.EndFact]
-) -> stage.Outcome:
+    order_key: int, calls_of: dict[int, Calls], done: dict[int, payment_processing.EndFact]
+) -> handler.Outcome:
     """Give each order's calls or fact to the first message about it.
 
     A second one has nothing left to do.
     """
     if order_key in calls_of:
-        return stage.Waiting(calls_of.pop(order_key))
+        return handler.Waiting(calls_of.pop(order_key))
     fact = done.pop(order_key, None)
-    return stage.Settled((fact,) if fact else ())
+    return handler.Settled((fact,) if fact else ())
 
 
 class PaymentProcessing(function.PipelineFunction):
     """The second Pulsar Function."""
 
-    def make_station(self, options: settings.Settings) -> stage.Station:
+    def make_station(self, options: settings.Settings) -> handler.StageHandler:
         """See PipelineFunction.make_station."""
         gateway = simulator.open_gateway(options)
         return PaymentStation(gateway, options.gateway.timeout_s)

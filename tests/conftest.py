@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.infra import migrate, settings
-from tests.support import belt, mariadb, profiles
+from tests.support import mariadb, profiles, staged_orders
 from tests.support import stack as stacks
 
 profiles.load()
@@ -63,5 +63,5 @@ def any_engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine | None]:
 @pytest.fixture
 def any_books(any_engine: sa.Engine | None) -> Iterator[sa.Connection]:
     """Empty books of every kind in turn."""
-    with belt.books_of(any_engine) if any_engine else belt.books() as connection:
+    with staged_orders.books_of(any_engine) if any_engine else staged_orders.books() as connection:
         yield connection

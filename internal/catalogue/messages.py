@@ -54,7 +54,7 @@ class Product(msgspec.Struct, frozen=True):
     active: bool = True
 
 
-class Shelf(msgspec.Struct, frozen=True):
+class CatalogueSnapshot(msgspec.Struct, frozen=True):
     """All the catalogue that a batch of orders of several merchants needs, read at one moment."""
 
     stores: dict[tuple[str, str], Store]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from internal.catalogue.messages import Product, RoundingPoint, Shelf, Store, TaxRate
+from internal.catalogue.messages import CatalogueSnapshot, Product, RoundingPoint, Store, TaxRate
 from internal.infra import bulk, columns, db
 from internal.kernel.money import RoundingMode
 
@@ -65,33 +65,33 @@ def load_shelf(
     connection: sa.Connection,
     stores: Collection[tuple[str, str]],
     products: Collection[tuple[str, str]],
-) -> Shelf:
+) -> CatalogueSnapshot:
     """Read the given (merchant_id, store_id) and (merchant_id, sku).
 
     And these merchants' tax rates.
     """
     merchants = {(merchant_id,) for merchant_id, _ in stores}
-    found_stores, found_products, rates = bulk.select_all(
+    found_stores, found_products, rates = bulk.select_many(
         connection,
         [
-            bulk.Question(_STORE_KEYS, _STORES_QUERY, sorted(stores)),
-            bulk.Question(_PRODUCT_KEYS, _PRODUCTS_QUERY, sorted(products)),
-            bulk.Question(_MERCHANTS, _RATES_QUERY, sorted(merchants)),
+            bulk.Query(_STORE_KEYS, _STORES_QUERY, sorted(stores)),
+            bulk.Query(_PRODUCT_KEYS, _PRODUCTS_QUERY, sorted(products)),
+            bulk.Query(_MERCHANTS, _RATES_QUERY, sorted(merchants)),
         ],
     )
-    return Shelf(
+    return CatalogueSnapshot(
         stores={(s.merchant_id, s.store_id): s for s in map(_store, found_stores)},
         products={(p.merchant_id, p.sku): p for p in map(_product, found_products)},
         tax_rates={(t.merchant_id, t.tax_code): t for t in map(_tax_rate, rates)},
     )
 
 
-def _store(row: bulk.Found) -> Store:
+def _store(row: bulk.Row) -> Store:
     mode, point = RoundingMode(row.rounding_mode), RoundingPoint(row.rounding_point)
     return Store(row.merchant_id, row.store_id, row.name, row.currency, mode, point)
 
 
-def _product(row: bulk.Found) -> Product:
+def _product(row: bulk.Row) -> Product:
     return Product(
         row.merchant_id,
         row.sku,
@@ -103,7 +103,7 @@ def _product(row: bulk.Found) -> Product:
     )
 
 
-def _tax_rate(row: bulk.Found) -> TaxRate:
+def _tax_rate(row: bulk.Row) -> TaxRate:
     return TaxRate(
         row.merchant_id, row.tax_code, row.name, row.rate_ppm, inclusive=bool(row.inclusive)
     )

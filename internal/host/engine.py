@@ -18,14 +18,15 @@ import prometheus_client
 from functions.finalization import Finalization, FinalizationStation
 from functions.order_processing import OrderProcessing, OrderStation
 from functions.payment_processing import PaymentProcessing, PaymentStation
+from internal.flow import janitor, limits, topics
+from internal.host import api
 from internal.host import functions as hosting
-from internal.host import intake
+from internal.infra import backends, files, settings, traces
 from internal.infra import clock as system_clock
-from internal.infra import files, parts, settings, traces
 from internal.kernel import errors
-from internal.payments import simulator
-from internal.payments.gateway import Gateway
-from internal.pipeline import flow, janitor, options_of, stage
+from internal.payments.gateways import simulator
+from internal.payments.gateways.port import Gateway
+from internal.pipeline import handler
 from internal.pipeline.function import PipelineFunction
 
 DRAIN_LOOK_S = 0.02
@@ -70,8 +71,8 @@ class Engine:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(traces.setup(self._options.traces, "souk"))
-        self.database, self.bus = await parts.opened(self._options, stack)
-        await self.bus.ensure(flow.subscriptions())
+        self.database, self.bus = await backends.opened(self._options, stack)
+        await self.bus.ensure(topics.subscriptions())
         if self._is_embedded:
             await self._start_stages(stack)
         await self._start_janitor(stack)
@@ -84,16 +85,16 @@ class Engine:
         stack.callback(gateway.close)
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_end, tasks)
-        ports = stage.Ports(self.database, self.bus, system_clock.SystemClock(), hosting.nobody)
-        limits = options_of.limits(options)
+        ports = handler.Ports(self.database, self.bus, system_clock.SystemClock(), hosting.nobody)
+        stage_limits = limits.limits(options)
         for function, station in stations(gateway, options.gateway.timeout_s):
             unacked_max = options.stages.unacked_messages_max
             hosted = await hosting.host(self.bus, function, station, unacked_max)
-            tasks.append(self._watch(asyncio.create_task(hosted.run(ports, limits))))
+            tasks.append(self._watch(asyncio.create_task(hosted.run(ports, stage_limits))))
         stack.push_async_callback(self._drain)
 
     async def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
-        clock, options = system_clock.SystemClock(), options_of.janitor(self._options)
+        clock, options = system_clock.SystemClock(), limits.janitor(self._options)
         watch = janitor.Janitor(self.database, self.bus, clock, options)
         running = self._watch(asyncio.create_task(watch.run()))
         stack.push_async_callback(_end, [running])
@@ -103,7 +104,7 @@ class Engine:
 
         A till that asks for such an order must not hear that it is unknown.
         """
-        order = flow.ORDER
+        order = topics.ORDER
         while not self.failed.done():
             if not await self.bus.backlog_orders(order.topic, order.subscription):
                 return
@@ -114,10 +115,10 @@ class Engine:
         if self._is_embedded:
             await self._catch_up()
         look_every_s = EMBEDDED_LOOK_S if self._is_embedded else FULL_LOOK_S
-        backlog = intake.StageBacklog(self.bus, look_every_s)
+        backlog = api.StageBacklog(self.bus, look_every_s)
         looking = self._watch(asyncio.create_task(backlog.run()))
         stack.push_async_callback(_end, [looking])
-        door = intake.make_door(self._options.intake, self.database, self.bus, backlog)
+        door = api.make_door(self._options.intake, self.database, self.bus, backlog)
         self.port = await door.open()
         stack.push_async_callback(door.close)
         running = self._watch(asyncio.create_task(door.run()))
@@ -155,13 +156,13 @@ class Engine:
             self.failed.exception()
 
     async def _backlog(self) -> int:
-        counts = [await self.bus.backlog(s.topic, s.subscription) for s in flow.STAGES]
+        counts = [await self.bus.backlog(s.topic, s.subscription) for s in topics.STAGES]
         return sum(counts)
 
 
 def stations(
     gateway: Gateway, gateway_timeout_s: float
-) -> list[tuple[PipelineFunction, stage.Station]]:
+) -> list[tuple[PipelineFunction, handler.StageHandler]]:
     """Return the three functions with their stations."""
     return [
         (OrderProcessing(), OrderStation()),

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from internal.deploy import deploy
 from internal.infra import files
 from internal.kernel import errors
-from internal.stack import deploy, folder, stack
+from internal.stack import layout, stack
 
 STACK_FOLDER = Path("data", "stack")
 """Where scripts/stack keeps its own when nothing else is said."""
@@ -78,7 +79,7 @@ async def functions_up(config: Path, tell: Tell) -> None:
         Misconfigured: one does not answer; the message says why.
         Temporary: the broker or the database cannot be reached.
     """
-    options = await asyncio.to_thread(folder.load_settings_of, config)
+    options = await asyncio.to_thread(layout.load_settings_of, config)
     done = await deploy.deploy(options, tell=tell)
     problems = [f"{one.function}: {one.problem}" for one in done if one.problem]
     if problems:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from internal.infra import bus
-from internal.pipeline import stage
+from internal.pipeline import handler, runner
 from internal.pipeline.function import PipelineFunction
 
 RECEIVE_MESSAGES_MAX = 500
@@ -58,21 +58,24 @@ class Hosted:
     """One function with its subscription and its runner."""
 
     def __init__(
-        self, function: PipelineFunction, station: stage.Station, subscription: bus.Subscription
+        self,
+        function: PipelineFunction,
+        station: handler.StageHandler,
+        subscription: bus.Subscription,
     ) -> None:
         self._function, self._station, self._subscription = function, station, subscription
 
-    async def run(self, ports: stage.Ports, limits: stage.Limits) -> None:
+    async def run(self, ports: handler.Ports, limits: handler.Limits) -> None:
         """Feed the function for ever.
 
         Raises:
             ExceptionGroup: something escaped the stage; the process must end and be started again.
         """
         ports = msgspec.structs.replace(ports, acknowledge=self._acknowledge)
-        runner = stage.Runner(self._station, ports, limits)
-        self._function.bind(runner)
+        running = runner.Runner(self._station, ports, limits)
+        self._function.bind(running)
         async with asyncio.TaskGroup() as group:
-            group.create_task(runner.run(), name=self._station.spec.name)
+            group.create_task(running.run(), name=self._station.spec.name)
             group.create_task(self._feed(), name=f"{self._station.spec.name} feed")
 
     async def _feed(self) -> None:
@@ -85,7 +88,10 @@ class Hosted:
 
 
 async def host(
-    broker: bus.Bus, function: PipelineFunction, station: stage.Station, unacked_messages_max: int
+    broker: bus.Bus,
+    function: PipelineFunction,
+    station: handler.StageHandler,
+    unacked_messages_max: int,
 ) -> Hosted:
     """Subscribe a function to its topic."""
     topic, name = station.spec.topic, station.spec.subscription

@@ -2,7 +2,7 @@
 
 SQLite takes them as bound VALUES, up to CHUNK_ROWS_MAX a statement: measured twice as fast as
 unpacking JSON with json_each, and the whole chunk runs in one step, without Python's lock. MySQL
-and MariaDB take all of them as one text: see bulk_mysql. Values may be int, str, bool (as 0 or 1)
+and MariaDB take all of them as one text: see mysql_bulk. Values may be int, str, bool (as 0 or 1)
 or None. Nobody else writes bulk SQL by hand.
 """
 
@@ -17,12 +17,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from internal.infra import bulk_mysql, mysql_errors
+from internal.infra.mysql import bulk as mysql_bulk
+from internal.infra.mysql import errors as mysql_errors
 from internal.kernel import errors
 
 Value = int | str | bool | None
-Row = Sequence[Value]
-Found = Any
+Values = Sequence[Value]
+Row = Any
 """A row of an answer: a named tuple of its columns."""
 ROWS_MAX = 50_000
 """More rows than this in one call are a bug in the caller's batching."""
@@ -54,7 +55,7 @@ def shape_of(table: sa.Table, *names: str, **others: sa.Column[Any]) -> Shape:
 
 
 def insert(
-    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]
+    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Values]
 ) -> int:
     """Insert `rows`, whose values stand in the order of `names`. Return how many were inserted.
 
@@ -65,11 +66,11 @@ def insert(
     return _count(connection, _table_shape(table, names), sql, rows)
 
 
-def insert_soon(
+def insert_deferred(
     connection: sa.Connection,
     table: sa.Table,
     names: tuple[str, ...],
-    rows: Sequence[Row],
+    rows: Sequence[Values],
     conflict: str = "",
 ) -> None:
     """Insert `rows` together with the next statement of the transaction, or before its commit.
@@ -96,13 +97,13 @@ class Guard(NamedTuple):
 NO_GUARD = Guard()
 
 
-def update_soon(
+def update_deferred(
     connection: sa.Connection,
     table: sa.Table,
     shape: Shape,
     keys: tuple[str, ...],
     changes: str,
-    rows: Sequence[Row],
+    rows: Sequence[Values],
     guard: Guard = NO_GUARD,
 ) -> None:
     """Do what `update` does together with the next statement, or before the commit.
@@ -115,15 +116,15 @@ def update_soon(
     _run_soon(connection, shape, sql, rows, partial(_update_verdict, guard.conflict, wanted))
 
 
-def settle(connection: sa.Connection) -> None:
+def flush(connection: sa.Connection) -> None:
     """Wait until all that was to be done soon is done.
 
     Raises:
-        Conflict: see `insert_soon` and `update_soon`; and all that they raise.
+        Conflict: see `insert_deferred` and `update_deferred`; and all that they raise.
     """
     own: Any = connection.connection.dbapi_connection
     try:
-        own.run_async(lambda link: link.settle())
+        own.run_async(lambda link: link.flush())
     except connection.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(connection.dialect, error) from error
 
@@ -152,7 +153,7 @@ def update(
     shape: Shape,
     keys: tuple[str, ...],
     changes: str,
-    rows: Sequence[Row],
+    rows: Sequence[Values],
     guard: str = "",
 ) -> int:
     """Update `t` (the table) from `w` (the rows) where the `keys` agree and `guard` holds.
@@ -168,8 +169,13 @@ def update(
 
 
 def select(
-    connection: sa.Connection, shape: Shape, query: str, rows: Sequence[Row], *, lock: bool = False
-) -> list[Found]:
+    connection: sa.Connection,
+    shape: Shape,
+    query: str,
+    rows: Sequence[Values],
+    *,
+    lock: bool = False,
+) -> list[Row]:
     """Run `query`, in which `{w}` stands for the rows as a table called w.
 
     And return all of the answer.
@@ -180,39 +186,39 @@ def select(
     within a row of `w`, not across them.
     """
     sql = query + (" FOR UPDATE" if lock and connection.dialect.name != "sqlite" else "")
-    found: list[Found] = []
+    found: list[Row] = []
     for cursor in _run(connection, shape, sql, rows):
         row_of = _row_type(tuple(column[0] for column in cursor.description))
         found += map(row_of._make, cursor.fetchall())
     return found
 
 
-class Question(NamedTuple):
+class Query(NamedTuple):
     """What `select` takes; nothing is locked."""
 
     shape: Shape
     query: str
-    rows: Sequence[Row]
+    rows: Sequence[Values]
 
 
-def select_all(connection: sa.Connection, questions: Sequence[Question]) -> list[list[Found]]:
-    """Ask several questions at once; return the answer to each.
+def select_many(connection: sa.Connection, queries: Sequence[Query]) -> list[list[Row]]:
+    """Ask several queries at once; return the answer to each.
 
-    For a lone order, most of what a question costs is waking the server, and being woken by it.
+    For a lone order, most of what a query costs is waking the server, and being woken by it.
     """
     link: Any = connection.connection.driver_connection
-    if not hasattr(link, "send_soon"):
-        return [select(connection, *question) for question in questions]
+    if not hasattr(link, "send_deferred"):
+        return [select(connection, *query) for query in queries]
     answers: list[list[Any]] = []
-    for question in questions:
+    for query in queries:
         answers.append([])
-        for statement, _ in _statements(connection, *question) if question.rows else ():
-            link.send_soon(statement, answers=answers[-1])
-    settle(connection)
+        for statement, _ in _statements(connection, *query) if query.rows else ():
+            link.send_deferred(statement, answers=answers[-1])
+    flush(connection)
     return [[row for answer in parts for row in _rows_of(answer)] for parts in answers]
 
 
-def _rows_of(answer: Any) -> Iterable[Found]:  # noqa: ANN401 - the driver's
+def _rows_of(answer: Any) -> Iterable[Row]:  # noqa: ANN401 - the driver's
     return map(_row_type(tuple(column[0] for column in answer.description))._make, answer.rows)
 
 
@@ -221,7 +227,7 @@ def replace(
     table: sa.Table,
     keys: tuple[str, ...],
     names: tuple[str, ...],
-    rows: Sequence[Row],
+    rows: Sequence[Values],
 ) -> None:
     """Put `rows` in the place of those with the same `keys`, or add them; keys lead `names`."""
     sql = _delete_sql(connection.dialect.name, table, keys)
@@ -245,7 +251,7 @@ def _update_sql(
     dialect: str, table: sa.Table, keys: tuple[str, ...], changes: str, guard: str
 ) -> str:
     if dialect != "sqlite":
-        return bulk_mysql.update_sql(table.name, keys, changes, guard)
+        return mysql_bulk.update_sql(table.name, keys, changes, guard)
     on = " AND ".join(f"t.{key} = w.{key}" for key in keys)
     where = f"{on} AND ({guard})" if guard else on
     return f"UPDATE {table.name} AS t SET {changes} FROM {{w}} WHERE {where}"  # noqa: S608
@@ -262,7 +268,7 @@ def _delete_sql(dialect: str, table: sa.Table, keys: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=256)
 def _row_type(names: tuple[str, ...]) -> Any:  # noqa: ANN401 - a class made here
-    return collections.namedtuple("Found", names, rename=True)
+    return collections.namedtuple("Row", names, rename=True)
 
 
 Judge = Callable[[int | Exception], BaseException | None]
@@ -270,17 +276,17 @@ Judge = Callable[[int | Exception], BaseException | None]
 
 
 def _run_soon(
-    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row], judge: Judge
+    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values], judge: Judge
 ) -> None:
     """Leave a statement with a link that sends it with the next one; else run it now.
 
     So is what takes more than one statement: only all of them together can be judged.
     """
     link: Any = connection.connection.driver_connection
-    if rows and hasattr(link, "send_soon"):
+    if rows and hasattr(link, "send_deferred"):
         first, *more = _statements(connection, shape, sql, rows)
         if not more:
-            link.send_soon(first[0], judge)
+            link.send_deferred(first[0], judge)
             return
     answer: int | Exception
     try:
@@ -291,12 +297,12 @@ def _run_soon(
         raise wrong
 
 
-def _count(connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row]) -> int:
+def _count(connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values]) -> int:
     return sum(cursor.rowcount for cursor in _run(connection, shape, sql, rows))
 
 
 def _run(
-    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row]
+    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values]
 ) -> Iterator[DBAPICursor]:
     """Run `sql` over the rows, in as few statements as the dialect can.
 
@@ -318,7 +324,7 @@ def _run(
 
 
 def _statements(
-    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Row]
+    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values]
 ) -> "Statements":
     if len(rows) > ROWS_MAX:
         raise ValueError(f"{len(rows)} rows at once, at most {ROWS_MAX}")
@@ -341,12 +347,12 @@ def _as_sqlalchemy(dialect: sa.Dialect, error: Exception) -> BaseException:
 Statements = Iterator[tuple[str | bytes, Sequence[Value] | None]]
 
 
-def _sqlite_statements(shape: Shape, sql: str, rows: Sequence[Row]) -> Statements:
+def _sqlite_statements(shape: Shape, sql: str, rows: Sequence[Values]) -> Statements:
     for chunk in chunks(rows, len(shape.columns)):
         yield _sqlite_statement(shape, sql, len(chunk)), tuple(chain.from_iterable(chunk))
 
 
-def chunks(rows: Sequence[Row], width: int) -> Iterable[Sequence[Row]]:
+def chunks(rows: Sequence[Values], width: int) -> Iterable[Sequence[Values]]:
     """Cut rows of `width` values into runs whose lengths are powers of two, longest first."""
     size, start = CHUNK_ROWS_MAX, 0
     while size * width > BOUND_VALUES_MAX:
@@ -368,12 +374,12 @@ def _sqlite_statement(shape: Shape, sql: str, rows: int) -> str:
     return sql.format(w=f"(SELECT {names} FROM (VALUES {values})) AS w")  # noqa: S608
 
 
-def _mysql_statements(shape: Shape, sql: str, rows: Sequence[Row]) -> Statements:
-    for statement in bulk_mysql.statements(shape.columns, sql, rows):
+def _mysql_statements(shape: Shape, sql: str, rows: Sequence[Values]) -> Statements:
+    for statement in mysql_bulk.statements(shape.columns, sql, rows):
         yield statement, None
 
 
-_SPEAKERS: dict[str, Callable[[Shape, str, Sequence[Row]], Statements]] = {
+_SPEAKERS: dict[str, Callable[[Shape, str, Sequence[Values]], Statements]] = {
     "sqlite": _sqlite_statements,
     "mysql": _mysql_statements,
     "mariadb": _mysql_statements,

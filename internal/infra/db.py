@@ -1,4 +1,4 @@
-"""The database as a port, and SQLite behind it.
+"""The database as a port.
 
 A transaction is a plain function of a SQLAlchemy connection: `await db.write(record_orders)`. All
 of it runs in one thread hop (SQLite: its one writer thread; MySQL: SQLAlchemy's async driver),
@@ -6,36 +6,16 @@ which measured several times cheaper than awaiting each statement. It commits wh
 returns and rolls back when it raises; it may run several times.
 """
 
-import asyncio
-import sqlite3
-import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
-
-from internal.infra import group_commit, retry
-from internal.kernel import errors
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
 METADATA = sa.MetaData()
 """Every room adds its tables here; Alembic's migrations are compared with it by a test."""
-
-SQLITE_OLDEST = (3, 35, 0)
-"""Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; older than 3.35 was never
-tried.
-"""
-CHECKPOINT_PAGES = 16_000
-"""The log is moved into the file every 64 MiB: measured a tenth faster than SQLite's 4 MiB, because
-a page that changes often is moved once."""
-PREPARED_STATEMENTS_MAX = 512
-"""Per connection: every bulk statement in each of its chunk sizes."""
 
 
 class Database(Protocol):
@@ -66,119 +46,3 @@ class Database(Protocol):
     async def close(self) -> None:
         """Finish what runs and disconnect."""
         ...
-
-
-class SqliteDatabase:
-    """One file in WAL mode: one writer thread, a few readers that never wait for it."""
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        readers: int = 2,
-        busy_timeout_ms: int = 5_000,
-        synchronous: str = "FULL",
-        cache_mib: int = 16,
-    ) -> None:
-        check_sqlite_version(sqlite3.sqlite_version_info)
-        self._path = path
-        self._pragmas = (
-            f"PRAGMA busy_timeout={busy_timeout_ms}",
-            "PRAGMA journal_mode=WAL",
-            f"PRAGMA synchronous={synchronous}",
-            f"PRAGMA cache_size=-{cache_mib * 1024}",
-            "PRAGMA foreign_keys=OFF",
-            "PRAGMA temp_store=MEMORY",
-            f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
-        )
-        self.engine = sa.create_engine(
-            f"sqlite+pysqlite:///{path}",
-            poolclass=NullPool,
-            connect_args={"cached_statements": PREPARED_STATEMENTS_MAX},
-            hide_parameters=True,  # an error's text goes into logs and dead letters
-        )
-        sa.event.listen(self.engine, "connect", self._prepare)
-        self._local = threading.local()
-        self._connections: list[sa.Connection] = []
-        self._lock = threading.Lock()
-        self._writer = group_commit.Writer(self._connection)
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-reader")
-
-    async def write(self, work: Work[T]) -> T:
-        """See Database.write. Transactions that wait at the same time share a commit."""
-        return await _tried(lambda: self._writer.submit(work))
-
-    async def read(self, work: Work[T], *, is_quick: bool = False) -> T:
-        """See Database.read. A quick one costs less here than the way to another thread."""
-        if is_quick:
-            return await _tried(lambda: _at_once(partial(self._read, work)))
-        run = asyncio.get_running_loop().run_in_executor
-        return await _tried(lambda: run(self._readers, self._read, work))
-
-    async def close(self) -> None:
-        """See Database.close."""
-        await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._readers.shutdown)
-        for connection in self._connections:
-            connection.invalidate()
-            connection.close()
-        self.engine.dispose()
-
-    def _read(self, work: Work[T]) -> T:
-        connection = self._connection()
-        raw: Any = connection.connection.dbapi_connection
-        try:
-            raw.execute("BEGIN")
-            return work(connection)
-        finally:
-            raw.execute("ROLLBACK")
-
-    def _connection(self) -> sa.Connection:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            self._local.connection = connection
-            with self._lock:
-                self._connections.append(connection)
-        return connection
-
-    def _prepare(self, raw: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own connection
-        cursor = raw.cursor()
-        for pragma in self._pragmas:
-            cursor.execute(pragma)
-        cursor.close()
-
-
-async def _at_once(work: Callable[[], T]) -> T:
-    return work()
-
-
-async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
-    """Try for a while to get past what may pass.
-
-    Raises:
-        DatabaseAway: it did not pass.
-    """
-
-    async def once() -> T:
-        try:
-            return await operation()
-        except sa.exc.OperationalError as error:
-            raise as_temporary(error, str(error.orig)) from error
-        except sqlite3.OperationalError as error:
-            raise as_temporary(error, str(error)) from error
-
-    return await retry.shortly(errors.DatabaseAway, once)
-
-
-def as_temporary(error: Exception, text: str) -> Exception:
-    """Return DatabaseAway for what may pass (locked, disk), the error itself for a bug."""
-    passing = ("locked", "busy", "disk", "unable to open", "readonly")
-    return errors.DatabaseAway(text) if any(word in text for word in passing) else error
-
-
-def check_sqlite_version(version: tuple[int, ...]) -> None:
-    """Raise Misconfigured when Python's SQLite is too old for the SQL that Souk speaks."""
-    if version < SQLITE_OLDEST:
-        wanted, found = (".".join(map(str, v)) for v in (SQLITE_OLDEST, version))
-        raise errors.Misconfigured(f"Python's sqlite3 is {found}; Souk needs {wanted} or newer")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from internal.inventory.messages import Demand, Shortage, StockKey, StockLevel
 
 
-def allot(
+def allocate(
     levels: Mapping[StockKey, StockLevel], demands: Sequence[Demand]
 ) -> tuple[list[Shortage | None], dict[StockKey, int]]:
     """Give each demand all it wants or nothing, first come first served.

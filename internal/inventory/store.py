@@ -128,14 +128,14 @@ def _change(
 ) -> None:
     rows = [(*_row(key), quantities[key]) for key in sorted(quantities)]
     guarded = bulk.Guard(guard, "stock rows changed under this transaction")
-    bulk.update_soon(connection, STOCK, _CHANGE, _KEY, changes, rows, guarded)
+    bulk.update_deferred(connection, STOCK, _CHANGE, _KEY, changes, rows, guarded)
 
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:
     """Write the movement rows."""
     names = (*_KEY, "kind", "quantity", "order_key", "at_us")
     rows = [(*_row(m.key), m.kind, m.quantity, m.order_key, m.at_us) for m in movements]
-    bulk.insert_soon(connection, STOCK_MOVEMENTS, names, rows)
+    bulk.insert_deferred(connection, STOCK_MOVEMENTS, names, rows)
 
 
 def receive(connection: sa.Connection, movements: Sequence[Movement]) -> None:

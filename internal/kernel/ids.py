@@ -7,6 +7,7 @@ An order is known to its merchant as (merchant_id, order_id). Inside, the order 
 import hashlib
 import secrets
 import zlib
+from typing import NamedTuple
 
 SHARDS = 16
 """Partition keys in use: the most function instances that can share a topic. Few, so that batches
@@ -29,3 +30,10 @@ def digest(body: bytes) -> str:
 def random_token(size_bytes: int = 16) -> str:
     """Return `2 * size_bytes` random hex digits, fit for keys and trace ids."""
     return secrets.token_hex(size_bytes)
+
+
+class OrderRef(NamedTuple):
+    """How a merchant names an order, and everybody after it."""
+
+    merchant_id: str
+    order_id: str

@@ -45,7 +45,7 @@ def append(connection: sa.Connection, transactions: Sequence[Transaction]) -> No
         for t in transactions
         for number, posting in enumerate(t.postings, start=1)
     ]
-    bulk.insert_soon(connection, LEDGER_ENTRIES, _COLUMNS, rows)
+    bulk.insert_deferred(connection, LEDGER_ENTRIES, _COLUMNS, rows)
 
 
 def balances(connection: sa.Connection, merchant_id: str = "") -> list[Balance]:

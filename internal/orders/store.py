@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
+from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages
 from internal.pricing.messages import PricedOrder
@@ -78,13 +79,11 @@ ORDER_LOG = sa.Table(
     columns.number("at_us"),
 )
 
-MerchantKey = tuple[str, str]
-"""(merchant_id, order_id): how a merchant names an order."""
 Claim = tuple[int, str, str]
 """(order_key, stage, event_id)."""
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class OrderSnapshot(msgspec.Struct, frozen=True):
     """Where a recorded order stands."""
 
     order_key: int
@@ -99,7 +98,7 @@ class Recorded(msgspec.Struct, frozen=True):
     """Of the fact that `lock_with_digest` was asked about; None without one."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True):
     """A row of the order log. (order_key, stage, event_id) is the claim: it can be written once."""
 
     order_key: int
@@ -112,7 +111,7 @@ class Entry(msgspec.Struct, frozen=True):
     at_us: int
 
 
-class Move(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True):
     """An order's step from one version to the next."""
 
     order_key: int
@@ -168,17 +167,19 @@ _MOVE = bulk.shape_of(
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
-def find(connection: sa.Connection, keys: Sequence[MerchantKey]) -> dict[MerchantKey, Recorded]:
+def find(
+    connection: sa.Connection, keys: Sequence[ids.OrderRef]
+) -> dict[ids.OrderRef, OrderSnapshot]:
     """Return those of the orders that are recorded."""
     query = (
         f"SELECT {_RECORDED} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
         " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
     )
     found = map(_recorded, bulk.select(connection, _BY_MERCHANT, query, keys))
-    return {(order.merchant_id, order.order_id): order for order in found}
+    return {ids.OrderRef(order.merchant_id, order.order_id): order for order in found}
 
 
-def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Recorded]:
+def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, OrderSnapshot]:
     """Return the orders and hold their rows until the transaction ends. `order_keys` sorted."""
     query = (
         f"SELECT {_RECORDED} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
@@ -188,7 +189,9 @@ def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Reco
     return {order.order_key: order for order in map(_recorded, rows)}
 
 
-def lock_with_digest(connection: sa.Connection, claims: Sequence[Claim]) -> dict[int, Recorded]:
+def lock_with_digest(
+    connection: sa.Connection, claims: Sequence[Claim]
+) -> dict[int, OrderSnapshot]:
     """Lock the orders of the claims, each with the digest of the fact that was logged for it.
 
     One claim per order, sorted.
@@ -208,9 +211,9 @@ _STOCK_STATES = {state.value: state for state in StockState}
 """Looked up: calling an Enum costs five times as much."""
 
 
-def _recorded(row: bulk.Found) -> Recorded:
+def _recorded(row: bulk.Row) -> OrderSnapshot:
     key, merchant_id, order_id, body_hash, state, charge, stock, *rest = row
-    return Recorded(
+    return OrderSnapshot(
         key,
         merchant_id,
         order_id,
@@ -222,7 +225,7 @@ def _recorded(row: bulk.Found) -> Recorded:
     )
 
 
-def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantKey, int]:
+def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.OrderRef, int]:
     """Insert orders and their lines; return the order_key that each was given.
 
     Raises:
@@ -230,8 +233,8 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantK
     """
     conflict = "an order was recorded by somebody else meanwhile"
     rows = [_new_row(order) for order in orders]
-    bulk.insert_soon(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
-    names = [(order.placed.merchant_id, order.placed.order_id) for order in orders]
+    bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
+    names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = _keys_of(connection, names)
     lines = [
         (key, *_line_row(line))
@@ -239,11 +242,11 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[MerchantK
         if order.priced
         for line in order.priced.lines
     ]
-    bulk.insert_soon(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
     return dict(zip(names, keys, strict=True))
 
 
-def _keys_of(connection: sa.Connection, names: Sequence[MerchantKey]) -> list[int]:
+def _keys_of(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[int]:
     """Return the keys that the database gave to orders that were just inserted."""
     query = (
         "SELECT w.place, t.order_key FROM {w} CROSS JOIN orders t"
@@ -259,7 +262,7 @@ _LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
 _NOTHING = (0, 0, 0, 0, 0)
 
 
-def _new_row(order: NewOrder) -> bulk.Row:
+def _new_row(order: NewOrder) -> bulk.Values:
     placed, priced = order.placed, order.priced
     amounts = _NOTHING
     if priced:
@@ -307,7 +310,7 @@ def _line_row(line: msgspec.Struct) -> list[int | str]:
     return [getattr(line, name) for name in _LINE_COLUMNS]
 
 
-def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
+def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
     """Take orders one version further, each only from the version it was read at.
 
     Raises:
@@ -331,7 +334,7 @@ def move(connection: sa.Connection, moves: Sequence[Move]) -> None:
     ]
     changes = ", ".join(f"{name} = w.{name}" for name, _ in _MOVE.columns[1:-1])
     guard = bulk.Guard("t.version = w.from_version", "orders moved under this transaction")
-    bulk.update_soon(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
+    bulk.update_deferred(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
 
 
 def set_charge(
@@ -343,10 +346,10 @@ def set_charge(
     """
     shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
     what = "charge_state = w.charge_state, due_at_us = w.due_at_us"
-    bulk.update_soon(connection, ORDERS, shape, ("order_key",), what, changes)
+    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, changes)
 
 
-def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
+def log(connection: sa.Connection, entries: Sequence[LogEntry]) -> None:
     """Append to the order log, and by that claim the events.
 
     Raises:
@@ -368,7 +371,7 @@ def log(connection: sa.Connection, entries: Sequence[Entry]) -> None:
         for e in entries
     ]
     conflict = "an event was claimed by somebody else meanwhile"
-    bulk.insert_soon(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows, conflict)
+    bulk.insert_deferred(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows, conflict)
 
 
 def find_claims(

@@ -60,16 +60,16 @@ def histories(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int,
     return histories_in(bulk.select(connection, *histories_question(order_keys)))
 
 
-def histories_question(order_keys: Sequence[int]) -> bulk.Question:
+def histories_question(order_keys: Sequence[int]) -> bulk.Query:
     """Return the question of `histories`, to be asked with others; `histories_in` reads it."""
     query = (
         "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = w.order_key"
         " ORDER BY t.order_key, t.attempt_no"
     )
-    return bulk.Question(_ORDER, query, [(key,) for key in order_keys])
+    return bulk.Query(_ORDER, query, [(key,) for key in order_keys])
 
 
-def histories_in(rows: Sequence[bulk.Found]) -> dict[int, History]:
+def histories_in(rows: Sequence[bulk.Row]) -> dict[int, History]:
     """Return what the answer to `histories_question` says, by order."""
     attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
     last: defaultdict[int, int] = defaultdict(int)
@@ -124,7 +124,7 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
         )
         for a in attempts
     ]
-    bulk.insert_soon(connection, PAYMENT_ATTEMPTS, _COLUMNS, rows)
+    bulk.insert_deferred(connection, PAYMENT_ATTEMPTS, _COLUMNS, rows)
 
 
 def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
@@ -149,7 +149,7 @@ def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -
     guard = bulk.Guard(
         "(t.state IN ('PENDING', 'FAILED') OR (t.state = 'UNKNOWN' AND w.state <> 'FAILED'))"
     )
-    bulk.update_soon(
+    bulk.update_deferred(
         connection,
         PAYMENT_ATTEMPTS,
         _CHANGE,

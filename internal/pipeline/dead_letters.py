@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from internal.flow import topics
 from internal.infra import bulk, bus, columns, db
 from internal.kernel import cards, errors, ids
-from internal.orders import due, messages
-from internal.pipeline import flow
+from internal.orders import deadlines, messages
 
 DEAD_LETTERS = sa.Table(
     "dead_letters",
@@ -98,7 +98,7 @@ def of_error(
 def copy_of(letter: DeadLetter, letter_key: int) -> bus.Outgoing:
     """Return the copy for the broker: there it is seen by whoever watches topics."""
     properties = {"code": letter.code, "orders": "1", LETTER_PROPERTY: str(letter_key)}
-    topic = flow.dead_letter_topic(letter.topic)
+    topic = topics.dead_letter_topic(letter.topic)
     return bus.Outgoing(topic, letter.stage, letter.payload.encode(), properties)
 
 
@@ -120,7 +120,7 @@ def put_aside(connection: sa.Connection, letter: DeadLetter, source: Source, ord
     """
     letter_key = add(connection, letter, source)
     if order_key:
-        due.clear(connection, order_key, (letter.merchant_id, letter.order_id))
+        deadlines.clear(connection, order_key, ids.OrderRef(letter.merchant_id, letter.order_id))
     return letter_key
 
 
@@ -231,8 +231,8 @@ def find_closed(connection: sa.Connection, letter_keys: Sequence[int]) -> set[in
 def has_open(connection: sa.Connection, topic: str) -> bool:
     """Tell whether letters are open whose copies went to this topic of dead letters."""
     table = DEAD_LETTERS.c
-    topics = sa.select(table.topic).where(table.closed_at_us.is_(None)).distinct()
-    return topic in map(flow.dead_letter_topic, connection.execute(topics).scalars())
+    with_open = sa.select(table.topic).where(table.closed_at_us.is_(None)).distinct()
+    return topic in map(topics.dead_letter_topic, connection.execute(with_open).scalars())
 
 
 def close(connection: sa.Connection, letter_keys: Sequence[int], how: str, at_us: int) -> int:

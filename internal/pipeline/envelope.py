@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from internal.flow import topics
 from internal.infra import traces
 from internal.infra.bus import ORDERS_PROPERTY, Outgoing
 from internal.kernel import errors, ids
 from internal.orders import codec, messages
-from internal.pipeline import flow
 
 VERSION = 1
 FACTS_MAX = 10_000
@@ -92,7 +92,7 @@ def pack(facts: Iterable[messages.Fact]) -> list[Outgoing]:
     """Make messages of these facts, by topic and shard, in their order; none too large."""
     groups: dict[tuple[str, str], list[messages.Fact]] = {}
     for fact in facts:
-        place = flow.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
+        place = topics.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
         groups.setdefault(place, []).append(fact)
     return [
         Outgoing(topic, key, payload, properties(part, payload))

@@ -12,8 +12,9 @@ from typing import Any
 
 import pulsar
 
+from internal.flow import topics
 from internal.infra import settings
-from internal.pipeline import flow, stage
+from internal.pipeline import handler, runner
 
 
 class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
@@ -23,15 +24,15 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
     """
 
     def __init__(self) -> None:
-        self._take: Callable[[Any, stage.Incoming], None] | None = None
+        self._take: Callable[[Any, handler.Incoming], None] | None = None
 
     @abc.abstractmethod
-    def make_station(self, options: settings.Settings) -> stage.Station:
+    def make_station(self, options: settings.Settings) -> handler.StageHandler:
         """Make what is particular to this stage; called once, by the official runtime's host."""
 
-    def bind(self, runner: stage.Runner) -> None:
+    def bind(self, running: runner.Runner) -> None:
         """Connect the function with the runner its host made for it."""
-        self._take = lambda _context, incoming: runner.offer(incoming)
+        self._take = lambda _context, incoming: running.offer(incoming)
 
     def process(self, input: Any, context: Any) -> None:  # noqa: A002, ANN401 - the runtime's names
         """Take one message; nothing is returned, because the stage publishes by itself.
@@ -43,18 +44,18 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
             self._take = self._start(context)
         self._take(context, _incoming(context))
 
-    def _start(self, context: Any) -> Callable[[Any, stage.Incoming], None]:  # noqa: ANN401 - as above
+    def _start(self, context: Any) -> Callable[[Any, handler.Incoming], None]:  # noqa: ANN401 - as above
         """Start a runner of its own; only here is what only the official runtime needs loaded."""
         from internal.pipeline import runtime  # noqa: PLC0415
 
         return runtime.start(self.make_station, context)
 
 
-def _incoming(context: Any) -> stage.Incoming:  # noqa: ANN401 - the runtime's
+def _incoming(context: Any) -> handler.Incoming:  # noqa: ANN401 - the runtime's
     message, topic = context.message, context.get_current_message_topic_name()
     message_id = context.get_message_id()
-    return stage.Incoming(
-        flow.short_name(topic),
+    return handler.Incoming(
+        topics.short_name(topic),
         message.data(),
         (message_id, topic),
         message_id=str(message_id),

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uvloop
 from loguru import logger
 
-from internal.infra import clock, failpoints, instance_metrics, logs, mysql, settings, traces
+from internal.flow import limits
+from internal.infra import clock, failpoints, instance_metrics, logs, settings, traces
+from internal.infra.mysql import database as mysql
 from internal.infra.pulsar_bus import publisher
 from internal.kernel import errors
-from internal.pipeline import options_of, probe, stage
+from internal.pipeline import handler, probe, runner
 
 if TYPE_CHECKING:
     import loguru
@@ -41,7 +43,7 @@ GC_OBJECTS = 50_000
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets the thread that calls `process` hold up the loop."""
 
-MakeStation = Callable[[settings.Settings], stage.Station]
+MakeStation = Callable[[settings.Settings], handler.StageHandler]
 Handle = tuple[Any, str]
 """What acknowledges a message: its id and the full name of its topic."""
 
@@ -49,7 +51,7 @@ Handle = tuple[Any, str]
 def start(
     make_station: MakeStation,
     context: Any,  # noqa: ANN401 - the runtime's
-) -> Callable[[Any, stage.Incoming], None]:
+) -> Callable[[Any, handler.Incoming], None]:
     """Start a stage for the instance that this context belongs to; return what takes its messages.
 
     Ends the process when a setting is wrong: the reason then stands in the function's log.
@@ -85,9 +87,9 @@ class Hosted:
         self._name = str(context.get_function_name())
         self._client = context.get_pulsar_client()
         self._loop = uvloop.new_event_loop()
-        self._handed: deque[stage.Incoming] = deque()
+        self._handed: deque[handler.Incoming] = deque()
         self._is_waking = False
-        self._runner: stage.Runner | None = None
+        self._runner: runner.Runner | None = None
         self._is_serving = asyncio.Event()
         self._is_leaving = False
         self._places = threading.Semaphore(options.stages.unacked_messages_max)
@@ -98,7 +100,7 @@ class Hosted:
         self._thread.start()
         atexit.register(self._leave)
 
-    def take(self, context: Any, incoming: stage.Incoming) -> None:  # noqa: ANN401 - the runtime's
+    def take(self, context: Any, incoming: handler.Incoming) -> None:  # noqa: ANN401 - the runtime's
         """Take a message, on the runtime's thread.
 
         Waits while as many messages are in hand as may be: the broker then keeps the rest.
@@ -138,13 +140,13 @@ class Hosted:
     async def _serve(self) -> None:
         station = self._make_station(self._options)
         self._database = mysql.MysqlDatabase(self._options.mysql)
-        ports = stage.Ports(
+        ports = handler.Ports(
             self._database,
             publisher.PulsarPublisher(self._client, self._options.pulsar),
             clock.SystemClock(),
             self._acknowledge,
         )
-        self._runner = stage.Runner(station, ports, options_of.limits(self._options))
+        self._runner = runner.Runner(station, ports, limits.limits(self._options))
         self._is_serving.set()
         self._hand_over()
         await self._runner.run()
@@ -163,7 +165,7 @@ class Hosted:
             raise errors.BusAway(f"not acknowledged: {error}") from error
         self._places.release(len(handles))
 
-    async def _answer(self, token: str, incoming: stage.Incoming) -> None:
+    async def _answer(self, token: str, incoming: handler.Incoming) -> None:
         """Answer a probe: the database is there, and so is the way to the broker."""
         instance = probe.Instance(
             self._name,

@@ -53,7 +53,7 @@ class _Group(NamedTuple):
 
 
 def price(
-    request: messages.PriceRequest, shelf: catalogue.Shelf
+    request: messages.PriceRequest, shelf: catalogue.CatalogueSnapshot
 ) -> messages.PricedOrder | messages.Refusal:
     """Price an order, or say why it cannot be priced.
 
@@ -85,7 +85,7 @@ def price(
 
 
 def _look_up(
-    request: messages.PriceRequest, store: catalogue.Store, shelf: catalogue.Shelf
+    request: messages.PriceRequest, store: catalogue.Store, shelf: catalogue.CatalogueSnapshot
 ) -> list[_Item] | messages.Refusal:
     """Put every line beside its product and tax rate, or refuse the first that cannot be sold."""
     if request.currency != store.currency:

@@ -1,1 +1,1 @@
-"""Read models across rooms: the order view and the invariants."""
+"""Reports for people: one file each, found by the registry."""

@@ -15,7 +15,14 @@ from pathlib import Path
 import httpx
 
 from internal.kernel import errors
-from internal.stack import broker_conf, folder, machine, ports, registration, revival
+from internal.stack import (
+    broker_conf,
+    function_restart,
+    layout,
+    ports,
+    prerequisites,
+    stale_bookies,
+)
 
 NAME = "pulsar"
 READY_S = 240
@@ -53,7 +60,7 @@ class Broker:
     name = NAME
     ready_s, stop_s = READY_S, STOP_S
 
-    def __init__(self, of: folder.Folder, chosen: ports.Ports, home: Path) -> None:
+    def __init__(self, of: layout.Folder, chosen: ports.Ports, home: Path) -> None:
         self.folder, self.ports, self.home = of, chosen, home
 
     @property
@@ -68,8 +75,8 @@ class Broker:
             Misconfigured: its metadata cannot be read, or another broker has it open.
         """
         broker_conf.write(self.folder, self.ports, self.home)
-        machine.run(
-            [sys.executable, registration.__file__, str(self.home), str(self._metadata)],
+        prerequisites.run(
+            [sys.executable, stale_bookies.__file__, str(self.home), str(self._metadata)],
             timeout_s=STRIKE_OFF_S,
             environment=self.environment({}),
         )
@@ -90,7 +97,7 @@ class Broker:
         """Return its environment, and with it the functions'."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_PASSED_ON)}
         passed_on = {k: os.environ[k] for k in PASSED_ON if k in os.environ}
-        java = machine.java()
+        java = prerequisites.java()
         return {
             **inherited,
             **passed_on,
@@ -98,7 +105,7 @@ class Broker:
             # Not where a link to it lies: below /usr there may be several.
             **({"JAVA_HOME": str(Path(java).resolve().parents[1])} if java else {}),
             # The functions worker runs the first python3 that it finds.
-            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), machine.PLACES]),
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), prerequisites.PLACES]),
             "PULSAR_STANDALONE_CONF": str(self.folder.pulsar / "conf" / "standalone.conf"),
             "PULSAR_LOG_DIR": str(self.folder.logs),
             "PULSAR_LOG_APPENDER": "RollingFile",
@@ -123,7 +130,7 @@ class Broker:
         Raises:
             BusAway: they do not start.
         """
-        revival.revive(f"http://{ports.HOST}:{self.ports.admin}")
+        function_restart.revive(f"http://{ports.HOST}:{self.ports.admin}")
 
     def away(self, what: str) -> errors.Temporary:
         """Return the error for a broker that is not there."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from internal.kernel import errors
-from internal.stack import folder, ports
+from internal.stack import layout, ports
 
 LIVENESS_CHECK_MS = 3_000
 """How soon a dead function instance is noticed; the distribution's 30 s are long for a till."""
@@ -65,7 +65,7 @@ class Files(NamedTuple):
     worker: Path
 
 
-def write(of: folder.Folder, chosen: ports.Ports, home: Path) -> Files:
+def write(of: layout.Folder, chosen: ports.Ports, home: Path) -> Files:
     """Write the stack's configuration, made from the distribution's in `home`.
 
     Raises:
@@ -81,7 +81,7 @@ def write(of: folder.Folder, chosen: ports.Ports, home: Path) -> Files:
     return files
 
 
-def standalone(of: folder.Folder, chosen: ports.Ports) -> dict[str, str]:
+def standalone(of: layout.Folder, chosen: ports.Ports) -> dict[str, str]:
     """Return what is to be set in standalone.conf."""
     return {
         "brokerServicePort": str(chosen.pulsar),
@@ -95,7 +95,7 @@ def standalone(of: folder.Folder, chosen: ports.Ports) -> dict[str, str]:
     }
 
 
-def worker(of: folder.Folder, chosen: ports.Ports) -> dict[str, Any]:
+def worker(of: layout.Folder, chosen: ports.Ports) -> dict[str, Any]:
     """Return what is to be set in functions_worker.yml: its process runtime is the default."""
     return {
         "workerHostname": ports.HOST,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, pool
 
 from internal.kernel import errors
-from internal.stack import folder, machine, ports
+from internal.stack import layout, ports, prerequisites
 
 NAME = "mysql"
 READY_S = 60
@@ -52,7 +52,7 @@ class Database:
     name = NAME
     ready_s, stop_s = READY_S, STOP_S
 
-    def __init__(self, of: folder.Folder, chosen: ports.Ports) -> None:
+    def __init__(self, of: layout.Folder, chosen: ports.Ports) -> None:
         self.folder, self.ports = of, chosen
 
     @property
@@ -67,12 +67,12 @@ class Database:
             Misconfigured: that failed.
         """
         self._init_file.unlink(missing_ok=True)
-        folder.write_secret(self._init_file, first_statements(folder.password(self.folder)))
+        layout.write_secret(self._init_file, first_statements(layout.password(self.folder)))
         if self.folder.mysql.is_dir():
             return
         fresh = self.folder.mysql.with_name("mysql.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        machine.run(_installer(fresh), timeout_s=INSTALL_S, environment=os.environ)
+        prerequisites.run(_installer(fresh), timeout_s=INSTALL_S, environment=os.environ)
         fresh.replace(self.folder.mysql)
 
     def command(self) -> list[str]:
@@ -102,11 +102,11 @@ class Database:
         """Tell whether Souk's user can log in and use its database."""
         where = sa.URL.create(
             "mysql+pymysql",
-            username=folder.USER,
-            password=folder.password(self.folder),
+            username=layout.USER,
+            password=layout.password(self.folder),
             host=ports.HOST,
             port=self.ports.mysql,
-            database=folder.DATABASE,
+            database=layout.DATABASE,
         )
         engine = sa.create_engine(
             where, poolclass=pool.NullPool, connect_args={"connect_timeout": LOGIN_S}
@@ -134,21 +134,21 @@ def first_statements(password: str) -> str:
 
     The user may also make databases beside Souk's own, whose names begin alike: tests do.
     """
-    user = f"'{folder.USER}'@'{ports.HOST}'"
+    user = f"'{layout.USER}'@'{ports.HOST}'"
     return "\n".join(
         [
-            f"CREATE DATABASE IF NOT EXISTS `{folder.DATABASE}` CHARACTER SET utf8mb4;",
+            f"CREATE DATABASE IF NOT EXISTS `{layout.DATABASE}` CHARACTER SET utf8mb4;",
             f"CREATE USER IF NOT EXISTS {user};",
             f"ALTER USER {user} IDENTIFIED BY '{password}';",
-            f"GRANT ALL PRIVILEGES ON `{folder.DATABASE}`.* TO {user};",
-            f"GRANT ALL PRIVILEGES ON `{folder.DATABASE}\\_%`.* TO {user};",
+            f"GRANT ALL PRIVILEGES ON `{layout.DATABASE}`.* TO {user};",
+            f"GRANT ALL PRIVILEGES ON `{layout.DATABASE}\\_%`.* TO {user};",
             "",
         ]
     )
 
 
 def _server() -> str:
-    return machine.mysqld() or "mariadbd"
+    return prerequisites.mysqld() or "mariadbd"
 
 
 def _as_whoever_runs_this() -> list[str]:
@@ -158,7 +158,7 @@ def _as_whoever_runs_this() -> list[str]:
 
 def _installer(data: Path) -> list[str]:
     """Return what makes a data folder: MariaDB has a program for that, MySQL's server does it."""
-    installer = machine.find("mariadb-install-db", "mysql_install_db")
+    installer = prerequisites.find("mariadb-install-db", "mysql_install_db")
     if installer is None:
         insecure = ["--initialize-insecure", f"--datadir={data}", *_as_whoever_runs_this()]
         return [_server(), "--no-defaults", *insecure]

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from internal.kernel import errors
-from internal.stack import machine
+from internal.stack import prerequisites
 
 VERSION = "4.0.8"
 SHA512 = (
@@ -27,7 +27,7 @@ LOCAL = Path(".m2", "repository", "org", "apache", "pulsar", "pulsar-server-dist
 DOWNLOAD_S = 1_800
 
 
-def ready(tell: machine.Tell, *, cache: Path = CACHE, may_install: bool = True) -> Path:
+def ready(tell: prerequisites.Tell, *, cache: Path = CACHE, may_install: bool = True) -> Path:
     """Return the folder of the unpacked distribution; bring it if it is not there.
 
     Raises:
@@ -48,16 +48,16 @@ def ready(tell: machine.Tell, *, cache: Path = CACHE, may_install: bool = True) 
     return home
 
 
-def _tarball(cache: Path, tell: machine.Tell, *, may_install: bool) -> Path:
+def _tarball(cache: Path, tell: prerequisites.Tell, *, may_install: bool) -> Path:
     """Find it where Maven keeps it, or ask Maven for a copy."""
     kept = Path.home() / LOCAL / FILE
     if kept.is_file():
         return kept
-    machine.ensure(["maven"], tell, may_install=may_install)
+    prerequisites.ensure(["maven"], tell, may_install=may_install)
     tell(f"bringing Pulsar {VERSION} by Maven (245 MB, once)")
     copy = ["dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={cache}"]
-    command = [machine.maven() or "mvn", "--batch-mode", "--quiet", *copy]
-    machine.run(command, timeout_s=DOWNLOAD_S, environment=os.environ)
+    command = [prerequisites.maven() or "mvn", "--batch-mode", "--quiet", *copy]
+    prerequisites.run(command, timeout_s=DOWNLOAD_S, environment=os.environ)
     brought = cache / FILE
     if not brought.is_file():
         raise errors.Misconfigured(f"Maven says that it copied {ARTIFACT} to {cache}; it is not so")

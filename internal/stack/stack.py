@@ -17,10 +17,10 @@ from internal.stack import (
     broker,
     database,
     distribution,
-    folder,
-    last_words,
-    machine,
+    layout,
+    log_tail,
     ports,
+    prerequisites,
     processes,
 )
 
@@ -80,7 +80,7 @@ class Stack:
         wanted: ports.Ports | None = None,
         *,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
-        tell: machine.Tell = _silence,
+        tell: prerequisites.Tell = _silence,
     ) -> None:
         """Nothing happens yet.
 
@@ -90,7 +90,7 @@ class Stack:
             environment: more for Pulsar and its functions to see.
             tell: is told what takes a while.
         """
-        self.folder = folder.Folder(root.absolute())
+        self.folder = layout.Folder(root.absolute())
         self._wanted, self._environment, self._tell = wanted, environment, tell
 
     def up(self, *, may_install: bool = True) -> list[str]:
@@ -100,12 +100,12 @@ class Stack:
             Misconfigured: something is missing on this machine, or a port is taken.
             Temporary: a part does not start; the message ends with what it said.
         """
-        machine.ensure(["java", "database"], self._tell, may_install=may_install)
+        prerequisites.ensure(["java", "database"], self._tell, may_install=may_install)
         distribution.ready(self._tell, may_install=may_install)
         self.folder.make()
         with self._alone():
             self._settle_ports()
-            folder.write_settings(self.folder, self.ports)
+            layout.write_settings(self.folder, self.ports)
             started = [part for part in self._parts() if self.pid_of(part.name) is None]
             for part in started:
                 self._launch(part)
@@ -172,7 +172,7 @@ class Stack:
         Raises:
             Misconfigured: it was never started.
         """
-        return folder.load_settings(self.folder)
+        return layout.load_settings(self.folder)
 
     @property
     def is_there(self) -> bool:
@@ -257,7 +257,7 @@ class Stack:
 
     def _last_words(self, name: str) -> str:
         files = [self.folder.log(name), self.folder.log(f"{name}-output")]
-        lines = [line for file in files for line in last_words.of(file)]
+        lines = [line for file in files for line in log_tail.of(file)]
         return "\n".join(["", *lines, f"see {self.folder.logs}"])
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 
 from internal.kernel import errors
-from internal.stack import broker, distribution, machine, processes, stack
+from internal.stack import broker, distribution, prerequisites, processes, stack
 
 ANSWER_S = 5.0
 QUICK_S = 10
@@ -80,10 +80,10 @@ def _part(at: stack.Stack, name: str) -> PartStatus:
 
 
 def _database_version() -> str:
-    server = machine.mysqld()
+    server = prerequisites.mysqld()
     if server is None:
         return "not installed"
-    said = machine.run([server, "--version"], timeout_s=QUICK_S, environment={})
+    said = prerequisites.run([server, "--version"], timeout_s=QUICK_S, environment={})
     number = re.search(r"Ver ([\d.]+)", said)
     return f"{'MariaDB' if 'MariaDB' in said else 'MySQL'} {number[1] if number else ''}"
 

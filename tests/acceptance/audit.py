@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from internal.admin import demo_shop
-from internal.chaos import audit, tills
-from internal.infra import db
+from internal.checks import findings, invariants
+from internal.flow import topics
 from internal.infra.embedded_bus import store as embedded_bus_store
-from internal.kernel import states
+from internal.infra.sqlite import database as sqlite
+from internal.kernel import ids, states
+from internal.lab.chaos import audit, clients
 from internal.orders import store
-from internal.payments import simulator
-from internal.pipeline import flow
-from internal.reports import findings, invariants
+from internal.payments.gateways import simulator
+from internal.seeds import demo_shop
 
 DATABASE_FILE = "souk.db"
 GATEWAY_FILE = "gateway-simulator.db"
@@ -45,16 +45,16 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def books(folder: Path) -> AsyncIterator[db.SqliteDatabase]:
+async def books(folder: Path) -> AsyncIterator[sqlite.SqliteDatabase]:
     """Open the books of a data folder."""
-    database = db.SqliteDatabase(folder / DATABASE_FILE, readers=1)
+    database = sqlite.SqliteDatabase(folder / DATABASE_FILE, readers=1)
     try:
         yield database
     finally:
         await database.close()
 
 
-async def quiet(folder: Path, log: tills.Log, within_s: float) -> tuple[Standing, float]:
+async def quiet(folder: Path, log: clients.Log, within_s: float) -> tuple[Standing, float]:
     """Wait until nothing is left to do or time is up; return how it stands, and after how long."""
     started_s = time.perf_counter()
     async with books(folder) as database:
@@ -66,7 +66,7 @@ async def quiet(folder: Path, log: tills.Log, within_s: float) -> tuple[Standing
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def check(folder: Path, log: tills.Log) -> list[findings.Finding]:
+async def check(folder: Path, log: clients.Log) -> list[findings.Finding]:
     """Return everything that does not hold."""
     captured = simulator.captured_by_key(folder / GATEWAY_FILE)
 
@@ -75,7 +75,7 @@ async def check(folder: Path, log: tills.Log) -> list[findings.Finding]:
             connection,
             captured_at_gateway=captured,
             backlog=_backlog(connection),
-            acknowledged=[(demo_shop.MERCHANT_ID, order_id) for order_id in log.placed],
+            acknowledged=[ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in log.placed],
         )
         compared = audit.compared(audit.recorded(connection), log)
         return [*found, *compared, *audit.letters(connection)]
@@ -84,7 +84,7 @@ async def check(folder: Path, log: tills.Log) -> list[findings.Finding]:
         return await database.read(look)
 
 
-def _standing(connection: sa.Connection, log: tills.Log) -> Standing:
+def _standing(connection: sa.Connection, log: clients.Log) -> Standing:
     orders = store.ORDERS.c
     known = set(connection.execute(sa.select(orders.order_id)).scalars())
     counting = sa.select(sa.func.count()).where(orders.state.not_in(states.ORDER_TERMINAL))
@@ -99,5 +99,5 @@ def _backlog(connection: sa.Connection) -> dict[str, int]:
         stage.name: embedded_bus_store.backlog(
             connection, catalog.subscriptions[stage.topic, stage.subscription]
         ).messages
-        for stage in flow.STAGES
+        for stage in topics.STAGES
     }

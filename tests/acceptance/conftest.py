@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.chaos import engines
+from internal.lab.chaos import engine_process
 from tests.acceptance import runs
 
 
@@ -18,7 +18,7 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def _open_shop(folder: Path) -> None:
-    async with engines.started(folder) as engine:
+    async with engine_process.started(folder) as engine:
         assert await engine.address(), engine.said
         assert await engine.stop() == 0, engine.said
 

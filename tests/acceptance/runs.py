@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from internal.chaos import engines, tills
+from internal.checks import findings
 from internal.infra import settings
-from internal.load import books, client, kinds, orders
-from internal.load.kinds import Kind
-from internal.reports import findings
+from internal.lab.chaos import clients, engine_process
+from internal.lab.workload import client, generator, scenarios, verification
+from internal.lab.workload.scenarios import Kind
 from tests.acceptance import audit
 
 KEY_FILE = "demo-api-key"
@@ -31,7 +31,7 @@ QUIET_WITHIN_S = 60.0
 LAST_ORDERS = 30
 """So many are sent to an engine that was started for good."""
 
-QUICK_MIX: kinds.Mix = {
+QUICK_MIX: scenarios.Mix = {
     Kind.AGAIN: 60,
     Kind.DECLINED: 60,
     Kind.SPLIT_DECLINED: 60,
@@ -42,7 +42,7 @@ QUICK_MIX: kinds.Mix = {
     Kind.PRICE_CHANGED: 10,
 }
 """All that needs no waiting for the gateway."""
-SLOW_MIX: kinds.Mix = {**QUICK_MIX, Kind.LOST_ANSWER: 40}
+SLOW_MIX: scenarios.Mix = {**QUICK_MIX, Kind.LOST_ANSWER: 40}
 """With payments that are UNKNOWN for a while. What a gateway does once in each of our lives is left
 out: after three of them the pause before the next try is as long as all may take."""
 
@@ -58,7 +58,7 @@ class Kill(msgspec.Struct, frozen=True):
         """Nothing prepares it."""
         return {}
 
-    async def happens(self, engine: engines.Engine, crew: tills.Crew) -> None:
+    async def happens(self, engine: engine_process.Engine, crew: clients.Crew) -> None:
         """Let it happen."""
         await crew.answered(self.after_answers)
         await asyncio.sleep(self.delay_s)
@@ -75,7 +75,7 @@ class Stop(msgspec.Struct, frozen=True):
         """Nothing prepares it."""
         return {}
 
-    async def happens(self, engine: engines.Engine, crew: tills.Crew) -> None:
+    async def happens(self, engine: engine_process.Engine, crew: clients.Crew) -> None:
         """Let it happen."""
         await crew.answered(self.after_answers)
         engine.terminate()
@@ -90,9 +90,9 @@ class Trouble(msgspec.Struct, frozen=True):
     @property
     def settings(self) -> Mapping[str, str]:
         """What arms them."""
-        return engines.failing_at(self.failpoints)
+        return engine_process.failing_at(self.failpoints)
 
-    async def happens(self, engine: engines.Engine, crew: tills.Crew) -> None:
+    async def happens(self, engine: engine_process.Engine, crew: clients.Crew) -> None:
         """Let it happen."""
         await crew.answered(self.after_answers)
         engine.terminate()
@@ -107,9 +107,9 @@ class Failpoint(msgspec.Struct, frozen=True):
     @property
     def settings(self) -> Mapping[str, str]:
         """What arms it."""
-        return engines.failing_at(f"{self.name}=kill@{self.passage}")
+        return engine_process.failing_at(f"{self.name}=kill@{self.passage}")
 
-    async def happens(self, engine: engines.Engine, crew: tills.Crew) -> None:
+    async def happens(self, engine: engine_process.Engine, crew: clients.Crew) -> None:
         """Wait for it; the tills keep the engine busy meanwhile."""
         del engine, crew
 
@@ -127,8 +127,8 @@ class Options(msgspec.Struct, frozen=True):
     """Sent at most while it dies."""
     orders_all: bool = False
     """Send all of them in any case."""
-    mix: kinds.Mix = msgspec.field(default_factory=lambda: QUICK_MIX)
-    script: Path = engines.START
+    mix: scenarios.Mix = msgspec.field(default_factory=lambda: QUICK_MIX)
+    script: Path = engine_process.START
     settings: Mapping[str, str] = {}
     quiet_within_s: float = QUIET_WITHIN_S
 
@@ -138,7 +138,7 @@ class Story(msgspec.Struct, frozen=True):
 
     options: Options
     folder: Path
-    log: tills.Log
+    log: clients.Log
     exits: tuple[int, ...]
     """How every life but the last one ended."""
     last_exit: int
@@ -174,11 +174,11 @@ def access(folder: Path, address: str) -> client.Access:
     return client.Access(address, (folder / KEY_FILE).read_text())
 
 
-async def crew_of(folder: Path, options: Options) -> tills.Crew:
+async def crew_of(folder: Path, options: Options) -> clients.Crew:
     """Return tills that order from the shop in this folder."""
-    sells = await books.Books(settings.of_folder(folder), access(folder, "").api_key).shop()
-    called = orders.Run(options.name, options.seed, options.mix)
-    return tills.Crew(orders.stream(sells, called, options.orders_max), options.seed)
+    sells = await verification.Books(settings.of_folder(folder), access(folder, "").api_key).shop()
+    called = generator.Run(options.name, options.seed, options.mix)
+    return clients.Crew(generator.stream(sells, called, options.orders_max), options.seed)
 
 
 async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
@@ -190,7 +190,7 @@ async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
     shutil.copytree(shop_folder, folder)
     crew = await crew_of(folder, options)
     lives = _Lives(folder, options, crew)
-    async with tills.working(crew) as work:
+    async with clients.working(crew) as work:
         exits = [await lives.end_by(death) for death in options.deaths]
         if not options.orders_all:
             crew.finish(LAST_ORDERS)
@@ -202,7 +202,7 @@ async def run(shop_folder: Path, folder: Path, options: Options) -> Story:
 class _Lives:
     """The lives of one engine: one after the other, on one folder."""
 
-    def __init__(self, folder: Path, options: Options, crew: tills.Crew) -> None:
+    def __init__(self, folder: Path, options: Options, crew: clients.Crew) -> None:
         self._folder, self._options, self._crew = folder, options, crew
 
     async def end_by(self, death: Death) -> int:
@@ -227,11 +227,11 @@ class _Lives:
             return quiet_after_s, await engine.stop()
 
     @contextlib.asynccontextmanager
-    async def _life(self, settings: Mapping[str, str]) -> AsyncIterator[engines.Engine]:
+    async def _life(self, settings: Mapping[str, str]) -> AsyncIterator[engine_process.Engine]:
         """Start an engine and let the tills send to it, unless it dies while it starts."""
         settings = {**self._options.settings, **settings}
         script = self._options.script
-        async with engines.started(self._folder, script=script, settings=settings) as engine:
+        async with engine_process.started(self._folder, script=script, settings=settings) as engine:
             if address := await engine.address():
                 self._crew.connect(access(self._folder, address))
             yield engine
@@ -260,5 +260,5 @@ def random_kills(seed: int, orders_all: int, kills: int) -> tuple[Kill, ...]:
 
 def _commit() -> str:
     """Return the commit that is tested."""
-    command = ["git", "-C", str(engines.ROOT), "rev-parse", "--short", "HEAD"]
+    command = ["git", "-C", str(engine_process.ROOT), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -17,13 +17,13 @@ import grpc.aio
 import pytest
 
 from internal.auth import rules as auth_rules
-from internal.chaos import engines
+from internal.checks import invariants
+from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import cards, ids
-from internal.pipeline import flow
-from internal.reports import invariants
+from internal.lab.chaos import engine_process
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
-from tests.acceptance import audit, runs, topics
+from tests.acceptance import audit, raw_topics, runs
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,9 @@ class Canaries:
 class House:
     """An engine that logs all it can, and a client of it."""
 
-    def __init__(self, folder: Path, engine: engines.Engine, api_key: str, address: str) -> None:
+    def __init__(
+        self, folder: Path, engine: engine_process.Engine, api_key: str, address: str
+    ) -> None:
         self.folder, self.engine, self.api_key = folder, engine, api_key
         self.metrics = ""
         self._channel = grpc.aio.insecure_channel(address)
@@ -173,7 +175,7 @@ async def opened(folder: Path) -> AsyncIterator[House]:
         port = listening.getsockname()[1]
     settings = {"SOUK_LOG__LEVEL": "DEBUG", "SOUK_METRICS__PORT": str(port)}
     api_key = (folder / runs.KEY_FILE).read_text()
-    async with engines.started(folder, settings=settings) as engine:
+    async with engine_process.started(folder, settings=settings) as engine:
         house = House(folder, engine, api_key, await engine.address())
         try:
             yield house
@@ -274,8 +276,8 @@ async def test_no_number_of_a_poisoned_message_is_kept_aside(folder: Path) -> No
     payload = b'{"v": 1, "facts": [{"type": "OrderPlaced", "note": "%s"}]}'
     async with opened(folder) as house:
         text = payload % canaries.next("poison").encode()
-        await topics.publish(folder, [bus.Outgoing(flow.PLACED, "00", text, {})])
-        [letter] = await topics.letters(folder, 1)
+        await raw_topics.publish(folder, [bus.Outgoing(topics.PLACED, "00", text, {})])
+        [letter] = await raw_topics.letters(folder, 1)
         await place_good_order(house, "good")
     assert cards.REDACTED in letter.payload
     assert not canaries.found_in(str(letter).encode())

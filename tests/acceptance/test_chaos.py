@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from internal.chaos import campaign, controls, trial
-from internal.stack import wheel
+from internal.deploy import wheel
+from internal.lab.chaos import campaign, negative_controls, trial
 from tests.support import stack as stacks
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("SOUK_TEST_SEED") or random.randrange(1_000_000))
 """Drawn anew at each run; a failure prints it, and SOUK_TEST_SEED repeats it."""
 FAULTS = {fault.name: fault for fault in campaign.all_faults(campaign.QUICK, SEED)}
-CONTROL = controls.all_controls(SEED)[0]
+CONTROL = negative_controls.all_controls(SEED)[0]
 """The others are tried with the embedded engine, and by scripts/chaos."""
 HERE = Path(__file__).parent
 
@@ -54,6 +54,6 @@ def test_orders_survive(request: pytest.FixtureRequest, results: Results, name: 
 
 
 async def test_broken_functions_are_found(stack: stacks.Running, package: wheel.Wheel) -> None:
-    result = await controls.run(stack.stack, CONTROL, package, HERE, SEED)
+    result = await negative_controls.run(stack.stack, CONTROL, package, HERE, SEED)
     assert CONTROL.is_found(result), result.told()
     assert not result.sentences("I3"), result.told()

@@ -12,11 +12,12 @@ import grpc
 import grpc.aio
 import pytest
 
-from internal.chaos import engines, tills
+from internal.flow import topics
 from internal.infra import bus
-from internal.pipeline import envelope, flow
+from internal.lab.chaos import clients, engine_process
+from internal.pipeline import envelope
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
-from tests.acceptance import audit, runs, topics
+from tests.acceptance import audit, raw_topics, runs
 from tests.support import facts
 
 pytestmark = pytest.mark.slow
@@ -40,19 +41,21 @@ DEEP = 50_000
 
 
 @asynccontextmanager
-async def opened(shop_folder: Path, folder: Path) -> AsyncIterator[tuple[engines.Engine, str]]:
+async def opened(
+    shop_folder: Path, folder: Path
+) -> AsyncIterator[tuple[engine_process.Engine, str]]:
     """Start an engine on a copy of the shop; the address and the end of it must be good."""
     shutil.copytree(shop_folder, folder)
-    async with engines.started(folder) as engine:
+    async with engine_process.started(folder) as engine:
         address = await engine.address()
         yield engine, address
         assert await engine.stop() == 0, engine.said
 
 
-async def good_orders_go_on(folder: Path, address: str) -> tills.Log:
+async def good_orders_go_on(folder: Path, address: str) -> clients.Log:
     """Send good orders; wait until they and everything else have come to their end."""
     crew = await runs.crew_of(folder, runs.Options("good", SEED, (), runs.LAST_ORDERS))
-    async with tills.working(crew) as work:
+    async with clients.working(crew) as work:
         crew.connect(runs.access(folder, address))
         async with asyncio.timeout(TIMEOUT_S):
             await work
@@ -145,12 +148,12 @@ class TestTopics:
     ) -> None:
         folder = tmp_path / "data"
         async with opened(shop_folder, folder) as (_, address):
-            poison = [of for stage in flow.STAGES for of in poison_for(stage)]
-            await topics.publish(folder, poison)
+            poison = [of for stage in topics.STAGES for of in poison_for(stage)]
+            await raw_topics.publish(folder, poison)
             log = await good_orders_go_on(folder, address)
-            letters = await topics.letters(folder, len(poison))
+            letters = await raw_topics.letters(folder, len(poison))
         assert len(letters) == len(poison)
-        assert {letter.topic for letter in letters} == {stage.topic for stage in flow.STAGES}
+        assert {letter.topic for letter in letters} == {stage.topic for stage in topics.STAGES}
         found = await audit.check(folder, log)
         assert [finding.sentence for finding in found] == [audit.NO_LETTERS]
 
@@ -162,11 +165,11 @@ class TestTopics:
             wild = [
                 bus.Outgoing(topic, "07", envelope.encode([fact]), {})
                 for fact in facts.EXAMPLES
-                for topic in (stage.topic for stage in flow.STAGES)
+                for topic in (stage.topic for stage in topics.STAGES)
             ]
-            await topics.publish(folder, wild * 3)
+            await raw_topics.publish(folder, wild * 3)
             crew = await runs.crew_of(folder, runs.Options("after", SEED, (), 50))
-            async with tills.working(crew) as work:
+            async with clients.working(crew) as work:
                 crew.connect(runs.access(folder, address))
                 await work
                 standing, _ = await audit.quiet(folder, crew.log, TIMEOUT_S)
@@ -176,26 +179,26 @@ class TestTopics:
         """Each is put aside once, however often the engine dies over it."""
         folder = tmp_path / "data"
         shutil.copytree(shop_folder, folder)
-        poison = [bus.Outgoing(flow.PLACED, "03", b"poison %d" % n, {}) for n in range(50)]
-        async with engines.started(folder) as engine:
+        poison = [bus.Outgoing(topics.PLACED, "03", b"poison %d" % n, {}) for n in range(50)]
+        async with engine_process.started(folder) as engine:
             assert await engine.address()
             assert await engine.stop() == 0
-        await topics.publish(folder, poison)
+        await raw_topics.publish(folder, poison)
         for passage in (20, 33, 60):
-            settings = engines.failing_at(f"db.after_commit=kill@{passage}")
-            async with engines.started(folder, settings=settings) as engine:
+            settings = engine_process.failing_at(f"db.after_commit=kill@{passage}")
+            async with engine_process.started(folder, settings=settings) as engine:
                 async with asyncio.timeout(TIMEOUT_S):
-                    assert await engine.ended() == engines.KILLED
-        async with engines.started(folder) as engine:
+                    assert await engine.ended() == engine_process.KILLED
+        async with engine_process.started(folder) as engine:
             address = await engine.address()
             await good_orders_go_on(folder, address)
-            letters = await topics.letters(folder, len(poison))
+            letters = await raw_topics.letters(folder, len(poison))
             assert await engine.stop() == 0
         put_aside = sorted(letter.payload.encode() for letter in letters)
         assert put_aside == sorted(message.payload for message in poison)
 
 
-def poison_for(stage: flow.Stage) -> list[bus.Outgoing]:
+def poison_for(stage: topics.Stage) -> list[bus.Outgoing]:
     """Make messages that a stage can only put aside, each exactly one letter's worth."""
     noise = random.Random(f"{SEED}/{stage.name}")
     deep = b"[" * DEEP

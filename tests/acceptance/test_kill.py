@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from internal.chaos import engines
-from internal.pipeline import flow
+from internal.flow import topics
+from internal.lab.chaos import engine_process
 from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ RUNS_AT_ONCE = 3
 RANDOM_ORDERS = 2_000
 RANDOM_KILLS = 6
 
-STAGES = tuple(str(stage.name) for stage in flow.STAGES)
+STAGES = tuple(str(stage.name) for stage in topics.STAGES)
 FAILPOINTS = (
     "bus.after_publish",
     "bus.before_ack",
@@ -101,7 +101,7 @@ def stories(
 @pytest.mark.parametrize("name", [name for name in RUNS if name.startswith("random-")])
 def test_orders_survive_kills_at_random_moments(story_of: runs.StoryOf, name: str) -> None:
     story = story_of(name)
-    assert story.exits == (engines.KILLED,) * RANDOM_KILLS
+    assert story.exits == (engine_process.KILLED,) * RANDOM_KILLS
     assert story.last_exit == 0
     assert not story.findings
     assert len(story.log.placed) > RANDOM_ORDERS * 8 // 10
@@ -110,7 +110,7 @@ def test_orders_survive_kills_at_random_moments(story_of: runs.StoryOf, name: st
 @pytest.mark.parametrize("name", FAILPOINTS)
 def test_orders_survive_a_kill_at(story_of: runs.StoryOf, name: str) -> None:
     story = story_of(name)
-    assert story.exits == (engines.KILLED,) * len(PASSAGES)
+    assert story.exits == (engine_process.KILLED,) * len(PASSAGES)
     assert story.last_exit == 0
     assert not story.findings
     assert len(story.log.placed) >= runs.LAST_ORDERS // 2
@@ -120,7 +120,7 @@ def test_every_failpoint_is_tried() -> None:
     in_code = {
         name
         for room in ("functions", "internal")
-        for path in (engines.ROOT / room).rglob("*.py")
+        for path in (engine_process.ROOT / room).rglob("*.py")
         for name in failpoints_in(path)
     }
     assert set(FAILPOINTS) == in_code

@@ -9,44 +9,48 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from internal.admin import cli, demo_shop
-from internal.chaos import engines
+from internal.checks import invariants
+from internal.cli import main
 from internal.infra import clock
+from internal.kernel import ids
 from internal.kernel.states import OrderState
+from internal.lab.chaos import engine_process
 from internal.orders import store
 from internal.orders.messages import OrderPlaced
-from internal.payments import simulator
+from internal.payments.gateways import simulator
 from internal.payments.messages import Tender, TenderKind
-from internal.pipeline import attempts, envelope
+from internal.pipeline import crash_counts, envelope
 from internal.pricing.messages import WantedLine
-from internal.reports import invariants
-from tests.acceptance import audit, mortal, topics
+from internal.seeds import demo_shop
+from tests.acceptance import audit, crashing_engine, raw_topics
 
 pytestmark = pytest.mark.slow
 
-MORTAL = Path(mortal.__file__)
+MORTAL = Path(crashing_engine.__file__)
 LIFE_S = 90.0
 LOOK_EVERY_S = 0.05
 ORDERS = 150
 
 
-@pytest.mark.parametrize("stages", [*([name] for name in mortal.KILLERS), list(mortal.KILLERS)])
+@pytest.mark.parametrize(
+    "stages", [*([name] for name in crashing_engine.KILLERS), list(crashing_engine.KILLERS)]
+)
 async def test_killers_are_put_aside_and_nobody_else(
     shop_folder: Path, tmp_path: Path, stages: Sequence[str]
 ) -> None:
     folder = Path(shutil.copytree(shop_folder, tmp_path / "data"))
-    killers = [f"{mortal.KILLERS[name]}.{number}" for number, name in enumerate(stages)]
+    killers = [f"{crashing_engine.KILLERS[name]}.{number}" for number, name in enumerate(stages)]
     good = [f"good.{number:04d}" for number in range(ORDERS)]
     await send(folder, [*good[: ORDERS // 2], *killers, *good[ORDERS // 2 :]])
     deaths = 0
     while await dies(folder, killers):
         deaths += 1
-        assert deaths <= len(killers) * (attempts.ATTEMPTS_MAX + 1)
-    assert deaths >= attempts.ATTEMPTS_MAX
+        assert deaths <= len(killers) * (crash_counts.ATTEMPTS_MAX + 1)
+    assert deaths >= crash_counts.ATTEMPTS_MAX
 
-    letters = await topics.letters(folder, len(killers))
+    letters = await raw_topics.letters(folder, len(killers))
     assert sorted((it.order_id, it.stage, it.code) for it in letters) == sorted(
-        (killer, name, attempts.CODE) for killer, name in zip(killers, stages, strict=True)
+        (killer, name, crash_counts.CODE) for killer, name in zip(killers, stages, strict=True)
     )
     assert await states(folder, good) == {OrderState.FINALIZED}
     await come_to_their_end_when_the_bug_is_mended(folder, [*good, *killers])
@@ -61,12 +65,12 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
     await send(folder, ["good.1"])
     async with audit.books(folder) as books:
         await books.write(lambda c: c.execute(sa.text("ALTER TABLE orders RENAME trace_id TO x")))
-    for _ in range(attempts.ATTEMPTS_MAX + 1):
-        async with engines.started(folder) as engine:
+    for _ in range(crash_counts.ATTEMPTS_MAX + 1):
+        async with engine_process.started(folder) as engine:
             async with asyncio.timeout(LIFE_S):
                 assert await engine.ended() == 1
             assert "souk migrate" in engine.said
-    assert not await topics.letters(folder, 0)
+    assert not await raw_topics.letters(folder, 0)
     async with audit.books(folder) as books:
         await books.write(lambda c: c.execute(sa.text("ALTER TABLE orders RENAME x TO trace_id")))
     async with running(folder), asyncio.timeout(LIFE_S):
@@ -76,7 +80,7 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Have these orders on their topic before an engine runs."""
-    await topics.publish(folder, envelope.pack(map(order, order_ids)))
+    await raw_topics.publish(folder, envelope.pack(map(order, order_ids)))
 
 
 def order(order_id: str) -> OrderPlaced:
@@ -89,7 +93,7 @@ def order(order_id: str) -> OrderPlaced:
 
 async def dies(folder: Path, killers: Sequence[str]) -> bool:
     """Let an engine live; tell whether it died before everything but the killers was done."""
-    async with engines.started(folder, script=MORTAL) as engine:
+    async with engine_process.started(folder, script=MORTAL) as engine:
         ended = asyncio.create_task(engine.ended())
         try:
             async with asyncio.timeout(LIFE_S):
@@ -107,13 +111,13 @@ async def dies(folder: Path, killers: Sequence[str]) -> bool:
 async def come_to_their_end_when_the_bug_is_mended(folder: Path, order_ids: Sequence[str]) -> None:
     async with running(folder):
         code = await asyncio.to_thread(
-            cli.run, ["dlq", "replay", "--code", attempts.CODE, "--yes", "--data", str(folder)]
+            main.run, ["dlq", "replay", "--code", crash_counts.CODE, "--yes", "--data", str(folder)]
         )
         assert code == 0
         async with asyncio.timeout(LIFE_S):
             while await states(folder, order_ids) != {OrderState.FINALIZED}:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(LOOK_EVERY_S)
-    table = attempts.STAGE_ATTEMPTS
+    table = crash_counts.STAGE_ATTEMPTS
     counted = sa.select(table).where(table.c.order_id != "")
     async with audit.books(folder) as books:
         assert not await books.read(lambda c: c.execute(counted).all())
@@ -122,7 +126,7 @@ async def come_to_their_end_when_the_bug_is_mended(folder: Path, order_ids: Sequ
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[None]:
     """Run an engine without the bug."""
-    async with engines.started(folder) as engine:
+    async with engine_process.started(folder) as engine:
         assert await engine.address()
         yield
         assert await engine.stop() == 0, engine.said
@@ -141,7 +145,7 @@ async def open_orders(folder: Path) -> set[str]:
 
 
 async def states(folder: Path, order_ids: Sequence[str]) -> set[str]:
-    names = [(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
+    names = [ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
     async with audit.books(folder) as books:
         found = await books.read(lambda c: store.find(c, names))
     return {found[name].state if name in found else "missing" for name in names}
@@ -149,7 +153,7 @@ async def states(folder: Path, order_ids: Sequence[str]) -> set[str]:
 
 async def findings(folder: Path, order_ids: Sequence[str]) -> Sequence[invariants.Finding]:
     captured = simulator.captured_by_key(folder / audit.GATEWAY_FILE)
-    names = [(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
+    names = [ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
     async with audit.books(folder) as books:
         return await books.read(
             lambda c: invariants.check(c, captured_at_gateway=captured, acknowledged=names)

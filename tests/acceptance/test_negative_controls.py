@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from internal.chaos import engines
-from internal.load.kinds import Kind
+from internal.lab.chaos import engine_process
+from internal.lab.workload.scenarios import Kind
 from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
@@ -84,13 +84,13 @@ def test_broken_engine_passes_as_long_as_nothing_happens(
 
 def test_without_a_memory_of_attempts_cards_are_charged_twice(story_of: runs.StoryOf) -> None:
     story = story_of("unclaimed")
-    assert set(story.exits) == {engines.KILLED}
+    assert set(story.exits) == {engine_process.KILLED}
     assert "the gateway captured a tender once at most" in story.sentences("I3")
 
 
 def test_without_repeating_facts_orders_never_end(story_of: runs.StoryOf) -> None:
     story = story_of("unrepeated")
-    assert set(story.exits) == {engines.KILLED}
+    assert set(story.exits) == {engine_process.KILLED}
     assert "an order that was answered OK comes to its end" in story.sentences("I1")
     assert "state=PAID" in story.told()
     assert not story.sentences("I3")

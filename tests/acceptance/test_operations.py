@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from internal.stack import ports, wheel
+from internal.deploy import wheel
+from internal.stack import ports
 from tests.support import runbook
 from tests.support import stack as stacks
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.chaos import engines
+from internal.lab.chaos import engine_process
 from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ async def refusal(folder: Path, *arguments: str, **settings: str) -> str:
 
 async def failure(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]:
     """Start an engine that cannot; return its exit code and what it said."""
-    async with engines.started(folder, *arguments, settings=settings) as engine:
+    async with engine_process.started(folder, *arguments, settings=settings) as engine:
         assert await engine.address() == ""
         exit_code = await engine.ended()
         assert "Traceback" not in engine.said
@@ -59,7 +59,7 @@ class TestStop:
         assert len(story.log.placed) > 400, story.told()
 
     async def test_when_idle_is_quick(self, folder: Path) -> None:
-        async with engines.started(folder) as engine:
+        async with engine_process.started(folder) as engine:
             assert await engine.address()
             async with asyncio.timeout(5):
                 assert await engine.stop() == 0
@@ -68,7 +68,7 @@ class TestStop:
 
 class TestRefusals:
     async def test_second_engine_on_one_folder(self, folder: Path) -> None:
-        async with engines.started(folder) as first:
+        async with engine_process.started(folder) as first:
             assert await first.address()
             said = await refusal(folder)
             assert "another engine is running" in said

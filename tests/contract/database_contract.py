@@ -240,13 +240,13 @@ class DatabaseContract:
 
     @staticmethod
     def _put_soon(connection: sa.Connection, *rows: Sequence[Any], conflict: str = "") -> None:
-        bulk.insert_soon(connection, THINGS, NAMES, rows, conflict)
+        bulk.insert_deferred(connection, THINGS, NAMES, rows, conflict)
 
     @staticmethod
     def _add_soon(
         connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: bulk.Guard
     ) -> None:
-        bulk.update_soon(
+        bulk.update_deferred(
             connection, THINGS, CHANGE, KEY, "amount = t.amount + w.more", changes, guard
         )
 
@@ -316,9 +316,9 @@ class DatabaseContract:
             "SELECT t.owner, t.thing_no FROM {w} CROSS JOIN contract_things t"
             " ON t.owner = w.owner ORDER BY t.thing_no"
         )
-        questions = [bulk.Question(keys, query, [(owner,)]) for owner in ("o", "nobody", "p")]
-        nothing = bulk.Question(keys, query, [])
-        answers = await database.read(lambda c: bulk.select_all(c, [*questions, nothing]))
+        questions = [bulk.Query(keys, query, [(owner,)]) for owner in ("o", "nobody", "p")]
+        nothing = bulk.Query(keys, query, [])
+        answers = await database.read(lambda c: bulk.select_many(c, [*questions, nothing]))
         assert [[tuple(row) for row in rows] for rows in answers] == [
             [("o", 1), ("o", 2)],
             [],
@@ -326,10 +326,10 @@ class DatabaseContract:
             [],
         ]
         assert answers[0][1].thing_no == 2
-        assert await database.read(lambda c: bulk.select_all(c, [])) == []
-        wrong = bulk.Question(keys, "SELECT t.gone FROM {w} CROSS JOIN contract_things t", [("o",)])
+        assert await database.read(lambda c: bulk.select_many(c, [])) == []
+        wrong = bulk.Query(keys, "SELECT t.gone FROM {w} CROSS JOIN contract_things t", [("o",)])
         with pytest.raises(sa.exc.DBAPIError):
-            await database.read(lambda c: bulk.select_all(c, [wrong, questions[0]]))
+            await database.read(lambda c: bulk.select_many(c, [wrong, questions[0]]))
         assert len(await database.read(everything)) == 3
 
     async def test_whoever_raises_after_soon_has_done_nothing(self, database: db.Database) -> None:

@@ -11,8 +11,8 @@ from typing import Protocol
 import pytest
 
 from internal.kernel import errors
-from internal.payments import calls
-from internal.payments.gateway import Charge, Gateway, GatewayStatus, Void
+from internal.payments import gateway_calls
+from internal.payments.gateways.port import Charge, Gateway, GatewayStatus, Void
 from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
 
 KEYS = itertools.count(1)
@@ -199,9 +199,9 @@ class GatewayContract:
         self, home: Home, gateway: Gateway, kind: str, state: AttemptState
     ) -> None:
         pending = attempt(getattr(home, kind))
-        sent = await calls.send(gateway, "m-1", pending, 5.0)
+        sent = await gateway_calls.send(gateway, "m-1", pending, 5.0)
         assert sent.state is state
-        asked = await calls.ask(gateway, "m-1", sent, 5.0)
+        asked = await gateway_calls.ask(gateway, "m-1", sent, 5.0)
         is_good = kind != "declined"
         assert asked.state is (AttemptState.SUCCEEDED if is_good else AttemptState.DECLINED)
         assert home.captured() == ({pending.key: 700} if is_good else {})

@@ -15,6 +15,7 @@ from hypothesis.stateful import invariant, rule
 from internal.infra import bus, db, failpoints
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.embedded_bus import values
+from internal.infra.sqlite import database as sqlite
 from internal.kernel import clock, errors
 from tests.contract import bus_contract
 
@@ -38,7 +39,7 @@ class FileHome:
 
     def __init__(self, path: Path, limits: values.Limits | None = None) -> None:
         self.path = path
-        self.database: db.Database = db.SqliteDatabase(path)
+        self.database: db.Database = sqlite.SqliteDatabase(path)
         self.clock = clock.ManualClock()
         self._limits = limits
 
@@ -392,7 +393,7 @@ class WatchedDatabase:
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[WatchedDatabase]:
-    made = WatchedDatabase(db.SqliteDatabase(tmp_path / "souk.db"))
+    made = WatchedDatabase(sqlite.SqliteDatabase(tmp_path / "souk.db"))
     yield made
     await made.close()
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from internal.infra import db, mysql, settings
+from internal.infra import db, settings
+from internal.infra.mysql import database as mysql
 from tests.contract import database_contract
 from tests.contract.database_contract import opened
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from internal.kernel import errors
-from internal.payments import calls, simulator
-from internal.payments.gateway import Answer, Charge, Gateway, GatewayStatus, Void
+from internal.payments import gateway_calls
+from internal.payments.gateways import simulator
+from internal.payments.gateways.port import Answer, Charge, Gateway, GatewayStatus, Void
 from internal.payments.messages import AttemptState
 from tests.contract import gateway_contract
 from tests.contract.gateway_contract import attempt, charge
@@ -116,7 +117,7 @@ async def test_a_slow_charge_that_times_out_is_asked_about(
     slow = attempt("tok_slow")
     first = asyncio.create_task(gateway.charge(charge("tok_slow", key=slow.key)))
     await asyncio.sleep(0)
-    sent = await calls.ask(gateway, "m-1", slow, 5.0)
+    sent = await gateway_calls.ask(gateway, "m-1", slow, 5.0)
     assert sent.state is AttemptState.SUCCEEDED
     assert (await first).reference == sent.gateway_reference
     assert home.captured() == {slow.key: 700}
@@ -132,7 +133,7 @@ async def test_a_slow_charge_is_barred_by_a_void(home: SimulatorHome, gateway: G
 
 
 async def test_a_call_that_takes_too_long_is_unknown(gateway: Gateway) -> None:
-    assert (await calls.send(gateway, "m-1", attempt("tok_slow"), 0.01)).state == "UNKNOWN"
+    assert (await gateway_calls.send(gateway, "m-1", attempt("tok_slow"), 0.01)).state == "UNKNOWN"
 
 
 async def test_a_gateway_that_is_away_stays_away(home: SimulatorHome, gateway: Gateway) -> None:
@@ -149,7 +150,7 @@ async def test_a_gateway_that_is_away_stays_away(home: SimulatorHome, gateway: G
 async def test_a_doubt_stays_a_doubt_while_the_gateway_is_away(state: str, after: str) -> None:
     away = gateways.FaultyGateway([Fault.AWAY])
     asked = attempt("tok_ok", AttemptState(state))
-    result = await calls.ask(away, "m-1", asked, 5.0)
+    result = await gateway_calls.ask(away, "m-1", asked, 5.0)
     assert (result.state, result.checks) == (after, asked.checks + 1)
 
 

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.infra import bulk, db
+from internal.infra.sqlite import database as sqlite
 from internal.kernel import errors
 from tests.contract import database_contract
 from tests.contract.database_contract import everything, opened, put, thing
@@ -20,8 +21,8 @@ class FileHome:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def open(self) -> db.SqliteDatabase:
-        return db.SqliteDatabase(self.path, busy_timeout_ms=20)
+    def open(self) -> sqlite.SqliteDatabase:
+        return sqlite.SqliteDatabase(self.path, busy_timeout_ms=20)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def test_a_lock_that_is_not_given_back_is_an_absence(
 
 
 async def test_a_folder_that_is_not_there_is_an_absence(tmp_path: Path) -> None:
-    database = db.SqliteDatabase(tmp_path / "nowhere" / "souk.db")
+    database = sqlite.SqliteDatabase(tmp_path / "nowhere" / "souk.db")
     with pytest.raises(errors.DatabaseAway, match="unable to open"):
         await database.read(everything)
     await database.close()
@@ -90,8 +91,8 @@ async def test_what_is_written_survives_on_the_disk(home: FileHome, database: db
 
 def test_an_old_sqlite_stops_the_start() -> None:
     with pytest.raises(errors.Misconfigured, match="needs"):
-        db.check_sqlite_version((3, 7, 17))
-    db.check_sqlite_version(db.SQLITE_OLDEST)
+        sqlite.check_sqlite_version((3, 7, 17))
+    sqlite.check_sqlite_version(sqlite.SQLITE_OLDEST)
 
 
 def test_a_dialect_that_nobody_speaks_is_named() -> None:

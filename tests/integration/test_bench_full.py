@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from internal.deploy import deploy
+from internal.flow import topics
 from internal.infra.pulsar_bus import admin
-from internal.pipeline import flow
-from internal.stack import deploy
 from tests.support import stack as stacks
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ BENCH_S = 300
 async def test_drain_is_measured_in_both_kinds_of_messages(stack: stacks.Running) -> None:
     options = stack.settings
     deployed = await deploy.deploy(options, 1)
-    assert [it.problem for it in deployed] == [""] * len(flow.STAGES)
+    assert [it.problem for it in deployed] == [""] * len(topics.STAGES)
     command = [sys.executable, str(ROOT / "cmd" / "bench.py"), "full", "--dir", str(stack.folder)]
     ended = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
         [*command, "--only", "full_drain", "--orders", "300"],
@@ -39,7 +39,7 @@ async def test_drain_is_measured_in_both_kinds_of_messages(stack: stacks.Running
     assert found["cpu_s_per_1000_orders_database"]["value"] > 0
     assert "full_drain" in ended.stderr
     async with admin.PulsarAdmin(options.pulsar) as api:
-        for stage in flow.STAGES:
+        for stage in topics.STAGES:
             stats = await api.topic_stats(stage.topic)
             assert stats is not None
             assert set(stats["subscriptions"]) == {stage.subscription}

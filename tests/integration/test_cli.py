@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from loguru import logger
 
-from internal.admin import cli, database, demo_shop
+from internal.cli import database, main
 from internal.host import engine
 from internal.infra import clock, files, logs, migrate, settings
 from internal.kernel import ids
@@ -24,6 +24,7 @@ from internal.orders.messages import OrderPlaced
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import dead_letters, envelope
 from internal.pricing.messages import WantedLine
+from internal.seeds import demo_shop
 
 SKU = "COFFEE-250"
 LINE = ("--store", "berlin", "--line", SKU)
@@ -97,7 +98,7 @@ def bare(capsys: pytest.CaptureFixture[str]) -> Souk:
 
     def run(*arguments: str) -> Said:
         capsys.readouterr()
-        code = cli.run(list(arguments))
+        code = main.run(list(arguments))
         return Said(code, *capsys.readouterr())
 
     return run
@@ -583,7 +584,7 @@ class TestUsage:
     def test_help_and_version(self, bare: Souk) -> None:
         said = bare("--help")
         assert said.code == 0
-        for name in cli.Souk.modules:
+        for name in main.Souk.modules:
             assert name in said.words
             assert bare(name, "--help").code == 0
         assert re.fullmatch(r"souk \d+\.\d+\.\d+\n", bare("--version").out)

@@ -14,7 +14,7 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from internal.admin import cli, client
+from internal.cli import grpc_client, main
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 KEY = f"souk_{'0' * 12}_{'0' * 64}"
@@ -105,7 +105,7 @@ class TestWatch:
     ) -> None:
         service = Service([abort] * 3)
         with serving(service) as target:
-            assert cli.run(["orders", "watch", "o", "--target", target, "--json"]) == 0
+            assert main.run(["orders", "watch", "o", "--target", target, "--json"]) == 0
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [line["entry"]["event"] for line in lines[:-1]] == [event for _, event, _ in STEPS]
         assert lines[-1]["order"]["state"] == "ORDER_STATE_FINALIZED"
@@ -115,17 +115,17 @@ class TestWatch:
         gone = fails(grpc.StatusCode.NOT_FOUND, "ORDER_NOT_FOUND")
         service = Service([breaks, gone])
         with serving(service) as target:
-            assert cli.run(["orders", "watch", "o", "--target", target]) == 1
+            assert main.run(["orders", "watch", "o", "--target", target]) == 1
         assert service.resumed_from == [0, 1]
         assert "ORDER_NOT_FOUND" in capsys.readouterr().err
 
     def test_streams_without_news_do_not_go_on_for_ever(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client, "WATCH_SILENT_ATTEMPTS_MAX", 3)
+        monkeypatch.setattr(grpc_client, "WATCH_SILENT_ATTEMPTS_MAX", 3)
         service = Service([ends] * 9, steps_a_time=0)
         with serving(service) as target:
-            assert cli.run(["orders", "watch", "o", "--target", target]) == 3
+            assert main.run(["orders", "watch", "o", "--target", target]) == 3
         assert len(service.resumed_from) == 3
 
 
@@ -133,7 +133,7 @@ class TestAnswers:
     def get(self, abort: Abort, *arguments: str) -> int:
         """Get an order from a server that answers like this."""
         with serving(Service([abort])) as target:
-            return cli.run(["orders", "get", "o", "--target", target, *arguments])
+            return main.run(["orders", "get", "o", "--target", target, *arguments])
 
     @pytest.mark.parametrize(
         ("code", "exit_code"),
@@ -170,7 +170,7 @@ class TestAnswers:
     def test_the_key_travels_in_the_metadata(self) -> None:
         service = Service([breaks])
         with serving(service) as target:
-            cli.run(["orders", "get", "o", "--target", target])
+            main.run(["orders", "get", "o", "--target", target])
         assert service.metadata["x-api-key"] == KEY
 
 
@@ -193,11 +193,11 @@ class TestNoServer:
             yield f"127.0.0.1:{listening.getsockname()[1]}"
 
     def test_deaf(self, deaf: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.run(["orders", "get", "o", "--target", deaf, "--timeout", "0.3"]) == 3
+        assert main.run(["orders", "get", "o", "--target", deaf, "--timeout", "0.3"]) == 3
         assert f"{deaf} was given 0.3 s" in capsys.readouterr().err
 
     def test_rude(self, rude: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.run(["orders", "get", "o", "--target", rude, "--timeout", "5"]) == 3
+        assert main.run(["orders", "get", "o", "--target", rude, "--timeout", "5"]) == 3
         assert rude in capsys.readouterr().err
 
 
@@ -213,6 +213,6 @@ class TestBugs:
     def test_a_bug_does_not_look_like_a_refusal(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(client, "connect", None)
-        assert cli.run(["orders", "get", "o"]) == 70
+        monkeypatch.setattr(grpc_client, "connect", None)
+        assert main.run(["orders", "get", "o"]) == 70
         assert "Traceback" in capsys.readouterr().err

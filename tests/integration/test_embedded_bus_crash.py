@@ -16,8 +16,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from internal.infra import bus, db, failpoints
+from internal.infra import bus, failpoints
 from internal.infra.embedded_bus.bus import EmbeddedBus
+from internal.infra.sqlite import database as sqlite
 
 TOPIC, SUBSCRIPTION = "orders.placed", "order_processing"
 PUBLISHERS = 4
@@ -56,7 +57,7 @@ async def consume(opened: bus.Bus) -> None:
 
 async def live(path: Path, first: int, *, lies: bool) -> None:
     """Work until something kills us."""
-    opened = EmbeddedBus(db.SqliteDatabase(path))
+    opened = EmbeddedBus(sqlite.SqliteDatabase(path))
     await opened.open()
     await opened.ensure({TOPIC: [SUBSCRIPTION]})
     publishers = (publish_numbers(opened, key, first, lies=lies) for key in range(PUBLISHERS))
@@ -65,7 +66,7 @@ async def live(path: Path, first: int, *, lies: bool) -> None:
 
 async def publish_one(path: Path, number: int) -> None:
     """Do what the command line does: publish into a file that another process serves."""
-    database = db.SqliteDatabase(path)
+    database = sqlite.SqliteDatabase(path)
     opened = EmbeddedBus(database)
     await opened.open()
     await opened.publish([bus.Outgoing(TOPIC, "0", str(number).encode())])
@@ -125,7 +126,7 @@ def die(process: subprocess.Popen[bytes], witness: Witness, after_lines: int) ->
 
 async def drain(path: Path) -> list[bus.Delivery]:
     """Take everything that is left, acknowledge it, and see that then nothing is left."""
-    database = db.SqliteDatabase(path)
+    database = sqlite.SqliteDatabase(path)
     opened = EmbeddedBus(database)
     await opened.open()
     left = await opened.backlog(TOPIC, SUBSCRIPTION)
@@ -199,7 +200,7 @@ async def test_the_check_sees_a_loss(path: Path) -> None:
 
 
 async def test_another_process_publishes_what_this_one_serves(path: Path) -> None:
-    database = db.SqliteDatabase(path)
+    database = sqlite.SqliteDatabase(path)
     opened = EmbeddedBus(database)
     await opened.open()
     subscription = await opened.subscribe([TOPIC], SUBSCRIPTION)

@@ -16,7 +16,7 @@ from internal.infra import settings
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.support import shop
-from tests.unit.intake import memory
+from tests.unit.api import memory
 
 KEYS = {
     merchant_id: auth_rules.issue(f"{number:012x}", f"{number:064x}")

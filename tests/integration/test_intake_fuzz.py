@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from internal.wire.souk.v1 import order_service_pb2_grpc
-from tests.unit.intake import memory
+from tests.unit.api import memory
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"

@@ -6,11 +6,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from internal.intake import options, service
+from internal.api import options
+from internal.api.orders import service
 from internal.orders.messages import OrderPlaced
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.unit.intake import memory
+from tests.unit.api import memory
 
 FINALIZED = s.SubmitOrderRequest(order=memory.draft(), wait_for=s.WAIT_FOR_FINALIZED)
 

@@ -8,16 +8,17 @@ import pytest
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 
-from internal.intake import options
+from internal.api import options
+from internal.flow import topics
+from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.orders.messages import CancelRequested, OrderPlaced
-from internal.pipeline import flow
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.unit.intake import memory
-from tests.unit.intake.memory import Client
+from tests.unit.api import memory
+from tests.unit.api.memory import Client
 
-NAME = (memory.MERCHANT, "o-1")
+NAME = ids.OrderRef(memory.MERCHANT, "o-1")
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ class TestSubmitOrder:
         call = asyncio.create_task(client.submit(wait_for=s.WAIT_FOR_ACCEPTED))
         await house.bus.first(OrderPlaced)
         await house.record_all()
-        await house.orders.tell(NAME, flow.ACCEPTED)
+        await house.orders.tell(NAME, topics.ACCEPTED)
         assert (await call).state == o.ORDER_STATE_ACCEPTED
 
     async def test_a_missed_message_costs_a_moment_only(
@@ -267,7 +268,9 @@ class TestListOrders:
             await client.submit(memory.draft(f"o-{number}", store_id=f"s-{number % 2}"))
         await other.submit(memory.draft("theirs"))
         await house.record_all()
-        house.orders.move((memory.MERCHANT, "o-3"), OrderState.REJECTED, "PAYMENT_DECLINED")
+        house.orders.move(
+            ids.OrderRef(memory.MERCHANT, "o-3"), OrderState.REJECTED, "PAYMENT_DECLINED"
+        )
 
     async def test_pages_newest_first_without_gaps(self, client: Client) -> None:
         seen, token = [], ""
@@ -333,16 +336,16 @@ class TestWatchOrder:
         await client.submit()
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
         await house.record_all()
-        await house.orders.tell(NAME, flow.ACCEPTED)
+        await house.orders.tell(NAME, topics.ACCEPTED)
         first, second = [await stream.read() for _ in range(2)]
         assert [first.entry.version, second.entry.version] == [1, 2]
         house.orders.move(NAME, OrderState.PAID)
-        await house.orders.tell(NAME, flow.PAID)
+        await house.orders.tell(NAME, topics.PAID)
         third = await stream.read()
         assert third.entry.state == o.ORDER_STATE_PAID
         assert not third.HasField("order")
         house.orders.move(NAME, OrderState.FINALIZED)
-        await house.orders.tell(NAME, flow.FINALIZED)
+        await house.orders.tell(NAME, topics.FINALIZED)
         last = await stream.read()
         assert last.order.state == o.ORDER_STATE_FINALIZED
         assert last.order.version == last.entry.version == 4
@@ -397,7 +400,7 @@ class TestCancelOrder:
         call = client.CancelOrder(self.request(), timeout=5)
         wish = await house.bus.first(CancelRequested)
         house.orders.note(NAME, wish, "")
-        await house.orders.tell(NAME, flow.REJECTED)
+        await house.orders.tell(NAME, topics.REJECTED)
         return await call
 
     async def test_cancelled_and_the_same_again(self, house: memory.House, client: Client) -> None:
@@ -417,7 +420,7 @@ class TestCancelOrder:
         await house.record_all()
         await self.cancelled(house, client)
         placed, wish = house.bus.messages[:2]
-        assert (placed.topic, placed.key) == (wish.topic, wish.key) == (flow.PLACED, wish.key)
+        assert (placed.topic, placed.key) == (wish.topic, wish.key) == (topics.PLACED, wish.key)
 
     async def test_same_request_with_another_reason(
         self, house: memory.House, client: Client

@@ -10,11 +10,11 @@ from google.protobuf import descriptor, message
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from loguru import logger
 
-from internal.intake import options
+from internal.api import options
 from internal.kernel import errors
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.unit.intake import memory
+from tests.unit.api import memory
 
 CARD = "4111111111111111"
 REQUESTS = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from internal.infra import files
-from internal.load import child
+from internal.lab.workload import engine_process
 
 ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "cmd" / "start.py"
@@ -33,11 +33,13 @@ DEMO_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[child.Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engine_process.Engine]:
     """An engine of its own process on a fresh folder."""
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
-    starting = stack.enter_async_context(child.running(START, tmp_path_factory.mktemp("engine")))
+    starting = stack.enter_async_context(
+        engine_process.running(START, tmp_path_factory.mktemp("engine"))
+    )
     yield loop.run_until_complete(starting)
     loop.run_until_complete(stack.aclose())
     loop.close()
@@ -49,7 +51,7 @@ def run(script: str, *given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-def where(engine: child.Engine) -> list[str]:
+def where(engine: engine_process.Engine) -> list[str]:
     return ["--target", engine.target, "--data", str(engine.folder)]
 
 
@@ -62,7 +64,9 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_demo_shows_everything_and_its_figures_add_up(engine: child.Engine, tmp_path: Path) -> None:
+def test_demo_shows_everything_and_its_figures_add_up(
+    engine: engine_process.Engine, tmp_path: Path
+) -> None:
     file = tmp_path / "demo.json"
     ended = run("demo.py", *where(engine), "--orders", "300", "--json", str(file))
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -83,7 +87,7 @@ def test_demo_shows_everything_and_its_figures_add_up(engine: child.Engine, tmp_
 
 
 @pytest.mark.slow
-def test_smoke_run_ends_with_its_verdict(engine: child.Engine, tmp_path: Path) -> None:
+def test_smoke_run_ends_with_its_verdict(engine: engine_process.Engine, tmp_path: Path) -> None:
     file = tmp_path / "load.json"
     given = ["--orders", "100", "--rate", "200", "--json", str(file)]
     ended = run("load.py", "smoke", *where(engine), *given)
@@ -95,7 +99,7 @@ def test_smoke_run_ends_with_its_verdict(engine: child.Engine, tmp_path: Path) -
     assert "every order that was taken came to exactly one end" in ended.stdout
 
 
-def test_wrong_key_is_one_line(engine: child.Engine, tmp_path: Path) -> None:
+def test_wrong_key_is_one_line(engine: engine_process.Engine, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("souk_000000000000_" + 64 * "0")
     given = ["--api-key-file", str(tmp_path / "key")]
     ended = run("load.py", "smoke", *where(engine), *given)

@@ -12,19 +12,21 @@ from alembic import autogenerate
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
 from internal.catalogue import store as _catalogue
-from internal.infra import db, migrate, mysql, settings
+from internal.infra import db, migrate, settings
+from internal.infra.mysql import database as mysql
+from internal.infra.sqlite import database as sqlite
 from internal.inventory import store as _inventory
 from internal.kernel import errors
 from internal.ledger import store as _ledger
-from internal.orders import operators as _operators
-from internal.orders import receipts as _receipts
+from internal.orders import receipt_numbers as _receipts
 from internal.orders import store as _orders
 from internal.payments import store as _payments
-from internal.pipeline import attempts as _attempts
+from internal.pipeline import crash_counts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
-from tests.support import belt, mariadb, shop
+from tests.support import mariadb, shop, staged_orders
 
 ROOMS = (
     _attempts,
@@ -62,7 +64,7 @@ def fresh(server: mariadb.Server) -> Iterator[sa.Engine]:
 def expected(request: pytest.FixtureRequest, engine: sa.Engine) -> Iterator[dict[str, str]]:
     """What the code itself would make of an empty database of the same kind."""
     if engine.dialect.name == "sqlite":
-        with belt.books() as made:
+        with staged_orders.books() as made:
             yield schema(made)
         return
     with fresh(request.getfixturevalue("mysql_server")) as other, other.begin() as made:
@@ -205,7 +207,7 @@ def test_an_interrupted_downgrade_is_taken_up_again(engine: sa.Engine) -> None:
 
 async def test_an_upgrade_is_one_transaction_of_the_database(tmp_path: Path) -> None:
     """What fails on the way leaves nothing behind."""
-    database = db.SqliteDatabase(tmp_path / "souk.db")
+    database = sqlite.SqliteDatabase(tmp_path / "souk.db")
 
     def fail(connection: sa.Connection) -> None:
         migrate.upgrade(connection)

@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from internal.checks import invariants
+from internal.flow import topics
 from internal.infra import failpoints
 from internal.infra.settings import MysqlSettings
 from internal.kernel.clock import ManualClock
@@ -24,9 +26,7 @@ from internal.kernel.states import OrderState
 from internal.orders import codec, messages
 from internal.orders import store as orders_store
 from internal.payments.messages import Tender
-from internal.pipeline import flow
-from internal.reports import invariants
-from tests.support import profiles, shop, world
+from tests.support import pipeline_fixture, profiles, shop
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ LINES = st.sampled_from(
 )
 DEATHS = [
     f"{stage.name}.{place}"
-    for stage in flow.STAGES
+    for stage in topics.STAGES
     for place in ("received", "after_commit", "before_ack")
 ]
 HICCUPS = ["db.before_commit", "db.after_commit", "gateway.before_send", "gateway.after_send"]
@@ -78,15 +78,15 @@ class PipelineModel(RuleBasedStateMachine):
         self.home = Path(tempfile.mkdtemp(prefix="souk-model-"))
         self.site = self.found()
 
-    def found(self) -> world.Site:
-        return world.copy(self.template, self.home / "data")
+    def found(self) -> pipeline_fixture.Site:
+        return pipeline_fixture.copy(self.template, self.home / "data")
 
     @initialize()
     def live(self) -> None:
         """Begin a life on what the last one left."""
         self.lives += 1
         self.runner = asyncio.Runner()
-        self.world = world.World(self.site, self.clock)
+        self.world = pipeline_fixture.World(self.site, self.clock)
         self.do(self.world.open())
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -236,7 +236,7 @@ class TestPipeline(PipelineModel.TestCase):  # type: ignore[misc, valid-type] # 
     @classmethod
     def setUpClass(cls) -> None:
         PipelineModel.template = Path(tempfile.mkdtemp(prefix="souk-model-"))
-        asyncio.run(world.found(world.Site(PipelineModel.template)))
+        asyncio.run(pipeline_fixture.found(pipeline_fixture.Site(PipelineModel.template)))
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -248,9 +248,9 @@ class MysqlModel(PipelineModel):
 
     server: MysqlSettings
 
-    def found(self) -> world.Site:
-        site = world.Site(self.home, self.server)
-        asyncio.run(world.found(site))
+    def found(self) -> pipeline_fixture.Site:
+        site = pipeline_fixture.Site(self.home, self.server)
+        asyncio.run(pipeline_fixture.found(site))
         return site
 
 

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import bulk, migrate, mysql
+from internal.infra import bulk, migrate
+from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Movement, MovementKind, StockKey
-from internal.orders import due, messages
+from internal.kernel import ids
+from internal.orders import deadlines, messages
 from internal.orders import store as orders_store
 from internal.payments import store as payments_store
-from internal.pipeline import stage
-from internal.reports import order_view
+from internal.pipeline import handler
+from internal.views import order as order_view
 from tests.support import instances, mariadb, shop
 
 ORDERS = 1_200
@@ -86,13 +88,13 @@ async def test_no_stage_walks_a_table(database: mysql.MysqlDatabase, place: int)
 class Watched:
     """A station that counts what its transactions walk past."""
 
-    def __init__(self, station: stage.Station, counts: list[int]) -> None:
+    def __init__(self, station: handler.StageHandler, counts: list[int]) -> None:
         self.spec = station.spec
         self._station, self._counts = station, counts
 
     def record(
-        self, connection: sa.Connection, work: Sequence[stage.Work], now_us: int
-    ) -> list[stage.Outcome]:
+        self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+    ) -> list[handler.Outcome]:
         before = walked(connection)
         outcomes = self._station.record(connection, work, now_us)
         self._counts.append(walked(connection) - before)
@@ -102,14 +104,14 @@ class Watched:
         return await self._station.perform(effect)
 
 
-NAMES = [(shop.MERCHANT, f"done{number:05d}") for number in range(BATCH)]
+NAMES = [ids.OrderRef(shop.MERCHANT, f"done{number:05d}") for number in range(BATCH)]
 LOOKS: dict[str, Callable[[sa.Connection], object]] = {
     "find": lambda c: orders_store.find(c, NAMES),
     "view": lambda c: order_view.get_many(c, NAMES),
     "attempts": lambda c: payments_store.histories(c, list(range(1, BATCH))),
-    "due": lambda c: due.find_due(c, shop.NOW_US + 10**9, BATCH),
+    "due": lambda c: deadlines.find_due(c, shop.NOW_US + 10**9, BATCH),
     "page": lambda c: order_view.list_page(c, shop.MERCHANT, order_view.Filter(), None, BATCH),
-    "postpone": lambda c: due.postpone(c, list(range(1, BATCH)), shop.NOW_US),
+    "postpone": lambda c: deadlines.postpone(c, list(range(1, BATCH)), shop.NOW_US),
     "replace": lambda c: bulk.replace(
         c,
         inventory_store.STOCK,

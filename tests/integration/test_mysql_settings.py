@@ -8,7 +8,7 @@ import pydantic
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import mysql
+from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from internal.kernel import errors
 

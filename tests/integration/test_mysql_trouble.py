@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import bulk, failpoints, mysql
+from internal.infra import bulk, failpoints
+from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from internal.kernel import errors
 from tests.contract.database_contract import (
@@ -118,7 +119,7 @@ async def test_what_was_to_be_done_soon_is_lost_with_its_connection(
     def work(connection: sa.Connection) -> None:
         runs.append(connection_id(connection))
         for number in range(2):
-            bulk.insert_soon(connection, THINGS, NAMES, [thing(number=10 * len(runs) + number)])
+            bulk.insert_deferred(connection, THINGS, NAMES, [thing(number=10 * len(runs) + number)])
             if len(runs) == 1 and number == kills_at:
                 connection.exec_driver_sql(f"KILL {runs[0]}")
 
@@ -353,8 +354,8 @@ async def test_a_wire_that_is_cut_takes_along_what_was_to_be_done_soon(
     def work(connection: sa.Connection) -> None:
         nonlocal runs
         runs += 1
-        bulk.insert_soon(connection, THINGS, NAMES, [thing(number=runs)])
-        bulk.insert_soon(connection, THINGS, NAMES, [thing(number=10 + runs)])
+        bulk.insert_deferred(connection, THINGS, NAMES, [thing(number=runs)])
+        bulk.insert_deferred(connection, THINGS, NAMES, [thing(number=10 + runs)])
         if runs == 1:
             wire.cut()
 
@@ -367,7 +368,7 @@ async def test_a_wire_that_falls_silent_takes_along_what_was_to_be_done_soon(
     wire: wires.Wire, hasty: mysql.MysqlDatabase
 ) -> None:
     def work(connection: sa.Connection) -> None:
-        bulk.insert_soon(connection, THINGS, NAMES, [thing(number=1)])
+        bulk.insert_deferred(connection, THINGS, NAMES, [thing(number=1)])
 
     await hasty.write(everything)
     wire.is_silent = True

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import bulk, db, mysql
+from internal.infra import bulk, db
+from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from tests.contract.database_contract import (
     ALL,

@@ -6,19 +6,21 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from internal.admin import copies, replay, story
-from internal.infra import bus, db, migrate, settings
+from internal.flow import dlq_copies, replay, topics
+from internal.infra import bus, migrate, settings
 from internal.infra.pulsar_bus import bus as pulsar_bus
-from internal.kernel import errors
+from internal.infra.sqlite import database as sqlite
+from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND, ManualClock
-from internal.orders import deciding
-from internal.payments.decisions import Verdict
-from internal.pipeline import attempts, dead_letters, flow
+from internal.payments.manual_resolution import Verdict
+from internal.pipeline import crash_counts, dead_letters
+from internal.stages import payment_review
+from internal.views import order_timeline
 from tests.support import shop
+from tests.support.pipeline_fixture import Site, World, found, opened
 from tests.support.pulsar import pulsar_options  # noqa: F401 - a fixture
-from tests.support.world import Site, World, found, opened
 
-NAME = (shop.MERCHANT, "o")
+NAME = ids.OrderRef(shop.MERCHANT, "o")
 LOST, NEVER = "tok_lost_answer", "tok_timeout_before"
 
 
@@ -37,18 +39,18 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def unknown(world: World, token: str) -> None:
     await world.run(shop.placed("o", tenders=(shop.card(token=token),)))
     assert (await world.view("o")).charge_state == "UNKNOWN"
-    table = attempts.STAGE_ATTEMPTS  # who waits for a gateway costs no lives
+    table = crash_counts.STAGE_ATTEMPTS  # who waits for a gateway costs no lives
     counted = sa.select(table).where(table.c.order_id != "")
     assert not await world.database.read(lambda c: c.execute(counted).all())
 
 
 async def decide(world: World, verdict: Verdict) -> None:
-    word = deciding.Word(NAME, "alex", "saw it there", world.clock.now_us())
-    await world.database.write(lambda c: deciding.decide(c, word, None, verdict, "ref-7"))
+    word = payment_review.Resolution(NAME, "alex", "saw it there", world.clock.now_us())
+    await world.database.write(lambda c: payment_review.decide(c, word, None, verdict, "ref-7"))
 
 
-async def tell(world: World) -> story.Story:
-    told = await world.database.read(lambda c: story.tell(c, *NAME))
+async def tell(world: World) -> order_timeline.Story:
+    told = await world.database.read(lambda c: order_timeline.tell(c, *NAME))
     assert told is not None
     return told
 
@@ -65,7 +67,7 @@ async def test_a_decided_payment_goes_on(
     world: World, token: str, verdict: Verdict, end: str
 ) -> None:
     await unknown(world, token)
-    (it,) = await world.database.read(deciding.undecided)
+    (it,) = await world.database.read(payment_review.undecided)
     assert (it.order_id, it.attempt_no, it.state, it.checks) == ("o", 1, "UNKNOWN", 1)
     assert "UNKNOWN payment" in (await tell(world)).waits_for
     await decide(world, verdict)
@@ -73,7 +75,7 @@ async def test_a_decided_payment_goes_on(
         await decide(world, verdict)
     assert await world.pass_time(1) == 1
     assert await world.states("o") == [end]
-    assert not await world.database.read(deciding.undecided)
+    assert not await world.database.read(payment_review.undecided)
     told = await tell(world)
     steps = [(step.who, step.why) for step in told.steps if step.who.startswith("operator")]
     assert steps == [("operator alex", "saw it there")]
@@ -91,27 +93,30 @@ async def test_only_who_is_not_asked_any_more_may_be_declined(world: World) -> N
 async def test_the_gateway_is_asked_on_demand(world: World) -> None:
     await unknown(world, LOST)
     world.clock.advance_us(5_000_000)
-    word = deciding.Word(NAME, "alex", "", world.clock.now_us())
-    await world.database.write(lambda c: deciding.ask(c, word))
+    word = payment_review.Resolution(NAME, "alex", "", world.clock.now_us())
+    await world.database.write(lambda c: payment_review.ask(c, word))
     assert await world.pass_time(0) == 1
     assert await world.states("o") == ["FINALIZED"]
 
 
 async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
     """Put aside because of the lives it cost, replayed, and brought to its end."""
-    for _ in range(attempts.COUNTED_MAX):
+    for _ in range(crash_counts.COUNTED_MAX):
         await world.database.write(_die_over_it)
     await world.run(shop.placed("o"), shop.placed("p"))
     assert await world.states("p") == ["FINALIZED"]
     (letter,) = await world.letters()
     told = await tell(world)
-    assert (told.state, told.lives_lost) == ("PLACED", {flow.ORDER.name: attempts.COUNTED_MAX})
+    assert (told.state, told.lives_lost) == (
+        "PLACED",
+        {topics.ORDER.name: crash_counts.COUNTED_MAX},
+    )
     assert f"souk dlq show {letter.letter_key}" in told.waits_for
 
     mark = replay.Mark("replayed", "alex", "mended", world.clock.now_us())
     await replay.replay(world.database, world.bus, [letter.letter_key], mark)
     await world.drain()
-    assert await copies.clear(world.database, world.bus) == 1
+    assert await dlq_copies.clear(world.database, world.bus) == 1
     told = await tell(world)
     assert (told.state, told.lives_lost, told.waits_for) == ("FINALIZED", {}, "")
     whats = [step.what for step in told.steps]
@@ -121,45 +126,48 @@ async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
 
 
 def _die_over_it(connection: sa.Connection) -> None:
-    attempts.count(connection, flow.ORDER.name, [attempts.STAGE, NAME], shop.NOW_US)
+    crash_counts.count(connection, topics.ORDER.name, [crash_counts.STAGE, NAME], shop.NOW_US)
 
 
 async def test_the_story_of_nothing(world: World) -> None:
-    assert await world.database.read(lambda c: story.tell(c, *NAME)) is None
+    assert await world.database.read(lambda c: order_timeline.tell(c, *NAME)) is None
 
 
 async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> None:
-    wrong = [bus.Outgoing(flow.PLACED, "00", b"%d" % number) for number in range(5)]
+    wrong = [bus.Outgoing(topics.PLACED, "00", b"%d" % number) for number in range(5)]
     await world.bus.publish(wrong)
     await world.drain()
-    foreign = bus.Outgoing(flow.dead_letter_topic(flow.PLACED), "00", b"from before")
+    foreign = bus.Outgoing(topics.dead_letter_topic(topics.PLACED), "00", b"from before")
     await world.bus.publish([foreign])
-    assert await copies.clear(world.database, world.bus) == 0
+    assert await dlq_copies.clear(world.database, world.bus) == 0
     keys = [letter.letter_key for letter in await world.letters()]
     for chosen, cleared in ((keys[:2], 2), (keys[2:], 4)):
         mark = replay.Mark("dropped", "alex", "noise", world.clock.now_us())
         done = await world.database.write(lambda c, m=mark, k=chosen: replay.drop(c, k, m))  # type: ignore[misc]
         assert done == len(chosen)
-        assert await copies.clear(world.database, world.bus) == cleared
+        assert await dlq_copies.clear(world.database, world.bus) == cleared
     assert not await world.letters()
 
 
 async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_path: Path) -> None:  # noqa: F811
-    books, broker = db.SqliteDatabase(tmp_path / "souk.db"), pulsar_bus.PulsarBus(pulsar_options)
+    books, broker = (
+        sqlite.SqliteDatabase(tmp_path / "souk.db"),
+        pulsar_bus.PulsarBus(pulsar_options),
+    )
     await books.write(migrate.upgrade)
     await broker.open()
     try:
-        await broker.ensure(flow.subscriptions())
+        await broker.ensure(topics.subscriptions())
         poison = errors.Poison("SPOILT", "it smells")
         for number in range(3):
-            letter = dead_letters.of_error("s", flow.PAID, None, b"%d" % number, poison, 1)
+            letter = dead_letters.of_error("s", topics.PAID, None, b"%d" % number, poison, 1)
             key = await books.write(lambda c, it=letter: dead_letters.add(c, it))  # type: ignore[misc]
             await broker.publish([dead_letters.copy_of(letter, key)])
-        assert await copies.clear(books, broker) == 0
+        assert await dlq_copies.clear(books, broker) == 0
         mark = replay.Mark("dropped", "alex", "noise", 1)
         for keys in ([2], [1, 3]):
             await books.write(lambda c, it=keys: replay.drop(c, it, mark))  # type: ignore[misc]
-            assert await copies.clear(books, broker) == len(keys)
+            assert await dlq_copies.clear(books, broker) == len(keys)
     finally:
         await broker.close()
         await books.close()

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from internal.admin import copies, replay
+from internal.checks import invariants
+from internal.flow import dlq_copies, replay, topics
 from internal.infra import bus, failpoints
 from internal.inventory import store as inventory_store
 from internal.kernel.clock import ManualClock
 from internal.ledger import store as ledger_store
 from internal.orders import codec, messages
 from internal.orders import store as orders_store
-from internal.pipeline import envelope, flow
+from internal.pipeline import envelope
 from internal.pricing.messages import Discount, DiscountKind
-from internal.reports import invariants
 from tests.support import shop
-from tests.support.world import Site, World, copy, found, opened
+from tests.support.pipeline_fixture import Site, World, copy, found, opened
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ async def test_an_order_comes_to_its_end(world: World) -> None:
 
 
 async def test_an_outcome_is_told_to_who_listens(world: World) -> None:
-    tail = await world.bus.tail(flow.OUTCOMES)
+    tail = await world.bus.tail(topics.OUTCOMES)
     await world.run(shop.placed("o"), shop.placed("p", ("nope", 1)))
     heard: list[tuple[str, str, int]] = []
     async with asyncio.timeout(5):
@@ -99,11 +99,11 @@ async def test_an_outcome_is_told_to_who_listens(world: World) -> None:
                 for fact in envelope.open_payload(delivery.payload):
                     assert not isinstance(fact, Exception)
                     heard.append((delivery.topic, fact.order_id, getattr(fact, "version", 0)))
-    assert [item for item in heard if item[1] == "p"] == [(flow.REJECTED, "p", 2)]
+    assert [item for item in heard if item[1] == "p"] == [(topics.REJECTED, "p", 2)]
     assert [item for item in heard if item[1] == "o"] == [
-        (flow.ACCEPTED, "o", 2),
-        (flow.PAID, "o", 3),
-        (flow.FINALIZED, "o", 4),
+        (topics.ACCEPTED, "o", 2),
+        (topics.PAID, "o", 3),
+        (topics.FINALIZED, "o", 4),
     ]
 
 
@@ -301,7 +301,7 @@ async def test_trouble_of_the_database_passes(world: World, trouble: str) -> Non
 
 DEATHS = [
     f"{stage.name}.{place}"
-    for stage in flow.STAGES
+    for stage in topics.STAGES
     for place in ("received", "after_commit", "before_ack")
 ]
 
@@ -326,7 +326,7 @@ async def test_a_stage_that_dies_goes_on_in_the_next_life(site: Site, death: str
 
 async def test_stages_may_be_started_one_after_another(site: Site) -> None:
     """Every message is kept until its stage comes."""
-    for stages in ([], [flow.ORDER], [flow.PAYMENT], [flow.FINALIZATION]):
+    for stages in ([], [topics.ORDER], [topics.PAYMENT], [topics.FINALIZATION]):
         async with opened(site, stages=stages) as world:
             if not stages:
                 await world.publish(shop.placed("o", tenders=(shop.card(),)), shop.placed("p"))
@@ -337,7 +337,7 @@ async def test_stages_may_be_started_one_after_another(site: Site) -> None:
         assert not await world.check(["o", "p"])
 
 
-async def _drained(world: World, stage: flow.Stage) -> None:
+async def _drained(world: World, stage: topics.Stage) -> None:
     async with asyncio.timeout(5):
         while await world.bus.backlog(stage.topic, stage.subscription):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -345,9 +345,9 @@ async def _drained(world: World, stage: flow.Stage) -> None:
 
 async def test_an_order_whose_message_is_lost_is_driven_on(site: Site) -> None:
     clock = ManualClock(shop.NOW_US)
-    async with opened(site, clock, stages=[flow.ORDER]) as world:
+    async with opened(site, clock, stages=[topics.ORDER]) as world:
         await world.publish(shop.placed("o"))
-        thief = await world.bus.subscribe([flow.ACCEPTED], flow.PAYMENT.subscription)
+        thief = await world.bus.subscribe([topics.ACCEPTED], topics.PAYMENT.subscription)
         await thief.acknowledge(await thief.receive(10))
     async with opened(site, clock) as world:
         await world.drain()
@@ -361,11 +361,11 @@ async def test_an_order_whose_message_is_lost_is_driven_on(site: Site) -> None:
 async def test_a_busy_stage_is_given_no_more(site: Site) -> None:
     """Late is not stuck: the janitor leaves the order to the backlog that it waits in."""
     clock = ManualClock(shop.NOW_US)
-    async with opened(site, clock, stages=[flow.ORDER]) as world:
+    async with opened(site, clock, stages=[topics.ORDER]) as world:
         for number in range(250):
             await world.publish(shop.placed(f"o{number}", ("gift", 1)))
-        await _drained(world, flow.ORDER)
-        waiting = await world.bus.backlog(flow.ACCEPTED, flow.PAYMENT.subscription)
+        await _drained(world, topics.ORDER)
+        waiting = await world.bus.backlog(topics.ACCEPTED, topics.PAYMENT.subscription)
         clock.advance_us(10**9)
         driven = await world.janitor.look()
         assert driven == (250 if waiting <= 200 else 0)
@@ -385,8 +385,8 @@ POISON = [
 ]
 
 
-@pytest.mark.parametrize("stage", flow.STAGES, ids=lambda stage: stage.name)
-async def test_only_the_poison_is_put_aside(world: World, stage: flow.Stage) -> None:
+@pytest.mark.parametrize("stage", topics.STAGES, ids=lambda stage: stage.name)
+async def test_only_the_poison_is_put_aside(world: World, stage: topics.Stage) -> None:
     good = [shop.placed(f"o{number}") for number in range(20)]
     poison = [bus.Outgoing(stage.topic, "00", payload) for payload in POISON]
     await world.bus.publish(poison)
@@ -400,16 +400,16 @@ async def test_only_the_poison_is_put_aside(world: World, stage: flow.Stage) -> 
     assert len(letters) - len(of_orders) == 2 * len(POISON) - 2 * len(set(of_orders))
     assert len(of_orders) == len(set(of_orders))  # the same of the same order is kept once
     dead = await world.bus.backlog(
-        flow.dead_letter_topic(stage.topic), flow.DEAD_LETTER_SUBSCRIPTION
+        topics.dead_letter_topic(stage.topic), topics.DEAD_LETTER_SUBSCRIPTION
     )
     assert dead == 2 * len(POISON)
 
 
 async def test_a_message_of_other_books_is_put_aside(site: Site) -> None:
     """A key that nobody has, and a key that is another order's: neither touches the books."""
-    async with opened(site, stages=[flow.ORDER]) as world:
+    async with opened(site, stages=[topics.ORDER]) as world:
         await world.publish(shop.placed("o", tenders=(shop.card(),)))
-        await _drained(world, flow.ORDER)
+        await _drained(world, topics.ORDER)
         (_, accepted) = await facts_of(world, "o")
     assert isinstance(accepted, messages.OrderAccepted)
     async with opened(site) as world:
@@ -465,7 +465,7 @@ async def _replay(world: World, letter_key: int) -> int:
     mark = replay.Mark("replayed", "somebody", "mended", world.clock.now_us())
     outcome = await replay.replay(world.database, world.bus, [letter_key], mark)
     await world.drain()
-    assert await copies.clear(world.database, world.bus) == 1
+    assert await dlq_copies.clear(world.database, world.bus) == 1
     return outcome.replayed
 
 
@@ -499,7 +499,7 @@ async def test_the_books_hold_no_canary(world: World) -> None:
     as they were sent.
     """
     canary = "4111111111111111"
-    await world.bus.publish([bus.Outgoing(flow.PLACED, "00", f"a card: {canary}".encode())])
+    await world.bus.publish([bus.Outgoing(topics.PLACED, "00", f"a card: {canary}".encode())])
     await world.drain()
     found = await world.database.read(lambda c: invariants.canaries(c, [canary]))
     where = [example for finding in found for example in finding.examples]

@@ -22,29 +22,20 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from internal.deploy import deploy, function_configs, functions_api, planning, wheel
+from internal.flow import topics
 from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
 from internal.infra.pulsar_bus import bus as pulsar_bus
 from internal.kernel import errors, ids
-from internal.pipeline import flow
-from internal.stack import (
-    deploy,
-    distribution,
-    function_configs,
-    functions_api,
-    plans,
-    ports,
-    processes,
-    registration,
-    wheel,
-)
+from internal.stack import distribution, ports, processes, stale_bookies
 from internal.stack import stack as stacks
 from tests.support import stack as support
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [stage.name for stage in flow.STAGES]
+NAMES = [stage.name for stage in topics.STAGES]
 BREAKS = "functions/finalization.py"
 QUICK_S = 3.0
 """Patience with functions that are not expected to answer."""
@@ -82,13 +73,13 @@ def command(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def carry_out(
     options: settings.Settings, wish: deploy.Wish
-) -> dict[str, tuple[plans.Action, int, str]]:
+) -> dict[str, tuple[planning.Action, int, str]]:
     """Deploy; return {function: (action, instances, problem)}."""
     done = asyncio.run(deploy.carry_out(options, wish))
     return {one.function: (one.plan.action, one.instances, one.problem) for one in done}
 
 
-def all_of(action: plans.Action, instances: int) -> dict[str, tuple[plans.Action, int, str]]:
+def all_of(action: planning.Action, instances: int) -> dict[str, tuple[planning.Action, int, str]]:
     return dict.fromkeys(NAMES, (action, instances, ""))
 
 
@@ -172,53 +163,55 @@ class TestDeployment:
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
         wish = deploy.Wish(package=package)
-        assert carry_out(stack.settings, wish) == all_of(plans.Action.CREATE, 1)
+        assert carry_out(stack.settings, wish) == all_of(planning.Action.CREATE, 1)
         assert deployed(stack.settings) == sorted(NAMES)
         there = subscriptions(stack.settings)
-        assert all(set(names) <= there[topic] for topic, names in flow.subscriptions().items())
+        assert all(set(names) <= there[topic] for topic, names in topics.subscriptions().items())
 
     def test_second_deployment_changes_nothing(
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
         before = stack.stack.pids_of("pulsar")
         wish = deploy.Wish(package=package)
-        assert carry_out(stack.settings, wish) == all_of(plans.Action.NOTHING, 1)
+        assert carry_out(stack.settings, wish) == all_of(planning.Action.NOTHING, 1)
         assert sorted(stack.stack.pids_of("pulsar")) == sorted(before)
 
     def test_every_one_of_more_instances_answers(
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
         wish = deploy.Wish(package=package, parallelism=2)
-        assert carry_out(stack.settings, wish) == all_of(plans.Action.UPDATE, 2)
+        assert carry_out(stack.settings, wish) == all_of(planning.Action.UPDATE, 2)
         # Who does not say how many leaves their number as it is.
         again = deploy.Wish(package=package)
-        assert carry_out(stack.settings, again) == all_of(plans.Action.NOTHING, 2)
+        assert carry_out(stack.settings, again) == all_of(planning.Action.NOTHING, 2)
 
     def test_paused_function_is_started(self, stack: support.Running, package: wheel.Wheel) -> None:
-        asyncio.run(pause(stack.settings, flow.PAYMENT))
-        wish = deploy.Wish(package=package, only=flow.PAYMENT.name)
-        assert carry_out(stack.settings, wish) == {flow.PAYMENT.name: (plans.Action.NOTHING, 2, "")}
+        asyncio.run(pause(stack.settings, topics.PAYMENT))
+        wish = deploy.Wish(package=package, only=topics.PAYMENT.name)
+        assert carry_out(stack.settings, wish) == {
+            topics.PAYMENT.name: (planning.Action.NOTHING, 2, "")
+        }
 
     def test_constructor_that_raises_is_seen_and_the_next_version_heals_it(
         self, stack: support.Running, package: wheel.Wheel, broken: wheel.Wheel
     ) -> None:
         logs = stack.folder / "logs"
-        name = flow.FINALIZATION.name
+        name = topics.FINALIZATION.name
         wish = deploy.Wish(package=broken, only=name, parallelism=1, logs=logs, patience_s=QUICK_S)
         ((action, _, problem),) = carry_out(stack.settings, wish).values()
-        assert action is plans.Action.RECREATE
+        assert action is planning.Action.RECREATE
         assert "no answer from instance 0" in problem
         assert "process() missing" in problem
         assert str(logs) in problem
         healed = carry_out(stack.settings, deploy.Wish(package=package, only=name))
-        assert healed == {name: (plans.Action.RECREATE, 1, "")}
+        assert healed == {name: (planning.Action.RECREATE, 1, "")}
 
     def test_status_shows_the_functions(self, stack: support.Running) -> None:
         shown = command("stack", "status", "--json", "--dir", str(stack.folder))
         functions = {one["name"]: one for one in json.loads(shown.stdout)["functions"]}
         assert sorted(functions) == sorted(NAMES)
         running = {name: (one["running"], one["instances"]) for name, one in functions.items()}
-        assert running == {**dict.fromkeys(NAMES, (2, 2)), flow.FINALIZATION.name: (1, 1)}
+        assert running == {**dict.fromkeys(NAMES, (2, 2)), topics.FINALIZATION.name: (1, 1)}
 
     def test_what_cannot_be_changed_is_made_anew_and_keeps_its_backlog(
         self, stack: support.Running, broken: wheel.Wheel
@@ -226,7 +219,7 @@ class TestDeployment:
         asyncio.run(self._recreate(in_a_spare_namespace(stack.settings), broken))
 
     async def _recreate(self, options: settings.Settings, broken: wheel.Wheel) -> None:
-        stage = flow.FINALIZATION
+        stage = topics.FINALIZATION
         async with connected(options) as (functions, broker):
             by_hand = {
                 **function_configs.config_of(stage, options.pulsar),
@@ -239,7 +232,7 @@ class TestDeployment:
             await broker.publish([order] * 3)
             wish = deploy.Wish(package=broken, only=stage.name, patience_s=1.0)
             (done,) = await deploy.carry_out(options, wish)
-            assert done.plan.action is plans.Action.RECREATE
+            assert done.plan.action is planning.Action.RECREATE
             deployed = await functions.config(stage.name) or {}
             assert deployed["processingGuarantees"] == "MANUAL"
             assert deployed["cleanupSubscription"] is False
@@ -305,7 +298,7 @@ async def add_a_function(options: settings.Settings, folder: Path) -> None:
     file = folder / "least.py"
     file.write_text("import pulsar\n\n\nclass Least(pulsar.Function):\n    pass\n")
     config = {
-        **function_configs.config_of(flow.ORDER, options.pulsar),
+        **function_configs.config_of(topics.ORDER, options.pulsar),
         "className": "least.Least",
         "inputSpecs": {options.pulsar.topic("least"): {}},
         "name": "least",
@@ -333,7 +326,7 @@ def kill_the_broker(other: stacks.Stack) -> list[int]:
 def assert_bookie_is_struck_off(other: stacks.Stack, copy: Path) -> None:
     """On a copy of what the killed broker has left."""
     shutil.copytree(other.folder.pulsar / "data" / "metadata", copy)
-    strike_off = [sys.executable, registration.__file__]
+    strike_off = [sys.executable, stale_bookies.__file__]
     home = str(distribution.CACHE / f"pulsar-{distribution.VERSION}")
     said = [
         subprocess.run([*strike_off, *where], capture_output=True, text=True, check=False)
@@ -390,7 +383,7 @@ def subscriptions(options: settings.Settings) -> dict[str, set[str]]:
 
     async def ask() -> dict[str, set[str]]:
         async with admin.PulsarAdmin(options.pulsar) as api:
-            stats = {topic: await api.topic_stats(topic) or {} for topic in flow.subscriptions()}
+            stats = {topic: await api.topic_stats(topic) or {} for topic in topics.subscriptions()}
             return {topic: set(found["subscriptions"]) for topic, found in stats.items()}
 
     return asyncio.run(ask())
@@ -403,7 +396,7 @@ async def delete_functions(options: settings.Settings) -> None:
                 await functions.delete(name)
 
 
-async def pause(options: settings.Settings, stage: flow.Stage) -> None:
+async def pause(options: settings.Settings, stage: topics.Stage) -> None:
     """Stop a function as operators do."""
     where = f"{options.pulsar.admin_url}/admin/v3/functions/souk/pos/{stage.name}/stop"
     async with httpx.AsyncClient(trust_env=False) as client:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from internal.infra import traces
 from internal.pipeline import envelope
 from tests.support import shop
-from tests.support.world import Site, found, opened
+from tests.support.pipeline_fixture import Site, found, opened
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

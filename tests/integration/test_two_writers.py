@@ -11,14 +11,16 @@ from collections.abc import AsyncIterator
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import db, migrate, mysql
+from internal.checks import invariants
+from internal.infra import db, migrate
+from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey, StockLevel
+from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.orders import messages
 from internal.orders import store as orders_store
-from internal.reports import invariants
 from tests.support import instances, mariadb, shop
 
 WRITERS = 3
@@ -67,7 +69,7 @@ async def test_nothing_is_lost_doubled_or_sold_twice(databases: list[db.Database
     workers = [instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)]
     async with asyncio.timeout(60):
         await asyncio.gather(*(one.run(orders) for one in workers))
-    names = [(shop.MERCHANT, order.order_id) for order in orders]
+    names = [ids.OrderRef(shop.MERCHANT, order.order_id) for order in orders]
     found = await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
     assert not found
     recorded = await databases[0].read(lambda c: orders_store.find(c, names))
@@ -88,7 +90,7 @@ async def test_two_make_the_same_stores_first_receipt(databases: list[db.Databas
         await asyncio.gather(
             *(one.run([order]) for one, order in zip(workers, orders, strict=True))
         )
-    names = [(shop.MERCHANT, order.order_id) for order in orders]
+    names = [ids.OrderRef(shop.MERCHANT, order.order_id) for order in orders]
     assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
 
 
@@ -103,5 +105,5 @@ async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> No
     more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
     async with asyncio.timeout(60):
         await asyncio.gather(first.run(accepted), second.run([*more, *wishes]), third.run(more))
-    names = [(shop.MERCHANT, order.order_id) for order in (*orders, *more)]
+    names = [ids.OrderRef(shop.MERCHANT, order.order_id) for order in (*orders, *more)]
     assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))

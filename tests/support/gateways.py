@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import TypeVar
 
 from internal.kernel import errors
-from internal.payments.gateway import Answer, Charge, GatewayStatus, Void
+from internal.payments.gateways.port import Answer, Charge, GatewayStatus, Void
 
 T = TypeVar("T")
 

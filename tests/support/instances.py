@@ -8,7 +8,7 @@ from functions.order_processing import OrderStation
 from functions.payment_processing import PaymentStation
 from internal.infra import db
 from internal.orders import messages
-from internal.pipeline import stage
+from internal.pipeline import handler
 from tests.support import gateways, shop
 
 
@@ -19,7 +19,7 @@ class Instance:
         self.database, self.batch_orders = database, batch_orders
         self.chance = random.Random(seed)
         self.gateway = gateways.FaultyGateway()
-        self.stations: list[stage.Station] = [
+        self.stations: list[handler.StageHandler] = [
             OrderStation(),
             PaymentStation(self.gateway, 1.0),
             FinalizationStation(),
@@ -30,7 +30,7 @@ class Instance:
             facts = await self.carry(station, facts)
 
     async def carry(
-        self, station: stage.Station, facts: Sequence[messages.Fact]
+        self, station: handler.StageHandler, facts: Sequence[messages.Fact]
     ) -> list[messages.Fact]:
         mine = [fact for fact in facts if isinstance(fact, station.spec.takes)]
         self.chance.shuffle(mine)
@@ -38,7 +38,7 @@ class Instance:
         for start in range(0, len(mine), self.batch_orders):
             topic = station.spec.topic
             work = [
-                stage.Work(fact, stage.Incoming(topic, b"", None))
+                handler.Work(fact, handler.Incoming(topic, b"", None))
                 for fact in mine[start : start + self.batch_orders]
             ]
             while work:
@@ -46,14 +46,14 @@ class Instance:
         return done
 
     async def _record(
-        self, station: stage.Station, work: list[stage.Work], done: list[messages.Fact]
-    ) -> list[stage.Work]:
+        self, station: handler.StageHandler, work: list[handler.Work], done: list[messages.Fact]
+    ) -> list[handler.Work]:
         outcomes = await self.database.write(lambda c: station.record(c, work, shop.NOW_US))
         waiting = []
         for item, outcome in zip(work, outcomes, strict=True):
-            if isinstance(outcome, stage.Settled):
+            if isinstance(outcome, handler.Settled):
                 done += outcome.facts
             else:
                 result = await station.perform(outcome.effect)
-                waiting.append(stage.Work(item.fact, item.source, result))
+                waiting.append(handler.Work(item.fact, item.source, result))
         return waiting

@@ -20,7 +20,8 @@ import pydantic
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import db, mysql, settings
+from internal.infra import db, settings
+from internal.infra.mysql import database as mysql
 
 VARIABLE = "SOUK_TEST_MYSQL"
 START_S = 90.0

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from internal.infra import bus, db
 from internal.kernel import errors
-from tests.support import belt
+from tests.support import staged_orders
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class MemoryDatabase:
         if self.away:
             self.away -= 1
             raise errors.DatabaseAway("on holiday")
-        with belt.transaction(self.connection):
+        with staged_orders.transaction(self.connection):
             return work(self.connection)
 
     async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:

@@ -18,7 +18,7 @@ import pytest
 from internal.infra import settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors, ids
-from internal.stack import folder, ports, stack
+from internal.stack import layout, ports, stack
 
 VARIABLE = "SOUK_TEST_PULSAR"
 TENANT = "souk-tests"
@@ -61,7 +61,7 @@ def _start_our_own() -> settings.PulsarSettings:
         if IS_CI:
             pytest.fail(str(error))
         pytest.skip(f"not run: {error}")
-    return folder.load_settings(ours.folder).pulsar
+    return layout.load_settings(ours.folder).pulsar
 
 
 async def _make_namespace(chosen: settings.PulsarSettings) -> None:

@@ -115,7 +115,7 @@ def test_every_rule_has_an_example_that_breaks_it() -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
-        (tidy.only_the_command_line_prints, "internal/admin/cli.py", "print(1)\n"),
+        (tidy.only_the_command_line_prints, "internal/cli/main.py", "print(1)\n"),
         (tidy.money_is_never_a_float, "internal/infra/retry.py", "FIRST_DELAY_S = 0.02 / 2\n"),
         (tidy.errors_live_in_one_tree, tidy.ERRORS, "class SoukError(Exception): ...\n"),
         (tidy.ignores_are_narrow, "internal/orders/store.py", "text = '# noqa'\n"),

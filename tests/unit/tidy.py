@@ -18,7 +18,7 @@ TEST_FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 FUNCTION_LINES_MEDIAN_MAX = 8
 
-PRINTING_ROOMS = ("cmd/", "scripts/", "internal/admin/", "internal/chaos/", "internal/load/")
+PRINTING_ROOMS = ("cmd/", "scripts/", "internal/cli/", "internal/lab/")
 ERRORS = "internal/kernel/errors.py"
 
 # Written so that this file does not break its own rules.

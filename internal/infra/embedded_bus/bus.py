@@ -16,7 +16,7 @@ from loguru import logger
 
 from internal.infra import bus, db, retry
 from internal.infra import clock as system_clock
-from internal.infra.embedded_bus import board, dispatch, readers, store, values, writer
+from internal.infra.embedded_bus import dispatch, readers, store, switchboard, values, writer
 from internal.kernel import errors
 from internal.kernel.clock import Clock
 
@@ -35,7 +35,7 @@ class EmbeddedBus:
         self._database = database
         self._limits = limits or values.Limits()
         self._clock = clock or system_clock.SystemClock()
-        self._board = board.Board(0, values.NOTHING, self._read)
+        self._board = switchboard.Board(0, values.NOTHING, self._read)
         self._writer = writer.Writer(database, self._board, self._limits)
         self._readers: set[readers.Consumer | readers.Tail] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,7 +51,7 @@ class EmbeddedBus:
         """
         await _or_away(self._database.write(store.open_tables))
         head, catalog = await self._look_up(store.look)
-        self._board = board.Board(head, catalog, self._read)
+        self._board = switchboard.Board(head, catalog, self._read)
         self._writer = writer.Writer(self._database, self._board, self._limits)
         self._end = ""
         self._writing = self._spawn(self._writer.run())

@@ -238,7 +238,7 @@ def _count_backlog(connection: sa.Connection, cursor: values.Cursor) -> values.C
 
 def _rows(
     prepared: Sequence[values.Prepared], topics: Mapping[str, int], before: int
-) -> list[bulk.Row]:
+) -> list[bulk.Values]:
     kept = [each for each in prepared if each.message.topic in topics]
     return [
         (

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from loguru import logger
 
 from internal.infra import db, failpoints
-from internal.infra.embedded_bus import board, dispatch, store, values
+from internal.infra.embedded_bus import dispatch, store, switchboard, values
 from internal.kernel import errors
 
 
@@ -31,7 +31,7 @@ class Writer:
     """Owns the queue of publications and everything else that waits to be written."""
 
     def __init__(
-        self, database: db.Database, switchboard: board.Board, limits: values.Limits
+        self, database: db.Database, switchboard: switchboard.Board, limits: values.Limits
     ) -> None:
         self._database = database
         self._board = switchboard

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from internal.auth import rules, store
 from internal.auth.messages import IssuedKey, Merchant
 from internal.kernel import errors
-from tests.support import belt
+from tests.support import staged_orders
 
 HEX = "0123456789abcdef"
 KEY_IDS = st.text(HEX, min_size=12, max_size=12)
@@ -23,7 +23,7 @@ def issued(number: int) -> IssuedKey:
 
 @pytest.fixture
 def connection() -> Iterator[sa.Connection]:
-    with belt.books() as books:
+    with staged_orders.books() as books:
         store.add_merchant(books, Merchant("m-1", "The shop"), issued(1), 5)
         store.add_merchant(books, Merchant("m-2", "Another"), issued(2), 5)
         yield books

@@ -31,13 +31,13 @@ def wants(store_id: str = "north", /, **quantities: int) -> Demand:
 
 @given(LEVELS, DEMANDS)
 def test_nothing_is_oversold(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
-    _, reserved = rules.allot(levels, demands)
+    _, reserved = rules.allocate(levels, demands)
     assert all(0 < quantity <= levels[key].available for key, quantity in reserved.items())
 
 
 @given(LEVELS, DEMANDS)
 def test_all_or_nothing(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
-    verdicts, reserved = rules.allot(levels, demands)
+    verdicts, reserved = rules.allocate(levels, demands)
     served = [demand for demand, shortage in zip(demands, verdicts, strict=True) if not shortage]
     assert reserved == rules.total(served)
 
@@ -45,9 +45,9 @@ def test_all_or_nothing(levels: dict[StockKey, StockLevel], demands: list[Demand
 @given(LEVELS, DEMANDS)
 def test_first_come_first_served(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
     """Whoever comes later changes nothing for those before."""
-    verdicts, _ = rules.allot(levels, demands)
+    verdicts, _ = rules.allocate(levels, demands)
     for count in range(len(demands)):
-        assert rules.allot(levels, demands[:count])[0] == verdicts[:count]
+        assert rules.allocate(levels, demands[:count])[0] == verdicts[:count]
 
 
 @given(LEVELS, DEMANDS)
@@ -55,12 +55,12 @@ def test_nobody_goes_short_without_a_reason(
     levels: dict[StockKey, StockLevel], demands: list[Demand]
 ) -> None:
     """A demand is refused only for what those before it have left."""
-    verdicts, _ = rules.allot(levels, demands)
+    verdicts, _ = rules.allocate(levels, demands)
     for place, shortage in enumerate(verdicts):
         if shortage is None:
             continue
         demand = demands[place]
-        _, before = rules.allot(levels, demands[:place])
+        _, before = rules.allocate(levels, demands[:place])
         wanted = rules.key_of(demand, shortage.sku)
         level = levels.get(wanted)
         left = None if level is None else level.available - before.get(wanted, 0)
@@ -71,20 +71,20 @@ def test_nobody_goes_short_without_a_reason(
 def test_a_demand_takes_what_an_earlier_one_left() -> None:
     levels = {key("tea"): StockLevel(on_hand=5, reserved=1), key("cup"): StockLevel(9, 0)}
     demands = [wants(tea=3), wants(tea=2, cup=1), wants(tea=1)]
-    verdicts, reserved = rules.allot(levels, demands)
+    verdicts, reserved = rules.allocate(levels, demands)
     assert verdicts == [None, Shortage("tea", 2, 1), None]
     assert reserved == {key("tea"): 4}
 
 
 def test_what_a_store_does_not_stock_is_told_from_what_it_ran_out_of() -> None:
     levels = {key("tea", "south"): StockLevel(0, 0)}
-    verdicts, reserved = rules.allot(levels, [wants(tea=1), wants("south", tea=1)])
+    verdicts, reserved = rules.allocate(levels, [wants(tea=1), wants("south", tea=1)])
     assert verdicts == [Shortage("tea", 1, None), Shortage("tea", 1, 0)]
     assert not reserved
 
 
 def test_a_refused_order_wants_nothing() -> None:
-    assert rules.allot({}, [wants()]) == ([None], {})
+    assert rules.allocate({}, [wants()]) == ([None], {})
 
 
 def test_demands_add_up() -> None:

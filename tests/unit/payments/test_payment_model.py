@@ -18,12 +18,13 @@ from hypothesis.stateful import (
 
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import messages, paying
+from internal.orders import messages
 from internal.orders import store as orders_store
-from internal.payments import calls, rules
+from internal.payments import gateway_calls, rules
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, AttemptKind, AttemptState, Tender, TenderKind
-from tests.support import belt, gateways, profiles
+from internal.stages import payment_processing
+from tests.support import gateways, profiles, staged_orders
 from tests.support.gateways import Fault
 
 TENDERS = st.lists(
@@ -37,7 +38,7 @@ TENDERS = st.lists(
     max_size=3,
 )
 FAULTS = st.lists(st.sampled_from(Fault), max_size=2)
-RECORDED = orders_store.Recorded(
+RECORDED = orders_store.OrderSnapshot(
     1, "m-1", "o-1", "", OrderState.ACCEPTED, ChargeState.NONE, StockState.RESERVED, 2
 )
 
@@ -76,7 +77,7 @@ class PaymentModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.open_books = belt.books()
+        self.open_books = staged_orders.books()
         self.connection = self.open_books.__enter__()
         self.gateway = gateways.FaultyGateway()
         self.clock = ManualClock()
@@ -91,14 +92,14 @@ class PaymentModel(RuleBasedStateMachine):
         self.accepted = accepted(tenders)
 
     def history(self) -> payments_store.History:
-        return payments_store.histories(self.connection, [1]).get(1, paying.NO_HISTORY)
+        return payments_store.histories(self.connection, [1]).get(1, payment_processing.NO_HISTORY)
 
     @precondition(lambda self: self.end is None)
     @rule()
     def take_the_message(self) -> None:
         """Plan and write down in one transaction, as the payment stage does."""
         now_us = self.clock.now_us()
-        plan = paying.plan_one(self.accepted, RECORDED, self.history(), now_us)
+        plan = payment_processing.plan_one(self.accepted, RECORDED, self.history(), now_us)
         payments_store.add(self.connection, plan.new_attempts, now_us)
         self.look_at_states()
         if isinstance(plan.step, rules.Paid | rules.Declined):
@@ -113,7 +114,7 @@ class PaymentModel(RuleBasedStateMachine):
     def call_the_gateway(self, data: st.DataObject, faults: list[Fault]) -> None:
         job = self.jobs.pop(data.draw(st.integers(0, len(self.jobs) - 1)))
         self.gateway.faults.extend(faults)
-        how = calls.ask if job.is_question else calls.send
+        how = gateway_calls.ask if job.is_question else gateway_calls.send
         self.results.append(self.runner.run(how(self.gateway, "m-1", job.attempt, 1.0)))
         self.gateway.faults.clear()
 
@@ -138,7 +139,7 @@ class PaymentModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def arrive_late(self, data: st.DataObject) -> None:
         attempt = self.late.pop(data.draw(st.integers(0, len(self.late) - 1)))
-        self.runner.run(calls.send(self.gateway, "m-1", attempt, 1.0))
+        self.runner.run(gateway_calls.send(self.gateway, "m-1", attempt, 1.0))
 
     @rule(seconds=st.sampled_from([1, 5, 60, 600, 4_000]))
     def wait(self, seconds: int) -> None:
@@ -199,7 +200,7 @@ class PaymentModel(RuleBasedStateMachine):
             self.take_the_message()
             while self.jobs:
                 job = self.jobs.pop()
-                how = calls.ask if job.is_question else calls.send
+                how = gateway_calls.ask if job.is_question else gateway_calls.send
                 self.results.append(self.runner.run(how(self.gateway, "m-1", job.attempt, 1.0)))
             payments_store.update(self.connection, self.results, self.clock.now_us())
             self.results.clear()
@@ -208,7 +209,7 @@ class PaymentModel(RuleBasedStateMachine):
         else:
             assert any(map(_is_with_operators, self.history().attempts))
         while self.late:
-            self.runner.run(calls.send(self.gateway, "m-1", self.late.pop(), 1.0))
+            self.runner.run(gateway_calls.send(self.gateway, "m-1", self.late.pop(), 1.0))
         self.a_tender_is_captured_once()
         self.paid_is_captured()
         self.declined_is_given_back()

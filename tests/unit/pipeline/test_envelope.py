@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from internal.flow import topics
 from internal.kernel import errors, ids
 from internal.orders import codec, messages
-from internal.pipeline import envelope, flow
+from internal.pipeline import envelope
 from tests.support import facts, shop
 
 BATCHES = st.lists(facts.FACTS, min_size=1, max_size=6)
@@ -34,7 +35,7 @@ def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fa
 
 
 def _place(fact: messages.Fact) -> tuple[str, str]:
-    return flow.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
+    return topics.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
 
 
 def test_no_message_is_too_large() -> None:

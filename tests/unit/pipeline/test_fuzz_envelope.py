@@ -3,9 +3,10 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from internal.flow import topics
 from internal.kernel import errors
 from internal.orders import messages
-from internal.pipeline import envelope, flow
+from internal.pipeline import envelope
 from tests.support import facts, profiles
 
 DEEP = 100_000
@@ -40,7 +41,7 @@ def opened(payload: bytes) -> list[object]:
 @example(b'{"v":1e999,"facts":[]}')
 @example(b'{"v":1,"facts":[{"type":"OrderPlaced","placed_at_us":1e999}]}')
 def test_bytes_are_facts_or_poison(payload: bytes) -> None:
-    kinds = (*flow.TOPIC_OF, errors.Poison)
+    kinds = (*topics.TOPIC_OF, errors.Poison)
     assert all(isinstance(fact, kinds) for fact in opened(payload))
 
 

@@ -27,7 +27,7 @@ class Case(NamedTuple):
     """A request and the shelf to price it from."""
 
     request: messages.PriceRequest
-    shelf: catalogue.Shelf
+    shelf: catalogue.CatalogueSnapshot
 
 
 def shelf_of(
@@ -35,10 +35,10 @@ def shelf_of(
     rates: dict[str, tuple[int, bool]],
     products: dict[str, tuple[int, str]],
     rounding: Rounding = HALF_UP_BY_LINE,
-) -> catalogue.Shelf:
+) -> catalogue.CatalogueSnapshot:
     """Return one store's catalogue of {tax code: (ppm, inclusive)} and {sku: (price, tax code)}."""
     store = catalogue.Store(MERCHANT, STORE, "The shop", currency, rounding.mode, rounding.point)
-    return catalogue.Shelf(
+    return catalogue.CatalogueSnapshot(
         stores={(MERCHANT, STORE): store},
         products={
             (MERCHANT, sku): catalogue.Product(MERCHANT, sku, f"A {sku}", minor, currency, tax_code)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from internal.catalogue.messages import RoundingPoint, Shelf
+from internal.catalogue.messages import CatalogueSnapshot, RoundingPoint
 from internal.kernel.money import RoundingMode
 from internal.pricing import messages, rules
 from tests.unit.pricing.shelves import Rounding, amount, basis_points, request_of, shelf_of
@@ -13,7 +13,9 @@ JAPANESE_RATES = {"STANDARD": (100_000, True), "FOOD": (80_000, True)}
 
 
 def price(
-    shelf: Shelf, lines: list[tuple[str, int]], discount: messages.Discount | None = None
+    shelf: CatalogueSnapshot,
+    lines: list[tuple[str, int]],
+    discount: messages.Discount | None = None,
 ) -> messages.PricedOrder:
     (store,) = shelf.stores.values()
     order = rules.price(request_of(store.currency, lines, discount), shelf)
@@ -25,7 +27,7 @@ def taxes(order: messages.PricedOrder) -> list[int]:
     return [line.tax_minor for line in order.lines]
 
 
-def german_shop() -> Shelf:
+def german_shop() -> CatalogueSnapshot:
     return shelf_of("EUR", GERMAN_RATES, {"cola": (199, "FULL"), "book": (1250, "REDUCED")})
 
 

@@ -25,13 +25,15 @@ SHELF = shelves.shelf_of(
 )
 
 
-def with_product(product: catalogue.Product) -> catalogue.Shelf:
+def with_product(product: catalogue.Product) -> catalogue.CatalogueSnapshot:
     return msgspec.structs.replace(
         SHELF, products={**SHELF.products, (MERCHANT, product.sku): product}
     )
 
 
-def refused(request: messages.PriceRequest, shelf: catalogue.Shelf = SHELF) -> tuple[str, str]:
+def refused(
+    request: messages.PriceRequest, shelf: catalogue.CatalogueSnapshot = SHELF
+) -> tuple[str, str]:
     answer = rules.price(request, shelf)
     assert isinstance(answer, messages.Refusal)
     return answer.reason, answer.explanation

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.stack import broker, folder, machine, ports
+from internal.stack import broker, layout, ports, prerequisites
 
 
 def test_java_is_that_which_a_link_leads_to(
@@ -16,6 +16,6 @@ def test_java_is_that_which_a_link_leads_to(
         file.parent.mkdir(parents=True)
     java.touch()
     link.symlink_to(java)
-    monkeypatch.setattr(machine, "java", lambda: str(link))
-    made = broker.Broker(folder.Folder(tmp_path / "stack"), ports.Ports(), tmp_path / "pulsar")
+    monkeypatch.setattr(prerequisites, "java", lambda: str(link))
+    made = broker.Broker(layout.Folder(tmp_path / "stack"), ports.Ports(), tmp_path / "pulsar")
     assert made.environment({})["JAVA_HOME"] == str(tmp_path / "jvm" / "java-17")

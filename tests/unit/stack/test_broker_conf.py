@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from internal.kernel import errors
-from internal.stack import broker_conf, folder, ports
+from internal.stack import broker_conf, layout, ports
 
-OF = folder.Folder(Path("/somewhere/stack"))
+OF = layout.Folder(Path("/somewhere/stack"))
 PORTS = ports.Ports(pulsar=1_111, admin=2_222, bookie=3_333, mysql=4_444)
 
 ORIGINAL = """\

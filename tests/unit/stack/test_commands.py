@@ -8,8 +8,9 @@ import pytest
 import typer
 from typer import testing
 
+from internal.deploy import command as deploy_command
 from internal.kernel import errors
-from internal.stack import command, deploy_command, ports
+from internal.stack import command, ports
 
 NAMES = ("pulsar", "admin", "bookie", "mysql")
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from internal.kernel import errors
-from internal.stack import broker_conf, container, folder, ports
+from internal.stack import broker_conf, container, layout, ports
 
 STANDALONE = "advertisedAddress=\nbindAddress=0.0.0.0\njournalSyncData=false\n"
 WORKER = "workerId: standalone\ninstanceLivenessCheckFreqMs: 30000\n"
@@ -35,7 +35,7 @@ def test_clients_are_told_its_name(home: Path) -> None:
 
 
 def test_it_differs_from_the_stack_only_in_places() -> None:
-    of = folder.Folder(Path("/somewhere/stack"))
+    of = layout.Folder(Path("/somewhere/stack"))
     chosen = ports.Ports(pulsar=1_111, admin=2_222, bookie=3_333, mysql=4_444)
     here, there = container.standalone(Path("/pulsar")), broker_conf.standalone(of, chosen)
     same = {line.name for line in broker_conf.STANDALONE} - container.LOOPBACK_ONLY

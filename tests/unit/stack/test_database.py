@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from internal.stack import database, folder, ports
+from internal.stack import database, layout, ports
 
-PART = database.Database(folder.Folder(Path("/somewhere")), ports.Ports(mysql=4_444))
+PART = database.Database(layout.Folder(Path("/somewhere")), ports.Ports(mysql=4_444))
 
 
 def test_only_this_machine_and_no_configuration_of_others() -> None:

@@ -1,0 +1,1 @@
+"""The order service: one file for each call, and the two directions of the wire."""

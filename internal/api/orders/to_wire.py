@@ -1,0 +1,207 @@
+"""From Souk's own words to the wire: orders, quotes and steps as merchants see them. Pure.
+
+Card tokens, other merchants' data and anything internal stay inside.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from google.protobuf import timestamp_pb2
+from google.type import money_pb2
+
+from internal.kernel import money
+from internal.kernel.clock import US_PER_SECOND
+from internal.kernel.states import OrderState
+from internal.orders.messages import OrderPaid, OrderPlaced
+from internal.payments.messages import Tender, TenderKind
+from internal.pricing.messages import PricedLine, PricedOrder, TaxBucket
+from internal.views.order import OrderView, TimelineEntry
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
+
+_COMMANDS = {"CancelOrder": order_pb2.ORDER_COMMAND_CANCEL}
+_TENDER_KINDS = {
+    TenderKind.CASH: order_pb2.TENDER_KIND_CASH,
+    TenderKind.CARD: order_pb2.TENDER_KIND_CARD,
+}
+
+
+def state_of(state: str) -> str:
+    """Return the wire's name of an order's state."""
+    return f"ORDER_STATE_{state}"
+
+
+def order_of(known: OrderView | OrderPlaced) -> order_pb2.Order:
+    """Return all about an order, recorded or only placed."""
+    return _recorded(known) if isinstance(known, OrderView) else _placed(known)
+
+
+def summary_of(view: OrderView) -> order_pb2.OrderSummary:
+    """Return an order in one line."""
+    return order_pb2.OrderSummary(
+        order_id=view.order_id,
+        store_id=view.store_id,
+        terminal_id=view.terminal_id,
+        state=state_of(view.state),
+        charge_state=f"CHARGE_STATE_{view.charge_state}",
+        stock_state=f"STOCK_STATE_{view.stock_state}",
+        version=view.version,
+        total=money_of(view.total_minor, view.currency) if view.lines else None,
+        receipt_number=view.receipt_no or 0,
+        refusal_reason=view.reason if view.state is OrderState.REJECTED else "",
+        placed_at=_instant(view.placed_at_us),
+        updated_at=_instant(view.updated_at_us),
+    )
+
+
+def quote_of(priced: PricedOrder) -> order_service_pb2.QuoteOrderResponse:
+    """Return what something would cost."""
+    return order_service_pb2.QuoteOrderResponse(
+        lines=_lines(priced.lines, priced.currency),
+        taxes=_taxes(priced.taxes, priced.currency),
+        totals=_totals(priced),
+        price_trace=priced.trace,
+    )
+
+
+def step_of(entry: TimelineEntry) -> order_pb2.LogEntry:
+    """Return what happened to an order."""
+    return order_pb2.LogEntry(
+        stage=entry.stage,
+        event=type(entry.fact).__name__,
+        version=entry.version,
+        state=state_of(entry.state),
+        reason=entry.reason,
+        at=_instant(entry.at_us),
+    )
+
+
+def money_of(minor: int, currency: str) -> money_pb2.Money:
+    """Return an amount on the wire."""
+    units, nanos = money.to_parts(minor, currency)
+    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
+
+
+def _placed(fact: OrderPlaced) -> order_pb2.Order:
+    return order_pb2.Order(
+        order_id=fact.order_id,
+        store_id=fact.store_id,
+        terminal_id=fact.terminal_id,
+        currency=fact.currency,
+        state=order_pb2.ORDER_STATE_PLACED,
+        charge_state=order_pb2.CHARGE_STATE_NONE,
+        stock_state=order_pb2.STOCK_STATE_NONE,
+        lines=_wanted_lines(fact),
+        tenders=_tenders(fact.tenders, fact.currency),
+        placed_at=_instant(fact.placed_at_us),
+        updated_at=_instant(fact.placed_at_us),
+        note=fact.note,
+        trace_id=fact.trace_id,
+    )
+
+
+def _recorded(view: OrderView) -> order_pb2.Order:
+    placed = next((e.fact for e in view.timeline if isinstance(e.fact, OrderPlaced)), None)
+    order = order_pb2.Order(
+        order_id=view.order_id,
+        store_id=view.store_id,
+        terminal_id=view.terminal_id,
+        currency=view.currency,
+        state=state_of(view.state),
+        charge_state=f"CHARGE_STATE_{view.charge_state}",
+        stock_state=f"STOCK_STATE_{view.stock_state}",
+        version=view.version,
+        tenders=_tenders(view.tenders, view.currency, view.timeline),
+        receipt_number=view.receipt_no or 0,
+        price_trace=view.price_trace,
+        allowed_commands=[_COMMANDS[name] for name in view.next_commands if name in _COMMANDS],
+        timeline=[step_of(entry) for entry in view.timeline],
+        placed_at=_instant(view.placed_at_us),
+        updated_at=_instant(view.updated_at_us),
+        note=placed.note if placed else "",
+        trace_id=view.trace_id,
+    )
+    _add_amounts(order, view, placed)
+    if view.state is OrderState.REJECTED:
+        order.refusal.reason, order.refusal.explanation = view.reason, view.explanation
+    return order
+
+
+def _add_amounts(order: order_pb2.Order, view: OrderView, placed: OrderPlaced | None) -> None:
+    """Tell what an order costs; one that could not be priced has only what was wanted."""
+    if view.lines:
+        order.lines.extend(_lines(view.lines, view.currency))
+        order.taxes.extend(_taxes(view.taxes, view.currency))
+        order.totals.CopyFrom(_totals(view))
+    elif placed:
+        order.lines.extend(_wanted_lines(placed))
+
+
+def _wanted_lines(fact: OrderPlaced) -> list[order_pb2.OrderLine]:
+    return [
+        order_pb2.OrderLine(line_no=number, sku=line.sku, quantity=line.quantity)
+        for number, line in enumerate(fact.lines, start=1)
+    ]
+
+
+def _lines(lines: Iterable[PricedLine], currency: str) -> list[order_pb2.OrderLine]:
+    return [
+        order_pb2.OrderLine(
+            line_no=line.line_no,
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price=money_of(line.unit_price_minor, currency),
+            gross=money_of(line.gross_minor, currency),
+            discount=money_of(line.discount_minor, currency),
+            tax_code=line.tax_code,
+            tax_rate_ppm=line.tax_rate_ppm,
+            tax_inclusive=line.tax_inclusive,
+            tax=money_of(line.tax_minor, currency),
+            total=money_of(line.total_minor, currency),
+        )
+        for line in lines
+    ]
+
+
+def _taxes(taxes: Iterable[TaxBucket], currency: str) -> list[order_pb2.TaxBucket]:
+    return [
+        order_pb2.TaxBucket(
+            tax_code=tax.tax_code,
+            rate_ppm=tax.rate_ppm,
+            inclusive=tax.inclusive,
+            taxable=money_of(tax.taxable_minor, currency),
+            tax=money_of(tax.tax_minor, currency),
+        )
+        for tax in taxes
+    ]
+
+
+def _totals(of: OrderView | PricedOrder) -> order_pb2.OrderTotals:
+    return order_pb2.OrderTotals(
+        gross=money_of(of.gross_minor, of.currency),
+        discount=money_of(of.discount_minor, of.currency),
+        net=money_of(of.net_minor, of.currency),
+        tax=money_of(of.tax_minor, of.currency),
+        total=money_of(of.total_minor, of.currency),
+    )
+
+
+def _tenders(
+    tenders: Sequence[Tender], currency: str, timeline: Sequence[TimelineEntry] = ()
+) -> list[order_pb2.OrderTender]:
+    """Return the tenders, and what each of a paid order brought: both in the same order."""
+    answers = []
+    for tender in tenders:
+        answer = order_pb2.OrderTender(kind=_TENDER_KINDS[tender.kind])
+        if tender.amount_minor is not None:
+            answer.amount.CopyFrom(money_of(tender.amount_minor, currency))
+        answers.append(answer)
+    paid = next((e.fact for e in timeline if isinstance(e.fact, OrderPaid)), None)
+    for answer, captured in zip(answers, paid.captured if paid else (), strict=False):
+        answer.captured.CopyFrom(money_of(captured.amount_minor, currency))
+        answer.gateway_reference = captured.gateway_reference
+    return answers
+
+
+def _instant(at_us: int) -> timestamp_pb2.Timestamp:
+    seconds, rest_us = divmod(at_us, US_PER_SECOND)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest_us * 1_000)

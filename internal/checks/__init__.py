@@ -1,0 +1,1 @@
+"""The invariants behind `souk check`: every room's tables agree, alone and together."""

@@ -1,0 +1,138 @@
+"""I3 against the gateway's own ledger: no money there that we do not know of, nor the reverse.
+
+Walks the attempts a window at a time; reads only. A charge whose word is still missing, or whose
+void is, may or may not be at the gateway.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.checks import findings
+from internal.kernel import states
+from internal.payments import store
+from internal.payments.messages import AttemptState
+
+Captured = Mapping[str, int]
+"""{idempotency key: minor units} of what the gateway captured and did not give back."""
+
+WINDOW_ORDERS = 5_000
+"""Orders whose charges are in memory at once."""
+
+_CHARGES = sa.text(
+    """
+    SELECT c.order_key, c.tender_no, c.attempt_no, c.attempt_key, c.amount_minor, c.state,
+      o.state AS order_state,
+      (SELECT MIN(CASE WHEN v.state = :attempt_succeeded THEN 0 ELSE 1 END)
+         FROM payment_attempts v WHERE v.order_key = c.order_key AND v.kind = :kind_void
+           AND v.voids_key = c.attempt_key) AS void_open
+    FROM payment_attempts c LEFT JOIN orders o ON o.order_key = c.order_key
+    WHERE c.order_key > :after AND c.order_key <= :upto
+      AND c.kind = :kind_charge AND c.tender_kind = :tender_card
+    """
+)
+
+_UNKNOWN_HERE = "the gateway holds money that no attempt knows of"
+_DIFFERS = "the gateway and the attempts agree on what is captured"
+_TWICE = "the gateway captured a tender once at most"
+
+
+class _Charge(msgspec.Struct, frozen=True):
+    """One charge to a card."""
+
+    order_key: int
+    tender_no: int
+    attempt_no: int
+    attempt_key: str
+    amount_minor: int
+    state: AttemptState
+    order_state: str | None
+    void_open: int | None
+    """1 if a void is under way, 0 if it is done, None without one."""
+
+
+def check(
+    connection: sa.Connection, captured: Captured, moving: Collection[str] = ()
+) -> list[findings.Finding]:
+    """Return where the gateway's ledger and the attempts disagree.
+
+    Args:
+        connection: on one snapshot.
+        captured: the gateway's ledger.
+        moving: keys of charges that changed there around the moment of the snapshot.
+    """
+    captured = {key: minor for key, minor in captured.items() if key not in moving}
+    notes, known = findings.Notes("I3"), 0
+    for window in _windows(connection):
+        tenders: dict[tuple[int, int], str] = {}
+        for charge in window:
+            if charge.attempt_key in moving:
+                continue
+            there = captured.get(charge.attempt_key)
+            if there is not None:
+                known += 1
+                _note_second(notes, tenders, charge)
+            if not _agrees(charge, there):
+                notes.add(_DIFFERS, _show(charge, there))
+    if known < len(captured):
+        _note_unknown(connection, notes, captured)
+    return notes.findings()
+
+
+def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
+    keys = store.PAYMENT_ATTEMPTS.c.order_key
+    for window in findings.windows(connection, keys, WINDOW_ORDERS):
+        rows = connection.execute(_CHARGES, {**findings.WORDS, **window})
+        yield [_charge(row) for row in rows]
+
+
+def _charge(row: sa.Row[tuple[Any, ...]]) -> _Charge:
+    values = dict(row._asdict())
+    values["state"] = AttemptState(row.state)
+    return _Charge(**values)
+
+
+def _note_second(
+    notes: findings.Notes, tenders: dict[tuple[int, int], str], charge: _Charge
+) -> None:
+    first = tenders.setdefault((charge.order_key, charge.tender_no), charge.attempt_key)
+    if first != charge.attempt_key:
+        example = findings.show(order_key=charge.order_key, first=first, second=charge.attempt_key)
+        notes.add(_TWICE, example)
+
+
+def _agrees(charge: _Charge, there: int | None) -> bool:
+    """Tell whether the gateway may say `there` of this charge."""
+    if there is not None and there != charge.amount_minor:
+        return False
+    is_open = charge.state in {AttemptState.PENDING, AttemptState.UNKNOWN} or charge.void_open == 1
+    if is_open or (charge.state is AttemptState.FAILED and not _is_over(charge)):
+        return True
+    is_ours = charge.state is AttemptState.SUCCEEDED and charge.void_open is None
+    return is_ours == (there is not None)
+
+
+def _is_over(charge: _Charge) -> bool:
+    state = charge.order_state
+    return state is None or states.is_terminal(states.OrderState(state))
+
+
+def _note_unknown(connection: sa.Connection, notes: findings.Notes, captured: Captured) -> None:
+    """Name the captures that no attempt stands for: a second walk, for bad books only."""
+    unknown = set(captured)
+    for window in _windows(connection):
+        unknown.difference_update(charge.attempt_key for charge in window)
+    for key in sorted(unknown):
+        notes.add(_UNKNOWN_HERE, findings.show(key=key, captured=captured[key]))
+
+
+def _show(charge: _Charge, there: int | None) -> str:
+    return findings.show(
+        order_key=charge.order_key,
+        key=charge.attempt_key,
+        here=charge.amount_minor,
+        state=charge.state,
+        at_gateway=there,
+    )

@@ -1,0 +1,181 @@
+"""I3 and I4 by our own books: what was captured, what was booked, and that both are the totals.
+
+What the gateway says of it is compared in gateway_invariants. Reads only.
+"""
+
+import itertools
+from collections import Counter
+
+import sqlalchemy as sa
+
+from internal.checks import findings
+from internal.ledger import rules as ledger_rules
+from internal.ledger import store as ledger_store
+
+WINDOW_TRANSACTIONS = 20_000
+"""Transactions that are added up at once."""
+
+_HELD = """
+    (SELECT COALESCE(SUM(c.amount_minor), 0) FROM payment_attempts c
+      WHERE c.order_key = o.order_key AND c.kind = :kind_charge AND c.state = :attempt_succeeded
+        AND NOT EXISTS (SELECT 1 FROM payment_attempts v
+          WHERE v.order_key = c.order_key AND v.kind = :kind_void
+            AND v.state = :attempt_succeeded AND v.voids_key = c.attempt_key))
+"""
+"""SQL: what is ours of an order `o`: its charges that succeeded and were not voided."""
+
+_FINALIZED_AGREES = findings.Question(
+    "I3",
+    "a finalized order's captures, its books and its total are one amount, and its tax is booked",
+    f"""
+    SELECT merchant_id, order_id, total, held, booked, tax, tax_booked
+    FROM (
+      SELECT o.merchant_id, o.order_id, o.total_minor AS total, o.tax_minor AS tax,
+        {_HELD} AS held,
+        (SELECT COALESCE(SUM(e.debit_minor - e.credit_minor), 0) FROM ledger_entries e
+          WHERE e.source_kind = :sale AND e.source_key = o.order_key
+            AND (e.account = :clearing OR e.account LIKE :drawers)) AS booked,
+        (SELECT COALESCE(SUM(e.credit_minor - e.debit_minor), 0) FROM ledger_entries e
+          WHERE e.source_kind = :sale AND e.source_key = o.order_key
+            AND e.account LIKE :taxes) AS tax_booked
+      FROM orders o WHERE o.state = :order_finalized
+    ) AS q
+    WHERE held <> total OR booked <> total OR tax_booked <> tax
+    """,  # noqa: S608 - a fragment of our own
+)
+_PAID_AGREES = findings.Question(
+    "I3",
+    "a paid order's captures are its total",
+    f"""
+    SELECT merchant_id, order_id, total, held
+    FROM (
+      SELECT o.merchant_id, o.order_id, o.total_minor AS total, {_HELD} AS held
+      FROM orders o WHERE o.state = :order_paid
+    ) AS q
+    WHERE held <> total
+    """,  # noqa: S608
+)
+_NOTHING_HELD = findings.Question(
+    "I3",
+    "of a rejected or cancelled order nothing is held",
+    f"""
+    SELECT merchant_id, order_id, state, held
+    FROM (
+      SELECT o.merchant_id, o.order_id, o.state, {_HELD} AS held
+      FROM orders o WHERE o.state IN (:order_rejected, :order_cancelled)
+    ) AS q
+    WHERE held <> 0
+    """,  # noqa: S608
+)
+_NOTHING_OPEN = findings.Question(
+    "I3",
+    "no order comes to its end while the gateway's word on an attempt is missing",
+    """
+    SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
+    FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
+    WHERE a.state IN (:attempt_pending, :attempt_unknown)
+      AND o.state IN (:order_paid, :order_finalized, :order_rejected, :order_cancelled)
+    """,
+)
+_ONE_CAPTURE = findings.Question(
+    "I3",
+    "a tender is captured once at most",
+    """
+    SELECT c.order_key, c.tender_no, c.attempt_no FROM payment_attempts c
+    WHERE c.kind = :kind_charge AND c.state = :attempt_succeeded
+      AND EXISTS (SELECT 1 FROM payment_attempts earlier
+        WHERE earlier.order_key = c.order_key AND earlier.attempt_no < c.attempt_no
+          AND earlier.kind = :kind_charge AND earlier.state = :attempt_succeeded
+          AND earlier.tender_no = c.tender_no)
+    """,
+)
+_ATTEMPTS_HAVE_ORDERS = findings.Question(
+    "I3",
+    "an attempt belongs to an order, in its currency",
+    """
+    SELECT a.order_key, a.attempt_no, a.currency, o.currency AS currency_of_order
+    FROM payment_attempts a LEFT JOIN orders o ON o.order_key = a.order_key
+    WHERE o.order_key IS NULL OR o.currency <> a.currency
+    """,
+)
+_BALANCED_EACH = findings.Question(
+    "I4",
+    "debits equal credits in every transaction, of one merchant and currency",
+    """
+    SELECT source_kind, source_key, SUM(debit_minor - credit_minor) AS difference
+    FROM ledger_entries GROUP BY source_kind, source_key
+    HAVING SUM(debit_minor - credit_minor) <> 0
+        OR MIN(currency) <> MAX(currency) OR MIN(merchant_id) <> MAX(merchant_id)
+    """,
+)
+_ONE_SIDED = findings.Question(
+    "I4",
+    "an entry is a debit or a credit, of more than nothing",
+    """
+    SELECT source_kind, source_key, entry_no, debit_minor, credit_minor FROM ledger_entries
+    WHERE debit_minor < 0 OR credit_minor < 0
+       OR (debit_minor = 0 AND credit_minor = 0) OR (debit_minor > 0 AND credit_minor > 0)
+    """,
+)
+_ENTRIES_HAVE_ORDERS = findings.Question(
+    "I4",
+    "a sale's entry belongs to a finalized order of that merchant and currency",
+    """
+    SELECT e.source_kind, e.source_key, e.entry_no, o.state
+    FROM ledger_entries e LEFT JOIN orders o ON o.order_key = e.source_key
+    WHERE e.source_kind = :sale AND (o.order_key IS NULL OR o.state <> :order_finalized
+       OR o.merchant_id <> e.merchant_id OR o.currency <> e.currency)
+    """,
+)
+QUESTIONS = (
+    _FINALIZED_AGREES,
+    _PAID_AGREES,
+    _NOTHING_HELD,
+    _NOTHING_OPEN,
+    _ONE_CAPTURE,
+    _ATTEMPTS_HAVE_ORDERS,
+    _BALANCED_EACH,
+    _ONE_SIDED,
+    _ENTRIES_HAVE_ORDERS,
+)
+
+
+def check(connection: sa.Connection) -> list[findings.Finding]:
+    """Return what is wrong with the money."""
+    words = {
+        **findings.WORDS,
+        "sale": "sale",
+        "clearing": ledger_rules.GATEWAY_CLEARING,
+        "drawers": ledger_rules.cash_drawer("%"),
+        "taxes": ledger_rules.tax_payable("%"),
+    }
+    return findings.ask(connection, QUESTIONS, words) + _balance(connection)
+
+
+def _balance(connection: sa.Connection) -> list[findings.Finding]:
+    """Add up debits less credits of every merchant and currency, a window at a time."""
+    sums: Counter[tuple[str, str]] = Counter()
+    entries = ledger_store.LEDGER_ENTRIES.c
+    kinds = connection.execute(sa.select(entries.source_kind).distinct()).scalars().all()
+    windows = findings.windows(connection, entries.source_key, WINDOW_TRANSACTIONS)
+    for kind, window in itertools.product(kinds, windows):
+        for row in connection.execute(_DIFFERENCES, {"kind": kind, **window}):
+            sums[row.merchant_id, row.currency] += int(row.difference)
+    notes = findings.Notes("I4")
+    for (merchant_id, currency), difference in sums.items():
+        if difference:
+            example = findings.show(
+                merchant_id=merchant_id, currency=currency, difference=difference
+            )
+            notes.add("debits equal credits, per merchant and currency", example)
+    return notes.findings()
+
+
+_DIFFERENCES = sa.text(
+    """
+    SELECT merchant_id, currency, SUM(debit_minor - credit_minor) AS difference
+    FROM ledger_entries
+    WHERE source_kind = :kind AND source_key > :after AND source_key <= :upto
+    GROUP BY merchant_id, currency
+    """
+)

@@ -1,0 +1,267 @@
+"""I1, I2, I6, I7 and I9: no order lost, doubled, stuck or astray, no claim or receipt number twice.
+
+Reads only.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+import sqlalchemy as sa
+
+from internal.checks import findings
+from internal.infra import bulk
+from internal.kernel import ids, states
+from internal.kernel.clock import US_PER_SECOND
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.orders import store
+
+NAMES_AT_ONCE = 10_000
+WINDOW_ORDERS = 20_000
+"""Orders whose histories are sorted at once."""
+OVERDUE_AFTER_S = 300
+"""Since then the janitor looked many times, and still nothing moved."""
+
+_DOUBLED = findings.Question(
+    "I2",
+    "an order stands in the books once",
+    """
+    SELECT merchant_id, order_id, COUNT(*) AS orders FROM orders
+    GROUP BY merchant_id, order_id HAVING COUNT(*) > 1
+    """,
+)
+_LOG_HAS_ORDERS = findings.Question(
+    "I6",
+    "a row of the order log belongs to an order",
+    """
+    SELECT l.order_key, l.stage, l.event_id
+    FROM order_log l LEFT JOIN orders o ON o.order_key = l.order_key WHERE o.order_key IS NULL
+    """,
+)
+_CLAIMED_TWICE = findings.Question(
+    "I7",
+    "an event is claimed once",
+    """
+    SELECT order_key, stage, event_id, COUNT(*) AS claims FROM order_log
+    GROUP BY order_key, stage, event_id HAVING COUNT(*) > 1
+    """,
+)
+_RECEIPTS_RUN = findings.Question(
+    "I7",
+    "a store's receipt numbers are 1, 2, 3 and so on, without a gap",
+    """
+    SELECT merchant_id, store_id, COUNT(*) AS receipts,
+      MIN(receipt_no) AS lowest, MAX(receipt_no) AS highest
+    FROM orders WHERE receipt_no IS NOT NULL GROUP BY merchant_id, store_id
+    HAVING COUNT(*) <> MAX(receipt_no) OR MIN(receipt_no) <> 1
+    """,
+)
+_RECEIPTS_DIFFER = findings.Question(
+    "I7",
+    "a store gives a receipt number once",
+    """
+    SELECT merchant_id, store_id, receipt_no, COUNT(*) AS orders
+    FROM orders WHERE receipt_no IS NOT NULL
+    GROUP BY merchant_id, store_id, receipt_no HAVING COUNT(*) > 1
+    """,
+)
+_COUNTERS_AGREE = findings.Question(
+    "I7",
+    "a store's receipt counter stands at its last receipt",
+    """
+    SELECT merchant_id, store_id, SUM(counted) AS counted, SUM(given) AS given
+    FROM (
+      SELECT merchant_id, store_id, last_no AS counted, 0 AS given FROM receipt_counters
+      UNION ALL
+      SELECT merchant_id, store_id, 0, MAX(receipt_no) FROM orders
+      WHERE receipt_no IS NOT NULL GROUP BY merchant_id, store_id
+    ) AS sides
+    GROUP BY merchant_id, store_id HAVING SUM(counted) <> SUM(given)
+    """,
+)
+_RECEIPT_MEANS_FINALIZED = findings.Question(
+    "I7",
+    "every finalized order has a receipt number, and no other order has one",
+    """
+    SELECT merchant_id, order_id, state, receipt_no FROM orders
+    WHERE (state = :order_finalized AND receipt_no IS NULL)
+       OR (state <> :order_finalized AND receipt_no IS NOT NULL)
+    """,
+)
+_OVER_BUT_DUE = findings.Question(
+    "I9",
+    "an order that has come to its end has no deadline",
+    """
+    SELECT merchant_id, order_id, state, due_at_us FROM orders
+    WHERE due_at_us IS NOT NULL
+      AND state IN (:order_finalized, :order_rejected, :order_cancelled)
+    """,
+)
+_OVERDUE = findings.Question(
+    "I9",
+    "no order's deadline has long passed",
+    """
+    SELECT merchant_id, order_id, state, due_at_us FROM orders WHERE due_at_us < :overdue_us
+    """,
+)
+QUESTIONS = (
+    _DOUBLED,
+    _LOG_HAS_ORDERS,
+    _CLAIMED_TWICE,
+    _RECEIPTS_RUN,
+    _RECEIPTS_DIFFER,
+    _COUNTERS_AGREE,
+    _RECEIPT_MEANS_FINALIZED,
+    _OVER_BUT_DUE,
+)
+AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
+    OrderState.PLACED: frozenset(),
+    OrderState.ACCEPTED: frozenset(
+        {
+            (ChargeState.NONE, StockState.RESERVED),
+            (ChargeState.PENDING, StockState.RESERVED),
+            (ChargeState.UNKNOWN, StockState.RESERVED),
+        }
+    ),
+    OrderState.PAID: frozenset({(ChargeState.FULL, StockState.RESERVED)}),
+    OrderState.FINALIZED: frozenset({(ChargeState.FULL, StockState.COMMITTED)}),
+    OrderState.REJECTED: frozenset(
+        {
+            (ChargeState.NONE, StockState.NONE),
+            (ChargeState.DECLINED, StockState.RELEASED),
+            (ChargeState.VOIDED, StockState.RELEASED),
+        }
+    ),
+    OrderState.CANCELLED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
+}
+"""What charge and stock may say of a recorded order in each state."""
+
+
+def check(connection: sa.Connection, now_us: int | None) -> list[findings.Finding]:
+    """Return what is wrong with orders, their log, claims, receipts and, told when, deadlines.
+
+    See QUESTIONS and AXES.
+    """
+    found = findings.ask(connection, QUESTIONS)
+    found += _histories(connection)
+    found += _axes(connection)
+    if now_us is not None:
+        overdue_us = now_us - OVERDUE_AFTER_S * US_PER_SECOND
+        found += findings.ask(connection, (_OVERDUE,), {"overdue_us": overdue_us})
+    return found
+
+
+def check_acknowledged(
+    connection: sa.Connection, names: Iterable[ids.OrderRef], *, may_wait: bool
+) -> list[findings.Finding]:
+    """Return which of these orders are missing, and which have not come to their end.
+
+    `may_wait` lets those pass that nothing but an operator can move: open ones without a deadline.
+    """
+    notes = findings.Notes("I1")
+    for some in _batches(names):
+        for row in bulk.select(connection, _NAME, _NOT_OVER, some):
+            example = findings.show(**row._asdict())
+            if row.state is None:
+                notes.add("an order that was answered OK is in the books", example)
+            elif not (may_wait and row.due_at_us is None):
+                notes.add("an order that was answered OK comes to its end", example)
+    return notes.findings()
+
+
+def check_backlog(backlog: Mapping[str, int]) -> list[findings.Finding]:
+    """Return the subscriptions ({name: messages}) that have not acknowledged everything."""
+    notes = findings.Notes("I9")
+    for name, messages in backlog.items():
+        if messages:
+            example = findings.show(subscription=name, messages=messages)
+            notes.add("nothing is left unacknowledged", example, messages)
+    return notes.findings()
+
+
+_NAME = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
+_OVER = ", ".join(f"'{state}'" for state in sorted(states.ORDER_TERMINAL))
+_NOT_OVER = (
+    "SELECT w.merchant_id, w.order_id, t.state, t.due_at_us FROM {w} LEFT JOIN orders t"  # noqa: S608
+    " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+    f" WHERE t.state IS NULL OR t.state NOT IN ({_OVER})"
+)
+
+
+def _batches(names: Iterable[ids.OrderRef]) -> Iterator[list[ids.OrderRef]]:
+    rest = iter(names)
+    while some := list(itertools.islice(rest, NAMES_AT_ONCE)):
+        yield some
+
+
+def _longest_way(state: OrderState = OrderState.PLACED) -> int:
+    """Return how many states the longest legal history has."""
+    return 1 + max(map(_longest_way, states.ORDER_MOVES[state]), default=0)
+
+
+def _histories(connection: sa.Connection) -> list[findings.Finding]:
+    """Sort all orders by their whole history in the log: few kinds, judged by the one table."""
+    notes, versions = findings.Notes("I6"), range(1, _longest_way() + 1)
+    query = sa.text(_histories_sql(versions))
+    for window in findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS):
+        for row in connection.execute(query, window):
+            if not _is_in_order(row, versions):
+                history = ">".join(str(getattr(row, f"high{n}")) for n in versions)
+                where = {"order_key": row.example, "state": row.state, "version": row.version}
+                notes.add(_ON_ITS_WAY, findings.show(**where, history=history), row.orders)
+    return notes.findings()
+
+
+_ON_ITS_WAY = "an order's history in the log is a path of the table and ends where the order stands"
+
+
+def _histories_sql(versions: range) -> str:
+    sides = [(side, n) for n in versions for side in ("MIN", "MAX")]
+    at_version = ", ".join(
+        f"{side}(CASE WHEN l.version = {n} THEN l.state END) AS {_SIDES[side]}{n}"
+        for side, n in sides
+    )
+    names = ", ".join(f"{_SIDES[side]}{n}" for side, n in sides)
+    return f"""
+        SELECT state, version, latest, earliest, {names},
+          COUNT(*) AS orders, MIN(order_key) AS example
+        FROM (
+          SELECT o.order_key, MAX(o.state) AS state, MAX(o.version) AS version,
+            MAX(l.version) AS latest, MIN(l.version) AS earliest, {at_version}
+          FROM orders o LEFT JOIN order_log l ON l.order_key = o.order_key
+          WHERE o.order_key > :after AND o.order_key <= :upto
+          GROUP BY o.order_key
+        ) AS ways
+        GROUP BY state, version, latest, earliest, {names}
+    """  # noqa: S608 - names of our own
+
+
+_SIDES = {"MIN": "low", "MAX": "high"}
+
+
+def _is_in_order(row: sa.Row[tuple[object, ...]], versions: range) -> bool:
+    """Judge one kind of history: one state a version, from PLACED to where the order stands."""
+    if row.latest != row.version or row.earliest != 1 or row.version not in versions:
+        return False
+    walked = range(1, row.version + 1)
+    if any(getattr(row, f"low{n}") != getattr(row, f"high{n}") for n in walked):
+        return False
+    named = [getattr(row, f"high{n}") for n in walked]
+    if any(name not in OrderState.__members__ for name in named):
+        return False
+    return named[-1] == row.state and states.is_legal_history([OrderState(n) for n in named])
+
+
+def _axes(connection: sa.Connection) -> list[findings.Finding]:
+    """Sort all orders by their three states."""
+    query = sa.text(
+        "SELECT state, charge_state, stock_state, COUNT(*) AS orders, MIN(order_key) AS example"
+        " FROM orders WHERE order_key > :after AND order_key <= :upto"
+        " GROUP BY state, charge_state, stock_state"
+    )
+    notes = findings.Notes("I6")
+    for window in findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS):
+        for row in connection.execute(query, window):
+            if (row.charge_state, row.stock_state) not in AXES.get(row.state, ()):
+                example = findings.show(**row._asdict())
+                notes.add("an order's charge and stock agree with its state", example, row.orders)
+    return notes.findings()

@@ -1,0 +1,107 @@
+"""I5: what the shelves hold, what is promised, and the movements behind it. Reads only.
+
+Memory grows with the stock rows, not with the orders.
+"""
+
+from collections import Counter
+
+import sqlalchemy as sa
+
+from internal.checks import findings
+from internal.inventory import store
+from internal.inventory.messages import MovementKind, StockKey, StockLevel
+
+WINDOW_MOVEMENTS = 50_000
+"""Movements that are added up at once."""
+
+_SALES_MOVED = findings.Question(
+    "I5",
+    "a finalized order's lines have left the stock, and no other order's have",
+    """
+    SELECT merchant_id, order_id, state, wanted, sold
+    FROM (
+      SELECT o.merchant_id, o.order_id, o.state,
+        (SELECT COALESCE(SUM(l.quantity), 0) FROM order_lines l
+          WHERE l.order_key = o.order_key) AS wanted,
+        (SELECT COALESCE(-SUM(m.quantity), 0) FROM stock_movements m
+          WHERE m.order_key = o.order_key) AS sold
+      FROM orders o
+    ) AS q
+    WHERE sold <> CASE WHEN state = :order_finalized THEN wanted ELSE 0 END
+    """,
+)
+_SALES_HAVE_ORDERS = findings.Question(
+    "I5",
+    "a sale's movement belongs to an order",
+    """
+    SELECT m.merchant_id, m.store_id, m.sku, m.order_key
+    FROM stock_movements m LEFT JOIN orders o ON o.order_key = m.order_key
+    WHERE m.kind = :movement_sale AND o.order_key IS NULL
+    """,
+)
+
+
+def check(connection: sa.Connection) -> list[findings.Finding]:
+    """Return what is wrong with the stock."""
+    words = {**findings.WORDS, "movement_sale": str(MovementKind.SALE)}
+    found = findings.ask(connection, (_SALES_MOVED, _SALES_HAVE_ORDERS), words)
+    return found + _levels(connection)
+
+
+def _levels(connection: sa.Connection) -> list[findings.Finding]:
+    """Compare every stock row with its movements and promises, which are added up before."""
+    moved, promised = _moved(connection), _promised(connection)
+    notes = findings.Notes("I5")
+    for row in connection.execute(sa.select(store.STOCK)):
+        key, level = StockKey(*row[:3]), StockLevel(*row[3:])
+        _compare(notes, key, level, StockLevel(moved.pop(key, 0), promised.pop(key, 0)))
+    for key in sorted(moved.keys() | promised.keys()):
+        _compare(notes, key, StockLevel(0, 0), StockLevel(moved[key], promised[key]))
+    return notes.findings()
+
+
+def _compare(notes: findings.Notes, key: StockKey, is_: StockLevel, should: StockLevel) -> None:
+    if is_ != should or min(is_.on_hand, is_.reserved) < 0:
+        example = findings.show(
+            merchant_id=key.merchant_id,
+            store_id=key.store_id,
+            sku=key.sku,
+            on_hand=is_.on_hand,
+            moved=should.on_hand,
+            reserved=is_.reserved,
+            promised=should.reserved,
+        )
+        notes.add(_AGREES, example)
+
+
+def _moved(connection: sa.Connection) -> Counter[StockKey]:
+    sums: Counter[StockKey] = Counter()
+    keys = store.STOCK_MOVEMENTS.c.movement_key
+    for window in findings.windows(connection, keys, WINDOW_MOVEMENTS):
+        for row in connection.execute(_MOVED, window):
+            sums[StockKey(*row[:3])] += int(row[3])
+    return sums
+
+
+def _promised(connection: sa.Connection) -> Counter[StockKey]:
+    rows = connection.execute(_PROMISED, findings.WORDS)
+    return Counter({StockKey(*row[:3]): int(row[3]) for row in rows})
+
+
+_AGREES = (
+    "what is on hand is the sum of its movements, what is reserved the lines of open orders, and"
+    " neither is negative"
+)
+_MOVED = sa.text(
+    """
+    SELECT merchant_id, store_id, sku, SUM(quantity) FROM stock_movements
+    WHERE movement_key > :after AND movement_key <= :upto GROUP BY merchant_id, store_id, sku
+    """
+)
+_PROMISED = sa.text(
+    """
+    SELECT o.merchant_id, o.store_id, l.sku, SUM(l.quantity)
+    FROM orders o JOIN order_lines l ON l.order_key = o.order_key
+    WHERE o.state IN (:order_accepted, :order_paid) GROUP BY o.merchant_id, o.store_id, l.sku
+    """
+)

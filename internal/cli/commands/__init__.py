@@ -1,0 +1,1 @@
+"""The commands of `souk`, one group a file."""

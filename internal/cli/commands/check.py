@@ -1,0 +1,104 @@
+"""`souk check`: does everything in the books hold? Reads; changes nothing."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from internal.checks import invariants
+from internal.cli import database, exit_codes, lazy_groups, output
+from internal.cli.options import AsJson, Data
+from internal.flow import topics
+from internal.infra import backends, clock, db, files, settings
+from internal.orders import store as orders_store
+from internal.payments.gateways import simulator
+
+app = lazy_groups.single()
+
+
+@app.command()
+def check(
+    *,
+    drained: Annotated[
+        bool,
+        typer.Option("--drained", help="Expect all work to be done: no message may wait any more."),
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every invariant: no order lost or doubled, money, stock, ledger and receipts right.
+
+    0 means that all hold, 4 that one does not. The server may go on meanwhile.
+    """
+    options = settings.of_folder(data)
+
+    async def look(
+        opened: db.Database,
+    ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
+        backlog = await _backlog(options, opened) if drained else None
+        before = _captured(options)
+        return await opened.read(lambda connection: _check(connection, options, before, backlog))
+
+    tallies, findings = database.use(data, look)
+    if as_json:
+        output.as_json({"check_ok": not findings, "findings": findings, "orders": tallies})
+    else:
+        _show(tallies, findings)
+    if findings:
+        raise typer.Exit(exit_codes.ExitCode.CHECK_FAILED)
+
+
+async def _backlog(options: settings.Settings, database_: db.Database) -> dict[str, int]:
+    bus = await backends.open_bus(options, database_)
+    try:
+        await bus.ensure(topics.subscriptions())
+        return {
+            it.subscription: await bus.backlog(it.topic, it.subscription) for it in topics.STAGES
+        }
+    finally:
+        await bus.close()
+
+
+def _captured(options: settings.Settings) -> dict[str, int] | None:
+    gateway_file = options.storage.data_dir / files.GATEWAY
+    return simulator.captured_by_key(gateway_file) if gateway_file.is_file() else None
+
+
+def _check(
+    connection: sa.Connection,
+    options: settings.Settings,
+    before: dict[str, int] | None,
+    backlog: dict[str, int] | None,
+) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
+    """Compare one snapshot with the gateway's own file, read before it and in it.
+
+    What changed there in between is under way, and neither right nor wrong yet.
+    """
+    connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
+    after = _captured(options)
+    changed = {} if before is None or after is None else dict(before.items() ^ after.items())
+    found = invariants.check(
+        connection,
+        captured_at_gateway=after,
+        moving_at_gateway=changed.keys(),
+        backlog=backlog,
+        now_us=clock.SystemClock().now_us(),
+    )
+    return invariants.summary(connection), found
+
+
+def _show(tallies: Sequence[invariants.Tally], findings: Sequence[invariants.Finding]) -> None:
+    table = output.table("State", "Reason", "Orders", right=["Orders"])
+    for tally in tallies:
+        table.add_row(output.state(tally.state), tally.reason, str(tally.orders))
+    output.terminal().print(table)
+    for finding in findings:
+        output.say(
+            f"{finding.invariant}: {finding.sentence}: {finding.count} times not", style="red"
+        )
+        for example in finding.examples:
+            output.say(f"    {example}")
+    output.say(
+        output.yes_or_no(good=not findings, yes="every invariant holds", no="the check FAILED")
+    )

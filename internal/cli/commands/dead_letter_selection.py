@@ -1,0 +1,159 @@
+"""Which dead letters are meant: by number, or all open ones of a stage or cause. Reads only.
+
+Whoever names what is not there is told what is.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import sqlalchemy as sa
+import typer
+
+from internal.cli import output, suggestions
+from internal.flow import topics
+from internal.kernel import errors
+from internal.pipeline import dead_letters
+from internal.pipeline.dead_letters import DEAD_LETTERS, DeadLetter
+
+LISTED_MAX = 1_000
+_KNOWN_STAGES = tuple(stage.name for stage in topics.STAGES)
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Open letters of one stage and cause."""
+
+    stage: str
+    code: str
+    letters: int
+    oldest_at_us: int
+    newest_at_us: int
+    example: int
+    """The number of the first of them."""
+    example_explanation: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Which:
+    """Of which stage and cause."""
+
+    stage: Annotated[str, typer.Option(metavar="NAME", help="Only of this stage.")] = ""
+    code: Annotated[str, typer.Option(metavar="CODE", help="Only of this cause.")] = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen(Which):
+    """Letters to do something with: by key, all of a stage or cause, or all."""
+
+    every: Annotated[bool, typer.Option("--all", help="Every open letter.")] = False
+    keys: Annotated[
+        list[int], typer.Argument(metavar="LETTER", help="By their numbers.", show_default=False)
+    ] = dataclasses.field(default_factory=list)
+
+
+def keys(connection: sa.Connection, chosen: Chosen) -> list[int]:
+    """Return the keys of the letters meant, all of them open.
+
+    Raises:
+        InvalidInput: there is no such letter, stage or cause, or a letter is closed.
+    """
+    if chosen.keys:
+        letters = find(connection, chosen.keys)
+        closed = [letter for letter in letters if letter.closed_at_us is not None]
+        if closed:
+            raise errors.InvalidInput(
+                [(f"letter {letter.letter_key}", f"it was {standing(letter)}") for letter in closed]
+            )
+        return [letter.letter_key for letter in letters]
+    require(connection, chosen)
+    key = DEAD_LETTERS.c.letter_key
+    return list(connection.execute(sa.select(key).where(_is_open(chosen)).order_by(key)).scalars())
+
+
+def find(connection: sa.Connection, letter_keys: Sequence[int]) -> list[DeadLetter]:
+    """Return these letters, open or closed.
+
+    Raises:
+        InvalidInput: one of them does not exist.
+    """
+    found = {key: dead_letters.find(connection, key) for key in dict.fromkeys(letter_keys)}
+    missing = [key for key, letter in found.items() if letter is None]
+    if missing:
+        known = [
+            str(it.letter_key) for it in dead_letters.list_open(connection, letters_max=LISTED_MAX)
+        ]
+        unknown = [("", suggestions.unknown("letter", str(key), known)) for key in missing]
+        raise errors.InvalidInput(unknown)
+    return [letter for letter in found.values() if letter]
+
+
+def groups(connection: sa.Connection, which: Which) -> list[Group]:
+    """Count the open letters of each stage and cause.
+
+    Raises:
+        InvalidInput: as for require.
+    """
+    require(connection, which)
+    return group(connection, _is_open(which))
+
+
+def groups_of(connection: sa.Connection, chosen: Chosen) -> list[Group]:
+    """Count the open letters that are meant, by stage and cause.
+
+    Raises:
+        InvalidInput: as for keys.
+    """
+    if not chosen.keys:
+        return groups(connection, chosen)
+    return group(connection, DEAD_LETTERS.c.letter_key.in_(keys(connection, chosen)))
+
+
+def group(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[Group]:
+    """Count letters by stage and cause."""
+    table = DEAD_LETTERS.c
+    kind = (table.stage, table.code)
+    counts = (sa.func.count(), sa.func.min(table.at_us), sa.func.max(table.at_us))
+    query = sa.select(*kind, *counts, sa.func.min(table.letter_key)).where(wanted)
+    rows = connection.execute(query.group_by(*kind).order_by(*kind)).all()
+    examples = dead_letters.find_many(connection, [row[-1] for row in rows])
+    explanations = {letter.letter_key: letter.explanation for letter in examples}
+    return [
+        Group(stage, code, count, oldest_us, newest_us, key, explanations[key])
+        for stage, code, count, oldest_us, newest_us, key in rows
+    ]
+
+
+def require(connection: sa.Connection, which: Which) -> None:
+    """Tell a typo from an empty answer.
+
+    Raises:
+        InvalidInput: there is no such stage, or no open letter of that cause.
+    """
+    if which.stage and which.stage not in _KNOWN_STAGES:
+        raise errors.InvalidInput(
+            [("--stage", suggestions.unknown("stage", which.stage, _KNOWN_STAGES))]
+        )
+    if which.code:
+        query = sa.select(DEAD_LETTERS.c.code).where(_is_open(Which())).distinct()
+        known = sorted(connection.execute(query).scalars())
+        if which.code not in known:
+            text = suggestions.unknown("open letter of the cause", which.code, known)
+            raise errors.InvalidInput([("--code", text)])
+
+
+def _is_open(which: Which) -> sa.ColumnElement[bool]:
+    table = DEAD_LETTERS.c
+    wanted: list[sa.ColumnElement[bool]] = [table.closed_at_us.is_(None)]
+    if which.stage:
+        wanted.append(table.stage == which.stage)
+    if which.code:
+        wanted.append(table.code == which.code)
+    return sa.and_(*wanted)
+
+
+def standing(letter: DeadLetter) -> str:
+    """Say in words whether a letter is open, or what became of it and when."""
+    if letter.closed_at_us is None:
+        return "open"
+    return f"{letter.closed_by} {output.instant(letter.closed_at_us)}"

@@ -1,0 +1,214 @@
+"""`souk dlq`: what no retry could cure.
+
+Shows the dead letters, sends them again, or drops them for good.
+"""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+import msgspec
+import sqlalchemy as sa
+import typer
+
+from internal.cli import actor, database, lazy_groups, output
+from internal.cli.commands import dead_letter_selection
+from internal.cli.options import AsJson, Data, Yes, flattened
+from internal.flow import dlq_copies, replay
+from internal.infra import backends, bus, clock, db, settings
+from internal.kernel import errors
+from internal.pipeline import dead_letters
+from internal.pipeline.dead_letters import DeadLetter
+
+app = lazy_groups.new("See, replay and drop dead letters: what no retry could cure.")
+
+_TOKEN = re.compile(r'("card_token":\s*")[^"]*')
+"""A token is no card number, and still nobody's business."""
+
+
+@app.command("list")
+@flattened
+def list_letters(
+    which: dead_letter_selection.Which,
+    *,
+    all_letters: Annotated[
+        bool,
+        typer.Option(
+            "--all", help=f"One row for each letter, the oldest {dead_letter_selection.LISTED_MAX}."
+        ),
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List open dead letters: how many of each stage and cause, or with --all one by one."""
+    if not all_letters:
+        _show_groups(
+            database.read(data, lambda c: dead_letter_selection.groups(c, which)), as_json=as_json
+        )
+        return
+
+    def find(connection: sa.Connection) -> list[DeadLetter]:
+        dead_letter_selection.require(connection, which)
+        return dead_letters.list_open(
+            connection, which.stage, which.code, dead_letter_selection.LISTED_MAX
+        )
+
+    _show_letters(database.read(data, find), as_json=as_json)
+
+
+@app.command("show")
+def show_letter(
+    key: Annotated[int, typer.Argument(metavar="LETTER", help="Its number.")],
+    *,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a dead letter with its payload, card tokens left out."""
+    letter = database.read(data, lambda c: dead_letter_selection.find(c, [key])[0])
+    letter = msgspec.structs.replace(letter, payload=_TOKEN.sub(r"\1[hidden]", letter.payload))
+    if as_json:
+        output.as_json(letter)
+        return
+    output.say(
+        f"Letter {letter.letter_key}, {dead_letter_selection.standing(letter)}", style="bold"
+    )
+    output.say(f"{output.instant(letter.at_us)}  {letter.stage} on {letter.topic}")
+    output.say(f"{letter.code}: {letter.explanation}", style="red")
+    if letter.order_id:
+        output.say(f"order {letter.order_id} of {letter.merchant_id}")
+    output.say(letter.payload)
+
+
+@app.command("replay")
+@flattened
+def replay_letters(
+    chosen: dead_letter_selection.Chosen,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+    reason: actor.Reason = "",
+    by: actor.By = "",
+    yes: Yes = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters to their stage again and close them.
+
+    A running server takes them within a second. What was done before is not done twice.
+    """
+    keys = _choose(chosen, data)
+    if dry_run:
+        found = database.read(
+            data, lambda connection: dead_letter_selection.groups_of(connection, chosen)
+        )
+        _show_groups(found, as_json=as_json)
+        return
+    _confirm(len(keys), "replay", yes=yes)
+    mark = _mark("replayed", by, reason)
+
+    async def send(opened: db.Database) -> replay.Outcome:
+        async with _bus(opened, data) as broker:
+            outcome = await replay.replay(opened, broker, keys, mark)
+            with contextlib.suppress(errors.BusAway):  # the next command clears its copies
+                await dlq_copies.clear(opened, broker)
+        return outcome
+
+    outcome = database.use(data, send)
+    if as_json:
+        output.as_json(outcome)
+    else:
+        output.say(f"{outcome.replayed} replayed")
+    if outcome.unreadable:
+        what = "what looked like a card number was taken out of it, or its end was cut off; drop it"
+        what += ", submit the order anew"
+        raise errors.InvalidInput([(f"letter {key}", what) for key in outcome.unreadable])
+
+
+@app.command("drop")
+@flattened
+def drop_letters(
+    chosen: dead_letter_selection.Chosen,
+    *,
+    reason: actor.Reason = "",
+    by: actor.By = "",
+    yes: Yes = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close dead letters for good, with a reason. Their rows stay in the table."""
+    mark = _mark("dropped", by, actor.required(reason))
+    keys = _choose(chosen, data)
+    _confirm(len(keys), "drop", yes=yes)
+
+    async def close(opened: db.Database) -> int:
+        dropped = await opened.write(lambda connection: replay.drop(connection, keys, mark))
+        with contextlib.suppress(errors.BusAway):  # the next command clears its copies
+            async with _bus(opened, data) as broker:
+                await dlq_copies.clear(opened, broker)
+        return dropped
+
+    dropped = database.use(data, close)
+    if as_json:
+        output.as_json({"dropped": dropped})
+    else:
+        output.say(f"{dropped} dropped")
+
+
+@contextlib.asynccontextmanager
+async def _bus(opened: db.Database, data: Data) -> AsyncIterator[bus.Bus]:
+    broker = await backends.open_bus(settings.of_folder(data), opened)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+def _mark(how: str, by: str, reason: str) -> replay.Mark:
+    return replay.Mark(how, actor.named(by), reason, clock.SystemClock().now_us())
+
+
+def _choose(chosen: dead_letter_selection.Chosen, data: Data) -> list[int]:
+    ways = (bool(chosen.keys), bool(chosen.stage or chosen.code), chosen.every)
+    if sum(ways) != 1:
+        what = "name letters by number, or all of a --stage or --code, or --all"
+        raise typer.BadParameter(what, param_hint="LETTER")
+    return database.read(data, lambda connection: dead_letter_selection.keys(connection, chosen))
+
+
+def _confirm(letters: int, what: str, *, yes: bool) -> None:
+    if not yes:
+        typer.confirm(f"{what} {letters} letter{'s' if letters > 1 else ''}?", abort=True, err=True)
+
+
+def _show_groups(found: Sequence[dead_letter_selection.Group], *, as_json: bool) -> None:
+    if as_json:
+        output.as_json({"groups": found})
+        return
+    if not found:
+        output.say("no open letters", style="green")
+        return
+    table = output.table("Stage", "Cause", "Letters", "Oldest", "Example", right=["Letters"])
+    for it in found:
+        example = output.plain(f"{it.example}: {it.example_explanation}")
+        oldest = output.moment(it.oldest_at_us)
+        table.add_row(it.stage, it.code, str(it.letters), oldest, example)
+    output.terminal().print(table)
+
+
+def _show_letters(found: Sequence[DeadLetter], *, as_json: bool) -> None:
+    if as_json:
+        rows = [msgspec.structs.asdict(letter) for letter in found]
+        for row in rows:
+            del row["payload"]
+        output.as_json({"letters": rows})
+        return
+    table = output.table(
+        "Letter", "When", "Stage", "Cause", "Order", "Explanation", right=["Letter"]
+    )
+    for it in found:
+        order = f"{it.merchant_id}/{it.order_id}" if it.order_id else ""
+        when = output.moment(it.at_us)
+        table.add_row(
+            str(it.letter_key), when, it.stage, it.code, order, output.plain(it.explanation)
+        )
+    output.terminal().print(table)

@@ -1,0 +1,117 @@
+"""`souk merchants`: who may send orders, and with which API key.
+
+A key is shown once and kept as a hash.
+"""
+
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from internal.auth import rules, store
+from internal.auth.messages import IssuedKey, Merchant
+from internal.cli import database, lazy_groups, output, suggestions
+from internal.cli.options import AsJson, Data
+from internal.infra import clock
+from internal.kernel import errors, ids
+
+app = lazy_groups.new("Make merchants and their API keys.")
+
+NAME_CHARS_MAX = 200
+
+Id = Annotated[str, typer.Argument(metavar="MERCHANT", help="The merchant's id.")]
+
+
+def _id_of(value: str) -> str:
+    if not suggestions.ID.fullmatch(value):
+        raise typer.BadParameter(f"an id is {suggestions.ID_FORM}")
+    return value
+
+
+@app.command()
+def create(
+    merchant_id: Annotated[
+        str, typer.Argument(metavar="MERCHANT", callback=_id_of, help="The merchant's id.")
+    ],
+    *,
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", show_default="the id", help="For people.")
+    ] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a merchant and print its API key, this once."""
+    merchant = Merchant(merchant_id, (name or merchant_id)[:NAME_CHARS_MAX])
+    key, now_us = new_key(), clock.SystemClock().now_us()
+    database.write(data, lambda c: store.add_merchant(c, merchant, key, now_us))
+    _show_key(merchant_id, key, as_json=as_json)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    merchant_id: Id,
+    *,
+    keep_old: Annotated[
+        bool, typer.Option("--keep-old", help="Let the keys of before go on working.")
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a merchant a new API key and print it, this once.
+
+    The keys of before end within half a minute.
+    """
+    key, now_us = new_key(), clock.SystemClock().now_us()
+
+    def rotate(connection: sa.Connection) -> None:
+        require(connection, merchant_id)
+        store.rotate_key(connection, merchant_id, key, now_us, keep_old=keep_old)
+
+    database.write(data, rotate)
+    _show_key(merchant_id, key, as_json=as_json)
+
+
+@app.command("list")
+def list_merchants(*, data: Data = None, as_json: AsJson = False) -> None:
+    """List the merchants."""
+    found = database.read(data, store.list_merchants)
+    if as_json:
+        output.as_json({"merchants": found})
+        return
+    table = output.table("Merchant", "Name")
+    for merchant in found:
+        table.add_row(merchant.merchant_id, output.plain(merchant.name))
+    output.terminal().print(table)
+
+
+def _show_key(merchant_id: str, key: IssuedKey, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json({"merchant_id": merchant_id, "key_id": key.key_id, "api_key": key.secret})
+        return
+    output.say(key.secret)
+    output.remark(f"The API key of {merchant_id}. It is kept as a hash only: store it now.")
+
+
+def new_key() -> IssuedKey:
+    """Make a key from fresh randomness."""
+    return rules.issue(ids.random_token(6), ids.random_token(32))
+
+
+def require(connection: sa.Connection, merchant_id: str) -> str:
+    """Return the id of a merchant; of the only one when none is named.
+
+    Raises:
+        InvalidInput: there is none of that name, or several and none was named.
+    """
+    known = [merchant.merchant_id for merchant in store.list_merchants(connection)]
+    if merchant_id in known:
+        return merchant_id
+    if merchant_id:
+        raise errors.InvalidInput([("", suggestions.unknown("merchant", merchant_id, known))])
+    if not known:
+        raise errors.InvalidInput(
+            [("", "there is no merchant yet: `souk merchants create` makes one")]
+        )
+    if len(known) > 1:
+        raise errors.InvalidInput([("", f"say whose with --merchant: {suggestions.some(known)}")])
+    return known[0]

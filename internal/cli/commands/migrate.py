@@ -1,0 +1,39 @@
+"""`souk migrate`: brings the tables to the version of this code.
+
+The one command that may make a database.
+"""
+
+import sqlalchemy as sa
+
+from internal.cli import database, lazy_groups, output
+from internal.cli.options import AsJson, Data
+from internal.infra import migrate as migrating
+from internal.infra import settings
+from internal.kernel import errors
+
+app = lazy_groups.single()
+
+
+@app.command()
+def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
+    """Make the database, or bring its tables up to date; what is there is kept."""
+    options = settings.of_folder(data)
+    name, storage = database.name_of(options), options.storage
+    try:
+        storage.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
+        raise errors.Misconfigured(what) from error
+    before, after = database.run(options, lambda opened: opened.write(_upgrade))
+    if as_json:
+        output.as_json({"database": name, "before": before, "after": after})
+    elif before == after:
+        output.say(f"{name} is up to date ({after})")
+    else:
+        output.say(f"{name}: {before or 'nothing'} -> {after}")
+
+
+def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:
+    before = migrating.current(connection)
+    migrating.upgrade(connection)
+    return before, migrating.current(connection)

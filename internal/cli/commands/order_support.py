@@ -1,0 +1,65 @@
+"""`souk orders show`: an order's whole story on a terminal, for support staff. Only looks."""
+
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from internal.cli import database, output
+from internal.cli.commands import merchants
+from internal.cli.options import AsJson, Data, MerchantId
+from internal.kernel import errors
+from internal.views import order_timeline
+
+
+def show_order(
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's own name.")],
+    *,
+    merchant: MerchantId = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell an order's story from the books: every step, payments, and what it waits for.
+
+    For support staff: on the database, without an API key, with what merchants are not told.
+    """
+
+    def find(connection: sa.Connection) -> order_timeline.Story:
+        merchant_id = merchants.require(connection, merchant)
+        found = order_timeline.tell(connection, merchant_id, order_id)
+        if found is None:
+            what = f"nothing is known of an order {order_id!r} of {merchant_id}"
+            raise errors.InvalidInput([("", f"{what}; it may not be recorded yet")])
+        return found
+
+    found = database.read(data, find)
+    if as_json:
+        output.as_json(found)
+    else:
+        _show(found)
+
+
+def _show(it: order_timeline.Story) -> None:
+    output.say("Order ", it.order_id, "  ", output.state(it.state), style="bold")
+    total = f", {output.amount(it.total_minor, it.currency)}" if it.currency else ""
+    output.say(f"of {it.merchant_id}, store {it.store_id or '?'}{total}")
+    axes = f"money {it.charge_state}, stock {it.stock_state}, version {it.version}"
+    output.say(f"{axes}, trace {it.trace_id or '-'}", style="dim")
+    table = output.table("When", "Took", "Who", "What", "Why", right=["Took"])
+    before_us = it.steps[0].at_us if it.steps else 0
+    for step in it.steps:
+        took = output.duration(step.at_us - before_us) if step.at_us > before_us else ""
+        table.add_row(
+            output.moment(step.at_us),
+            took,
+            step.who,
+            output.plain(step.what),
+            output.plain(step.why),
+        )
+        before_us = step.at_us
+    output.terminal().print(table)
+    for stage, lives in it.lives_lost.items():
+        output.say(f"{lives} processes of {stage} began with it and did not end", style="red")
+    if it.waits_for:
+        when = f"; looked at again {output.instant(it.next_look_us)}" if it.next_look_us else ""
+        output.say(f"It waits for {it.waits_for}{when}", style="yellow")

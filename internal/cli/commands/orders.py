@@ -1,0 +1,301 @@
+"""`souk orders`: what a merchant does with orders, through the gRPC door."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+import grpc
+import typer
+
+from internal.cli import exit_codes, grpc_client, lazy_groups, output, timestamps
+from internal.cli.commands import order_drafts, order_receipt, order_support
+from internal.cli.options import AsJson, Server, flattened
+from internal.infra import clock
+from internal.kernel import ids
+from internal.kernel.states import OrderState, is_terminal
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
+
+app = lazy_groups.new("Place, read, follow and cancel orders, as the API key's merchant.")
+
+PAGE_ORDERS_DEFAULT = 50
+PAGE_ORDERS_MAX = 500
+ALL_ORDERS_MAX = 100_000
+"""What --all holds in memory at most."""
+
+STATE_WIDTH = 2 + max(map(len, OrderState))
+
+_TOKEN = re.compile(r"([0-9]{0,18}):([0-9]{0,18}):(.+)")
+
+OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Your own name for the order.")]
+
+
+@app.command()
+@flattened
+def submit(
+    wanted: order_drafts.Wanted,
+    placing: order_drafts.Placing,
+    server: Server,
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the order's end and show it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Place an order; 0 means that it is durable.
+
+    With --wait, 0 means FINALIZED, 1 REJECTED or CANCELLED, and 3 that it was not decided in time.
+
+    souk orders submit --store berlin --line COFFEE-250=2 --pay cash --wait
+    """
+    draft = order_drafts.order_of(wanted, placing)
+    if not draft.order_id:
+        draft.order_id = _new_order_id()
+        output.remark(f"order id {draft.order_id}")
+    wait_for = (
+        order_service_pb2.WAIT_FOR_FINALIZED if wait else order_service_pb2.WAIT_FOR_UNSPECIFIED
+    )
+    with grpc_client.connect(server) as orders:
+        try:
+            answer = orders.submit(draft, wait_for)
+        except grpc.RpcError as error:
+            _say_how_to_go_on(error, draft.order_id)
+            raise
+    _show_submitted(answer, waited=wait, as_json=as_json)
+
+
+def _new_order_id() -> str:
+    return f"cli-{ids.random_token(6)}"
+
+
+def _say_how_to_go_on(error: grpc.RpcError, order_id: str) -> None:
+    """Tell those whose order may or may not be placed what is safe."""
+    if exit_codes.of_error(error).exit_code is exit_codes.ExitCode.AWAY:
+        error.add_note(f"Sending the same order again is harmless: use --order-id {order_id}.")
+
+
+def _show_submitted(
+    answer: order_service_pb2.SubmitOrderResponse, *, waited: bool, as_json: bool
+) -> None:
+    if as_json:
+        output.as_json(answer)
+    elif waited and answer.HasField("order"):
+        output.terminal().print(order_receipt.order(answer.order))
+    else:
+        output.say(output.state(order_receipt.state_of(answer.state)), f"  {answer.order_id}")
+    if answer.replayed:
+        output.remark("this order had been placed before")
+    if waited:
+        _exit_by_end(order_receipt.state_of(answer.state), answer.order_id)
+
+
+def _exit_by_end(state: str, order_id: str) -> None:
+    """Leave with what the order's end means to a script."""
+    if state == OrderState.FINALIZED:
+        return
+    if state in OrderState.__members__ and is_terminal(OrderState(state)):
+        raise typer.Exit(exit_codes.ExitCode.REFUSED)
+    output.remark(f"not decided in time; `souk orders watch {order_id}` goes on waiting")
+    raise typer.Exit(exit_codes.ExitCode.AWAY)
+
+
+@app.command()
+@flattened
+def quote(wanted: order_drafts.Wanted, server: Server, *, as_json: AsJson = False) -> None:
+    """Tell what an order would cost, and why. Leaves no trace."""
+    draft = order_drafts.quote_of(wanted)
+    request = order_service_pb2.QuoteOrderRequest(
+        store_id=draft.store_id,
+        currency=draft.currency,
+        lines=draft.lines,
+        discount=draft.discount if draft.HasField("discount") else None,
+    )
+    with grpc_client.connect(server) as orders:
+        answer = orders.quote(request)
+    if as_json:
+        output.as_json(answer)
+    else:
+        output.terminal().print(order_receipt.quote(answer))
+
+
+@app.command()
+@flattened
+def get(order_id: OrderId, server: Server, *, as_json: AsJson = False) -> None:
+    """Show an order as a receipt, and what happened to it when."""
+    with grpc_client.connect(server) as orders:
+        order = orders.get(order_id)
+    if as_json:
+        output.as_json(order)
+    else:
+        output.terminal().print(order_receipt.order(order))
+
+
+app.command("show")(order_support.show_order)
+
+
+@dataclasses.dataclass(frozen=True)
+class Filters:
+    """Which orders to list."""
+
+    state: Annotated[
+        list[OrderState],
+        typer.Option(
+            metavar="STATE",
+            case_sensitive=False,
+            show_default=False,
+            help=f"Only in this state, {', '.join(OrderState).lower()}; once for each.",
+        ),
+    ] = dataclasses.field(default_factory=list)
+    store: Annotated[str, typer.Option(metavar="ID", help="Only of this store.")] = ""
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN", help="Placed then or later: 2026-03-01T09:30, or 15m, 2h, 7d ago."
+        ),
+    ] = ""
+    until: Annotated[str, typer.Option(metavar="WHEN", help="Placed before.")] = ""
+    limit: Annotated[
+        int, typer.Option(min=1, max=PAGE_ORDERS_MAX, metavar="N", help="So many a page.")
+    ] = PAGE_ORDERS_DEFAULT
+    page_token: Annotated[
+        str, typer.Option(metavar="TOKEN", help="Go on where the page before ended.")
+    ] = ""
+
+
+@app.command("list")
+@flattened
+def list_orders(
+    filters: Filters,
+    server: Server,
+    *,
+    all_pages: Annotated[
+        bool, typer.Option("--all", help=f"All pages, up to {ALL_ORDERS_MAX} orders.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List orders, newest first."""
+    request = _listing(filters, clock.SystemClock().now_us())
+    found = order_service_pb2.ListOrdersResponse()
+    with grpc_client.connect(server) as orders:
+        while True:
+            page = orders.list_page(request)
+            found.orders.extend(page.orders)
+            request.page_token = page.next_page_token
+            if not (all_pages and page.next_page_token and len(found.orders) < ALL_ORDERS_MAX):
+                break
+    token = _token_of(request)
+    if as_json:
+        output.as_json({"orders": list(found.orders), "next_page_token": token})
+        return
+    output.terminal().print(order_receipt.summaries(found.orders))
+    if token:
+        output.remark(f"more: the same with --page-token {token}, or --all")
+
+
+def _listing(filters: Filters, now_us: int) -> order_service_pb2.ListOrdersRequest:
+    request = order_service_pb2.ListOrdersRequest(
+        states=[f"ORDER_STATE_{name}" for name in dict.fromkeys(filters.state)],
+        store_id=filters.store,
+        page_size=filters.limit,
+    )
+    since_us = timestamps.parse(filters.since, now_us, "--since") if filters.since else None
+    until_us = timestamps.parse(filters.until, now_us, "--until") if filters.until else None
+    if filters.page_token:
+        since_us, until_us, request.page_token = _open_token(filters.page_token)
+    if since_us is not None:
+        request.placed_after.FromMicroseconds(since_us)
+    if until_us is not None:
+        request.placed_before.FromMicroseconds(until_us)
+    return request
+
+
+def _token_of(request: order_service_pb2.ListOrdersRequest) -> str:
+    """Return what goes on with this listing. It holds the instants: "2h" is another one by then."""
+    if not request.page_token:
+        return ""
+    since_us = request.placed_after.ToMicroseconds() if request.HasField("placed_after") else ""
+    until_us = request.placed_before.ToMicroseconds() if request.HasField("placed_before") else ""
+    return f"{since_us}:{until_us}:{request.page_token}"
+
+
+def _open_token(token: str) -> tuple[int | None, int | None, str]:
+    match = _TOKEN.fullmatch(token)
+    if not match:
+        what = "it is no token that `souk orders list` gave"
+        raise typer.BadParameter(what, param_hint="--page-token")
+    since_us, until_us, page_token = match.groups()
+    return int(since_us) if since_us else None, int(until_us) if until_us else None, page_token
+
+
+@app.command()
+@flattened
+def watch(
+    order_id: OrderId,
+    server: Server,
+    *,
+    from_version: Annotated[
+        int, typer.Option(min=0, metavar="N", help="The last version you saw.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Follow an order to its end; 0 means FINALIZED, 1 REJECTED or CANCELLED.
+
+    --json prints one line per step, and the whole order last.
+    """
+    tell = _tell_json if as_json else _teller()
+    with grpc_client.connect(server) as orders:
+        order = orders.watch(order_id, from_version, tell)
+    if as_json:
+        output.as_json_line({"order": order})
+    _exit_by_end(order_receipt.state_of(order.state), order_id)
+
+
+def _tell_json(entry: order_pb2.LogEntry) -> None:
+    output.as_json_line({"entry": entry})
+
+
+def _teller() -> Callable[[order_pb2.LogEntry], None]:
+    before_us: int | None = None
+
+    def tell(entry: order_pb2.LogEntry) -> None:
+        nonlocal before_us
+        when, took, stage, state, why = order_receipt.step(entry, before_us)
+        before_us = entry.at.ToMicroseconds()
+        gap = " " * (STATE_WIDTH - len(state)) if why else ""
+        output.say(f"{when}  {took:>10}  {stage:<20}", state, gap, why)
+
+    return tell
+
+
+@app.command()
+@flattened
+def cancel(
+    order_id: OrderId,
+    server: Server,
+    *,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for people.")] = "",
+    request_id: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            show_default="a new one",
+            help="Your own name for this request. Sent again, it gets the same answer.",
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Undo an order, as long as no money was asked for; 1 means that it was too late."""
+    request = order_service_pb2.CancelOrderRequest(
+        order_id=order_id, request_id=request_id or f"cli-{ids.random_token()}", reason=reason
+    )
+    with grpc_client.connect(server) as orders:
+        try:
+            answer = orders.cancel(request)
+        except grpc.RpcError as error:
+            if exit_codes.of_error(error).exit_code is exit_codes.ExitCode.AWAY:
+                error.add_note(f"The same request again: --request-id {request.request_id}.")
+            raise
+    if as_json:
+        output.as_json(answer)
+    else:
+        output.say(output.state(order_receipt.state_of(answer.state)), f"  {answer.order_id}")

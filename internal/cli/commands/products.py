@@ -1,0 +1,129 @@
+"""`souk products`: what a merchant sells. Writes the catalogue; must not touch stock."""
+
+import collections
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from internal.catalogue import store
+from internal.catalogue.messages import Product
+from internal.cli import database, input_files, lazy_groups, output
+from internal.cli.commands import merchants, product_files
+from internal.cli.options import AsJson, Data, MerchantId
+
+app = lazy_groups.new("List and import what a merchant sells.")
+
+PAGE_PRODUCTS_DEFAULT = 100
+PAGE_PRODUCTS_MAX = 100_000
+FILE_CHARS_MAX = 64 * 1024 * 1024
+BATCH_PRODUCTS = 5_000
+"""In one statement."""
+
+
+@app.command("list")
+def list_products(
+    *,
+    merchant: MerchantId = "",
+    after: Annotated[str, typer.Option(metavar="SKU", help="Only those above this SKU.")] = "",
+    limit: Annotated[
+        int, typer.Option(min=1, max=PAGE_PRODUCTS_MAX, metavar="N", help="So many at most.")
+    ] = PAGE_PRODUCTS_DEFAULT,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List products by SKU."""
+
+    def find(connection: sa.Connection) -> list[Product]:
+        merchant_id = merchants.require(connection, merchant)
+        return store.list_products(connection, merchant_id, after, limit + 1)
+
+    found = database.read(data, find)
+    page, next_after = found[:limit], found[limit - 1].sku if len(found) > limit else ""
+    if as_json:
+        rows = [product_files.row_of(product) for product in page]
+        output.as_json({"products": rows, "next_after": next_after})
+        return
+    _show(page)
+    if next_after:
+        output.remark(f"more: the same with --after {next_after}")
+
+
+def _show(products: Iterable[Product]) -> None:
+    table = output.table("SKU", "Name", "Price", "Tax", "Sold", right=["Price"])
+    for it in products:
+        price = output.amount(it.price_minor, it.currency)
+        sold = output.yes_or_no(good=it.active, yes="yes", no="no")
+        table.add_row(it.sku, output.plain(it.name), price, it.tax_code, sold)
+    output.terminal().print(table)
+
+
+@app.command("import")
+def import_products(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            callback=input_files.checked,
+            help="CSV with the columns sku,name,price,currency,tax_code and perhaps active, or one"
+            " JSON object a line with these fields; `-` is standard input.",
+        ),
+    ],
+    *,
+    merchant: MerchantId = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the products of a file, or put them in the place of those with the same SKU.
+
+    All or nothing: one mistake, and nothing is changed; every mistake is told with its line.
+    """
+    text = input_files.read_text(file, FILE_CHARS_MAX)
+
+    def work(connection: sa.Connection) -> dict[str, int]:
+        return _import(connection, text, merchant, dry_run=dry_run)
+
+    counts = database.read(data, work) if dry_run else database.write(data, work)
+    if as_json:
+        output.as_json(counts)
+        return
+    would = "would be " if dry_run else ""
+    new, changed, same = (counts[name] for name in ("new", "changed", "unchanged"))
+    output.say(f"{new} new, {changed} {would}changed, {same} unchanged")
+
+
+def _import(
+    connection: sa.Connection, text: str, merchant: str, *, dry_run: bool
+) -> dict[str, int]:
+    """Read the file, save it, return how many products are new, changed and unchanged."""
+    merchant_id = merchants.require(connection, merchant)
+    tax_codes = [rate.tax_code for rate in store.list_tax_rates(connection, merchant_id)]
+    products = product_files.read(text, merchant_id, tax_codes)
+    counts = collections.Counter(new=0, changed=0, unchanged=0)
+    for batch in _batches(products):
+        counts.update(_save(connection, batch, dry_run=dry_run))
+    return dict(counts)
+
+
+def _save(
+    connection: sa.Connection, products: Sequence[Product], *, dry_run: bool
+) -> dict[str, int]:
+    keys = [(product.merchant_id, product.sku) for product in products]
+    before = store.load_shelf(connection, (), keys).products
+    changed = [
+        product for product in products if before.get((product.merchant_id, product.sku)) != product
+    ]
+    if not dry_run:
+        store.save_products(connection, changed)
+    new = len(products) - len(before)
+    return {"new": new, "changed": len(changed) - new, "unchanged": len(products) - len(changed)}
+
+
+def _batches(products: Sequence[Product]) -> Iterable[Sequence[Product]]:
+    rest = iter(products)
+    while batch := list(islice(rest, BATCH_PRODUCTS)):
+        yield batch

@@ -1,0 +1,125 @@
+"""`souk stock`: what lies in the stores. Every change of it leaves a movement."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from internal.catalogue import store as catalogue
+from internal.cli import database, lazy_groups, output, suggestions
+from internal.cli.commands import merchants
+from internal.cli.options import AsJson, Data, MerchantId
+from internal.infra import clock
+from internal.inventory import store
+from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
+from internal.kernel import errors
+
+app = lazy_groups.new("See and receive stock.")
+
+SKUS_MAX = 1_000_000
+_ARRIVAL = re.compile(r"(?P<sku>[^=]+)=(?P<quantity>[0-9]{1,9})")
+
+Levels = list[tuple[StockKey, StockLevel]]
+
+
+@app.command("show")
+def show_levels(
+    *,
+    merchant: MerchantId = "",
+    store_id: Annotated[
+        str, typer.Option("--store", metavar="ID", help="Only of this store.")
+    ] = "",
+    sku: Annotated[str, typer.Option(metavar="SKU", help="Only of this product.")] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is on hand, reserved for orders, and available."""
+
+    def find(connection: sa.Connection) -> Levels:
+        merchant_id = merchants.require(connection, merchant)
+        _require_store(connection, merchant_id, store_id)
+        _require_products(connection, merchant_id, [sku])
+        return store.list_levels(connection, merchant_id, store_id, sku)
+
+    _show(database.read(data, find), as_json=as_json)
+
+
+@app.command()
+def receive(
+    arrivals: Annotated[
+        list[str],
+        typer.Argument(metavar="SKU=QUANTITY", help="What arrived, and how much of it."),
+    ],
+    *,
+    store_id: Annotated[str, typer.Option("--store", metavar="ID", help="Where it arrived.")],
+    merchant: MerchantId = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add what arrived to a store's stock. Running it again adds it again."""
+    quantities = [_arrival(text) for text in arrivals]
+    now_us = clock.SystemClock().now_us()
+
+    def book(connection: sa.Connection) -> Levels:
+        merchant_id = merchants.require(connection, merchant)
+        _require_store(connection, merchant_id, store_id)
+        _require_products(connection, merchant_id, [sku for sku, _ in quantities])
+        movements = [
+            Movement(StockKey(merchant_id, store_id, sku), MovementKind.RECEIPT, quantity, now_us)
+            for sku, quantity in quantities
+        ]
+        store.receive(connection, movements)
+        keys = sorted({movement.key for movement in movements})
+        return list(store.lock_levels(connection, keys).items())
+
+    _show(database.write(data, book), as_json=as_json)
+
+
+def _arrival(text: str) -> tuple[str, int]:
+    match = _ARRIVAL.fullmatch(text)
+    if not match or int(match["quantity"]) == 0:
+        raise typer.BadParameter(f"{text!r} is not like SKU=10", param_hint="SKU=QUANTITY")
+    return match["sku"], int(match["quantity"])
+
+
+def _require_store(connection: sa.Connection, merchant_id: str, store_id: str) -> None:
+    known = [it.store_id for it in catalogue.list_stores(connection, merchant_id)]
+    if store_id and store_id not in known:
+        raise errors.InvalidInput([("--store", suggestions.unknown("store", store_id, known))])
+
+
+def _require_products(connection: sa.Connection, merchant_id: str, skus: Sequence[str]) -> None:
+    wanted = {(merchant_id, sku) for sku in skus if sku}
+    missing = sorted(wanted - catalogue.load_shelf(connection, (), wanted).products.keys())
+    if not missing:
+        return
+    products = catalogue.list_products(connection, merchant_id, "", SKUS_MAX)
+    known = [product.sku for product in products]
+    raise errors.InvalidInput(
+        [("", suggestions.unknown("product", sku, known)) for _, sku in missing]
+    )
+
+
+def _show(levels: Levels, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json({"stock": [_row(key, level) for key, level in levels]})
+        return
+    numbers = ["On hand", "Reserved", "Available"]
+    table = output.table("Store", "SKU", *numbers, right=numbers)
+    for key, level in levels:
+        style = "" if level.available else "red"
+        counts = (level.on_hand, level.reserved, level.available)
+        table.add_row(key.store_id, key.sku, *map(str, counts), style=style)
+    output.terminal().print(table)
+
+
+def _row(key: StockKey, level: StockLevel) -> dict[str, str | int]:
+    return {
+        "store_id": key.store_id,
+        "sku": key.sku,
+        "on_hand": level.on_hand,
+        "reserved": level.reserved,
+        "available": level.available,
+    }

@@ -1,0 +1,96 @@
+"""The engine's database as operators' commands use it: one transaction, then closed.
+
+Must not make a file that is not there; `souk migrate` alone does.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from internal.infra import backends, db, files, settings
+from internal.kernel import errors
+
+T = TypeVar("T")
+
+
+def read(data: Path | None, work: db.Work[T]) -> T:
+    """Run `work` on one snapshot.
+
+    Raises:
+        DatabaseAway: there is no such file, it is no database, or it stays locked.
+        Misconfigured: its tables are of another version.
+    """
+    return use(data, lambda database: database.read(work))
+
+
+def write(data: Path | None, work: db.Work[T]) -> T:
+    """Run `work` in one transaction.
+
+    Raises:
+        DatabaseAway: as for read.
+        Misconfigured: as for read.
+    """
+    return use(data, lambda database: database.write(work))
+
+
+def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
+    """Open the database, await `task` of it, close it.
+
+    Raises:
+        DatabaseAway: as for read.
+        Misconfigured: as for read.
+    """
+    options = settings.of_folder(data)
+    storage = options.storage
+    path = storage.data_dir / files.DATABASE
+    if storage.engine == "embedded" and not path.is_file():
+        raise errors.DatabaseAway(
+            f"there is no database {path}: `scripts/start --data {storage.data_dir}` makes a demo"
+            f" shop there, `souk migrate --data {storage.data_dir}` an empty one;"
+            " or name another folder with --data"
+        )
+    return run(options, task)
+
+
+def run(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
+    """Open the database of these settings, or make its file, await `task` of it, close it.
+
+    Raises:
+        DatabaseAway: it is no database, or stays locked.
+        Misconfigured: its tables are of another version.
+    """
+    try:
+        return asyncio.run(_with(options, task))
+    except sa.exc.DatabaseError as error:
+        raise _said(error, options) from error
+
+
+async def _with(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
+    """Do it with one reader: a command does one thing."""
+    database = backends.open_database(options, readers=1)
+    try:
+        return await task(database)
+    finally:
+        await database.close()
+
+
+def name_of(options: settings.Settings) -> str:
+    """Name the database for people."""
+    if options.storage.engine == "full":
+        chosen = options.mysql
+        return f"{chosen.database} on {chosen.host}:{chosen.port}"
+    return str(options.storage.data_dir / files.DATABASE)
+
+
+def _said(error: sa.exc.DatabaseError, options: settings.Settings) -> Exception:
+    """Say what the database's contents are to blame for; return anything else as it is."""
+    text, name = str(error.orig), name_of(options)
+    if any(words in text for words in ("no such table", "no such column", "(1146,", "(1054,")):
+        what = f"the tables in {name} are not those of this souk ({text})"
+        return errors.Misconfigured(f"{what}: `souk migrate` brings them up to date")
+    if "not a database" in text or "malformed" in text:
+        return errors.DatabaseAway(f"{name} is no database that can be read: {text}")
+    return error

@@ -1,0 +1,63 @@
+"""Groups of commands: a typo names those there are; a module is loaded when it is used."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import typer
+import typer.core
+import typer.main
+
+from internal.cli import suggestions
+
+
+class Group(typer.core.TyperGroup):
+    """A group of commands in one module."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - Typer's own types
+        """Return the command of this name.
+
+        Raises:
+            typer.BadParameter: there is none; the message names those there are.
+        """
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise _unknown(cmd_name, self.list_commands(ctx))
+        return found
+
+
+class LazyGroup(typer.core.TyperGroup):
+    """A group of commands and groups, each in a module of its own that has them as its `app`."""
+
+    modules: ClassVar[Mapping[str, str]] = {}
+    """{name of the command: name of the module}, in the order of the help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - as Typer calls it
+        """Return all names."""
+        return list(self.modules)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as Typer calls it
+        """Import and return the command of this name.
+
+        Raises:
+            typer.BadParameter: as for Group.
+        """
+        if cmd_name not in self.modules:
+            raise _unknown(cmd_name, list(self.modules))
+        command = typer.main.get_command(importlib.import_module(self.modules[cmd_name]).app)
+        command.name = cmd_name
+        return command
+
+
+def new(help_text: str) -> typer.Typer:
+    """Return an empty group; without a command it shows its help."""
+    return typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, help=help_text)
+
+
+def single() -> typer.Typer:
+    """Return the place for a command that is no group."""
+    return typer.Typer(add_completion=False)
+
+
+def _unknown(cmd_name: str, known: list[str]) -> typer.BadParameter:
+    return typer.BadParameter(suggestions.unknown("command", cmd_name, known))

@@ -1,0 +1,162 @@
+"""How things look on a terminal: amounts, instants, states, tables, JSON. Decides nothing."""
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from google.protobuf import json_format, message
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from internal.cli.exit_codes import Problem
+from internal.kernel import money
+from internal.kernel.clock import US_PER_MS, US_PER_SECOND
+
+PIPED_WIDTH = 200
+"""Columns of a table that goes to a file or another command, where no window sets the width."""
+VIOLATIONS_SHOWN_MAX = 50
+"""Of a problem, on a terminal; --json has all."""
+MS_PER_SECOND = 1_000
+MOMENT_CHARS = len("2026-01-01 00:00:00.000")
+SECONDS_PER_MINUTE = 60
+NEVER_FOLDED = frozenset({"When", "Placed", "Oldest", "Newest", "State", "Stage"})
+"""Columns that are read as a whole, whatever the width of the window."""
+STATE_STYLES = {
+    "PLACED": "blue",
+    "ACCEPTED": "cyan",
+    "PAID": "cyan",
+    "FINALIZED": "green",
+    "REJECTED": "red",
+    "CANCELLED": "yellow",
+}
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Return where to print: markup off, so that nobody's data is taken for it."""
+    stream = sys.stderr if stderr else sys.stdout
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    width = PIPED_WIDTH if piped else None
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+def say(*parts: str | Text, style: str = "") -> None:
+    """Print a line of text."""
+    line = Text.assemble(*(part if isinstance(part, Text) else plain(part) for part in parts))
+    line.stylize(style)
+    terminal().print(line, soft_wrap=True)
+
+
+def remark(text: str) -> None:
+    """Print a line that is no result, on standard error."""
+    terminal(stderr=True).print(plain(text), style="dim", soft_wrap=True)
+
+
+def problem(it: Problem, *, as_json: bool) -> None:
+    """Print why a command did not do what it was asked for, on standard error."""
+    console = terminal(stderr=True)
+    if as_json:
+        console.print(json.dumps({"error": msgspec.to_builtins(it)}), soft_wrap=True)
+        return
+    console.print(Text.assemble((f"{it.reason}: ", "bold red"), plain(it.text)), soft_wrap=True)
+    for field, what in it.violations[:VIOLATIONS_SHOWN_MAX]:
+        console.print(plain(f"  {field}: {what}" if field else f"  {what}"), soft_wrap=True)
+    if len(it.violations) > VIOLATIONS_SHOWN_MAX:
+        console.print(f"  and {len(it.violations) - VIOLATIONS_SHOWN_MAX} more")
+    for hint in it.hints:
+        console.print(plain(hint), style="dim", soft_wrap=True)
+
+
+def as_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print a value as indented JSON; messages of the wire keep the names of the proto."""
+    print(json.dumps(_plain_json(value), indent=2, ensure_ascii=False), flush=True)
+
+
+def as_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print a value as one line of JSON."""
+    print(json.dumps(_plain_json(value), ensure_ascii=False), flush=True)
+
+
+def _plain_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    if isinstance(value, message.Message):
+        return json_format.MessageToDict(
+            value, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+    if isinstance(value, Mapping):
+        return {name: _plain_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_json(item) for item in value]
+    return msgspec.to_builtins(value)
+
+
+def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
+    """Return an empty table; the columns named in `right` hold numbers."""
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for name in columns:
+        fixed = name in right or name in NEVER_FOLDED
+        made.add_column(
+            name, justify="right" if name in right else "left", no_wrap=fixed, overflow="fold"
+        )
+    return made
+
+
+def plain(text: str) -> str:
+    """Return text without what a terminal would obey: nobody's names and notes are commands."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def amount(minor: int, currency: str) -> str:
+    """Write an amount with its currency: "12.34 EUR"."""
+    return f"{money.to_text(minor, currency)} {currency}"
+
+
+def moment(at_us: int) -> str:
+    """Write an instant in local time, ISO 8601 to the millisecond, for tables: without the zone."""
+    text = instant(at_us)
+    return text[:MOMENT_CHARS]
+
+
+def instant(at_us: int) -> str:
+    """Write an instant in local time with its zone, ISO 8601 to the millisecond."""
+    seconds, rest_us = divmod(at_us, US_PER_SECOND)
+    try:
+        at = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return f"{at_us} us"
+    return at.replace(microsecond=rest_us).isoformat(sep=" ", timespec="milliseconds")
+
+
+def duration(length_us: int) -> str:
+    """Write how long something took: "0.4 ms", "12 ms", "3.2 s", "2 min 5 s"."""
+    ms, rest_us = divmod(max(length_us, 0), US_PER_MS)
+    if ms < 10:  # noqa: PLR2004 - below it a tenth matters
+        return f"{ms}.{rest_us // 100} ms"
+    if ms < MS_PER_SECOND:
+        return f"{ms} ms"
+    seconds = ms // MS_PER_SECOND
+    if seconds < SECONDS_PER_MINUTE:
+        return f"{seconds}.{ms % MS_PER_SECOND // 100} s"
+    return f"{seconds // SECONDS_PER_MINUTE} min {seconds % SECONDS_PER_MINUTE} s"
+
+
+def state(name: str) -> Text:
+    """Write an order's state in its colour."""
+    return Text(name, style=STATE_STYLES.get(name, ""))
+
+
+def yes_or_no(*, good: bool, yes: str, no: str) -> Text:
+    """Write a verdict in green or red."""
+    return Text(yes, style="green") if good else Text(no, style="bold red")

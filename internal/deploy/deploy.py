@@ -1,0 +1,318 @@
+"""Deploys the three functions so that each instance is known to work, not only to run.
+
+First what must exist before anything flows (tables, namespace, topics, subscriptions), then the
+functions one by one in the order of the flow, then a probe to every instance. May be run again at
+any time: what is as wanted stays as it is, and no backlog is ever dropped.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from internal.deploy import function_configs, functions_api, planning, probes, wheel
+from internal.flow import topics
+from internal.infra import backends, migrate, settings
+from internal.infra.pulsar_bus import admin
+from internal.kernel import errors
+from internal.stack import log_tail
+
+PATIENCE_S = 60.0
+"""How long an instance may take without any progress: a probe waits behind a backlog."""
+COME_S = 30.0
+"""How long instances may take to leave and to come before they are probed all the same."""
+LOOK_EVERY_S = 0.25
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be deployed."""
+
+    package: wheel.Wheel
+    parallelism: int | None = None
+    """Instances of each function; None leaves what is deployed, or 1."""
+    only: str | None = None
+    """One function's name; None means all."""
+    logs: Path | None = None
+    """The functions worker's log folder, if it is on this machine."""
+    patience_s: float = PATIENCE_S
+
+
+class Deployed(msgspec.Struct, frozen=True):
+    """What became of one function. `problem` is empty when every instance answered."""
+
+    function: str
+    plan: planning.Plan
+    instances: int
+    took_s: float = 0.0
+    problem: str = ""
+
+
+class Job(msgspec.Struct):
+    """One function on its way."""
+
+    stage: topics.Stage
+    config: function_configs.Config
+    plan: planning.Plan
+    before: set[functions_api.Consumer]
+    """Who was connected before anything was changed."""
+    began_s: float
+    waiting: set[probes.Place]
+    """Instances that have not answered yet."""
+    took_s: float = 0.0
+
+
+Tell = Callable[[str], None]
+
+
+def _silence(_: str) -> None:
+    """Tell nobody."""
+
+
+async def deploy(
+    options: settings.Settings, parallelism: int | None = None, *, tell: Tell = _silence
+) -> list[Deployed]:
+    """Deploy all functions of this checkout. See `carry_out`."""
+    package = await asyncio.to_thread(wheel.build)
+    return await carry_out(options, Wish(package=package, parallelism=parallelism), tell)
+
+
+async def preview(options: settings.Settings, wish: Wish) -> list[Deployed]:
+    """Return what would be done, without doing anything.
+
+    Raises:
+        BusAway: the broker or its functions worker cannot be reached.
+        Misconfigured: a setting or name is wrong.
+    """
+    async with admin.PulsarAdmin(options.pulsar) as api:
+        functions = functions_api.FunctionsApi(api, options.pulsar)
+        jobs = [await _job(functions, options, wish, stage) for stage in _stages(wish)]
+    return [Deployed(job.stage.name, job.plan, job.config["parallelism"]) for job in jobs]
+
+
+async def carry_out(
+    options: settings.Settings, wish: Wish, tell: Tell = _silence
+) -> list[Deployed]:
+    """Deploy, and wait until every instance has answered, or did not: see Deployed.problem.
+
+    Raises:
+        BusAway: the broker or its functions worker cannot be reached.
+        DatabaseAway: the database cannot be reached.
+        Misconfigured: a setting or name is wrong; the broker refuses something.
+    """
+    await _prepare_database(options)
+    async with admin.PulsarAdmin(options.pulsar) as api:
+        await _prepare_broker(api)
+        functions = functions_api.FunctionsApi(api, options.pulsar)
+        jobs = []
+        for stage in _stages(wish):
+            job = await _job(functions, options, wish, stage)
+            tell(_announcement(job))
+            await _do(functions, job, wish.package)
+            jobs.append(job)
+        await _renewed(functions, jobs, min(wish.patience_s, COME_S))
+        tell("probing every instance")
+        async with probes.prober(options.pulsar) as prober:
+            await _probe(functions, prober, jobs, wish.patience_s)
+        return [await _result(functions, job, options, wish) for job in jobs]
+
+
+async def _prepare_database(options: settings.Settings) -> None:
+    database = backends.open_database(options)
+    try:
+        await database.write(migrate.upgrade)
+    finally:
+        await database.close()
+
+
+async def _prepare_broker(api: admin.PulsarAdmin) -> None:
+    await api.ensure_namespace()
+    await api.ensure(dict.fromkeys(topics.OUTCOMES, ()))
+    await api.ensure(topics.subscriptions())
+
+
+def _stages(wish: Wish) -> Sequence[topics.Stage]:
+    return topics.STAGES if wish.only is None else [topics.stage_named(wish.only)]
+
+
+async def _job(
+    functions: functions_api.FunctionsApi,
+    options: settings.Settings,
+    wish: Wish,
+    stage: topics.Stage,
+) -> Job:
+    deployed = await functions.config(stage.name)
+    parallelism = wish.parallelism or (deployed or {}).get("parallelism", 1)
+    wanted = planning.with_package(
+        function_configs.config_of(stage, options.pulsar, parallelism), wish.package.digest
+    )
+    return Job(
+        stage,
+        wanted,
+        planning.plan(wanted, deployed),
+        await functions.consumers(stage.topic, stage.subscription),
+        time.perf_counter(),
+        {probes.Place(stage.name, number) for number in range(parallelism)},
+    )
+
+
+def _announcement(job: Job) -> str:
+    reason = f" ({', '.join(job.plan.because)})" if job.plan.because else ""
+    return f"{job.stage.name}: {job.plan.action}{reason}"
+
+
+async def _do(functions: functions_api.FunctionsApi, job: Job, package: wheel.Wheel) -> None:
+    match job.plan.action:
+        case planning.Action.CREATE:
+            await functions.create(job.config, package)
+        case planning.Action.UPDATE:
+            await functions.update(job.config)
+        case planning.Action.RECREATE:
+            await _recreate(functions, job, package)
+        case planning.Action.NOTHING:
+            await _start_if_stopped(functions, job)
+
+
+async def _recreate(functions: functions_api.FunctionsApi, job: Job, package: wheel.Wheel) -> None:
+    """Delete and create; the subscription, and with it the backlog, must outlive that."""
+    stage = job.stage
+    deployed = await functions.config(stage.name) or {}
+    if deployed.get("cleanupSubscription", True):
+        await functions.update({**deployed, "cleanupSubscription": False})
+        await _exchanged(functions, stage, job.before, len(job.before), COME_S)
+        job.before = await functions.consumers(stage.topic, stage.subscription)
+    await functions.delete(stage.name)
+    await functions.create(job.config, package)
+
+
+async def _start_if_stopped(functions: functions_api.FunctionsApi, job: Job) -> None:
+    """Somebody may have paused it (functions stop)."""
+    if not (await functions.status(job.stage.name)).get("numRunning", 0):
+        await functions.start(job.stage.name)
+
+
+async def _renewed(
+    functions: functions_api.FunctionsApi, jobs: Sequence[Job], patience_s: float
+) -> None:
+    """Wait until the instances of before have left, and as many as wanted have come.
+
+    An answer must be of a new one, and a probe of a key must find its last owner. Where they do not
+    come in time, the missing answers will tell.
+    """
+    end_s = time.perf_counter() + patience_s
+    for job in jobs:
+        old = set() if job.plan.action is planning.Action.NOTHING else job.before
+        left_s = end_s - time.perf_counter()
+        await _exchanged(functions, job.stage, old, job.config["parallelism"], left_s)
+
+
+async def _exchanged(
+    functions: functions_api.FunctionsApi,
+    stage: topics.Stage,
+    old: set[functions_api.Consumer],
+    wanted: int,
+    patience_s: float,
+) -> None:
+    """Wait, not for ever, until none of the old instances is connected and enough others are."""
+    end_s = time.perf_counter() + patience_s
+    while time.perf_counter() < end_s:
+        connected = await functions.consumers(stage.topic, stage.subscription)
+        if not old & connected and len(connected) >= wanted:
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _probe(
+    functions: functions_api.FunctionsApi,
+    prober: probes.Prober,
+    jobs: Sequence[Job],
+    patience_s: float,
+) -> None:
+    """Ask until all have answered, or nothing has moved for too long."""
+    progress_s, backlog = time.perf_counter(), -1
+    while waiting := [job for job in jobs if job.waiting]:
+        is_alone = all(job.config["parallelism"] == 1 for job in waiting)
+        now = backlog
+        with contextlib.suppress(errors.BusAway):  # for a moment, perhaps: no progress this time
+            await prober.ask([job.stage for job in waiting], is_alone=is_alone)
+            now = await _backlog(functions, waiting)
+        if await _listen(prober, waiting) or now < backlog:
+            progress_s = time.perf_counter()
+        backlog = now
+        if time.perf_counter() > progress_s + patience_s:
+            return
+
+
+async def _listen(prober: probes.Prober, waiting: Sequence[Job]) -> bool:
+    """Take answers until one round's time is over; return whether a new instance was among them."""
+    is_new = False
+    end_s = time.perf_counter() + probes.ROUND_S
+    while any(job.waiting for job in waiting) and time.perf_counter() < end_s:
+        for place in await prober.answers(probes.ROUND_S):
+            for job in waiting:
+                if place in job.waiting:
+                    is_new = True
+                    job.waiting.discard(place)
+                    job.took_s = time.perf_counter() - job.began_s
+    return is_new
+
+
+async def _backlog(functions: functions_api.FunctionsApi, jobs: Sequence[Job]) -> int:
+    counts = [await functions.backlog(j.stage.topic, j.stage.subscription) for j in jobs]
+    return sum(counts)
+
+
+async def _result(
+    functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, wish: Wish
+) -> Deployed:
+    problem = await _problem(functions, job, options, wish.logs) if job.waiting else ""
+    took_s = job.took_s or time.perf_counter() - job.began_s
+    return Deployed(job.stage.name, job.plan, job.config["parallelism"], took_s, problem)
+
+
+async def _problem(
+    functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, logs: Path | None
+) -> str:
+    """Say which instances did not answer, and what is known of them."""
+    numbers = sorted(place.instance for place in job.waiting)
+    status = await functions.status(job.stage.name)
+    lines = [f"no answer from instance {', '.join(map(str, numbers))}"]
+    for instance in status.get("instances", []):
+        lines += _exceptions(instance)
+    for number in numbers[:1] if logs else []:
+        lines += _last_words(_log(logs, options.pulsar, job.stage.name, number))
+    return "\n".join(lines)
+
+
+def _exceptions(instance: dict[str, Any]) -> list[str]:
+    status = instance.get("status", {})
+    latest = [*status.get("latestUserExceptions", []), *status.get("latestSystemExceptions", [])]
+    said = [f"instance {instance.get('instanceId')}: {e['exceptionString']}" for e in latest[-1:]]
+    return [*said, *filter(None, [status.get("error")])]
+
+
+def _log(logs: Path | None, options: settings.PulsarSettings, name: str, number: int) -> Path:
+    """Return where the functions worker lets an instance log."""
+    folder = Path(logs or "", "functions", options.tenant, options.namespace, name)
+    return folder / f"{name}-{number}.log"
+
+
+def _last_words(file: Path) -> list[str]:
+    words = log_tail.of(file)
+    return [f"the end of {file}:", *words] if words else []
+
+
+def require_full(options: settings.Settings) -> None:
+    """Refuse settings of the embedded engine: it runs the functions itself.
+
+    Raises:
+        Misconfigured: these are such.
+    """
+    if options.storage.engine != "full":
+        raise errors.Misconfigured(
+            "these settings are of the embedded engine, which needs no deployment:"
+            " --config names the full engine's (scripts/stack up writes data/stack/souk.toml)"
+        )

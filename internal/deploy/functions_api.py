@@ -1,0 +1,147 @@
+"""Functions in the broker's admin API: what is deployed, creating, changing, who is connected."""
+
+import contextlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import tenacity
+
+from internal.deploy import function_configs, wheel
+from internal.infra import settings
+from internal.infra.pulsar_bus import admin
+from internal.kernel import errors
+
+STALE = "metadata already exists"
+"""A package of a function that is gone stands in the way of a new one of that name."""
+NOT_STOPPED = "Operation not permitted"
+"""The answer to starting what was not stopped."""
+NOT_READY = re.compile(rf"\b503\b|retry again|not done initializing|{STALE}")
+"""What a functions worker says that has just started, when it already answers questions.
+
+It may have stored the package before it said so; deleting that takes effect after a moment.
+"""
+READY_S, LOOK_EVERY_S = 30.0, 0.5
+T = TypeVar("T")
+
+Consumer = tuple[str, str]
+"""A connected consumer: its name and when it came; unique in a subscription."""
+
+
+class FunctionsApi:
+    """The functions of one namespace."""
+
+    def __init__(self, api: admin.PulsarAdmin, options: settings.PulsarSettings) -> None:
+        self._api = api
+        namespace = f"{quote(options.tenant)}/{quote(options.namespace)}"
+        self._path = f"/admin/v3/functions/{namespace}"
+        self._packages = f"/admin/v3/packages/function/{namespace}"
+
+    async def config(self, name: str) -> function_configs.Config | None:
+        """Return a deployed function's configuration; None if there is none of that name."""
+        found: function_configs.Config | None = await self._api.get(f"{self._path}/{quote(name)}")
+        return found
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """Return how its instances do; nothing when nobody knows."""
+        try:
+            return await self._api.function_status(name) or {}
+        except (errors.BusAway, errors.Misconfigured):
+            return {}
+
+    async def create(self, config: function_configs.Config, package: wheel.Wheel) -> None:
+        """Create a function.
+
+        Raises:
+            BusAway: the broker or its functions worker cannot be reached.
+            Misconfigured: it is refused.
+        """
+
+        async def create() -> None:
+            try:
+                await self._send("POST", config, package)
+            except errors.BusAway as error:
+                if STALE in str(error):
+                    await self._forget_packages(config["name"])
+                raise
+
+        await _patiently(create)
+
+    async def update(self, config: function_configs.Config) -> None:
+        """Change a function; its package stays. Raises what `create` raises."""
+        await _patiently(lambda: self._send("PUT", config, None))
+
+    async def delete(self, name: str) -> None:
+        """Delete a function. Its subscription stays only if its cleanupSubscription is false."""
+        await _patiently(lambda: self._api.delete(f"{self._path}/{quote(name)}"))
+        await self._forget_packages(name)
+
+    async def start(self, name: str) -> None:
+        """Start the instances of a function that was stopped, or of which none could start."""
+        try:
+            await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/start"))
+        except errors.Misconfigured as error:
+            if NOT_STOPPED not in str(error):
+                raise
+            await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
+
+    async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
+        """Return who is connected to a subscription; nobody if there is none."""
+        stats = await self._api.topic_stats(topic) or {}
+        connected = stats.get("subscriptions", {}).get(subscription, {}).get("consumers", [])
+        return {(c["consumerName"], c.get("connectedSince", "")) for c in connected}
+
+    async def backlog(self, topic: str, subscription: str) -> int:
+        """Count the messages that wait.
+
+        Raises:
+            Misconfigured: there is no such subscription.
+        """
+        return int((await self._api.subscription_stats(topic, subscription))["msgBacklog"])
+
+    async def _forget_packages(self, name: str) -> None:
+        """Delete what the functions worker has kept of a function that is gone, and forgets.
+
+        A broker without a package service has nothing, and says so in one way or another; nor can
+        what it lists twice be deleted twice.
+        """
+        if await self.config(name) is not None:
+            return
+        where = f"{self._packages}/{quote(name)}"
+        with contextlib.suppress(errors.BusAway, errors.Misconfigured):
+            for version in await self._api.get(where) or []:
+                with contextlib.suppress(errors.BusAway, errors.Misconfigured):
+                    await self._api.delete(f"{where}/{quote(version)}")
+
+    async def _send(
+        self, method: str, config: function_configs.Config, package: wheel.Wheel | None
+    ) -> None:
+        path = f"{self._path}/{quote(config['name'])}"
+        body = msgspec.json.encode(config)
+        parts: dict[str, Any] = {"functionConfig": (None, body, "application/json")}
+        if package is not None:
+            parts["data"] = (package.name, package.content, "application/octet-stream")
+        answer = await self._api.send(method, path, files=parts)
+        if answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}:
+            raise errors.Misconfigured(f"{method} {path}: {answer.text}")
+
+
+async def _patiently(change: Callable[[], Awaitable[T]]) -> T:
+    """Change something, again while the functions worker is still starting."""
+
+    async def run() -> T:
+        return await change()
+
+    return await tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(_is_starting),
+        wait=tenacity.wait_fixed(LOOK_EVERY_S),
+        stop=tenacity.stop_after_delay(READY_S),
+        reraise=True,
+    )(run)
+
+
+def _is_starting(error: BaseException) -> bool:
+    return isinstance(error, errors.BusAway) and NOT_READY.search(str(error)) is not None

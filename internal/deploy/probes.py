@@ -1,0 +1,102 @@
+"""Asks deployed functions whether they really work: see internal/pipeline/probe.py.
+
+An instance only gets what is sent on its keys, and nobody outside knows which those are: probes go
+out on more and more keys until every instance has answered.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from internal.flow import topics
+from internal.infra import bus, settings
+from internal.infra.pulsar_bus import driver, publisher
+from internal.kernel import ids
+from internal.pipeline import probe
+
+WAIT_MS = 500
+ROUND_S = 2.0
+"""How long a round of probes is given before the next, on other keys."""
+KEYS_PER_ROUND = 32
+
+
+class Place(msgspec.Struct, frozen=True):
+    """An instance of a function."""
+
+    function: str
+    instance: int
+
+
+class Prober:
+    """Listens for answers from its making on. Made by `prober`."""
+
+    def __init__(
+        self,
+        consumer: Any,  # noqa: ANN401 - pulsar ships no types
+        out: publisher.PulsarPublisher,
+        token: str,
+    ) -> None:
+        self._consumer, self._out, self._token = consumer, out, token
+        self._rounds = 0
+
+    async def ask(self, stages: Iterable[topics.Stage], *, is_alone: bool) -> None:
+        """Send a round of probes to each of these; one each is enough for lone instances."""
+        keys = self._keys()[: 1 if is_alone else None]
+        self._rounds += 1
+        await self._out.publish(
+            [
+                bus.Outgoing(stage.topic, key, b"", {probe.PROPERTY: self._token})
+                for stage in stages
+                for key in keys
+            ]
+        )
+
+    async def answers(self, patience_s: float) -> set[Place]:
+        """Return who answers within a while; at once when somebody did."""
+        found: set[Place] = set()
+        end_s = asyncio.get_running_loop().time() + patience_s
+        while not found and asyncio.get_running_loop().time() < end_s:
+            message = await asyncio.to_thread(self._receive)
+            if message is not None:
+                properties = message.properties()
+                if properties.get(probe.PROPERTY) == self._token:
+                    found.add(Place(properties["function"], int(properties["instance"])))
+        return found
+
+    def _receive(self) -> Any:  # noqa: ANN401 - pulsar ships no types
+        try:
+            return self._consumer.receive(timeout_millis=WAIT_MS)
+        except driver.PulsarException:
+            return None
+
+    def _keys(self) -> Sequence[str]:
+        if not self._rounds:
+            return ids.SHARD_KEYS
+        return [f"probe-{self._rounds}-{number}" for number in range(KEYS_PER_ROUND)]
+
+
+@contextlib.asynccontextmanager
+async def prober(options: settings.PulsarSettings) -> AsyncIterator[Prober]:
+    """Open a prober; it hears every answer that is given from now on.
+
+    Raises:
+        BusAway: the broker cannot be reached.
+        Misconfigured: it does not let this client in.
+    """
+    token = ids.random_token(8)
+    client = await asyncio.to_thread(driver.open_client, options, None)
+    try:
+        topic = probe.topic(options)
+        consumer = await driver.in_thread(
+            f"listening on {topic}",
+            lambda: client.subscribe(topic, f"deploy-{token}"),
+            driver.close_quietly,
+        )
+        out = publisher.PulsarPublisher(client, options)
+        yield Prober(consumer, out, token)
+        await out.close()
+    finally:
+        await asyncio.to_thread(driver.close_quietly, client)

@@ -1,0 +1,118 @@
+"""The watch over stuck orders.
+
+Whoever let its stage's deadline pass is driven on again by its last recorded fact.
+
+An UNKNOWN payment is such an order: its deadline is the next time to ask the gateway, and asking is
+the payment stage's own work. Driving on is always safe, because every stage claims before it acts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+from loguru import logger
+
+from internal.flow import topics
+from internal.infra import bus, db, metrics
+from internal.kernel import errors
+from internal.kernel.clock import US_PER_SECOND, Clock
+from internal.kernel.states import OrderState
+from internal.orders import deadlines, messages, store
+from internal.pipeline import envelope
+
+LAST_FACT: dict[str, tuple[str, str, topics.Stage | None]] = {
+    OrderState.ACCEPTED: (messages.LogStage.ORDER, messages.PLACED_EVENT, topics.PAYMENT),
+    OrderState.PAID: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT, topics.FINALIZATION),
+}
+"""By state: where its last fact stands in the log, and which stage takes that fact."""
+_NOWHERE = ("", "", None)
+BUSY_MESSAGES = 200
+"""A stage with a backlog deeper than this is late, not stuck: repeating orders to it would only
+make it later.
+"""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How often, how many, and how long a driven order is left alone."""
+
+    interval_s: float
+    orders_max: int
+    redrive_after_s: float
+
+
+class Janitor:
+    """Looks every `interval_s`. Several may run; they repeat each other's work harmlessly."""
+
+    def __init__(
+        self, database: db.Database, broker: bus.Bus, clock: Clock, options: Options
+    ) -> None:
+        self._database, self._bus, self._clock, self._options = database, broker, clock, options
+
+    async def run(self) -> None:
+        """Look again and again; a part that is away is tried again at the next look."""
+        while True:
+            await asyncio.sleep(self._options.interval_s)
+            try:
+                await self.look()
+            except errors.Temporary as error:
+                logger.warning("the janitor waits: {error!r}", error=error)
+
+    async def look(self) -> int:
+        """Drive on what is due; return how many orders that were."""
+        ready = await self._ready_stages()
+        now_us, most = self._clock.now_us(), self._options.orders_max
+        facts = await self._database.read(lambda c: _facts_due(c, now_us, most, ready))
+        readable = [fact for fact in facts.values() if fact is not None]
+        oldest_us = await self._database.read(deadlines.oldest_unfinished_us)
+        age_us = now_us - oldest_us if oldest_us else 0
+        metrics.OLDEST_UNFINISHED_SECONDS.set(age_us / US_PER_SECOND)
+        if not facts:
+            return 0
+        await self._bus.publish(envelope.pack(readable))
+        later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
+        await self._database.write(lambda c: deadlines.postpone(c, list(facts), later_us))
+        logger.bind(orders=len(readable)).info("drove on orders whose deadline had passed")
+        return len(readable)
+
+    async def _ready_stages(self) -> frozenset[str]:
+        ready = set()
+        for stage in topics.STAGES:
+            backlog = await self._bus.backlog(stage.topic, stage.subscription)
+            metrics.BACKLOG_MESSAGES.labels(stage.name).set(backlog)
+            if backlog <= BUSY_MESSAGES:
+                ready.add(stage.name)
+        return frozenset(ready)
+
+
+def _facts_due(
+    connection: sa.Connection, now_us: int, orders_max: int, ready: frozenset[str]
+) -> dict[int, messages.Fact | None]:
+    """Return the last fact of every order that is due and whose next stage is ready.
+
+    None stands for one that cannot be read, or that only a newer Souk knows: it holds up no other.
+    """
+    facts: dict[int, messages.Fact | None] = {}
+    claims = []
+    for order_key, state in deadlines.find_due(connection, now_us, orders_max):
+        log_stage, event_id, taker = LAST_FACT.get(state, _NOWHERE)
+        if taker is None:
+            facts[order_key] = None
+        elif taker.name in ready:
+            claims.append((order_key, str(log_stage), event_id))
+    return facts | _read(connection, claims)
+
+
+def _read(
+    connection: sa.Connection, claims: Sequence[store.Claim]
+) -> dict[int, messages.Fact | None]:
+    """Read the facts at once; where one cannot be read, one by one."""
+    try:
+        logged = store.find_claims(connection, claims)
+    except errors.Poison as poison:
+        if len(claims) == 1:
+            logger.bind(order_key=claims[0][0]).error("the log cannot be read: {}", poison)
+            return {claims[0][0]: None}
+        found = (_read(connection, [claim]) for claim in claims)
+        return {key: fact for one in found for key, fact in one.items()}
+    return {key: fact for (key, _, _), (_, fact) in logged.items()}

@@ -1,0 +1,71 @@
+"""The database and the bus that an engine works with: the embedded ones, or real servers."""
+
+import contextlib
+from typing import NamedTuple
+
+from internal.infra import bus, db, files, migrate, settings
+from internal.infra.embedded_bus import bus as embedded_bus
+from internal.infra.sqlite import database as sqlite
+
+
+class Parts(NamedTuple):
+    """What everything else stands on."""
+
+    database: db.Database
+    bus: bus.CountingBus
+
+
+async def opened(options: settings.Settings, stack: contextlib.AsyncExitStack) -> Parts:
+    """Open what the settings name, its tables up to date; `stack` closes it.
+
+    Raises:
+        DatabaseAway: the database cannot be reached.
+        BusAway: the broker cannot be reached.
+        Misconfigured: a server refuses us, or its tables are from a newer Souk.
+    """
+    database = open_database(options)
+    stack.push_async_callback(database.close)
+    await database.write(migrate.upgrade)
+    broker = await open_bus(options, database)
+    stack.push_async_callback(broker.close)
+    return Parts(database, broker)
+
+
+def open_database(options: settings.Settings, *, readers: int | None = None) -> db.Database:
+    """Open the database that the settings name; a server is reached when it is first needed.
+
+    Args:
+        options: of either engine.
+        readers: threads that read the embedded one, if not as the settings say.
+    """
+    storage = options.storage
+    if storage.engine == "full":
+        from internal.infra.mysql import database as mysql  # noqa: PLC0415 - the embedded engine needs none of it
+
+        return mysql.MysqlDatabase(options.mysql)
+    return sqlite.SqliteDatabase(
+        storage.data_dir / files.DATABASE,
+        readers=readers or storage.readers,
+        busy_timeout_ms=storage.busy_timeout_ms,
+        synchronous=storage.synchronous,
+        cache_mib=storage.cache_mib,
+    )
+
+
+async def open_bus(options: settings.Settings, database: db.Database) -> bus.CountingBus:
+    """Open the bus that the settings name; the embedded one is in the database.
+
+    Raises:
+        BusAway: the broker cannot be reached.
+        Misconfigured: it refuses us, or its tables are from a newer Souk.
+    """
+    if options.storage.engine == "full":
+        from internal.infra.pulsar_bus import bus as pulsar_bus  # noqa: PLC0415 - as above
+
+        broker: embedded_bus.EmbeddedBus | pulsar_bus.PulsarBus
+        log = options.storage.data_dir / files.PULSAR_LOG
+        broker = pulsar_bus.PulsarBus(options.pulsar, client_log=log)
+    else:
+        broker = embedded_bus.EmbeddedBus(database)
+    await broker.open()
+    return broker

@@ -1,0 +1,252 @@
+"""MySQL and MariaDB behind internal.infra.db.Database.
+
+SQLAlchemy's async driver over aiomysql. A transaction is one greenlet of it: `work` is as plain and
+synchronous as on SQLite, and its waits are the event loop's. Nothing is sent but what `work` says
+and a COMMIT: a writer's connection is not in autocommit mode, so there is no BEGIN, and nothing is
+asked when it leaves or enters the pool. It must not know what it writes.
+"""
+
+import asyncio
+import re
+import ssl
+from functools import partial
+from typing import Any, TypeVar
+
+import aiomysql
+import sqlalchemy as sa
+import sqlalchemy.ext.asyncio as sa_asyncio
+
+from internal.infra import bulk, columns, db, failpoints, retry, settings
+from internal.infra.mysql import connection as mysql_connection
+from internal.infra.mysql import errors as mysql_errors
+from internal.kernel import errors
+
+T = TypeVar("T")
+
+SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
+"""Nothing is cut or guessed silently; strings are quoted as infra.bulk_mysql writes them."""
+LOCK_WAIT_S = 10
+"""Who waits longer for a row begins its transaction anew; shorter than any statement_timeout_s that
+makes sense, so that the server has given up before the client cuts.
+"""
+IDLE_S = 600
+"""The server hangs up after so long without a statement: of a client that is gone without a word
+(a cut cable) neither connections nor locks are left for its default of eight hours.
+"""
+OLDEST = {"MySQL": (8, 0, 19), "MariaDB": (10, 6, 0)}
+"""JSON_TABLE came with MySQL 8.0.4 and MariaDB 10.6; older than these was never tried."""
+SESSION = (
+    f"SET NAMES utf8mb4 COLLATE {columns.BINARY_COLLATION}",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    f"SET SESSION sql_mode = '{SQL_MODE}', innodb_lock_wait_timeout = {LOCK_WAIT_S},"
+    f" wait_timeout = {IDLE_S}, default_storage_engine = 'InnoDB'"
+    " /*!80020 , optimizer_switch = 'block_nested_loop=off' */",
+)
+"""What a new connection says first.
+
+MySQL would rather walk all of a table of some thousand rows, and lock them, than look a batch's
+rows up by their keys: its hash joins are part of block_nested_loop. MariaDB reads that as a remark.
+"""
+
+
+class MysqlDatabase:
+    """A pool of at most `connections_max` connections, each opened when it is first needed."""
+
+    def __init__(self, options: settings.MysqlSettings) -> None:
+        """Ask nothing of the server yet.
+
+        Raises:
+            Misconfigured: a file that the settings name cannot be read.
+        """
+        self._connections_max = options.connections_max
+        self._link_options = _link_options(options)
+        self._is_closed = False
+        self._free = asyncio.Semaphore(options.connections_max)
+        self.engine = sa_asyncio.create_async_engine(
+            "mysql+aiomysql://",
+            async_creator=self._connect,
+            pool_size=options.connections_max,
+            max_overflow=0,
+            pool_use_lifo=True,  # what is not needed stays idle, and is closed: see IDLE_S
+            pool_reset_on_return=None,  # every transaction here is ended by whoever began it
+            skip_autocommit_rollback=True,
+            hide_parameters=True,  # an error's text goes into logs and dead letters
+        )
+        sa.event.listen(self.engine.sync_engine, "connect", _prepare)
+        sa.event.listen(self.engine.sync_engine, "checkout", _require_link)
+        sa.event.listen(self.engine.sync_engine, "handle_error", _as_integrity_error)
+
+    async def write(self, work: db.Work[T]) -> T:
+        """See Database.write."""
+        return await self._tried(partial(_write, work))
+
+    async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
+        """See Database.read.
+
+        A quick one gets no snapshot: beginning and ending it would cost more than its statements.
+        """
+        return await self._tried(partial(_look_up if is_quick else _read, work))
+
+    async def close(self) -> None:
+        """See Database.close."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for _ in range(self._connections_max):
+            await self._free.acquire()
+        await self.engine.dispose()
+
+    async def _tried(self, transaction: db.Work[T]) -> T:
+        return await retry.shortly(errors.DatabaseAway, lambda: self._once(transaction))
+
+    async def _once(self, transaction: db.Work[T]) -> T:
+        """Run a transaction from its beginning, on a connection that nobody else has meanwhile."""
+        async with self._free:
+            connection = self.engine.connect()
+            try:
+                await connection.start()
+                return await connection.run_sync(transaction)
+            except (sa.exc.DBAPIError, aiomysql.Error) as error:
+                meaning = mysql_errors.meaning(error)
+                if meaning is None:
+                    raise
+                raise meaning from error
+            finally:
+                if connection.sync_connection is not None:
+                    await connection.close()
+
+    async def _connect(self) -> mysql_connection.Connection:
+        return await mysql_connection.Connection.open(**self._link_options)
+
+
+def _write(work: db.Work[T], connection: sa.Connection) -> T:
+    _set_autocommit(connection, is_on=False)
+    try:
+        connection.begin()
+        result = work(connection)
+        bulk.flush(connection)
+        failpoints.hit("db.before_commit")
+        connection.commit()
+    except Exception:
+        _roll_back(connection)
+        raise
+    except BaseException:
+        connection.invalidate()  # cancelled: whatever it waited for, the answer is never read
+        raise
+    failpoints.hit("db.after_commit")
+    return result
+
+
+def _look_up(work: db.Work[T], connection: sa.Connection) -> T:
+    _set_autocommit(connection, is_on=True)
+    try:
+        return work(connection)
+    except asyncio.CancelledError:
+        connection.invalidate()
+        raise
+
+
+def _read(work: db.Work[T], connection: sa.Connection) -> T:
+    _set_autocommit(connection, is_on=True)
+    try:
+        _ask(connection, "begin_snapshot")
+        result = work(connection)
+        _ask(connection, "commit")
+    except Exception:
+        _roll_back(connection)
+        raise
+    except BaseException:
+        connection.invalidate()
+        raise
+    return result
+
+
+def _set_autocommit(connection: sa.Connection, *, is_on: bool) -> None:
+    """Switch it if it is otherwise: a process that only reads, or only writes, never asks."""
+    link: Any = connection.connection.driver_connection
+    if link.get_autocommit() is not is_on:
+        _ask(connection, "autocommit", is_on)
+
+
+def _ask(connection: sa.Connection, method: str, *arguments: object) -> None:
+    """Await a method of the driver's own connection."""
+    own: Any = connection.connection.dbapi_connection
+    own.run_async(lambda link: getattr(link, method)(*arguments))
+
+
+def _roll_back(connection: sa.Connection) -> None:
+    """Give the connection back as it was; one that does not even roll back is thrown away."""
+    try:
+        _ask(connection, "rollback")
+    except (sa.exc.SQLAlchemyError, aiomysql.Error):
+        connection.invalidate()
+
+
+def _prepare(own: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
+    """Make a session what Souk relies on. SQLAlchemy has done its own before."""
+    try:
+        check_version(own.driver_connection.server_version)
+        for statement in SESSION:
+            own.run_async(lambda link, statement=statement: link.query(statement))
+    except BaseException:
+        own.driver_connection.close()
+        raise
+
+
+def _require_link(own: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the driver's
+    """Have the pool open another connection where the server has hung up on this one."""
+    if own.driver_connection.is_lost:
+        raise sa.exc.DisconnectionError
+
+
+def _as_integrity_error(context: sa.engine.ExceptionContext) -> None:
+    error = mysql_errors.as_integrity(context.original_exception)
+    if error is not None:
+        raise sa.exc.IntegrityError(context.statement, None, error, hide_parameters=True)
+
+
+def check_version(text: str) -> None:
+    """Raise Misconfigured when the server is older than Souk needs."""
+    product = "MariaDB" if "MariaDB" in text else "MySQL"
+    pattern = r"(\d+)\.(\d+)\.(\d+)" + ("-MariaDB" if product == "MariaDB" else "")
+    match = re.search(pattern, text)
+    if match is None or tuple(map(int, match.groups())) < OLDEST[product]:
+        wanted = ", ".join(f"{name} {'.'.join(map(str, v))}" for name, v in OLDEST.items())
+        what = f"SOUK_MYSQL__HOST: the server is {text}; Souk needs {wanted} or newer"
+        raise errors.Misconfigured(what)
+
+
+def _link_options(options: settings.MysqlSettings) -> dict[str, Any]:
+    return {
+        "host": options.host,
+        "port": options.port,
+        "user": options.user,
+        "password": _password(options),
+        "db": options.database,
+        "ssl": _tls(options),
+        "charset": "utf8mb4",
+        "autocommit": None,
+        "program_name": "souk",
+        "connect_timeout_s": options.connect_timeout_s,
+        "statement_timeout_s": options.statement_timeout_s,
+    }
+
+
+def _password(options: settings.MysqlSettings) -> str:
+    if options.password_file is None:
+        return options.password.get_secret_value()
+    try:
+        return options.password_file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"SOUK_MYSQL__PASSWORD_FILE: {options.password_file} cannot be read: {error}"
+        raise errors.Misconfigured(what) from error
+
+
+def _tls(options: settings.MysqlSettings) -> ssl.SSLContext | None:
+    if options.tls_ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=options.tls_ca_file)
+    except OSError as error:
+        what = f"SOUK_MYSQL__TLS_CA_FILE: {options.tls_ca_file} cannot be used: {error}"
+        raise errors.Misconfigured(what) from error

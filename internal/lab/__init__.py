@@ -1,0 +1,1 @@
+"""Instruments: load, demo, benchmarks and chaos. Not part of the deployed wheel."""

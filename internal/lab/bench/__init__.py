@@ -1,0 +1,1 @@
+"""Benchmarks of the embedded engine, and what all benchmarks share."""

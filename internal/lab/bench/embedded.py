@@ -1,0 +1,166 @@
+"""The scenarios: each measures an engine of its own, on a fresh folder, and verifies every order.
+
+Client and engine share the machine. A missed goal is shown, not hidden.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from internal.kernel.clock import US_PER_SECOND
+from internal.lab.bench import lab, submission
+from internal.lab.bench.submission import Load
+from internal.lab.workload import engine_process, latency, outcomes, progress
+
+SAMPLE_EVERY_S = 0.5
+SEED = 1
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One thing measured."""
+
+    scenario: str
+    metric: str
+    value: float
+    must: float | None = None
+    more_is_better: bool = False
+
+    @property
+    def is_missed(self) -> bool:
+        """Tell whether the goal was missed."""
+        if self.must is None:
+            return False
+        return self.value < self.must if self.more_is_better else self.value > self.must
+
+
+class Tools(NamedTuple):
+    """What every scenario uses."""
+
+    script: Path
+    """Starts an engine: cmd/start.py."""
+    folder: Path
+    """On the disk that is measured."""
+    reporter: progress.Reporter
+    size: submission.Size
+
+
+class Measured(NamedTuple):
+    """What came of a load."""
+
+    ends: Sequence[outcomes.End]
+    before: engine_process.Cost
+    after: engine_process.Cost
+    answer_ms: latency.Histogram
+    samples: Sequence[tuple[int, float]]
+    """(orders answered, engine's memory in MB), as time went by."""
+
+    def orders_per_s(self) -> float:
+        """Orders by the time from the first OK to the last end, by the engine's clock."""
+        first_us = min(end.placed_at_us for end in self.ends)
+        last_us = max(end.ended_at_us for end in self.ends)
+        return len(self.ends) * US_PER_SECOND / max(1, last_us - first_us)
+
+    def cpu_s(self) -> float:
+        """The engine's processor time for 1,000 orders."""
+        return (self.after.cpu_s - self.before.cpu_s) * 1_000 / len(self.ends)
+
+
+async def measure_unary(tools: Tools) -> list[Figure]:
+    """Orders one by one, 64 calls open."""
+    name = "embedded_unary"
+    measured = await _measure(tools, name, Load(10_000, 1, 64))
+    return _throughput(name, measured, 1_000)
+
+
+async def measure_batch(tools: Tools) -> list[Figure]:
+    """Orders a hundred a call, 8 calls open."""
+    name = "embedded_batch"
+    measured = await _measure(tools, name, Load(40_000, 100, 8))
+    return _throughput(name, measured, 3_000)
+
+
+async def measure_latency(tools: Tools) -> list[Figure]:
+    """200 orders a second by the clock; each call waits until its order is finalized."""
+    name = "embedded_latency"
+    measured = await _measure(tools, name, Load(4_000, 1, 2_000, per_s=200))
+    waited = measured.answer_ms
+    return [
+        Figure(name, "p50_ms", waited.percentile_ms(50), 15),
+        Figure(name, "p99_ms", waited.percentile_ms(99)),
+        Figure(name, "max_ms", waited.max_ms),
+        Figure(name, "cpu_s_per_1000_orders", measured.cpu_s()),
+    ]
+
+
+async def measure_rss(tools: Tools) -> list[Figure]:
+    """Memory while 200,000 orders go through."""
+    name = "embedded_rss"
+    measured = await _measure(tools, name, Load(200_000, 100, 4))
+    samples = [*measured.samples, (len(measured.ends), measured.after.rss_mb)]
+    half = next(mb for orders, mb in samples if orders >= len(measured.ends) / 2)
+    return [
+        Figure(name, "mb", max(mb for _, mb in samples), 250),
+        Figure(name, "mb_before", measured.before.rss_mb),
+        Figure(name, "mb_at_half", half),
+        Figure(name, "mb_at_end", measured.after.rss_mb),
+        Figure(name, "growth_mb", measured.after.rss_mb - half),
+        Figure(name, "orders_per_s", measured.orders_per_s(), more_is_better=True),
+    ]
+
+
+SCENARIOS: dict[str, Callable[[Tools], Awaitable[list[Figure]]]] = {
+    "embedded_unary": measure_unary,
+    "embedded_batch": measure_batch,
+    "embedded_latency": measure_latency,
+    "embedded_rss": measure_rss,
+}
+
+
+def _throughput(name: str, measured: Measured, must: float) -> list[Figure]:
+    ends_ms = latency.Histogram(end.took_ms for end in measured.ends)
+    return [
+        Figure(name, "orders_per_s", measured.orders_per_s(), must, more_is_better=True),
+        Figure(name, "cpu_s_per_1000_orders", measured.cpu_s()),
+        Figure(name, "p50_ms", ends_ms.percentile_ms(50)),
+        Figure(name, "p99_ms", ends_ms.percentile_ms(99)),
+        Figure(name, "mb", measured.after.rss_mb),
+    ]
+
+
+async def _measure(tools: Tools, name: str, load: Load) -> Measured:
+    """Put a load on a fresh engine, wait for all orders, verify them.
+
+    Raises:
+        Misconfigured: the engine does not start.
+        Temporary: an order was not taken or not finalized, or the books do not hold.
+    """
+    load = load._replace(orders=tools.size.of(load.orders))
+    async with lab.opened(tools.script, tools.folder, "bench", SEED) as at_work:
+        await submission.warm_up(at_work)
+        with tools.reporter.showing(name, load.orders) as tell:
+            load_on_engine = submission.Submission(at_work, load, tools.size.seconds, tell)
+            return await _measured(at_work, load_on_engine)
+
+
+async def _measured(at_work: lab.Lab, load_on_engine: submission.Submission) -> Measured:
+    before, samples = at_work.engine.cost(), []
+
+    async def watch() -> None:
+        """Sample the engine's memory until cancelled."""
+        while True:
+            samples.append((len(at_work.placed), at_work.engine.cost().rss_mb))
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
+    watching = asyncio.create_task(watch())
+    try:
+        await load_on_engine.run()
+        await at_work.last_ones()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    after = at_work.engine.cost()
+    ends = await at_work.ends()
+    return Measured(ends, before, after, load_on_engine.answer_ms, samples)

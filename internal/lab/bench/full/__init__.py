@@ -1,0 +1,1 @@
+"""Benchmarks of the full engine: on Pulsar and a MySQL-protocol database."""

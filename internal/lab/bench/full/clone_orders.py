@@ -1,0 +1,94 @@
+"""Copies of all orders in the database: many in little time, in books that hold.
+
+For measurements with full tables only. What the simulated gateway has captured is copied, too.
+Copies differ from their originals in keys, names and receipt numbers; the facts in their log still
+tell of the originals.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from internal.lab.bench.full import clone_rows
+
+Capture = tuple[Any, ...]
+"""A row of the simulator's ledger; the key of the request first."""
+
+
+class Template(NamedTuple):
+    """The orders that are copied: all that there are, of one merchant, at their end."""
+
+    upto: int
+    """The largest of their keys."""
+    orders: int
+    captures: Sequence[Capture]
+
+
+def template(connection: sa.Connection, gateway: Path) -> Template:
+    """Look which orders there are, and what the gateway holds for them."""
+    upto, orders = connection.execute(sa.text("SELECT MAX(order_key), COUNT(*) FROM orders")).one()
+    with contextlib.closing(sqlite3.connect(gateway)) as ledger:
+        return Template(upto or 0, orders, ledger.execute("SELECT * FROM requests").fetchall())
+
+
+def copy(connection: sa.Connection, of: Template, number: int) -> None:
+    """Copy the template once, after all orders that there are; no `number` may come twice."""
+    last = connection.scalar(sa.text("SELECT MAX(order_key) FROM orders"))
+    values = {"by": last, "upto": of.upto, "suffix": f".{number}"}
+    for kept in clone_rows.TABLES:
+        connection.execute(sa.text(_copy_sql(kept)), values)
+    for statement in (_STOCK, _COUNTERS):
+        connection.execute(sa.text(statement), values)
+
+
+def _copy_sql(kept: clone_rows.Kept) -> str:
+    columns = ", ".join(kept.names)
+    values = ", ".join(_changed(kept, name) for name in kept.names)
+    table = kept.table.name
+    joined = _LAST_RECEIPTS if "receipt_no" in kept.names else ""
+    return (
+        f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t {joined}"  # noqa: S608
+        f" WHERE t.{kept.order_key} <= :upto ORDER BY t.{kept.order_key}"
+    )
+
+
+def _changed(kept: clone_rows.Kept, name: str) -> str:
+    if name == kept.order_key:
+        return f"t.{name} + :by"
+    if name == "receipt_no":
+        return "t.receipt_no + r.last_no"
+    if name in {"order_id", "attempt_key"}:
+        return f"CONCAT(t.{name}, :suffix)"
+    return f"t.{name}"
+
+
+_LAST_RECEIPTS = (
+    "JOIN receipt_counters r ON r.merchant_id = t.merchant_id AND r.store_id = t.store_id"
+)
+_STOCK = """
+    UPDATE stock s JOIN (
+      SELECT merchant_id, store_id, sku, SUM(quantity) AS moved
+      FROM stock_movements WHERE order_key <= :upto GROUP BY merchant_id, store_id, sku
+    ) m ON m.merchant_id = s.merchant_id AND m.store_id = s.store_id AND m.sku = s.sku
+    SET s.on_hand = s.on_hand + m.moved
+"""
+_COUNTERS = """
+    UPDATE receipt_counters r JOIN (
+      SELECT merchant_id, store_id, MAX(receipt_no) AS last_no
+      FROM orders GROUP BY merchant_id, store_id
+    ) o ON o.merchant_id = r.merchant_id AND o.store_id = r.store_id
+    SET r.last_no = o.last_no
+"""
+
+
+def copy_captures(gateway: Path, of: Template, number: int) -> None:
+    """Let the simulated gateway hold the same for a copy. The row's third value is a key, too."""
+    suffix = f".{number}"
+    rows = [(row[0] + suffix, row[1], row[2] + suffix, *row[3:]) for row in of.captures]
+    with contextlib.closing(sqlite3.connect(gateway)) as ledger, ledger:
+        places = ", ".join("?" * len(rows[0])) if rows else "NULL"
+        ledger.executemany(f"INSERT INTO requests VALUES ({places})", rows)  # noqa: S608

@@ -1,0 +1,89 @@
+"""Waiting messages of many orders, replaced by messages of one order each, on the same topic.
+
+As an intake writes them that never has two orders at a time. The function that reads the topic must
+be stopped meanwhile.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
+
+from internal.flow import topics
+from internal.infra import bus, settings
+from internal.infra.pulsar_bus import admin
+from internal.kernel import errors
+from internal.orders import messages
+from internal.pipeline import envelope
+
+COPYIST = "bench"
+"""A subscription of our own, that reads what waits."""
+RECEIVED_MAX = 500
+PUBLISHED_MAX = 2_000
+WAITS_MAX = 1_000
+RECEIVE_S = 30.0
+
+Split = Callable[[], Awaitable[int]]
+"""Replaces what has come since it was made; returns how many orders that was."""
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    broker: bus.Bus, api: admin.PulsarAdmin, options: settings.PulsarSettings
+) -> AsyncIterator[Split]:
+    """Watch the first topic of an engine; leave nothing that would keep messages.
+
+    Raises:
+        BusAway: the broker cannot be reached, or messages are missing.
+        Poison: there is something else than orders on the topic.
+    """
+    place = f"/admin/v2/persistent/{options.tenant}/{options.namespace}/{quote(topics.ORDER.topic)}"
+
+    async def skip_all(subscription: str) -> None:
+        await api.post(f"{place}/subscription/{subscription}/skip_all")
+
+    async def split() -> int:
+        facts = await _copied(broker)
+        await skip_all(topics.ORDER.subscription)
+        singles = [message for fact in facts for message in envelope.pack([fact])]
+        for start in range(0, len(singles), PUBLISHED_MAX):
+            await broker.publish(singles[start : start + PUBLISHED_MAX])
+        return len(singles)
+
+    await broker.ensure({topics.ORDER.topic: [COPYIST]})
+    try:
+        await skip_all(COPYIST)
+        yield split
+    finally:
+        await api.delete(f"{place}/subscription/{COPYIST}", force=True)
+
+
+async def _copied(broker: bus.Bus) -> list[messages.Fact]:
+    """Read everything that waits for our subscription."""
+    facts: list[messages.Fact] = []
+    waiting = await broker.backlog(topics.ORDER.topic, COPYIST)
+    reader = await broker.subscribe([topics.ORDER.topic], COPYIST, unacked_messages_max=WAITS_MAX)
+    try:
+        while waiting > 0:
+            deliveries = await _received(reader)
+            for delivery in deliveries:
+                facts += map(_sound, envelope.open_payload(delivery.payload))
+            await reader.acknowledge(deliveries)
+            waiting -= len(deliveries)
+    finally:
+        await reader.close()
+    return facts
+
+
+async def _received(reader: bus.Subscription) -> list[bus.Delivery]:
+    try:
+        async with asyncio.timeout(RECEIVE_S):
+            return await reader.receive(RECEIVED_MAX)
+    except TimeoutError:
+        raise errors.BusAway(f"nothing more came within {RECEIVE_S:.0f} s") from None
+
+
+def _sound(fact: messages.Fact | errors.Poison) -> messages.Fact:
+    if isinstance(fact, errors.Poison):
+        raise fact
+    return fact

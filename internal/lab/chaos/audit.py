@@ -1,0 +1,148 @@
+"""Compares what the tills were told with the books. Reads one snapshot, and knows no engine.
+
+The rules of the books themselves are internal/reports'; here is what they cannot know: which orders
+were answered OK, what was meant by each, which letters somebody wrote on purpose.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.checks import findings
+from internal.kernel import states
+from internal.kernel.states import OrderState
+from internal.lab.chaos import clients
+from internal.lab.workload import scenarios
+from internal.orders import store
+from internal.pipeline import dead_letters
+from internal.wire.souk.v1 import order_pb2
+
+EXAMPLES_MAX = 5
+EXAMPLE_CHARS_MAX = 200
+LETTERS_MAX = 100_000
+NO_LETTERS = "a good order is never put aside"
+ALL_LETTERS = "what no stage can read is put aside"
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An order as it stands in the books."""
+
+    state: OrderState
+    reason: str
+    lines: tuple[tuple[str, int], ...]
+    """(sku, quantity); none of an order that could not be priced."""
+
+    @property
+    def end(self) -> str:
+        """Its reason if it was refused, its state otherwise: what kinds.MEANT speaks of."""
+        return self.reason if self.state is OrderState.REJECTED else self.state
+
+
+Letter = tuple[str, str]
+"""(topic, payload) of a dead letter."""
+
+
+def recorded(connection: sa.Connection, run: str = "") -> dict[str, Recorded]:
+    """Return all orders by id; only those of one run, if it is named."""
+    orders, line = store.ORDERS.c, store.ORDER_LINES.c
+    of_run = orders.order_id.startswith(run, autoescape=True) if run else sa.true()
+    in_run = line.order_key.in_(sa.select(orders.order_key).where(of_run)) if run else sa.true()
+    lines: dict[int, list[tuple[str, int]]] = {}
+    query = sa.select(line.order_key, line.sku, line.quantity).where(in_run)
+    for key, sku, quantity in connection.execute(query.order_by(line.order_key, line.line_no)):
+        lines.setdefault(key, []).append((sku, quantity))
+    columns = (orders.order_key, orders.order_id, orders.state, orders.reason)
+    return {
+        row.order_id: Recorded(
+            OrderState(row.state), row.reason, tuple(lines.get(row.order_key, ()))
+        )
+        for row in connection.execute(sa.select(*columns).where(of_run))
+    }
+
+
+def compared(recorded: Mapping[str, Recorded], log: clients.Log) -> Iterator[findings.Finding]:
+    """Compare the books with the tills' log, order by order."""
+    yield from found("I8", "a till is told nothing strange", log.surprises)
+    yield from found(
+        "I2",
+        "nothing is recorded but what was answered OK or left without an answer",
+        recorded.keys() - log.placed.keys() - log.unsure,
+    )
+    yield from found(
+        "I1",
+        "an order without an answer comes to its end too, if it exists",
+        (
+            name
+            for name in log.unsure & recorded.keys()
+            if not states.is_terminal(recorded[name].state)
+        ),
+    )
+    yield from found(
+        "I2",
+        "an order is recorded with the lines that were sent",
+        (name for name, order in recorded.items() if not _is_as_sent(log, name, order)),
+    )
+    yield from found(
+        "I1",
+        "an order comes to the end that it was meant for",
+        (
+            f"{name} ({kind}): {recorded[name].end}"
+            for name, kind in log.placed.items()
+            if name in recorded and not _is_as_meant(log, name, kind, recorded[name])
+        ),
+    )
+    yield from found(
+        "I8",
+        "an order stays at the end that a till was told",
+        (
+            f"{name}: {recorded[name].state}, told {order_pb2.OrderState.Name(state)}"
+            for name, state in log.told.items()
+            if name in recorded and not _is_the_state(recorded[name], state)
+        ),
+    )
+
+
+def letters(
+    connection: sa.Connection, wanted: Iterable[Letter] = (), after: int = 0
+) -> Iterator[findings.Finding]:
+    """Compare the open letters with a key above `after` with those that there should be."""
+    opened = dead_letters.list_open(connection, letters_max=LETTERS_MAX)
+    there = [letter for letter in opened if letter.letter_key > after]
+    expected = Counter(wanted)
+    missing = expected - Counter((letter.topic, letter.payload) for letter in there)
+    surplus = []
+    for letter in there:
+        if expected[letter.topic, letter.payload]:
+            expected[letter.topic, letter.payload] -= 1
+        else:
+            surplus.append(f"{letter.code} {letter.order_id}: {letter.explanation}")
+    yield from found("I7", NO_LETTERS, surplus)
+    missed = (f"{topic}: {payload}"[:EXAMPLE_CHARS_MAX] for topic, payload in missing.elements())
+    yield from found("I7", ALL_LETTERS, missed)
+
+
+def found(invariant: str, sentence: str, cases: Iterable[str]) -> Iterator[findings.Finding]:
+    """Make a finding of some cases; none of no cases."""
+    examples = sorted(cases)
+    if examples:
+        yield findings.Finding(invariant, sentence, len(examples), tuple(examples[:EXAMPLES_MAX]))
+
+
+def _is_the_state(order: Recorded, told: int) -> bool:
+    return order_pb2.OrderState.Name(told) == f"ORDER_STATE_{order.state}"
+
+
+def _is_as_meant(log: clients.Log, name: str, kind: scenarios.Kind, order: Recorded) -> bool:
+    """Compare an order's end with what it was made for, and with what a till wished since then."""
+    if order.state is OrderState.CANCELLED:
+        return name in log.wished_away - log.not_cancelled
+    return name not in log.cancelled and scenarios.is_as_meant(kind, order.end)
+
+
+def _is_as_sent(log: clients.Log, name: str, order: Recorded) -> bool:
+    """Compare the lines with the bodies that were sent under this id; any of them may be it."""
+    bodies = log.drafts.get(name, {}).values()
+    sent = [tuple((line.sku, line.quantity) for line in draft.lines) for draft in bodies]
+    return not order.lines or order.lines in sent

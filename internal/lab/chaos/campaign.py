@@ -1,0 +1,88 @@
+"""Which faults are tried, in which order, and what is broken on purpose to see that it is found."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from internal.checks import findings
+from internal.deploy import wheel
+from internal.lab.chaos import bad_messages, faults, target, trial
+from internal.stack import stack
+
+INSTANCES_EACH = 3
+"""While one dies the others work on; and each failpoint has its kills sooner."""
+QUICK_KILLS, CAMPAIGN_KILLS = 3, 50
+DOOR_PLACES = ("bus.before_publish", "bus.after_publish")
+
+
+Done = Callable[[trial.Result], None]
+
+
+class Plan(NamedTuple):
+    """What is tried, on how many instances of each function."""
+
+    wanted: Sequence[faults.Fault]
+    seed: int
+    instances_each: int = INSTANCES_EACH
+
+
+class Size(NamedTuple):
+    """How often."""
+
+    kills: int
+    """At each failpoint."""
+    times: int
+    """Each of the other faults."""
+
+
+QUICK, CAMPAIGN = Size(QUICK_KILLS, 1), Size(CAMPAIGN_KILLS, 5)
+
+
+def all_faults(size: Size, seed: int) -> list[faults.Fault]:
+    """Return every fault, the hardest last."""
+    return [
+        *faults.failpoint_rounds(size.kills, seed),
+        *(
+            faults.DoorFailpoint(f"intake: kill at {place}", size.kills, place, seed)
+            for place in DOOR_PLACES
+        ),
+        faults.KillDoor("intake: kill -9", size.kills),
+        faults.KillFunctions("functions: kill -9", size.times, seed),
+        bad_messages.Poison("poison and oversize", seed),
+        bad_messages.Copies("copies in any order, old versions", seed),
+        faults.KillPart("database: kill -9", size.times, target.MYSQL),
+        faults.PauseDatabase("database: paused 30 s", size.times),
+        faults.KillPart("broker: kill -9", size.times, target.PULSAR),
+        faults.Twins("broker: kill -9, old instances live on", size.times),
+    ]
+
+
+def chosen(size: Size, seed: int, only: Sequence[str]) -> Iterator[faults.Fault]:
+    """Yield the faults whose names hold one of `only`; all of them without."""
+    for fault in all_faults(size, seed):
+        if not only or any(word in fault.name for word in only):
+            yield fault
+
+
+async def run(
+    of: stack.Stack, package: wheel.Wheel, plan: Plan, done: Done
+) -> list[findings.Finding]:
+    """Try one fault after the other; return where card numbers were found.
+
+    All on the same books, so that each must leave the orders of the others alone. After a bad
+    result everything begins anew, so that what it has left behind is not found a second time.
+    """
+    leaks: list[findings.Finding] = []
+    left = deque(plan.wanted)
+    while left:
+        await asyncio.to_thread(of.up)
+        await target.clear(of)
+        async with target.opened(of, package, plan.instances_each) as at:
+            is_good = True
+            while left and is_good:
+                result = await trial.run(at, trial.Plan(left.popleft(), plan.seed))
+                done(result)
+                is_good = result.is_good
+            leaks += await trial.canaries(at)
+    return leaks

@@ -1,0 +1,283 @@
+"""The faults: each happens while orders flow, and heals before it returns how often it fired.
+
+One that heals by itself (a process that is started again by its guardian) is healed when it has
+fired for the last time: what it takes to come back counts as waiting.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from internal.flow import topics
+from internal.lab.chaos import target
+
+FIRES_S = 90.0
+"""A failpoint that has not fired for so long is not on the way of these orders."""
+DOOR_FIRES_S = 30.0
+LOOK_EVERY_S = 0.15
+PASSAGE_MAX = 12
+"""A process dies at one of its first so many passages."""
+PAUSE_S = 30.0
+DOWN_S = 1.0
+TWINS_S = 3.0
+"""How long an old instance goes on beside the new one before it is looked for."""
+EVERYWHERE = ("db.", "bus.")
+"""How names begin of places that every function passes."""
+
+Fired = Mapping[str, int]
+"""How often what fired."""
+
+
+class Fault(Protocol):
+    """Something that goes wrong."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """Let it happen, and heal it."""
+        ...
+
+    def missing(self, fired: Fired) -> list[str]:
+        """Return what should have fired and did not."""
+        ...
+
+
+class _Counted(msgspec.Struct, frozen=True):
+    """A fault of which it is known how often it should fire."""
+
+    name: str
+    times: int
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """How often what should fire, at least."""
+        return {self.name: self.times}
+
+    def missing(self, fired: Fired) -> list[str]:
+        """See Fault."""
+        return [
+            f"{name}: {fired.get(name, 0)} of {times}"
+            for name, times in self.expected.items()
+            if fired.get(name, 0) < times
+        ]
+
+
+class Failpoints(_Counted, frozen=True):
+    """Functions die at named places, again and again; each function passes one of them."""
+
+    places: tuple[str, ...]
+    seed: int
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """See _Counted."""
+        return dict.fromkeys(self.places, self.times)
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault. The same places, drawn anew after each death, until all have had enough."""
+        chance = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
+        fired: Counter[str] = Counter()
+        give_up_at_s = time.perf_counter() + FIRES_S + self.times * 10.0
+        last_s = time.perf_counter()
+        try:
+            self._arm(at, chance, fired)
+            known = await asyncio.to_thread(at.instances)
+            while self.missing(fired) and time.perf_counter() < min(give_up_at_s, last_s + FIRES_S):
+                await asyncio.sleep(LOOK_EVERY_S)
+                there = await asyncio.to_thread(at.instances)
+                deaths = Counter(known[pid] for pid in known.keys() - there.keys())
+                known = there
+                if deaths:
+                    last_s = time.perf_counter()
+                    fired.update(self._places_of(deaths))
+                    self._arm(at, chance, fired)
+        finally:
+            at.arm("")
+        return fired
+
+    def _places_of(self, deaths: Counter[str]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for place in self.places:
+            mine = deaths.total() if place.startswith(EVERYWHERE) else deaths[_owner(place)]
+            found[place] = mine
+        return found
+
+    def _arm(self, at: target.Ground, chance: random.Random, fired: Fired) -> None:
+        places = [place for place in self.places if fired.get(place, 0) < self.times]
+        at.arm(",".join(f"{place}=kill@{chance.randint(1, PASSAGE_MAX)}" for place in places))
+
+
+def _owner(place: str) -> str:
+    """Return the function that passes a place."""
+    name = place.partition(".")[0]
+    return topics.PAYMENT.name if name == "gateway" else name
+
+
+class DoorFailpoint(_Counted, frozen=True):
+    """The intake dies at a named place, again and again, and is started again."""
+
+    place: str
+    seed: int
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault."""
+        chance, fired = random.Random(f"{self.seed}/{self.name}"), 0  # noqa: S311 - no secrets
+        for _ in range(self.times):
+            at.arm(f"{self.place}=kill@{chance.randint(1, PASSAGE_MAX)}", target.DOOR_FILE)
+            died = await at.door_ended(DOOR_FIRES_S)
+            at.arm("", target.DOOR_FILE)
+            if died:
+                fired += 1
+                await at.close_door()
+                await at.open_door()
+        return {self.name: fired}
+
+
+class KillDoor(_Counted, frozen=True):
+    """`kill -9` of the intake, which is started again."""
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault."""
+        for _ in range(self.times):
+            await at.close_door()
+            await at.open_door()
+            await asyncio.sleep(DOWN_S)
+        return {self.name: self.times}
+
+
+class KillFunctions(_Counted, frozen=True):
+    """`kill -9` of an instance of each function; the functions worker starts it again."""
+
+    seed: int
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """See _Counted."""
+        return dict.fromkeys((str(stage.name) for stage in topics.STAGES), self.times)
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault."""
+        chance = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
+        fired: Counter[str] = Counter()
+        for _ in range(self.times):
+            there = await at.whole()
+            for function in self.expected:
+                await asyncio.sleep(chance.uniform(0, 0.5))
+                os.kill(chance.choice(_pids_of(there, function)), signal.SIGKILL)
+                fired[function] += 1
+        return fired
+
+
+def _pids_of(there: target.Instances, function: str) -> list[int]:
+    return sorted(pid for pid, name in there.items() if name == function)
+
+
+class KillPart(_Counted, frozen=True):
+    """`kill -9` of the broker or the database, which is started again."""
+
+    part: str
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault."""
+        for number in range(self.times):
+            if number:
+                await at.whole()
+                await asyncio.sleep(DOWN_S)
+            await at.kill(self.part)
+            await asyncio.sleep(DOWN_S)
+            await at.start(self.part)
+        return {self.name: self.times}
+
+
+class PauseDatabase(_Counted, frozen=True):
+    """The database stands still, with every connection open."""
+
+    seconds: float = PAUSE_S
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault."""
+        for _ in range(self.times):
+            pid = at.pid(target.MYSQL)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(self.seconds)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        return {self.name: self.times}
+
+
+class Twins(_Counted, frozen=True):
+    """Two instances of one function write at once.
+
+    The broker is killed while instances stand still, and they go on when new ones are at work.
+    """
+
+    async def strike(self, at: target.Ground) -> Fired:
+        """See Fault."""
+        fired = 0
+        for _ in range(self.times):
+            old = await at.whole()
+            _signal(old, signal.SIGSTOP)
+            try:
+                await at.kill(target.PULSAR)
+                await at.start(target.PULSAR)
+                new = await self._new_ones(at, old)
+            finally:
+                _signal(old, signal.SIGCONT)
+            await asyncio.sleep(TWINS_S)
+            fired += bool(new)
+        return {self.name: fired}
+
+    async def _new_ones(self, at: target.Ground, old: target.Instances) -> bool:
+        """Wait until each function has a new instance beside a living old one."""
+        give_up_at_s = time.perf_counter() + target.WHOLE_S
+        while time.perf_counter() < give_up_at_s:
+            there = await asyncio.to_thread(at.instances)
+            both = [
+                {name for pid, name in there.items() if (pid in old) is is_old}
+                for is_old in (True, False)
+            ]
+            if all(len(names) == len(topics.STAGES) for names in both):
+                return True
+            await asyncio.sleep(LOOK_EVERY_S)
+        return False
+
+
+def _signal(pids: target.Instances, number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def failpoint_rounds(times: int, seed: int) -> Sequence[Failpoints]:
+    """Return every place that functions pass, as few at a time as functions can tell apart."""
+    inside = ("received", "after_begin", "after_claim", "before_commit", "after_commit")
+    each = [
+        Failpoints(
+            f"kill at {place}",
+            times,
+            tuple(f"{stage.name}.{place}" for stage in topics.STAGES),
+            seed,
+        )
+        for place in (*inside, "before_ack")
+    ]
+    alone = (
+        "gateway.before_send",
+        "gateway.after_send",
+        "db.before_commit",
+        "db.after_commit",
+        "bus.before_publish",
+        "bus.after_publish",
+    )
+    return [*each, *(Failpoints(f"kill at {place}", times, (place,), seed) for place in alone)]

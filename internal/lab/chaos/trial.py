@@ -1,0 +1,271 @@
+"""A trial: orders flow, a fault strikes and heals, everything comes to its end, all is compared.
+
+The tills' own log, the database, the broker and the gateway's own ledger must agree, and nothing
+may wait for longer than a minute after the fault has healed.
+"""
+
+import asyncio
+import functools
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.checks import findings, invariants
+from internal.infra import files
+from internal.kernel import errors, ids
+from internal.lab.chaos import audit, bad_messages, clients, engine_process, faults, target
+from internal.lab.workload import generator, invalid_drafts, scenarios, verification
+from internal.lab.workload.scenarios import Kind
+from internal.orders import store
+from internal.payments.gateways import simulator
+from internal.pipeline import dead_letters
+from internal.seeds import demo_shop
+
+ORDERS_PER_S = 150.0
+LOOK_EVERY_S = 0.05
+FLOWS_AFTER = 60
+"""So many answers, and the orders flow."""
+FLOWS_WITHIN_S = 90.0
+GOES_ON_S = 2.0
+"""So long orders go on after the fault has healed."""
+LAST_ORDERS = 60
+ANSWERED_WITHIN_S = 120.0
+QUIET_WITHIN_S = 60.0
+"""Nothing may wait longer than this after the fault has healed."""
+POLL_EVERY_S = 0.2
+ORDERS_MAX = 10_000_000
+ORDERS_MIN = 100
+"""Fewer OKs than this prove nothing."""
+LOST, DOUBLED = frozenset({"I1", "I2"}), frozenset({"I3"})
+MIX: scenarios.Mix = {
+    Kind.AGAIN: 60,
+    Kind.DECLINED: 60,
+    Kind.SPLIT_DECLINED: 60,
+    Kind.INVALID: 20,
+    Kind.SCARCE: 20,
+    Kind.REUSED: 15,
+    Kind.SOLD_OUT: 20,
+    Kind.PRICE_CHANGED: 10,
+}
+"""All that needs no waiting for the gateway: the simulator's moods wait longer than a minute when
+an instance of it dies again and again.
+"""
+
+
+Finding = findings.Finding
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is tried."""
+
+    fault: faults.Fault
+    seed: int
+    quiet_within_s: float = QUIET_WITHIN_S
+    mix: scenarios.Mix = msgspec.field(default_factory=lambda: MIX)
+    title: str = ""
+    """What it is called, if not by its fault."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.title or self.fault.name
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it."""
+
+    fault: str
+    seed: int
+    commit: str
+    took_s: float
+    fired: Mapping[str, int] = {}
+    missing: Sequence[str] = ()
+    """What should have fired and did not."""
+    ok: int = 0
+    """Orders that were answered OK."""
+    repeated: int = 0
+    """Calls that had to be tried again."""
+    lost: int = 0
+    doubled: int = 0
+    quiet_after_s: float = 0.0
+    """From healing until nothing was left to do."""
+    is_quiet: bool = False
+    findings: Sequence[Finding] = ()
+    broke_off: str = ""
+    """Why the trial could not be brought to its end."""
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether the fault has struck, and nothing came of it."""
+        is_sound = not (self.broke_off or self.missing or self.findings)
+        return is_sound and self.is_quiet and self.ok >= ORDERS_MIN
+
+    def sentences(self, invariant: str) -> set[str]:
+        """Return what was found to be wrong with one invariant."""
+        return {finding.sentence for finding in self.findings if finding.invariant == invariant}
+
+    def told(self) -> str:
+        """Tell it with all that is needed to repeat it."""
+        lines = [
+            f"{self.fault}: seed {self.seed}, commit {self.commit}, fired {dict(self.fired)},"
+            f" {self.ok} OK, {self.repeated} repeated, lost {self.lost}, doubled {self.doubled},"
+            f" {'quiet' if self.is_quiet else 'NOT QUIET'} after {self.quiet_after_s:.1f} s"
+        ]
+        lines += [f"broke off: {self.broke_off}"] if self.broke_off else []
+        lines += [f"did not fire: {what}" for what in self.missing]
+        lines += [f"{f.invariant}: {f.sentence}: {f.count} {f.examples}" for f in self.findings]
+        return "\n".join(lines)
+
+
+async def run(at: target.Ground, plan: Plan) -> Result:
+    """Run one; where that is impossible the result says why."""
+    began_s = time.perf_counter()
+    try:
+        return await _run(at, plan)
+    except (errors.Temporary, TimeoutError) as error:
+        return Result(
+            fault=plan.name,
+            seed=plan.seed,
+            commit=commit(),
+            took_s=time.perf_counter() - began_s,
+            broke_off=str(error) or "orders were not answered in time",
+        )
+
+
+async def _run(at: target.Ground, plan: Plan) -> Result:
+    began_s = time.perf_counter()
+    await at.whole()
+    name = f"{_slug(plan.name)}.{round(time.time()):x}"  # noqa: TID251 - new on each ground
+    letters_before = await at.database.read(_last_letter)
+    crew = await _crew(at, name, plan)
+    at.crew = crew
+    try:
+        async with clients.working(crew) as work:
+            crew.connect(at.access())
+            async with asyncio.timeout(FLOWS_WITHIN_S):
+                await crew.answered(FLOWS_AFTER)
+            fired = await plan.fault.strike(at)
+            healed_s = time.perf_counter()
+            await asyncio.sleep(GOES_ON_S)
+            crew.finish(LAST_ORDERS)
+            async with asyncio.timeout(ANSWERED_WITHIN_S):
+                await work
+            is_quiet = await _quiet(at, crew.log, name, healed_s + plan.quiet_within_s)
+            quiet_after_s = time.perf_counter() - healed_s
+    finally:
+        at.crew = None
+    wanted = plan.fault.letters if isinstance(plan.fault, bad_messages.Poison) else []
+    found = await check(at, crew.log, name, wanted, letters_before)
+    return Result(
+        fault=plan.name,
+        seed=plan.seed,
+        commit=commit(),
+        took_s=time.perf_counter() - began_s,
+        fired=fired,
+        missing=plan.fault.missing(fired),
+        ok=len(crew.log.placed),
+        repeated=crew.log.retries.total(),
+        lost=sum(f.count for f in found if f.invariant in LOST),
+        doubled=sum(f.count for f in found if f.invariant in DOUBLED),
+        quiet_after_s=quiet_after_s,
+        is_quiet=is_quiet,
+        findings=found,
+    )
+
+
+async def check(
+    at: target.Ground,
+    log: clients.Log,
+    run: str,
+    letters_wanted: Sequence[audit.Letter],
+    letters_before: int,
+) -> list[findings.Finding]:
+    """Return everything that does not hold."""
+    captured = simulator.captured_by_key(at.gateway) if at.gateway.is_file() else {}
+    backlog = await at.backlog()
+
+    def look(connection: sa.Connection) -> list[findings.Finding]:
+        found = invariants.check(
+            connection,
+            captured_at_gateway=captured,
+            backlog=backlog,
+            acknowledged=[ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in log.placed],
+        )
+        return [
+            *found,
+            *audit.compared(audit.recorded(connection, f"{run}."), log),
+            *audit.letters(connection, letters_wanted, letters_before),
+        ]
+
+    return await at.database.read(look)
+
+
+async def canaries(at: target.Ground) -> list[findings.Finding]:
+    """Look for the card number that the tills have told the door: it must be nowhere."""
+    number = invalid_drafts.TEST_CARD
+    found = await at.database.read(lambda c: invariants.canaries(c, [number]))
+    logs = [*at.stack.folder.logs.rglob("*"), at.options.storage.data_dir / files.LOG]
+    leaks = await asyncio.to_thread(
+        lambda: [str(file) for file in logs if file.is_file() and _holds(file, number)]
+    )
+    return [*found, *audit.found("I10", "a card number is in no log", leaks)]
+
+
+@functools.cache
+def commit() -> str:
+    """Return the commit that is tried."""
+    command = ["git", "-C", str(engine_process.ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+
+
+def _holds(file: Path, number: str) -> bool:
+    with file.open("rb") as lines:
+        return any(number.encode() in line for line in lines)
+
+
+async def _crew(at: target.Ground, name: str, plan: Plan) -> clients.Crew:
+    sells = await verification.Books(at.options, at.access().api_key).shop()
+    dealt = generator.stream(sells, generator.Run(name, plan.seed, plan.mix), ORDERS_MAX)
+    return clients.Crew(dealt, plan.seed, clients.Pace(ORDERS_PER_S, LOOK_EVERY_S))
+
+
+async def _quiet(at: target.Ground, log: clients.Log, run: str, until_s: float) -> bool:
+    """Wait until nothing is left to do; tell whether that was in time."""
+    while True:
+        try:
+            left = await at.database.read(lambda c: _left(c, log, run))
+            if not left and not any((await at.backlog()).values()):
+                return True
+        except errors.Temporary:
+            pass  # a part is not back yet
+        if time.perf_counter() > until_s:
+            return False
+        await asyncio.sleep(POLL_EVERY_S)
+
+
+def _left(connection: sa.Connection, log: clients.Log, run: str) -> int:
+    """Count the orders that somebody still has to do with, and those that were not seen yet."""
+    o = store.ORDERS.c
+    open_orders = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
+    left: int = connection.execute(open_orders).scalar_one()
+    if left:
+        return left
+    mine = sa.select(o.order_id).where(o.order_id.startswith(f"{run}.", autoescape=True))
+    return len(log.placed.keys() - set(connection.execute(mine).scalars()))
+
+
+def _last_letter(connection: sa.Connection) -> int:
+    newest = sa.select(sa.func.max(dead_letters.DEAD_LETTERS.c.letter_key))
+    return connection.execute(newest).scalar() or 0
+
+
+def _slug(name: str) -> str:
+    """Return a name that may lead an order's id."""
+    return "".join(char if char.isalnum() else "." for char in name)[:NAME_CHARS_MAX]
+
+
+NAME_CHARS_MAX = 30

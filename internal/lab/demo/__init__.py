@@ -1,0 +1,1 @@
+"""The demo run: varied orders, a live table, every invariant checked."""

@@ -1,0 +1,102 @@
+"""The demo's figures as a table for people."""
+
+from rich import box
+from rich import console as rich_console
+from rich import table as rich_table
+
+from internal.lab.demo import run as demo_run
+
+NAMES_SHOWN_MAX = 10
+
+
+def show(figures: demo_run.Figures, console: rich_console.Console) -> None:
+    """Print the table, and below it what went wrong."""
+    console.print(_table(figures))
+    for title, lines in _troubles(figures):
+        console.print(f"[red]{title}[/red]")
+        for line in lines[:NAMES_SHOWN_MAX]:
+            console.print(f"  {line}", markup=False)
+        if len(lines) > NAMES_SHOWN_MAX:
+            console.print(f"  and {len(lines) - NAMES_SHOWN_MAX} more")
+    if figures.is_ok:
+        console.print(
+            "[green]Every invariant holds; every order came to the end it was made for.[/green]"
+        )
+
+
+def _table(figures: demo_run.Figures) -> rich_table.Table:
+    table = rich_table.Table(
+        box=box.SIMPLE, show_header=False, title="Souk demo", title_justify="left"
+    )
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for row in (*_door(figures), *_ends(figures), *_speeds(figures), *_books(figures)):
+        table.add_row(*row)
+    return table
+
+
+Row = tuple[str, str, str]
+
+
+def _door(figures: demo_run.Figures) -> list[Row]:
+    return [
+        ("submitted", f"{figures.orders:,}", "one by one and in batches"),
+        ("accepted", f"{figures.accepted:,}", "answered OK: kept durably"),
+        ("replayed", f"{figures.replayed:,}", "sent again, done once"),
+        ("conflicts", f"{figures.conflicts:,}", "another order under a used id"),
+        ("invalid", f"{figures.invalid:,}", "refused at the door"),
+        *_counted(figures.invalid_by_reason),
+    ]
+
+
+def _ends(figures: demo_run.Figures) -> list[Row]:
+    return [
+        ("finalized", f"{figures.finalized:,}", "paid, booked, receipt numbered"),
+        ("rejected", f"{figures.rejected:,}", "what they held is released"),
+        *_counted(figures.rejected_by_reason),
+    ]
+
+
+def _counted(counts: dict[str, int]) -> list[Row]:
+    return [(f"  {reason}", f"{count:,}", "") for reason, count in counts.items()]
+
+
+def _speeds(figures: demo_run.Figures) -> list[Row]:
+    return [
+        ("orders/s", f"{figures.orders_per_s:,.0f}", "first OK to last end *"),
+        ("p50", f"{figures.p50_ms:,.1f} ms", "from OK to end, all at once *"),
+        ("p99", f"{figures.p99_ms:,.1f} ms", ""),
+        (
+            f"* without {figures.slow} slow",
+            f"{figures.slow_max_ms / 1_000:,.1f} s",
+            "their gateway fails on purpose",
+        ),
+    ]
+
+
+def _books(figures: demo_run.Figures) -> list[Row]:
+    debit, credit = figures.ledger_debit_minor, figures.ledger_credit_minor
+    balance = "debits = credits" if debit == credit else f"but credits are {credit:,}"
+    stock = "as its movements say" if figures.stock_ok else "not as its movements say"
+    check = "ok" if figures.check_ok else f"{len(figures.findings)} findings"
+    return [
+        ("ledger balance", f"{debit:,}", f"minor units, {balance}"),
+        ("stock check", f"{figures.stock_on_hand:,}", f"units, {stock}"),
+        ("souk check", check, "every invariant, all orders"),
+    ]
+
+
+def _troubles(figures: demo_run.Figures) -> list[tuple[str, list[str]]]:
+    errors = [f"{name}: {count}" for name, count in figures.errors.items()]
+    troubles = [
+        ("These orders were answered OK and have not come to an end in time:", figures.hanging),
+        ("These orders came to more than one end:", figures.astray),
+        ("These were not taken after all retries:", errors),
+        (
+            f"{figures.surprises} answers were not what the orders were made for:",
+            figures.surprising,
+        ),
+        ("The check found:", figures.findings),
+    ]
+    return [(title, lines) for title, lines in troubles if lines]

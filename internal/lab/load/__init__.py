@@ -1,0 +1,1 @@
+"""Scripted load runs against any target."""

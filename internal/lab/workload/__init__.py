@@ -1,0 +1,1 @@
+"""Orders, clients and measurements that all instruments share."""

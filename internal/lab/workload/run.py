@@ -1,0 +1,174 @@
+"""One run's orders on their whole way: to the door, through the door's answer, to their end.
+
+Shared by the demo and the load runs; what is sent, and when, is theirs to say.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from internal.infra import clock
+from internal.kernel.clock import US_PER_SECOND
+from internal.kernel.states import OrderState
+from internal.lab.workload import (
+    client,
+    generator,
+    latency,
+    outcomes,
+    pacing,
+    progress,
+    results,
+    scenarios,
+    sender,
+)
+
+Call = Sequence[generator.Submission]
+"""What goes out together: one by SubmitOrder, more by SubmitOrders."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast orders go out."""
+
+    concurrency: int = 32
+    """Calls open at once."""
+    orders_per_s: float | None = None
+    """By the clock; None as fast as answers come back."""
+    batch: int = 1
+    """Orders a call; of a mixture, in the larger calls."""
+
+
+class Speed(NamedTuple):
+    """How fast orders came to their end, by the server's clock. Without those slow on purpose."""
+
+    orders: int
+    seconds: float
+    """From the first OK to the last end."""
+    took_ms: latency.Histogram
+    """From each OK to its end."""
+    slow_ms: latency.Histogram
+    """The same of those that waited for the gateway on purpose."""
+
+    @property
+    def orders_per_s(self) -> float:
+        """Orders by seconds."""
+        return self.orders / self.seconds if self.seconds else 0.0
+
+
+class Campaign:
+    """Sends orders and keeps the books of what came of them."""
+
+    def __init__(
+        self, connection: client.Client, reporter: progress.Reporter, patience: sender.Patience
+    ) -> None:
+        self.tally = results.Tally()
+        self.sender = sender.Sender(connection, patience)
+        self._client, self._reporter = connection, reporter
+        self._since_us = clock.SystemClock().now_us()
+        self.ends: dict[str, outcomes.End] = {}
+        self.hanging: list[str] = []
+        """Orders answered OK that came to no end in time. There must be none."""
+        self.astray: list[str] = []
+        """Orders that came to more than one end. There must be none."""
+
+    async def send(self, calls: Iterable[Call], total: int, pace: Pace) -> None:
+        """Send all calls; `total` orders are in them."""
+        with self._reporter.showing("submitting", total) as tell:
+
+            async def place(call: Call, due_s: float) -> None:
+                await self._place(call, due_s)
+                tell(self.tally.submissions)
+
+            if pace.orders_per_s:
+                calls_per_s = pace.orders_per_s / pace.batch
+                await pacing.open_loop(calls, place, calls_per_s, pace.concurrency)
+            else:
+                await pacing.closed_loop(calls, place, pace.concurrency)
+
+    async def settle(self, deadline_s: float) -> None:
+        """Wait until all placed orders are at their end, then look whether they stay there."""
+        placed = list(self.tally.placed)
+        settlement = outcomes.Settlement(self._client, placed, self._since_us)
+        with self._reporter.showing("to their end", len(placed)) as tell:
+            await settlement.wait(deadline_s, tell)
+        self.hanging = sorted(settlement.open)
+        await settlement.look(settlement.ends)
+        sample = _sample(placed)
+        several = await settlement.stories_with_several_ends(sample)
+        self.astray = sorted({*settlement.restless, *several})
+        self.ends = settlement.ends
+        self._compare()
+
+    def speed(self) -> Speed:
+        """Return how fast it went."""
+        kinds_of = self.tally.placed
+        slow = {name for name, kind in kinds_of.items() if scenarios.MEANT[kind].is_slow}
+        quick = [end for name, end in self.ends.items() if name not in slow]
+        seconds = 0.0
+        if quick:
+            first_us = min(end.placed_at_us for end in quick)
+            seconds = (max(end.ended_at_us for end in quick) - first_us) / US_PER_SECOND
+        return Speed(
+            len(quick),
+            seconds,
+            latency.Histogram(end.took_ms for end in quick),
+            latency.Histogram(end.took_ms for name, end in self.ends.items() if name in slow),
+        )
+
+    def rejected(self) -> Counter[str]:
+        """Count the rejected orders by reason."""
+        ends = self.ends.values()
+        return Counter(end.reason for end in ends if end.state is OrderState.REJECTED)
+
+    def finalized(self) -> int:
+        """Count the finalized orders."""
+        return sum(end.state is OrderState.FINALIZED for end in self.ends.values())
+
+    async def _place(self, call: Call, due_s: float) -> None:
+        answers = await self.sender.send([sent.draft for sent in call])
+        self.tally.answered(due_s)
+        for sent, answer in zip(call, answers, strict=True):
+            self.tally.add(sent, answer)
+
+    def _compare(self) -> None:
+        """Note the orders that ended otherwise than they were meant to."""
+        for name, end in self.ends.items():
+            kind = self.tally.placed[name]
+            came_to = end.reason or end.state
+            if not scenarios.is_as_meant(kind, came_to):
+                self.tally.surprise(f"{name} ({kind}): {came_to}")
+
+
+SAMPLE_ORDERS = 100
+
+
+def _sample(names: Sequence[str]) -> Sequence[str]:
+    """Return up to SAMPLE_ORDERS of them, evenly spread."""
+    return names[:: max(1, -(-len(names) // SAMPLE_ORDERS))]
+
+
+def singles(submissions: Iterable[generator.Submission]) -> Iterator[Call]:
+    """Send each order alone."""
+    return ([sent] for sent in submissions)
+
+
+def batches(submissions: Iterable[generator.Submission], size: int) -> Iterator[Call]:
+    """Send `size` orders together."""
+    call: list[generator.Submission] = []
+    for sent in submissions:
+        call.append(sent)
+        if len(call) == size:
+            yield call
+            call = []
+    if call:
+        yield call
+
+
+def mixture(submissions: Iterable[generator.Submission], size: int) -> Iterator[Call]:
+    """Send `size` orders alone and the next `size` together, turn about."""
+    for number, call in enumerate(batches(submissions, size)):
+        if number % 2:
+            yield call
+        else:
+            yield from singles(call)

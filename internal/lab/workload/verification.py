@@ -1,0 +1,168 @@
+"""A look into the database of an engine, from outside: its shop, and its books.
+
+Reads only, one snapshot a question, while the engine goes on. For runs beside the engine; one
+against a server elsewhere has no books to look into.
+"""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from internal.auth import store as auth_store
+from internal.catalogue import store as catalogue_store
+from internal.checks import findings, invariants
+from internal.infra import backends, db, files, settings
+from internal.inventory import store as inventory_store
+from internal.kernel import errors, ids, states
+from internal.lab.workload import outcomes, shop
+from internal.ledger import store as ledger_store
+from internal.orders import store as order_store
+from internal.payments.gateways import simulator
+
+PRODUCTS_MAX = 10_000
+SCARCE_BELOW = 100
+"""A product of which some store has less is called scarce."""
+
+
+class Checked(NamedTuple):
+    """What a check found, and the sums that people want to see."""
+
+    findings: Sequence[findings.Finding]
+    debit_minor: int
+    credit_minor: int
+    on_hand: int
+    """Units, of all products in all stores."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Tell whether every invariant holds."""
+        return not self.findings
+
+    def texts(self) -> list[str]:
+        """Say the findings, each in a line."""
+        return [
+            f"{it.invariant}: {it.sentence} ({it.count} times not: {'; '.join(it.examples)})"
+            for it in self.findings
+        ]
+
+    def broken(self, invariant: str) -> int:
+        """Count the findings of one invariant."""
+        return sum(1 for finding in self.findings if finding.invariant == invariant)
+
+
+class Books:
+    """The books of one merchant in an engine's database."""
+
+    def __init__(self, options: settings.Settings, api_key: str) -> None:
+        self._options, self._api_key = options, api_key
+        self._folder = options.storage.data_dir
+
+    async def shop(self) -> shop.Shop:
+        """Return the merchant's shop.
+
+        Raises:
+            Misconfigured: there is no database, the key is not in it, or nothing is sold there.
+        """
+        return await self._read(lambda connection: _shop(connection, self._merchant(connection)))
+
+    async def ends(self) -> dict[str, outcomes.End]:
+        """Return the end of each of the merchant's orders that has one, by order id.
+
+        Raises:
+            Misconfigured: as for shop.
+        """
+        return await self._read(lambda connection: _ends(connection, self._merchant(connection)))
+
+    async def check(self, acknowledged: Iterable[str]) -> Checked:
+        """See whether every invariant holds; `acknowledged` are orders that must be at their end.
+
+        Raises:
+            Misconfigured: as for shop.
+        """
+        gateway = self._folder / files.GATEWAY
+        captured = simulator.captured_by_key(gateway) if gateway.is_file() else {}
+
+        def look(connection: sa.Connection) -> Checked:
+            merchant_id = self._merchant(connection)
+            found = invariants.check(
+                connection,
+                captured_at_gateway=captured,
+                acknowledged=[ids.OrderRef(merchant_id, order_id) for order_id in acknowledged],
+            )
+            return _with_sums(connection, merchant_id, found)
+
+        return await self._read(look)
+
+    def _merchant(self, connection: sa.Connection) -> str:
+        merchant_id = auth_store.merchant_of(connection, self._api_key)
+        if merchant_id is None:
+            raise errors.Misconfigured(f"the API key is none of those in {self._folder}")
+        return merchant_id
+
+    async def _read(self, work: db.Work[db.T]) -> db.T:
+        path = self._folder / files.DATABASE
+        if self._options.storage.engine == "embedded" and not path.is_file():
+            raise errors.Misconfigured(f"there is no database {path}")
+        database = backends.open_database(self._options, readers=1)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            return await database.read(work)
+
+
+def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
+    stores = catalogue_store.list_stores(connection, merchant_id)
+    products = catalogue_store.list_products(connection, merchant_id, "", PRODUCTS_MAX)
+    currency = stores[0].currency if stores else ""
+    store_ids = tuple(store.store_id for store in stores if store.currency == currency)
+    lowest = _lowest_stock(connection, merchant_id, store_ids)
+    sells = shop.Shop(
+        currency,
+        store_ids,
+        tuple(
+            shop.Item(
+                product.sku,
+                product.price_minor,
+                product.active,
+                lowest.get(product.sku, 0) < SCARCE_BELOW,
+            )
+            for product in products
+            if product.currency == currency
+        ),
+    )
+    return shop.checked(sells, f"the shop of {merchant_id}")
+
+
+def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, outcomes.End]:
+    o = order_store.ORDERS.c
+    query = sa.select(o.order_id, o.state, o.reason, o.placed_at_us, o.updated_at_us)
+    ended = o.state.in_([str(state) for state in states.ORDER_TERMINAL])
+    rows = connection.execute(query.where(o.merchant_id == merchant_id, ended))
+    return {row[0]: outcomes.End(states.OrderState(row[1]), *row[2:]) for row in rows}
+
+
+def _lowest_stock(
+    connection: sa.Connection, merchant_id: str, store_ids: Sequence[str]
+) -> dict[str, int]:
+    """Return for each sku what the store with the least of it can sell."""
+    available: dict[str, dict[str, int]] = {}
+    for key, level in inventory_store.list_levels(connection, merchant_id):
+        available.setdefault(key.sku, {})[key.store_id] = level.available
+    return {
+        sku: min(levels.get(store_id, 0) for store_id in store_ids)
+        for sku, levels in available.items()
+    }
+
+
+def _with_sums(
+    connection: sa.Connection, merchant_id: str, found: Sequence[findings.Finding]
+) -> Checked:
+    balances = ledger_store.balances(connection, merchant_id)
+    levels = inventory_store.list_levels(connection, merchant_id)
+    return Checked(
+        found,
+        sum(balance.debit_minor for balance in balances),
+        sum(balance.credit_minor for balance in balances),
+        sum(level.on_hand for _, level in levels),
+    )

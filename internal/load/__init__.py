@@ -1,1 +1,0 @@
-"""Clients that put load on the gRPC port: demo, load runs, benchmarks."""

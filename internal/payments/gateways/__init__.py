@@ -1,0 +1,1 @@
+"""Payment gateways: the port, the registry, one file for each gateway."""

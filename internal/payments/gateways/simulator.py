@@ -1,0 +1,185 @@
+"""A payment gateway in a file of its own: seeded, hostile on demand, with its own ledger.
+
+What happens to a charge is told by its token, so that a test can order it; `tok_random` draws by
+seed and key. The ledger survives kill -9, as a gateway elsewhere would.
+
+tok_ok captured · tok_declined:<code> declined · tok_slow captured after `slow_s` ·
+tok_timeout_before never arrives, no answer · tok_lost_answer captured, but the answer is lost ·
+tok_away refuses connections · tok_away_once does so once
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+from pathlib import Path
+
+from internal.infra import files, settings
+from internal.kernel import errors
+from internal.payments.gateways.port import Answer, Charge, GatewayStatus, Void
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS requests (
+  request_key TEXT PRIMARY KEY, kind TEXT NOT NULL, charge_key TEXT NOT NULL,
+  merchant_id TEXT NOT NULL, amount_minor INTEGER NOT NULL, currency TEXT NOT NULL,
+  status TEXT NOT NULL, reference TEXT NOT NULL, decline_code TEXT NOT NULL,
+  calls INTEGER NOT NULL DEFAULT 1);
+CREATE INDEX IF NOT EXISTS requests_by_charge ON requests (charge_key);
+"""
+RANDOM_OUTCOMES = (
+    (92, "tok_ok"),
+    (95, "tok_declined:insufficient_funds"),
+    (97, "tok_lost_answer"),
+    (98, "tok_timeout_before"),
+    (100, "tok_away_once"),
+)
+"""Upper bounds in percent."""
+ONCE = frozenset({"tok_away_once", "tok_lost_answer", "tok_slow", "tok_timeout_before"})
+"""Behaviours that only the first request of a key meets."""
+SEEN_KEYS_MAX = 100_000
+
+
+def open_gateway(options: settings.Settings) -> "SimulatedGateway":
+    """Open the simulator that the settings describe, beside the data."""
+    options.storage.data_dir.mkdir(parents=True, exist_ok=True)
+    return SimulatedGateway(
+        options.storage.data_dir / files.GATEWAY,
+        seed=options.gateway.simulator_seed,
+        latency_s=options.gateway.simulator_latency_ms / 1_000,
+    )
+
+
+class SimulatedGateway:
+    """See the module. One per process; the file may be read by others meanwhile."""
+
+    def __init__(
+        self, path: Path, *, seed: int = 1, latency_s: float = 0.0, slow_s: float = 2.0
+    ) -> None:
+        self._seed, self._latency_s, self._slow_s = seed, latency_s, slow_s
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=OFF")
+        self._connection.executescript(SCHEMA)
+        self._seen: set[str] = set()
+
+    async def charge(self, request: Charge) -> Answer:
+        """See Gateway.charge."""
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        behaviour = self._behaviour(request)
+        if behaviour == "tok_away":
+            raise errors.GatewayAway("the gateway refuses connections")
+        first = behaviour in ONCE and self._is_first(request.key)
+        known = self._find(request.key)
+        if known is None and first:
+            await self._misbehave(behaviour)
+            known = self._find(request.key)  # somebody else may have been quicker meanwhile
+        answer = known or self._capture(request, behaviour)
+        if known:
+            self._count_call(request.key)
+        if behaviour == "tok_lost_answer" and first:
+            raise errors.GatewaySilent("the answer was lost")
+        return answer
+
+    async def _misbehave(self, behaviour: str) -> None:
+        if behaviour == "tok_away_once":
+            raise errors.GatewayAway("the gateway refuses connections")
+        if behaviour == "tok_timeout_before":
+            raise errors.GatewaySilent("no answer; the request never arrived")
+        if behaviour == "tok_slow":
+            await asyncio.sleep(self._slow_s)
+
+    async def void(self, request: Void) -> Answer:
+        """See Gateway.void."""
+        known = self._find(request.key)
+        if known:
+            return known
+        answer = Answer(GatewayStatus.SUCCEEDED, f"void_{digest_of(request.key)}")
+        if self._find(request.charge_key) is None:  # bar the charge should it still arrive
+            barred = Answer(
+                GatewayStatus.DECLINED, f"sim_{digest_of(request.charge_key)}", "voided"
+            )
+            self._store("CHARGE", Charge(request.charge_key, "", 0, "", ""), barred)
+        self._store("VOID", Charge(request.key, "", 0, "", ""), answer, request.charge_key)
+        return answer
+
+    async def lookup(self, key: str) -> Answer | None:
+        """See Gateway.lookup."""
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        return self._find(key)
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._connection.close()
+
+    def _behaviour(self, request: Charge) -> str:
+        if request.card_token != "tok_random":  # noqa: S105 - the name of a behaviour
+            return request.card_token
+        drawn = int(digest_of(f"{self._seed}/{request.key}"), 16) % 100
+        return next(name for below, name in RANDOM_OUTCOMES if drawn < below)
+
+    def _is_first(self, key: str) -> bool:
+        if len(self._seen) >= SEEN_KEYS_MAX:
+            self._seen.clear()
+        first = key not in self._seen
+        self._seen.add(key)
+        return first
+
+    def _capture(self, request: Charge, behaviour: str) -> Answer:
+        _, _, code = behaviour.partition("tok_declined:")
+        status = GatewayStatus.DECLINED if code else GatewayStatus.SUCCEEDED
+        answer = Answer(status, f"sim_{digest_of(request.key)}", code)
+        if self._store("CHARGE", request, answer):
+            return answer
+        return self._find(request.key) or answer  # another process was quicker
+
+    def _find(self, key: str) -> Answer | None:
+        row = self._connection.execute(
+            "SELECT status, reference, decline_code FROM requests WHERE request_key = ?", (key,)
+        ).fetchone()
+        return Answer(GatewayStatus(row[0]), row[1], row[2]) if row else None
+
+    def _count_call(self, key: str) -> None:
+        self._connection.execute(
+            "UPDATE requests SET calls = calls + 1 WHERE request_key = ?", (key,)
+        )
+
+    def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> bool:
+        """Write a request down; returns whether it was the first with its key."""
+        stored = self._connection.execute(
+            "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            (
+                request.key,
+                kind,
+                charge_key or request.key,
+                request.merchant_id,
+                request.amount_minor,
+                request.currency,
+                answer.status,
+                answer.reference,
+                answer.decline_code,
+            ),
+        )
+        return stored.rowcount == 1
+
+
+def digest_of(text: str) -> str:
+    """Return 16 hex digits that depend on nothing but `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def captured_by_key(path: Path) -> dict[str, int]:
+    """Read a simulator's ledger.
+
+    {idempotency key: minor units} of charges that were captured and not voided.
+    """
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        rows = connection.execute(
+            "SELECT c.request_key, c.amount_minor FROM requests c"
+            " WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS"
+            " (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)"
+        ).fetchall()
+    finally:
+        connection.close()
+    return dict(rows)

@@ -1,0 +1,307 @@
+"""The six steps of every stage, for a batch at a time.
+
+Open, claim, decide, record, send, acknowledge. A station (functions/*.py) gives claim, decide and
+record as one function of a database connection; everything else is here: natural batching, retries
+while a part is away, effects outside the transaction, dead letters for one order only.
+
+A crash anywhere is cured by redelivery: the claim finds the order done, and sending is repeated
+from internal.kernel import ids
+from what was recorded. Only an order that is itself the cause of the crash would go round for ever:
+see crash_counts.py.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from loguru import logger
+
+from internal.infra import bus, db, failpoints, metrics, retry, schema
+from internal.kernel import errors, ids
+from internal.pipeline import crash_counts, crash_suspects, dead_letters, envelope, telemetry
+from internal.pipeline.handler import (
+    Incoming,
+    Limits,
+    Outcome,
+    Ports,
+    Settled,
+    StageHandler,
+    Waiting,
+    Work,
+)
+
+T = TypeVar("T")
+
+SENDING_BATCHES_MAX = 4
+"""Batches whose receipts may be outstanding while the next one is recorded."""
+WHOLE_MESSAGE = -1
+"""The place of what is wrong with a message that cannot be read at all."""
+
+
+class Runner:
+    """Runs one station on one event loop. `offer` and everything else is called on that loop."""
+
+    def __init__(self, station: StageHandler, ports: Ports, limits: Limits) -> None:
+        self._station, self._ports, self._limits = station, ports, limits
+        self._spec, self._name = station.spec, station.spec.name
+        self._inbox: deque[Incoming] = deque()
+        self._resumed: deque[Work] = deque()
+        self._arrival = asyncio.Event()
+        self._sending = asyncio.Semaphore(SENDING_BATCHES_MAX)
+        self._effects = asyncio.Semaphore(limits.effects_max)
+        self._suspects = crash_suspects.Suspects(self._name, ports.clock, limits.suspect_messages)
+        self._voice = telemetry.StageTelemetry(self._name, tells_every_fact=limits.logs_every_fact)
+
+    def offer(self, incoming: Incoming) -> None:
+        """Take a message; it is acknowledged when all its orders are done."""
+        incoming.is_suspect = self._suspects.offered(incoming.redeliveries)
+        self._inbox.append(incoming)
+        self._arrival.set()
+
+    async def run(self) -> None:
+        """Work for ever.
+
+        Cancelling it leaves nothing half done: what is not acknowledged comes again.
+
+        Raises:
+            Misconfigured: the database is not the one that this Souk expects.
+            BaseExceptionGroup: a bug; the process must end and be started again.
+        """
+        wrong: Exception | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._spawn = group.create_task
+                while True:
+                    await self._arrival.wait()
+                    self._arrival.clear()
+                    while work := await self._take():
+                        await self._process(work)
+        except* errors.Misconfigured as found:
+            wrong = found.exceptions[0]  # one group: no task of ours has groups of its own
+        finally:
+            await self._take_back()
+        if wrong is not None:
+            raise wrong
+
+    async def _take_back(self) -> None:
+        """Count no life for what is in hand: it is no order that ends this process."""
+        try:
+            await self._suspects.take_back(self._ports.database.write)
+        except Exception as error:  # noqa: BLE001 - we are on our way out, and there is a reason for it
+            logger.warning("orders in hand stay counted: {error!r}", error=error)
+
+    async def _take(self) -> list[Work]:
+        """Open messages until a batch is full or nothing more is at hand.
+
+        Batches grow only with backlog.
+        """
+        work = [self._resumed.popleft() for _ in range(len(self._resumed))]
+        while self._inbox and len(work) < self._limits.batch_orders_max:
+            work.extend(await self._open(self._inbox.popleft()))
+        return work
+
+    async def _open(self, incoming: Incoming) -> list[Work]:
+        failpoints.hit(f"{self._name}.received")
+        try:
+            facts = envelope.open_payload(incoming.payload)
+        except errors.Poison as poison:
+            incoming.open_orders = 1
+            await self._bury(Work(None, incoming, None, WHOLE_MESSAGE), poison)
+            return []
+        incoming.open_orders = len(facts)
+        if not facts:
+            await self._acknowledge([incoming.handle])
+        work = [Work(fact, incoming, None, place) for place, fact in enumerate(facts)]
+        takes = self._spec.takes
+        return [it for it in work if isinstance(it.fact, takes) or await self._refuse(it)]
+
+    async def _refuse(self, item: Work) -> bool:
+        """Bury what is unreadable or on the wrong topic; return False."""
+        if isinstance(item.fact, errors.Poison):
+            await self._bury(msgspec.structs.replace(item, fact=None), item.fact)
+        else:
+            what = f"{type(item.fact).__name__} does not belong on {item.source.topic}"
+            await self._bury(item, errors.Poison("WRONG_TOPIC", what))
+        return False
+
+    async def _process(self, work: list[Work]) -> None:
+        if any(item.source.is_suspect for item in work):
+            work = await self._process_suspects(work)
+        if not work:
+            return
+        settled, waiting = await self._commit(work)
+        if settled:  # first: what is done does not wait behind a slow gateway
+            await self._sending.acquire()
+            self._spawn(self._send(settled))
+        for item, outcome in waiting:
+            await self._effects.acquire()
+            self._spawn(self._resume(item, outcome))
+
+    async def _process_suspects(self, work: list[Work]) -> list[Work]:
+        """Take what has cost lives through this stage, the worst last; return the others."""
+        names = dict.fromkeys(item.name for item in work if self._is_suspect(item))
+        lives = await self._suspects.begin(self._write, names)
+        by_name: dict[ids.OrderRef, list[Work]] = {name: [] for name in lives}
+        for item in work:
+            by_name.get(item.name, []).append(item)
+        for company in crash_counts.companies(lives, self._limits.batch_orders_max):
+            suspected = [item for name in company for item in by_name[name]]
+            if lives[company[0]] < crash_counts.COUNTED_MAX:
+                await self._process_company(suspected, company)
+                continue
+            for item in suspected:
+                await self._bury(item, crash_counts.poison(lives[company[0]]))
+        rest = [item for item in work if item.name not in lives]
+        self._suspects.take(rest)
+        return rest
+
+    def _is_suspect(self, item: Work) -> bool:
+        """Tell whether a dead process may have had it: not what is younger than this one."""
+        if item.source.redeliveries:
+            return True
+        return item.source.is_suspect and self._suspects.suspects(item.fact)
+
+    async def _process_company(self, work: list[Work], names: Sequence[ids.OrderRef]) -> None:
+        """Take a few orders through this stage, and nothing else meanwhile: not for long."""
+        async with self._ports.quarantine:
+            await self._suspects.count(self._write, names)
+            self._suspects.take(work)
+            while work:
+                settled, waiting = await self._commit(work)
+                if settled:
+                    await self._sending.acquire()
+                    await self._send(settled)
+                resumed = await asyncio.gather(*(self._perform_in_turn(*each) for each in waiting))
+                work = [item for item in resumed if item]
+
+    async def _commit(
+        self, work: Sequence[Work]
+    ) -> tuple[list[tuple[Work, Settled]], list[tuple[Work, Waiting]]]:
+        began_us = self._ports.clock.now_us()
+        with metrics.STAGE_BATCH_SECONDS.labels(self._name).time():
+            done = await self._record(work)
+        self._voice.trace_transaction(
+            [it.fact for it in work], began_us, self._ports.clock.now_us()
+        )
+        metrics.STAGE_BATCH_ORDERS.labels(self._name).observe(len(work))
+        failpoints.hit(f"{self._name}.after_commit")
+        settled = [(item, outcome) for item, outcome in done if isinstance(outcome, Settled)]
+        waiting = [(item, outcome) for item, outcome in done if isinstance(outcome, Waiting)]
+        return settled, waiting
+
+    async def _record(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
+        try:
+            outcomes = await self._write(partial(self._transact, work))
+            return list(zip(work, outcomes, strict=True))
+        except errors.Misconfigured:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other orders
+            return await self._isolate(work, error)
+
+    async def _write(self, transaction: db.Work[T]) -> T:
+        """Run a transaction, as soon as the database is there.
+
+        Raises:
+            Misconfigured: the tables are not ours: no order is to blame, and none must pay for it.
+        """
+        try:
+            return await retry.until_it_works(
+                self._name, lambda: self._ports.database.write(transaction)
+            )
+        except sa.exc.DBAPIError as error:
+            if schema.is_foreign(error):
+                raise errors.Misconfigured(schema.explain(error)) from error
+            raise
+
+    def _transact(self, work: Sequence[Work], connection: sa.Connection) -> list[Outcome]:
+        failpoints.hit(f"{self._name}.after_begin")
+        outcomes = self._station.record(connection, work, self._ports.clock.now_us())
+        failpoints.hit(f"{self._name}.before_commit")
+        return outcomes
+
+    async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
+        """Halve a batch that cannot be recorded until the one order that spoils it is alone.
+
+        Bury that one.
+        """
+        if len(work) == 1:
+            await self._bury(work[0], error)
+            return []
+        middle = len(work) // 2
+        return await self._record(work[:middle]) + await self._record(work[middle:])
+
+    async def _resume(self, item: Work, waiting: Waiting) -> None:
+        """Do what an order waits for, and take it up again; its place was acquired."""
+        try:
+            resumed = await self._perform(item, waiting)
+        finally:
+            self._effects.release()
+        if resumed:
+            self._resumed.append(resumed)
+            self._arrival.set()
+
+    async def _perform_in_turn(self, item: Work, waiting: Waiting) -> Work | None:
+        async with self._effects:
+            return await self._perform(item, waiting)
+
+    async def _perform(self, item: Work, waiting: Waiting) -> Work | None:
+        """Do what an order waits for; a bug there costs this order only: None."""
+        perform = partial(self._station.perform, waiting.effect)
+        try:
+            result = await retry.until_it_works(self._name, perform)
+        except Exception as error:  # noqa: BLE001 - as in _record
+            await self._bury(item, error)
+            return None
+        return msgspec.structs.replace(item, result=result)
+
+    async def _send(self, settled: Sequence[tuple[Work, Settled]]) -> None:
+        try:
+            facts = [fact for _, outcome in settled for fact in outcome.facts]
+            await self._publish(envelope.pack(facts))
+            self._voice.tell(facts, self._ports.clock.now_us())
+            if self._suspects.are_watched:
+                await self._suspects.done(self._write, [item for item, _ in settled])
+            failpoints.hit(f"{self._name}.before_ack")
+            await self._finish([item.source for item, _ in settled])
+        finally:
+            self._sending.release()
+
+    async def _publish(self, messages: Sequence[bus.Outgoing]) -> None:
+        await retry.until_it_works(self._name, lambda: self._ports.publisher.publish(messages))
+
+    async def _finish(self, sources: Sequence[Incoming]) -> None:
+        """Count down each message's orders; acknowledge those that have none left."""
+        done = []
+        for source in sources:
+            source.open_orders -= 1
+            if source.open_orders == 0:
+                done.append(source.handle)
+        if done:
+            await self._acknowledge(done)
+
+    async def _acknowledge(self, handles: Sequence[Any]) -> None:
+        await retry.until_it_works(self._name, lambda: self._ports.acknowledge(handles))
+
+    async def _bury(self, item: Work, error: Exception) -> None:
+        """Put one order (or one unreadable message) aside with its reason, and go on."""
+        source, fact = item.source, item.fact
+        payload = source.payload if fact is None else envelope.encode([fact])
+        letter = dead_letters.of_error(
+            self._name, source.topic, fact, payload, error, self._ports.clock.now_us()
+        )
+        logger.bind(order_id=letter.order_id, code=letter.code).opt(exception=error).error(
+            "dead letter at {stage}", stage=self._name
+        )
+        order_key = getattr(fact, "order_key", 0) if isinstance(fact, self._spec.takes) else 0
+        came_from = dead_letters.Source(source.message_id, item.place)
+        letter_key = await self._write(
+            lambda c: dead_letters.put_aside(c, letter, came_from, order_key)
+        )
+        await self._publish([dead_letters.copy_of(letter, letter_key)])
+        metrics.DEAD_LETTERS.labels(self._name, letter.code).inc()
+        await self._suspects.done(self._write, [item])
+        await self._finish([source])

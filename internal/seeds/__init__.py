@@ -1,0 +1,1 @@
+"""What an empty database can be filled with."""

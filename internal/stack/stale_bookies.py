@@ -1,0 +1,87 @@
+"""Strikes off the bookies that a killed broker has left registered in its metadata.
+
+A bookie that finds itself registered deletes that and registers anew. Told of the deletion, which
+was its own, it compares what is registered with what it wants, and the two are never equal, for the
+class has no `equals` (BookieServiceInfo, BookKeeper 4.17): so it deletes and registers again,
+hundreds of times a second, and the broker gives up its start for want of a bookie. Pulsar 4.0.8 did
+so after about every second kill. The loop: apache/pulsar #17759. Where nothing is registered,
+nothing is deleted: so it is struck off before the broker starts.
+
+Runs in a process of its own (`python stale_bookies.py HOME METADATA`), because it needs a Java
+machine: Pulsar's own RocksDB reads and writes the file, so that its format stays what Pulsar
+expects. Stands on nothing of Souk, for the image of the functions has no more than this file.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jpype
+
+PREFIX = b"/ledgers/available/"
+READ_ONLY_BOOKIES = PREFIX + b"readonly"
+"""A folder of registrations, not one."""
+JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m")
+"""It lives a fifth of a second."""
+
+
+def struck_off(home: Path, metadata: Path) -> list[str]:
+    """Delete all registrations of bookies; returns whose they were.
+
+    Args:
+        home: an unpacked Pulsar.
+        metadata: the folder of a standalone's metadata, while no broker runs on it.
+
+    Raises:
+        FileNotFoundError: that is no Pulsar.
+        jpype.JException: that is no metadata, or a broker has it open.
+    """
+    jars = [str(jar) for jar in home.glob("lib/*rocksdbjni*.jar")]
+    if not jars:
+        raise FileNotFoundError(f"{home} is no Pulsar: it has no RocksDB in lib")
+    jpype.startJVM(*JAVA, classpath=jars)
+    options = jpype.JClass("org.rocksdb.Options")().setKeepLogFileNum(1)
+    database = jpype.JClass("org.rocksdb.RocksDB").open(options, str(metadata))
+    at_once = jpype.JClass("org.rocksdb.WriteOptions")().setSync(True)
+    try:
+        found = list(_registered(database))
+        for key in found:
+            database.delete(at_once, key)
+    finally:
+        database.close()
+    return [key.removeprefix(PREFIX).decode() for key in found]
+
+
+def _registered(database: Any) -> Iterator[bytes]:  # noqa: ANN401 - a Java object
+    every = database.newIterator()
+    try:
+        every.seek(PREFIX)
+        while every.isValid() and (key := bytes(every.key())).startswith(PREFIX):
+            if key != READ_ONLY_BOOKIES:
+                yield key
+            every.next()
+    finally:
+        every.close()
+
+
+def main(arguments: list[str]) -> str:
+    """Do it if there is any metadata yet, and return what was done.
+
+    Raises:
+        SystemExit: it could not be done, and why.
+    """
+    try:
+        home, metadata = map(Path, arguments)
+    except ValueError:
+        sys.exit("usage: stale_bookies.py HOME METADATA")
+    if not (metadata / "CURRENT").is_file():
+        return ""
+    try:
+        return "".join(f"was still registered: {name}\n" for name in struck_off(home, metadata))
+    except (OSError, jpype.JException) as error:
+        sys.exit(f"{metadata}: {error}")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(main(sys.argv[1:]))

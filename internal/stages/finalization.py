@@ -1,0 +1,145 @@
+"""Finalizing: stock sold, sale booked, receipt numbered.
+
+Works on a whole batch in the caller's transaction.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from internal.inventory import rules as inventory_rules
+from internal.inventory import store as inventory_store
+from internal.inventory.messages import Demand, Movement, MovementKind
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.ledger import rules as ledger_rules
+from internal.ledger import store as ledger_store
+from internal.ledger.messages import Sale
+from internal.orders import messages, receipt_numbers, rules, store
+from internal.payments.messages import TenderKind
+
+NAME = messages.LogStage.FINALIZATION
+
+
+def finalize(
+    connection: sa.Connection,
+    orders: Sequence[tuple[messages.OrderPaid, store.OrderSnapshot]],
+    now_us: int,
+) -> dict[int, messages.OrderFinalized]:
+    """Bring paid orders to their end; return their facts by order_key.
+
+    Raises:
+        Conflict: somebody else changed the same rows; repeat the whole transaction.
+    """
+    paid = [fact for fact, _ in orders]
+    demands = [rules.demand_of(fact) for fact in paid]
+    inventory_store.add_movements(connection, _sales(paid, demands, now_us))
+    ledger_store.append(connection, [ledger_rules.book_sale(_sale(fact, now_us)) for fact in paid])
+    numbers = _number(connection, paid)
+    facts = [_finalized(fact, numbers[fact.order_key], now_us) for fact in paid]
+    store.move(connection, [_move(order, numbers[order.order_key], now_us) for _, order in orders])
+    store.log(connection, [_entry(fact, now_us) for fact in facts])
+    inventory_store.commit(connection, inventory_rules.total(demands))  # last: as in placing
+    return {fact.order_key: fact for fact in facts}
+
+
+def repeat(
+    connection: sa.Connection, orders: Sequence[store.OrderSnapshot]
+) -> dict[int, messages.OrderFinalized]:
+    """Return the recorded facts of orders that came to their end before."""
+    claims = [(order.order_key, NAME, messages.PAID_EVENT) for order in orders]
+    logged = store.find_claims(connection, claims)
+    return {
+        key: fact
+        for (key, _, _), (_, fact) in logged.items()
+        if isinstance(fact, messages.OrderFinalized)
+    }
+
+
+def _sales(
+    paid: Sequence[messages.OrderPaid], demands: Sequence[Demand], now_us: int
+) -> list[Movement]:
+    return [
+        Movement(
+            inventory_rules.key_of(demand, sku),
+            MovementKind.SALE,
+            -quantity,
+            now_us,
+            fact.order_key,
+        )
+        for fact, demand in zip(paid, demands, strict=True)
+        for sku, quantity in demand.quantities.items()
+    ]
+
+
+def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
+    by_kind: Counter[TenderKind] = Counter()
+    for captured in fact.captured:
+        by_kind[captured.tender_kind] += captured.amount_minor
+    return Sale(
+        order_key=fact.order_key,
+        merchant_id=fact.merchant_id,
+        store_id=fact.store_id,
+        currency=fact.currency,
+        at_us=now_us,
+        revenue_minor=fact.net_minor + fact.discount_net_minor,
+        discount_minor=fact.discount_net_minor,
+        taxes_minor=tuple((tax.tax_code, tax.tax_minor) for tax in fact.taxes),
+        cash_minor=by_kind[TenderKind.CASH],
+        card_minor=by_kind[TenderKind.CARD],
+    )
+
+
+def _number(connection: sa.Connection, paid: Sequence[messages.OrderPaid]) -> dict[int, int]:
+    """Give every order the next receipt number of its store, in the order of the batch."""
+    stores = [(fact.merchant_id, fact.store_id) for fact in paid]
+    following = receipt_numbers.take(connection, Counter(stores))
+    numbers = {}
+    for fact, place in zip(paid, stores, strict=True):
+        numbers[fact.order_key] = following[place]
+        following[place] += 1
+    return numbers
+
+
+def _finalized(fact: messages.OrderPaid, receipt_no: int, now_us: int) -> messages.OrderFinalized:
+    return messages.OrderFinalized(
+        order_key=fact.order_key,
+        merchant_id=fact.merchant_id,
+        order_id=fact.order_id,
+        store_id=fact.store_id,
+        version=fact.version + 1,
+        at_us=now_us,
+        placed_at_us=fact.placed_at_us,
+        currency=fact.currency,
+        total_minor=fact.total_minor,
+        receipt_no=receipt_no,
+        trace_id=fact.trace_id,
+    )
+
+
+def _move(order: store.OrderSnapshot, receipt_no: int, now_us: int) -> store.Transition:
+    return store.Transition(
+        order.order_key,
+        order.version,
+        OrderState.FINALIZED,
+        ChargeState.FULL,
+        StockState.COMMITTED,
+        "",
+        "",
+        None,
+        now_us,
+        receipt_no,
+    )
+
+
+def _entry(fact: messages.OrderFinalized, now_us: int) -> store.LogEntry:
+    return store.LogEntry(
+        fact.order_key,
+        NAME,
+        messages.PAID_EVENT,
+        fact.version,
+        OrderState.FINALIZED,
+        "",
+        fact,
+        now_us,
+    )

@@ -1,0 +1,278 @@
+"""Placing orders: claim, price, reserve stock, record. The claim is the order's own unique key.
+
+Works on a whole batch in the caller's transaction. Quotes use the same `draft`, so they answer the
+same totals.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.catalogue import store as catalogue_store
+from internal.catalogue.messages import CatalogueSnapshot
+from internal.infra import failpoints
+from internal.inventory import rules as inventory_rules
+from internal.inventory import store as inventory_store
+from internal.inventory.messages import Demand, Shortage
+from internal.kernel import ids
+from internal.kernel.states import OrderState, StockState
+from internal.orders import messages, rules, store
+from internal.payments.messages import Tender
+from internal.pricing import rules as pricing_rules
+from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
+
+NAME = messages.LogStage.ORDER
+Facts = tuple[messages.Fact, ...]
+
+
+class PricedDraft(msgspec.Struct, frozen=True):
+    """A new order with all that is decided about it before stock has its say."""
+
+    placed: messages.OrderPlaced
+    priced: PricedOrder | None
+    lines: tuple[messages.StockLine, ...] = ()
+    tenders: tuple[Tender, ...] = ()
+    refusal: Refusal | None = None
+
+    def demand(self) -> Demand:
+        """What it wants of the stock; nothing when it is refused already."""
+        quantities = {line.sku: line.quantity for line in self.lines}
+        return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
+
+
+def place(
+    connection: sa.Connection,
+    orders: Sequence[messages.OrderPlaced],
+    now_us: int,
+    due_at_us: int,
+) -> list[Facts]:
+    """Record the new ones among `orders`; return for each what goes on its way.
+
+    Raises:
+        Conflict: somebody else changed the same rows; repeat the whole transaction.
+    """
+    if not orders:
+        return []
+    names = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
+    known = store.find(connection, names)
+    failpoints.hit(f"{NAME}.after_claim")
+    new = _first_of_each(orders, known)
+    decided = _decide_and_add(connection, new, now_us, due_at_us)
+    repeated = [
+        order
+        for order in orders
+        if new.get(ids.OrderRef(order.merchant_id, order.order_id)) is not order
+    ]
+    again = _repeat(connection, repeated, now_us) if repeated else {}
+    return [
+        again[id(order)] if id(order) in again else (decided[name],)
+        for name, order in zip(names, orders, strict=True)
+    ]
+
+
+def _first_of_each(
+    orders: Sequence[messages.OrderPlaced], known: dict[ids.OrderRef, store.OrderSnapshot]
+) -> dict[ids.OrderRef, messages.OrderPlaced]:
+    new: dict[ids.OrderRef, messages.OrderPlaced] = {}
+    for order in orders:
+        name = ids.OrderRef(order.merchant_id, order.order_id)
+        if name not in known:
+            new.setdefault(name, order)
+    return new
+
+
+def _repeat(
+    connection: sa.Connection, orders: Sequence[messages.OrderPlaced], now_us: int
+) -> dict[int, Facts]:
+    """A retry sends the recorded fact again if the order has not moved since.
+
+    Another body is only noted.
+    """
+    known = store.find(
+        connection, [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
+    )
+    pairs = [(order, known[ids.OrderRef(order.merchant_id, order.order_id)]) for order in orders]
+    claims = [
+        (k.order_key, NAME, event)
+        for o, k in pairs
+        for event in (messages.PLACED_EVENT, _conflict(o))
+    ]
+    logged = store.find_claims(connection, claims)
+    again: dict[int, Facts] = {}
+    conflicts: dict[store.Claim, store.LogEntry] = {}
+    for order, recorded in pairs:
+        version, fact = logged[recorded.order_key, NAME, messages.PLACED_EVENT]
+        same = order.body_hash == recorded.body_hash
+        again[id(order)] = (fact,) if same and version == recorded.version else ()
+        claim = (recorded.order_key, NAME, _conflict(order))
+        if not same and claim not in logged:
+            conflicts[claim] = _conflict_entry(order, recorded, now_us)
+    store.log(connection, list(conflicts.values()))
+    return again
+
+
+def _conflict(order: messages.OrderPlaced) -> str:
+    return f"conflict:{order.body_hash}"
+
+
+def _conflict_entry(
+    order: messages.OrderPlaced, recorded: store.OrderSnapshot, now_us: int
+) -> store.LogEntry:
+    return store.LogEntry(
+        recorded.order_key,
+        NAME,
+        _conflict(order),
+        recorded.version,
+        recorded.state,
+        "ORDER_ID_REUSED",
+        order,
+        now_us,
+    )
+
+
+def _decide_and_add(
+    connection: sa.Connection,
+    new: dict[ids.OrderRef, messages.OrderPlaced],
+    now_us: int,
+    due_at_us: int,
+) -> dict[ids.OrderRef, messages.Fact]:
+    if not new:
+        return {}
+    shelf = load_shelf(connection, list(new.values()))
+    drafts = [draft(order, shelf) for order in new.values()]
+    demands = [d.demand() for d in drafts]
+    levels = inventory_store.levels_for(connection, inventory_rules.total(demands))
+    shortages, reservations = inventory_rules.allocate(levels, demands)
+    drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
+    keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
+    facts = [_fact(d, keys[name], now_us) for name, d in zip(new, drafts, strict=True)]
+    _log(connection, drafts, facts, now_us)
+    inventory_store.reserve(connection, reservations)  # last: these rows everybody waits for
+    return dict(zip(new, facts, strict=True))
+
+
+def load_shelf(
+    connection: sa.Connection, orders: Sequence[messages.OrderPlaced]
+) -> CatalogueSnapshot:
+    """Read all the catalogue that these orders name."""
+    stores = {(order.merchant_id, order.store_id) for order in orders}
+    products = {(order.merchant_id, line.sku) for order in orders for line in order.lines}
+    return catalogue_store.load_shelf(connection, stores, products)
+
+
+def draft(placed: messages.OrderPlaced, shelf: CatalogueSnapshot) -> PricedDraft:
+    """Price an order and settle its tenders."""
+    request = PriceRequest(
+        placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
+    )
+    priced = pricing_rules.price(request, shelf)
+    if isinstance(priced, Refusal):
+        return PricedDraft(placed, None, refusal=priced)
+    tenders = rules.settle_tenders(placed.tenders, priced)
+    if isinstance(tenders, Refusal):
+        return PricedDraft(placed, priced, refusal=tenders)
+    return PricedDraft(placed, priced, rules.stock_lines(priced), tenders)
+
+
+def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
+    return msgspec.structs.replace(d, refusal=explain_shortage(shortage)) if shortage else d
+
+
+def explain_shortage(shortage: Shortage) -> Refusal:
+    """Say a shortage as a refusal."""
+    if shortage.available is None:
+        what = f"{shortage.sku} is not stocked in this store"
+        return Refusal(messages.RejectReason.NOT_STOCKED, what)
+    what = f"{shortage.sku}: {shortage.wanted} wanted, {shortage.available} available"
+    return Refusal(messages.RejectReason.OUT_OF_STOCK, what)
+
+
+def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
+    refusal = d.refusal
+    return store.NewOrder(
+        placed=d.placed,
+        state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
+        stock_state=StockState.NONE if refusal else StockState.RESERVED,
+        currency=d.priced.currency if d.priced else d.placed.currency,
+        priced=d.priced,
+        reason=refusal.reason if refusal else "",
+        explanation=refusal.explanation if refusal else "",
+        due_at_us=None if refusal else due_at_us,
+        at_us=now_us,
+    )
+
+
+def _fact(
+    d: PricedDraft, order_key: int, now_us: int
+) -> messages.OrderAccepted | messages.OrderRejected:
+    placed, priced = d.placed, d.priced
+    if d.refusal or priced is None:
+        return _rejected(d, order_key, now_us)
+    return messages.OrderAccepted(
+        order_key=order_key,
+        merchant_id=placed.merchant_id,
+        order_id=placed.order_id,
+        store_id=placed.store_id,
+        version=store.SECOND_VERSION,
+        at_us=now_us,
+        placed_at_us=placed.placed_at_us,
+        currency=priced.currency,
+        lines=d.lines,
+        taxes=priced.taxes,
+        tenders=d.tenders,
+        gross_minor=priced.gross_minor,
+        discount_minor=priced.discount_minor,
+        net_minor=priced.net_minor,
+        tax_minor=priced.tax_minor,
+        total_minor=priced.total_minor,
+        discount_net_minor=rules.net_discount(priced),
+        trace_id=placed.trace_id,
+    )
+
+
+def _rejected(d: PricedDraft, order_key: int, now_us: int) -> messages.OrderRejected:
+    refusal = d.refusal or Refusal("", "")
+    return messages.OrderRejected(
+        order_key=order_key,
+        merchant_id=d.placed.merchant_id,
+        order_id=d.placed.order_id,
+        store_id=d.placed.store_id,
+        version=store.SECOND_VERSION,
+        at_us=now_us,
+        placed_at_us=d.placed.placed_at_us,
+        stage=NAME,
+        reason=refusal.reason,
+        explanation=refusal.explanation,
+        trace_id=d.placed.trace_id,
+    )
+
+
+def _log(
+    connection: sa.Connection,
+    drafts: Sequence[PricedDraft],
+    facts: Sequence[messages.OrderAccepted | messages.OrderRejected],
+    now_us: int,
+) -> None:
+    entries = []
+    for d, fact in zip(drafts, facts, strict=True):
+        key, placed = fact.order_key, d.placed
+        first, at_us = store.FIRST_VERSION, placed.placed_at_us
+        state = OrderState.REJECTED if d.refusal else OrderState.ACCEPTED
+        reason = d.refusal.reason if d.refusal else ""
+        entries += [
+            store.LogEntry(
+                key,
+                messages.LogStage.INTAKE,
+                messages.PLACED_EVENT,
+                first,
+                OrderState.PLACED,
+                "",
+                placed,
+                at_us,
+            ),
+            store.LogEntry(
+                key, NAME, messages.PLACED_EVENT, store.SECOND_VERSION, state, reason, fact, now_us
+            ),
+        ]
+    store.log(connection, entries)

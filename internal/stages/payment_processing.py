@@ -1,0 +1,209 @@
+"""Paying: from where a payment stands to its next step, recorded.
+
+Works on a whole batch in the caller's transaction.
+
+The gateway is not called here. Whoever calls it hands the attempts back through payments.store and
+plans again.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.inventory import rules as inventory_rules
+from internal.inventory import store as inventory_store
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.orders import messages, store
+from internal.orders import rules as rules_of_orders
+from internal.payments import rules
+from internal.payments import store as payments_store
+from internal.payments.messages import Attempt, AttemptState, Captured
+
+NAME = messages.LogStage.PAYMENT
+EndFact = messages.OrderPaid | messages.OrderRejected
+NO_HISTORY = payments_store.History()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """An accepted order, what was tried, what is new, and what comes next."""
+
+    accepted: messages.OrderAccepted
+    order: store.OrderSnapshot
+    attempts: tuple[Attempt, ...]
+    new_attempts: tuple[Attempt, ...]
+    step: rules.Step
+
+
+def is_payable(order: store.OrderSnapshot) -> bool:
+    """Tell whether the order still waits for its payment."""
+    return order.state is OrderState.ACCEPTED
+
+
+def plan(
+    connection: sa.Connection,
+    orders: Iterable[tuple[messages.OrderAccepted, store.OrderSnapshot]],
+    now_us: int,
+) -> list[Plan]:
+    """Decide the next step of every order from its attempts so far."""
+    pairs = list(orders)
+    tried = [o.order_key for _, o in pairs if o.charge_state is not ChargeState.NONE]
+    histories = payments_store.histories(connection, tried)
+    return [
+        plan_one(accepted, order, histories.get(order.order_key, NO_HISTORY), now_us)
+        for accepted, order in pairs
+    ]
+
+
+def plan_one(
+    accepted: messages.OrderAccepted,
+    order: store.OrderSnapshot,
+    history: payments_store.History,
+    now_us: int,
+) -> Plan:
+    """Take steps until one needs the gateway, time, or is the end. Cash needs none of them."""
+    payment = rules.Payment(
+        order.order_key,
+        f"{accepted.merchant_id}/{accepted.order_id}",
+        accepted.currency,
+        accepted.tenders,
+    )
+    attempts = history.attempts
+    new: tuple[Attempt, ...] = ()
+    while True:
+        step = rules.next_step(payment, attempts, now_us, history.last_at_us)
+        if not isinstance(step, rules.Call):
+            return Plan(accepted, order, attempts, new, step)
+        attempts, new = (*attempts, *step.attempts), (*new, *step.attempts)
+        if any(rules.needs_call(attempt) for attempt in step.attempts):
+            return Plan(accepted, order, attempts, new, step)
+
+
+def carry_out(
+    connection: sa.Connection, plans: Sequence[Plan], now_us: int, due_at_us: int
+) -> dict[int, EndFact]:
+    """Record the plans; return the facts of those that came to an end, by order_key.
+
+    Raises:
+        Conflict: somebody else changed the same rows; repeat the whole transaction.
+    """
+    payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
+    waiting = [p for p in plans if not isinstance(p.step, rules.Paid | rules.Declined)]
+    store.set_charge(connection, [_still_open(p, due_at_us) for p in waiting])
+    paid = [_paid(p, p.step.captured, now_us) for p in plans if isinstance(p.step, rules.Paid)]
+    refused = [_refused(p, p.step, now_us) for p in plans if isinstance(p.step, rules.Declined)]
+    orders = {p.order.order_key: p for p in plans}
+    facts: list[EndFact] = [*paid, *refused]
+    store.move(connection, [_move(orders[f.order_key], f, now_us, due_at_us) for f in facts])
+    store.log(connection, [_entry(f, now_us) for f in facts])
+    _release_stock(connection, [orders[f.order_key].accepted for f in refused])
+    return {fact.order_key: fact for fact in facts}
+
+
+def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> dict[int, EndFact]:
+    """Return the recorded facts of orders that have not moved since this stage was done."""
+    claims = [(order.order_key, NAME, messages.ACCEPTED_EVENT) for order in orders]
+    versions = {order.order_key: order.version for order in orders}
+    logged = store.find_claims(connection, claims)
+    return {
+        key: fact
+        for (key, _, _), (version, fact) in logged.items()
+        if version == versions[key] and isinstance(fact, EndFact)
+    }
+
+
+def _still_open(p: Plan, due_at_us: int) -> tuple[int, ChargeState, int | None]:
+    unknown = any(attempt.state is AttemptState.UNKNOWN for attempt in p.attempts)
+    charge = ChargeState.UNKNOWN if unknown else ChargeState.PENDING
+    due = p.step.until_us if isinstance(p.step, rules.Wait) else due_at_us
+    return p.order.order_key, charge, due
+
+
+def _paid(p: Plan, captured: tuple[Captured, ...], now_us: int) -> messages.OrderPaid:
+    accepted = p.accepted
+    return messages.OrderPaid(
+        order_key=accepted.order_key,
+        merchant_id=accepted.merchant_id,
+        order_id=accepted.order_id,
+        store_id=accepted.store_id,
+        version=p.order.version + 1,
+        at_us=now_us,
+        placed_at_us=accepted.placed_at_us,
+        currency=accepted.currency,
+        lines=accepted.lines,
+        taxes=accepted.taxes,
+        captured=captured,
+        gross_minor=accepted.gross_minor,
+        discount_minor=accepted.discount_minor,
+        net_minor=accepted.net_minor,
+        tax_minor=accepted.tax_minor,
+        total_minor=accepted.total_minor,
+        discount_net_minor=accepted.discount_net_minor,
+        trace_id=accepted.trace_id,
+    )
+
+
+def _refused(p: Plan, declined: rules.Declined, now_us: int) -> messages.OrderRejected:
+    reason, explanation = _explain(declined)
+    accepted = p.accepted
+    return messages.OrderRejected(
+        order_key=accepted.order_key,
+        merchant_id=accepted.merchant_id,
+        order_id=accepted.order_id,
+        store_id=accepted.store_id,
+        version=p.order.version + 1,
+        at_us=now_us,
+        placed_at_us=accepted.placed_at_us,
+        stage=NAME,
+        reason=reason,
+        explanation=explanation,
+        trace_id=accepted.trace_id,
+    )
+
+
+def _explain(declined: rules.Declined) -> tuple[str, str]:
+    if declined.code:
+        return messages.RejectReason.PAYMENT_DECLINED, f"the card was declined: {declined.code}"
+    what = "the payment gateway could not be reached; nothing was charged"
+    return messages.RejectReason.GATEWAY_UNAVAILABLE, what
+
+
+def _move(p: Plan, fact: EndFact, now_us: int, due_at_us: int) -> store.Transition:
+    if isinstance(fact, messages.OrderPaid):
+        state, charge, stock = OrderState.PAID, ChargeState.FULL, StockState.RESERVED
+        return store.Transition(
+            fact.order_key, p.order.version, state, charge, stock, "", "", due_at_us, now_us
+        )
+    voided = any(a.state is AttemptState.SUCCEEDED for a in p.attempts)
+    return store.Transition(
+        fact.order_key,
+        p.order.version,
+        OrderState.REJECTED,
+        ChargeState.VOIDED if voided else ChargeState.DECLINED,
+        StockState.RELEASED,
+        fact.reason,
+        fact.explanation,
+        None,
+        now_us,
+    )
+
+
+def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAccepted]) -> None:
+    held = [rules_of_orders.demand_of(order) for order in orders]
+    inventory_store.release(connection, inventory_rules.total(held))
+
+
+def _entry(fact: EndFact, now_us: int) -> store.LogEntry:
+    is_paid = isinstance(fact, messages.OrderPaid)
+    state = OrderState.PAID if is_paid else OrderState.REJECTED
+    reason = "" if isinstance(fact, messages.OrderPaid) else fact.reason
+    return store.LogEntry(
+        fact.order_key,
+        NAME,
+        messages.ACCEPTED_EVENT,
+        fact.version,
+        state,
+        reason,
+        fact,
+        now_us,
+    )

@@ -1,0 +1,191 @@
+"""Payments that only a person can move: an operator's word, or the wish to have the gateway asked.
+
+Each is one transaction that also makes the order due at once: the janitor drives it on by its last
+fact, and the payment stage plans again. Whoever dies in between loses nothing. The stage holds the
+order's row while it writes, and so does this: of two words the first one counts.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.auth import audit_log
+from internal.kernel import errors, ids
+from internal.kernel.states import OrderState
+from internal.orders import store
+from internal.payments import manual_resolution
+from internal.payments import store as payments_store
+from internal.payments.messages import Attempt, AttemptKind, AttemptState
+
+LISTED_MAX = 1_000
+
+
+class Undecided(msgspec.Struct, frozen=True):
+    """A request to the gateway that nobody knows the end of, or a void that it refused."""
+
+    order_key: int
+    merchant_id: str
+    order_id: str
+    attempt_no: int
+    kind: AttemptKind
+    tender_no: int
+    amount_minor: int
+    currency: str
+    attempt_key: str
+    state: AttemptState
+    checks: int
+    """How often the gateway was asked."""
+    asked_at_us: int
+    next_check_us: int | None
+    """None: nobody asks any more, an operator must decide."""
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What an operator says, about which order, when and why."""
+
+    name: ids.OrderRef
+    actor: str
+    reason: str
+    at_us: int
+
+
+_O, _A = store.ORDERS.c, payments_store.PAYMENT_ATTEMPTS.c
+_UNDECIDED = sa.select(
+    _O.order_key,
+    _O.merchant_id,
+    _O.order_id,
+    _A.attempt_no,
+    _A.kind,
+    _A.tender_no,
+    _A.amount_minor,
+    _A.currency,
+    _A.attempt_key,
+    _A.state,
+    _A.checks,
+    _A.updated_at_us.label("asked_at_us"),
+    _O.due_at_us.label("next_check_us"),
+).where(
+    _O.order_key == _A.order_key, _O.state == OrderState.ACCEPTED, manual_resolution.IS_UNDECIDED
+)
+
+
+def undecided(connection: sa.Connection, merchant_id: str = "") -> list[Undecided]:
+    """Return what is undecided, of one merchant if given; what waits for an operator first.
+
+    It looks through all attempts: for people, not for a stage.
+    """
+    query = _UNDECIDED.where(_O.merchant_id == merchant_id) if merchant_id else _UNDECIDED
+    order = (_O.due_at_us.is_not(None), _A.updated_at_us, _A.order_key, _A.attempt_no)
+    rows = connection.execute(query.order_by(*order).limit(LISTED_MAX))
+    return [
+        Undecided(
+            **row._asdict() | {"kind": AttemptKind(row.kind), "state": AttemptState(row.state)}
+        )
+        for row in rows
+    ]
+
+
+def decide(
+    connection: sa.Connection,
+    word: Resolution,
+    attempt_no: int | None,
+    verdict: manual_resolution.Verdict,
+    reference: str,
+) -> Attempt:
+    """Write down what became of an attempt, and have the order driven on.
+
+    Args:
+        connection: in a transaction.
+        word: who says so.
+        attempt_no: which attempt of the order; None for the only one that is undecided.
+        verdict: what became of it.
+        reference: the gateway's name for it, if it is known.
+
+    Returns:
+        The attempt as it is now.
+
+    Raises:
+        InvalidInput: there is no such order, nothing to decide about it, or not so.
+        Conflict: repeat the whole transaction.
+    """
+    order, attempts = _lock(connection, word.name)
+    before = _choose(attempts, attempt_no)
+    after = manual_resolution.decided(before, verdict, reference)
+    if after.state is AttemptState.DECLINED:
+        _require_silence(connection, order)
+    manual_resolution.override(connection, before, after, word.at_us)
+    what = f"{before.kind} {before.amount_minor} {before.currency}, {before.state} to {after.state}"
+    detail = f"{what} {after.gateway_reference}".rstrip()
+    audit_log.log(connection, [_action(word, f"PAYMENT_{after.state}", after, detail)])
+    _make_due(connection, order, word.at_us)
+    return after
+
+
+def ask(connection: sa.Connection, word: Resolution) -> list[Attempt]:
+    """Have the gateway asked now; return what it will be asked about.
+
+    Raises:
+        InvalidInput: there is no such order, or nothing UNKNOWN about it.
+    """
+    order, attempts = _lock(connection, word.name)
+    unknown = [attempt for attempt in attempts if attempt.state is AttemptState.UNKNOWN]
+    if not unknown:
+        why = "the gateway has refused to void it" if attempts else "nothing is UNKNOWN"
+        text = f"there is nothing to ask about the order {order.order_id}: {why}"
+        raise errors.InvalidInput([("", text)])
+    manual_resolution.ask_anew(connection, order.order_key)
+    asked = [(it, f"{it.kind}, asked {it.checks} times before") for it in unknown]
+    audit_log.log(connection, [_action(word, "PAYMENT_ASKED", *each) for each in asked])
+    _make_due(connection, order, word.at_us)
+    return unknown
+
+
+def _lock(
+    connection: sa.Connection, name: ids.OrderRef
+) -> tuple[store.OrderSnapshot, list[Attempt]]:
+    """Hold the order, and return what is undecided about it."""
+    found = store.find(connection, [name]).get(name)
+    if found is None:
+        raise errors.InvalidInput([("", f"there is no order {name[1]!r} of {name[0]}")])
+    order = store.lock(connection, [found.order_key])[found.order_key]
+    if order.state is not OrderState.ACCEPTED:
+        text = f"the order {order.order_id} is {order.state}: its payment is over"
+        raise errors.InvalidInput([("", text)])
+    nothing = payments_store.History()
+    history = payments_store.histories(connection, [order.order_key]).get(order.order_key, nothing)
+    return order, [
+        attempt for attempt in history.attempts if manual_resolution.is_undecided(attempt)
+    ]
+
+
+def _choose(attempts: Sequence[Attempt], attempt_no: int | None) -> Attempt:
+    if not attempts:
+        raise errors.InvalidInput([("", "nothing about this order's payment is UNKNOWN")])
+    if attempt_no is None and len(attempts) == 1:
+        return attempts[0]
+    for attempt in attempts:
+        if attempt.attempt_no == attempt_no:
+            return attempt
+    numbers = ", ".join(str(attempt.attempt_no) for attempt in attempts)
+    raise errors.InvalidInput([("--attempt", f"undecided of this order: {numbers}")])
+
+
+def _require_silence(connection: sa.Connection, order: store.OrderSnapshot) -> None:
+    """Raise InvalidInput while somebody still asks: that may send a charge that never arrived."""
+    query = sa.select(_O.due_at_us).where(_O.order_key == order.order_key)
+    if connection.execute(query).scalar() is not None:
+        what = (
+            "the gateway is still being asked and may capture it: failed is safe, it voids by key"
+        )
+        raise errors.InvalidInput([("--as", what)])
+
+
+def _action(word: Resolution, action: str, attempt: Attempt, detail: str) -> audit_log.Action:
+    who = (word.at_us, word.actor, action, *word.name)
+    return audit_log.Action(*who, attempt.attempt_no, detail, word.reason)
+
+
+def _make_due(connection: sa.Connection, order: store.OrderSnapshot, at_us: int) -> None:
+    this = _O.order_key == order.order_key
+    connection.execute(store.ORDERS.update().where(this).values(due_at_us=at_us))

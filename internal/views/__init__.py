@@ -1,0 +1,1 @@
+"""Read models across rooms: an order with all that belongs to it, and its timeline."""

@@ -1,0 +1,212 @@
+"""An order as its merchant sees it: every table about it, read in one snapshot. Writes nothing."""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.infra import bulk
+from internal.kernel import ids
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.orders import codec, messages, rules, store
+from internal.payments import store as payments_store
+from internal.payments.messages import Attempt, Tender
+from internal.pricing.messages import PricedLine, TaxBucket
+
+
+class TimelineEntry(msgspec.Struct, frozen=True):
+    """One thing that happened: who wrote it, the order's state and version after it, and why."""
+
+    stage: str
+    event_id: str
+    version: int
+    state: OrderState
+    reason: str
+    at_us: int
+    fact: messages.Fact
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """All of an order. Amounts are 0 and lines empty for one that could not be priced."""
+
+    order_key: int
+    merchant_id: str
+    order_id: str
+    store_id: str
+    terminal_id: str
+    body_hash: str
+    state: OrderState
+    charge_state: ChargeState
+    stock_state: StockState
+    version: int
+    currency: str
+    gross_minor: int
+    discount_minor: int
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    reason: str
+    explanation: str
+    receipt_no: int | None
+    placed_at_us: int
+    updated_at_us: int
+    due_at_us: int | None
+    trace_id: str
+    price_trace: tuple[str, ...]
+    lines: tuple[PricedLine, ...]
+    taxes: tuple[TaxBucket, ...]
+    tenders: tuple[Tender, ...]
+    """With their amounts, once the order is accepted; as they were sent before."""
+    attempts: tuple[Attempt, ...]
+    timeline: tuple[TimelineEntry, ...]
+    next_commands: tuple[str, ...]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Where a listing goes on: below this (placed_at_us, order_key)."""
+
+    placed_at_us: int
+    order_key: int
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which orders to list, newest first."""
+
+    states: tuple[OrderState, ...] = ()
+    store_id: str = ""
+    placed_from_us: int | None = None
+    placed_before_us: int | None = None
+
+
+def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderView | None:
+    """Return one order of this merchant."""
+    found = get_many(connection, [ids.OrderRef(merchant_id, order_id)])
+    return found[0] if found else None
+
+
+def get_many(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[OrderView]:
+    """Return those of the orders (merchant_id, order_id) that are recorded."""
+    shape = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
+    query = (
+        "SELECT t.* FROM {w} CROSS JOIN orders t"
+        " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+    )
+    return _assemble(connection, bulk.select(connection, shape, query, names))
+
+
+def list_page(
+    connection: sa.Connection, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
+) -> list[OrderView]:
+    """Return up to `orders_max` orders, newest first, from below `page` on."""
+    o = store.ORDERS.c
+    query = sa.select(store.ORDERS).where(o.merchant_id == merchant_id)
+    if wanted.states:
+        query = query.where(o.state.in_([str(state) for state in wanted.states]))
+    if wanted.store_id:
+        query = query.where(o.store_id == wanted.store_id)
+    if wanted.placed_from_us is not None:
+        query = query.where(o.placed_at_us >= wanted.placed_from_us)
+    if wanted.placed_before_us is not None:
+        query = query.where(o.placed_at_us < wanted.placed_before_us)
+    if page is not None:
+        at_page = (o.placed_at_us == page.placed_at_us) & (o.order_key < page.order_key)
+        query = query.where((o.placed_at_us < page.placed_at_us) | at_page)
+    newest_first = (o.placed_at_us.desc(), o.order_key.desc())
+    return _assemble(
+        connection, connection.execute(query.order_by(*newest_first).limit(orders_max)).all()
+    )
+
+
+def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
+    keys = [row.order_key for row in rows]
+    found_lines, found_log, attempts = bulk.select_many(
+        connection,
+        [
+            _question(store.ORDER_LINES, keys),
+            _question(store.ORDER_LOG, keys),
+            payments_store.histories_question(keys),
+        ],
+    )
+    lines = _by_order(found_lines, operator.attrgetter("line_no"))
+    log = _by_order(found_log, operator.attrgetter("version", "at_us"))
+    histories = payments_store.histories_in(attempts)
+    nothing = payments_store.History()
+    return [
+        _view(
+            row,
+            tuple(_line(found) for found in lines.get(row.order_key, ())),
+            tuple(_entry(found) for found in log.get(row.order_key, ())),
+            histories.get(row.order_key, nothing).attempts,
+        )
+        for row in rows
+    ]
+
+
+def _question(table: sa.Table, keys: Sequence[int]) -> bulk.Query:
+    query = (
+        f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
+        " ON t.order_key = w.order_key"
+    )
+    return bulk.Query(bulk.shape_of(table, "order_key"), query, [(key,) for key in keys])
+
+
+def _by_order(
+    rows: Sequence[bulk.Row], order: Callable[[bulk.Row], Any]
+) -> dict[int, list[bulk.Row]]:
+    """Sorted here: MariaDB would write a file for it, as a fact may be a long text."""
+    found: dict[int, list[bulk.Row]] = {}
+    for row in sorted(rows, key=order):
+        found.setdefault(row.order_key, []).append(row)
+    return found
+
+
+def _line(row: bulk.Row) -> PricedLine:
+    values = row._asdict()
+    del values["order_key"]
+    values["tax_inclusive"] = bool(values["tax_inclusive"])
+    return PricedLine(**values)
+
+
+def _entry(row: bulk.Row) -> TimelineEntry:
+    return TimelineEntry(
+        row.stage,
+        row.event_id,
+        row.version,
+        OrderState(row.state),
+        row.reason,
+        row.at_us,
+        codec.decode(row.fact),
+    )
+
+
+def _view(
+    row: bulk.Row,
+    lines: tuple[PricedLine, ...],
+    timeline: tuple[TimelineEntry, ...],
+    attempts: tuple[Attempt, ...],
+) -> OrderView:
+    values = row._asdict()
+    state, charge = OrderState(row.state), ChargeState(row.charge_state)
+    values |= {
+        "state": state,
+        "charge_state": charge,
+        "stock_state": StockState(row.stock_state),
+        "price_trace": tuple(filter(None, row.price_trace.split("\n"))),
+        "lines": lines,
+        "timeline": timeline,
+        "attempts": attempts,
+        "taxes": _fact_of(timeline, messages.OrderAccepted, "taxes"),
+        "tenders": _fact_of(timeline, messages.OrderAccepted, "tenders")
+        or _fact_of(timeline, messages.OrderPlaced, "tenders"),
+        "next_commands": rules.next_commands(state, charge),
+    }
+    return OrderView(**values)
+
+
+def _fact_of(timeline: Sequence[TimelineEntry], kind: type, field: str) -> tuple[object, ...]:
+    for entry in timeline:
+        if isinstance(entry.fact, kind):
+            return tuple(getattr(entry.fact, field))
+    return ()

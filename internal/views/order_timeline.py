@@ -1,0 +1,134 @@
+"""An order's story for support staff: every step, and what it waits for now.
+
+Reads the books, not the door: it knows what a merchant is not told, such as payment attempts, dead
+letters, lives that it cost and what operators did. Writes nothing; shows no card token.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.auth import audit_log
+from internal.flow import janitor, topics
+from internal.kernel import ids
+from internal.kernel.states import OrderState, is_terminal
+from internal.payments import manual_resolution
+from internal.payments import store as payments_store
+from internal.pipeline import crash_counts, dead_letters
+from internal.views import order as order_view
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Something that happened."""
+
+    at_us: int
+    who: str
+    """A stage, the gateway, or an operator's name."""
+    what: str
+    why: str = ""
+
+
+class Story(msgspec.Struct, frozen=True):
+    """All of an order."""
+
+    merchant_id: str
+    order_id: str
+    store_id: str
+    state: str
+    charge_state: str
+    stock_state: str
+    version: int
+    currency: str
+    total_minor: int
+    trace_id: str
+    waits_for: str
+    """In words; empty for an order that has come to its end."""
+    next_look_us: int | None
+    """When somebody looks at it again, if nothing happens before."""
+    lives_lost: dict[str, int]
+    """Processes that died with it in hand, by stage."""
+    steps: tuple[Step, ...]
+
+
+def tell(connection: sa.Connection, merchant_id: str, order_id: str) -> Story | None:
+    """Return an order's story; None for one of which nothing is known.
+
+    One that is not recorded may still have dead letters.
+    """
+    view = order_view.get(connection, merchant_id, order_id)
+    letters = dead_letters.of_order(connection, merchant_id, order_id)
+    if view is None and not letters:
+        return None
+    steps = [
+        *(_logged(view) if view else ()),
+        *(_asked(connection, view) if view else ()),
+        *(_of_letter(letter) for letter in letters),
+        *(_of_action(it) for it in audit_log.of_order(connection, merchant_id, order_id)),
+    ]
+    open_letters = [letter for letter in letters if letter.closed_at_us is None]
+    return Story(
+        merchant_id=merchant_id,
+        order_id=order_id,
+        store_id=view.store_id if view else "",
+        state=view.state if view else OrderState.PLACED,
+        charge_state=view.charge_state if view else "NONE",
+        stock_state=view.stock_state if view else "NONE",
+        version=view.version if view else 0,
+        currency=view.currency if view else "",
+        total_minor=view.total_minor if view else 0,
+        trace_id=view.trace_id if view else "",
+        waits_for=_waits_for(view, open_letters),
+        next_look_us=view.due_at_us if view else None,
+        lives_lost=crash_counts.of_order(connection, ids.OrderRef(merchant_id, order_id)),
+        steps=tuple(sorted(steps, key=lambda step: step.at_us)),
+    )
+
+
+def _logged(view: order_view.OrderView) -> Iterator[Step]:
+    for entry in view.timeline:
+        what = f"{type(entry.fact).__name__}, {entry.state} version {entry.version}"
+        yield Step(entry.at_us, entry.stage, what, entry.reason)
+
+
+def _asked(connection: sa.Connection, view: order_view.OrderView) -> Iterator[Step]:
+    """Yield what is known of each attempt, at the instant when it became known."""
+    table = payments_store.PAYMENT_ATTEMPTS.c
+    query = sa.select(table.attempt_no, table.updated_at_us)
+    rows = connection.execute(query.where(table.order_key == view.order_key))
+    at_us = {row[0]: row[1] for row in rows}
+    for it in view.attempts:
+        what = f"attempt {it.attempt_no}: {it.kind} {it.tender_kind} {it.state}"
+        why = " ".join(filter(None, (it.decline_code, it.gateway_reference)))
+        if it.checks:
+            why = f"tried {it.checks}x {why}".rstrip()
+        yield Step(at_us[it.attempt_no], "gateway", what, why)
+
+
+def _of_letter(letter: dead_letters.DeadLetter) -> Step:
+    standing = letter.closed_by or "open"
+    what = f"dead letter {letter.letter_key}, {standing}"
+    return Step(letter.at_us, letter.stage, what, f"{letter.code}: {letter.explanation}")
+
+
+def _of_action(action: audit_log.Action) -> Step:
+    what = f"{action.action} {action.subject}: {action.detail}"
+    return Step(action.at_us, f"operator {action.actor}", what, action.reason)
+
+
+def _waits_for(
+    view: order_view.OrderView | None, open_letters: Sequence[dead_letters.DeadLetter]
+) -> str:
+    if open_letters:
+        key = open_letters[-1].letter_key
+        return f"an operator: put aside, see `souk dlq show {key}`, then replay or drop it"
+    if view is None:
+        return f"{topics.ORDER.name}: its message is on the way again"
+    if is_terminal(view.state):
+        return ""
+    if any(map(manual_resolution.is_undecided, view.attempts)):
+        if view.due_at_us is None:
+            return "an operator: `souk payments decide` or `ask`"
+        return "the gateway's word on an UNKNOWN payment"
+    _, _, taker = janitor.LAST_FACT[view.state]
+    return f"{taker.name}" if taker else ""

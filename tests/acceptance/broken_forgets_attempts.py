@@ -1,0 +1,96 @@
+"""A Souk that is broken on purpose: its payment stage remembers what it tried only while it lives.
+
+Everything else is the real engine. Started again, it finds an order without any history and charges
+the card once more under a new key: what the recorded attempt and its key are there to prevent.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+
+from internal.kernel import ids
+from internal.orders import messages, store
+from internal.payments import store as payments_store
+from internal.payments.messages import Attempt
+from internal.stages import payment_processing
+
+LIVES = 1_000
+ATTEMPTS_A_LIFE = 100
+
+
+class Amnesia:
+    """Stands between the payment stage and its table: writes there, reads its own memory only."""
+
+    def __init__(self) -> None:
+        life = int(ids.random_token(4), 16) % LIVES
+        self._first_no = life * ATTEMPTS_A_LIFE
+        self._suffix = f"~{life}"
+        self._tried: defaultdict[int, dict[int, Attempt]] = defaultdict(dict)
+        self._last_at_us: dict[int, int] = {}
+        self._add, self._update = payments_store.add, payments_store.update
+        self._plan_one = payment_processing.plan_one
+
+    def take_over(self) -> None:
+        """Put itself in the place of the store."""
+        payments_store.histories = self.histories
+        payments_store.add = self.add
+        payments_store.update = self.update
+        payment_processing.plan_one = self.plan_one
+
+    def histories(
+        self, connection: sa.Connection, order_keys: Sequence[int]
+    ) -> dict[int, payments_store.History]:
+        """Return what was tried in this life."""
+        del connection
+        return {
+            key: payments_store.History(tuple(self._tried[key].values()), self._last_at_us[key])
+            for key in order_keys
+            if key in self._tried
+        }
+
+    def add(self, connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
+        """Write attempts down, behind those of other lives."""
+        self._remember(attempts, at_us)
+        self._add(connection, list(map(self._numbered, attempts)), at_us)
+
+    def update(self, connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
+        """Write down what became of them."""
+        self._remember(attempts, at_us)
+        self._update(connection, list(map(self._numbered, attempts)), at_us)
+
+    def plan_one(
+        self,
+        accepted: messages.OrderAccepted,
+        order: store.OrderSnapshot,
+        history: payments_store.History,
+        now_us: int,
+    ) -> payment_processing.Plan:
+        """Plan under a name that is new in each life, so that the gateway sees new keys."""
+        renamed = msgspec.structs.replace(accepted, order_id=accepted.order_id + self._suffix)
+        plan = self._plan_one(renamed, order, history, now_us)
+        return msgspec.structs.replace(plan, accepted=accepted)
+
+    def _remember(self, attempts: Sequence[Attempt], at_us: int) -> None:
+        for attempt in attempts:
+            self._tried[attempt.order_key][attempt.attempt_no] = attempt
+            self._last_at_us[attempt.order_key] = at_us
+
+    def _numbered(self, attempt: Attempt) -> Attempt:
+        number = self._first_no + attempt.attempt_no
+        return msgspec.structs.replace(attempt, attempt_no=number)
+
+
+def take_over() -> None:
+    """Put it in the place of the real one."""
+    Amnesia().take_over()
+
+
+if __name__ == "__main__":
+    from internal.host import start
+    from internal.seeds import demo_shop
+
+    take_over()
+    start.run(demo_shop.seed, Path(__file__))

@@ -1,0 +1,513 @@
+"""The rest of the house in memory, for tests of the gRPC door: a bus, orders, keys and prices.
+
+Small but true: messages are encoded and decoded, orders move through their legal states, and
+whatever can be away in life can be away here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import grpc
+import msgspec
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from internal.api import grpc_server, options
+from internal.api.orders import ports
+from internal.flow import topics
+from internal.infra import bus
+from internal.kernel import errors, ids, states
+from internal.kernel.clock import ManualClock
+from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.orders import messages
+from internal.orders.messages import LogStage, OrderPlaced
+from internal.payments.messages import Captured
+from internal.pipeline import envelope
+from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
+from internal.views.order import Filter, OrderView, Page, TimelineEntry
+from internal.wire.souk.v1 import order_pb2 as o
+from internal.wire.souk.v1 import order_service_pb2 as s
+from internal.wire.souk.v1 import order_service_pb2_grpc
+
+F = TypeVar("F", bound=messages.Fact)
+Answer = Any
+"""Whatever the generated stub returns; it has no types."""
+
+MERCHANT, OTHER = "m1", "m2"
+Metadata = tuple[tuple[str, str], ...]
+AUTH: Metadata = (("authorization", "Bearer key-of-m1"),)
+AUTH_OTHER: Metadata = (("x-api-key", "key-of-m2"),)
+KEYS = {"key-of-m1": MERCHANT, "key-of-m2": OTHER}
+PRICES = {"tea": 350, "rose": 1_200}
+
+
+class MemoryTail:
+    """A reader that gets what is published from now on."""
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self.topics = set(topics)
+        self._queue: asyncio.Queue[bus.Delivery] = asyncio.Queue()
+
+    def offer(self, message: bus.Outgoing) -> None:
+        if message.topic in self.topics:
+            delivery = bus.Delivery(message.topic, "", message.key, message.payload, {})
+            self._queue.put_nowait(delivery)
+
+    async def receive(self, messages_max: int) -> list[bus.Delivery]:
+        found = [await self._queue.get()]
+        while not self._queue.empty() and len(found) < messages_max:
+            found.append(self._queue.get_nowait())
+        return found
+
+    async def acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
+        """Nothing is kept back."""
+
+    async def close(self) -> None:
+        self.topics.clear()
+
+
+class MemoryBus:
+    """A broker that can stand still (`open_gate`) and be away (`is_away`)."""
+
+    def __init__(self) -> None:
+        self.messages: list[bus.Outgoing] = []
+        self.batches: list[int] = []
+        self.tails: list[MemoryTail] = []
+        self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._published = asyncio.Event()
+
+    async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise errors.BusAway("in this test")
+        self.messages += messages
+        self.batches.append(sum(int(message.properties["orders"]) for message in messages))
+        for message in messages:
+            for tail in self.tails:
+                tail.offer(message)
+        self._published.set()
+
+    async def first(self, kind: type[F]) -> F:
+        """Wait until a fact of this kind was published; return it."""
+        while True:
+            for fact in self.facts():
+                if isinstance(fact, kind):
+                    return fact
+            self._published.clear()
+            await self._published.wait()
+
+    async def tail(self, topics: Sequence[str]) -> MemoryTail:
+        tail = MemoryTail(topics)
+        self.tails.append(tail)
+        return tail
+
+    def facts(self) -> list[messages.Fact]:
+        """Return every fact on every topic, in the order of publishing."""
+        found = [envelope.open_payload(message.payload) for message in self.messages]
+        return [fact for facts in found for fact in facts if not isinstance(fact, errors.Poison)]
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Give no receipts for a while."""
+        self.gate.clear()
+        yield
+        self.gate.set()
+
+
+class MemoryOrders:
+    """Recorded orders. `record` and `move` do what the stages do; `stages` does it by itself."""
+
+    def __init__(self, broker: MemoryBus) -> None:
+        self._bus = broker
+        self.views: dict[ids.OrderRef, OrderView] = {}
+        self.is_away = False
+        self.reads = 0
+
+    async def find(self, names: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+        self._read()
+        return {
+            name: ports.Known(view.body_hash, view.state, view.version)
+            for name in names
+            if (view := self.views.get(name))
+        }
+
+    async def get_many(self, names: Sequence[ids.OrderRef]) -> list[OrderView]:
+        self._read()
+        await asyncio.sleep(0)
+        return [self.views[name] for name in names if name in self.views]
+
+    async def list_page(
+        self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
+    ) -> list[OrderView]:
+        self._read()
+        found = [
+            view
+            for view in self.views.values()
+            if view.merchant_id == merchant_id
+            and (not wanted.states or view.state in wanted.states)
+            and (not wanted.store_id or view.store_id == wanted.store_id)
+            and view.placed_at_us >= (wanted.placed_from_us or 0)
+            and (wanted.placed_before_us is None or view.placed_at_us < wanted.placed_before_us)
+            and (page is None or _place(view) < (page.placed_at_us, page.order_key))
+        ]
+        return sorted(found, key=_place, reverse=True)[:orders_max]
+
+    def _read(self) -> None:
+        self.reads += 1
+        if self.is_away:
+            raise errors.DatabaseAway("in this test")
+
+    def record(self, fact: OrderPlaced) -> OrderView:
+        """Accept an order, as the order stage does; one recorded before stays as it is."""
+        name = ids.OrderRef(fact.merchant_id, fact.order_id)
+        if name not in self.views:
+            view = _accepted(fact, len(self.views) + 1)
+            self.views[name] = msgspec.structs.replace(
+                view,
+                timeline=(
+                    TimelineEntry(
+                        LogStage.INTAKE, "placed", 1, OrderState.PLACED, "", fact.placed_at_us, fact
+                    ),
+                    _entry(LogStage.ORDER, "placed", view, fact),
+                ),
+            )
+        return self.views[name]
+
+    def move(self, name: ids.OrderRef, state: OrderState, reason: str = "") -> OrderView:
+        """Take an order one step further, as the later stages do."""
+        before = self.views[name]
+        assert states.may_move(before.state, state)
+        after = msgspec.structs.replace(
+            before,
+            state=state,
+            version=before.version + 1,
+            reason=reason,
+            explanation=reason.lower(),
+            receipt_no=before.order_key if state is OrderState.FINALIZED else None,
+            charge_state=ChargeState.FULL if state is OrderState.PAID else before.charge_state,
+            next_commands=(),
+        )
+        entry = _entry(LogStage.PAYMENT, state, after, _fact(after, state), reason)
+        after = msgspec.structs.replace(after, timeline=(*before.timeline, entry))
+        self.views[name] = after
+        return after
+
+    def note(self, name: ids.OrderRef, wish: messages.CancelRequested, reason: str) -> None:
+        """Log what became of a cancellation."""
+        view = self.views[name]
+        fact: messages.Fact = wish
+        if not reason:
+            view = msgspec.structs.replace(
+                view, state=OrderState.CANCELLED, version=view.version + 1
+            )
+            fact = _fact(view, OrderState.CANCELLED, wish)
+        entry = _entry(LogStage.CANCEL, wish.request_id, view, fact, reason)
+        self.views[name] = msgspec.structs.replace(view, timeline=(*view.timeline, entry))
+
+    async def stages(self) -> None:
+        """Take every order to its end, and every cancellation to its outcome, until cancelled."""
+        placed = await self._bus.tail([topics.PLACED])
+        while True:
+            for delivery in await placed.receive(1_000):
+                for fact in envelope.open_payload(delivery.payload):
+                    await self._process(fact)
+
+    async def _process(self, fact: messages.Fact | errors.Poison) -> None:
+        if isinstance(fact, messages.CancelRequested):
+            await self._cancel(fact)
+        if not isinstance(fact, OrderPlaced):
+            return
+        name = ids.OrderRef(fact.merchant_id, fact.order_id)
+        self.record(fact)
+        await self.tell(name, topics.ACCEPTED)
+        for state, topic in (
+            (OrderState.PAID, topics.PAID),
+            (OrderState.FINALIZED, topics.FINALIZED),
+        ):
+            await asyncio.sleep(0.001)
+            if states.may_move(self.views[name].state, state):
+                self.move(name, state)
+                await self.tell(name, topic)
+
+    async def _cancel(self, wish: messages.CancelRequested) -> None:
+        name = ids.OrderRef(wish.merchant_id, wish.order_id)
+        view = self.views[name]
+        if any(entry.event_id == wish.request_id for entry in view.timeline):
+            return
+        late = not states.may_move(view.state, OrderState.CANCELLED)
+        self.note(name, wish, "ORDER_NOT_CANCELLABLE" if late else "")
+        if not late:
+            await self.tell(name, topics.REJECTED)
+
+    async def tell(self, name: ids.OrderRef, topic: str) -> None:
+        """Publish what the stages publish about an order's newest step."""
+        fact = self.views[name].timeline[-1].fact
+        message = bus.Outgoing(topic, "00", envelope.encode([fact]), {"orders": "1"})
+        await self._bus.publish([message])
+
+
+def _place(view: OrderView) -> tuple[int, int]:
+    return view.placed_at_us, view.order_key
+
+
+def _entry(
+    stage: str, event: str, view: OrderView, fact: messages.Fact, reason: str = ""
+) -> TimelineEntry:
+    return TimelineEntry(stage, event, view.version, view.state, reason, view.updated_at_us, fact)
+
+
+def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
+    lines = tuple(
+        PricedLine(
+            line_no=number,
+            sku=line.sku,
+            name=line.sku.title(),
+            quantity=line.quantity,
+            unit_price_minor=PRICES.get(line.sku, 100),
+            gross_minor=line.quantity * PRICES.get(line.sku, 100),
+            discount_minor=0,
+            tax_code="none",
+            tax_rate_ppm=0,
+            tax_inclusive=False,
+            tax_minor=0,
+            total_minor=line.quantity * PRICES.get(line.sku, 100),
+        )
+        for number, line in enumerate(fact.lines, start=1)
+    )
+    total_minor = sum(line.total_minor for line in lines)
+    return OrderView(
+        order_key=order_key,
+        merchant_id=fact.merchant_id,
+        order_id=fact.order_id,
+        store_id=fact.store_id,
+        terminal_id=fact.terminal_id,
+        body_hash=fact.body_hash,
+        state=OrderState.ACCEPTED,
+        charge_state=ChargeState.NONE,
+        stock_state=StockState.RESERVED,
+        version=2,
+        currency=fact.currency,
+        gross_minor=total_minor,
+        discount_minor=0,
+        net_minor=total_minor,
+        tax_minor=0,
+        total_minor=total_minor,
+        reason="",
+        explanation="",
+        receipt_no=None,
+        placed_at_us=fact.placed_at_us,
+        updated_at_us=fact.placed_at_us + 1,
+        due_at_us=None,
+        trace_id=fact.trace_id,
+        price_trace=("base prices",),
+        lines=lines,
+        taxes=(),
+        tenders=fact.tenders,
+        attempts=(),
+        timeline=(),
+        next_commands=("CancelOrder",),
+    )
+
+
+def _fact(
+    view: OrderView, state: OrderState, wish: messages.CancelRequested | None = None
+) -> messages.Fact:
+    common: dict[str, Any] = {
+        "order_key": view.order_key,
+        "merchant_id": view.merchant_id,
+        "order_id": view.order_id,
+        "store_id": view.store_id,
+        "version": view.version,
+        "at_us": view.updated_at_us,
+        "placed_at_us": view.placed_at_us,
+    }
+    if state is OrderState.PAID:
+        amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
+        captured = tuple(Captured(t.kind, view.total_minor, "gw-1") for t in view.tenders)
+        return messages.OrderPaid(
+            **common, **amounts, currency=view.currency, lines=(), taxes=(), captured=captured
+        )
+    if state is OrderState.FINALIZED:
+        return messages.OrderFinalized(
+            **common, currency=view.currency, total_minor=view.total_minor, receipt_no=1
+        )
+    if state is OrderState.CANCELLED and wish:
+        return messages.OrderCancelled(**common, request_id=wish.request_id, reason=wish.reason)
+    return messages.OrderRejected(**common, stage="test", reason=view.reason, explanation="no")
+
+
+class MemoryKeys:
+    """API keys."""
+
+    def __init__(self) -> None:
+        self.keys = dict(KEYS)
+        self.is_away = False
+        self.reads = 0
+
+    async def merchant_of(self, key: str) -> str | None:
+        self.reads += 1
+        if self.is_away:
+            raise errors.DatabaseAway("in this test")
+        return self.keys.get(key)
+
+
+class MemoryPrices:
+    """Quotes without tax."""
+
+    async def quote(self, request: PriceRequest) -> PricedOrder | Refusal:
+        unknown = [line.sku for line in request.lines if line.sku not in PRICES]
+        if unknown:
+            return Refusal("UNKNOWN_SKU", f"{unknown[0]} is not in the catalogue")
+        placed = OrderPlaced(
+            request.merchant_id, "q", request.store_id, request.currency, request.lines, (), "", 0
+        )
+        view = _accepted(placed, 1)
+        amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
+        return PricedOrder(
+            currency=request.currency, lines=view.lines, taxes=(), trace=("base prices",), **amounts
+        )
+
+
+class MemoryBacklog:
+    """A number."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def orders(self) -> int:
+        return self.waiting
+
+
+class House:
+    """All of it, and the door."""
+
+    def __init__(self, chosen: options.Options) -> None:
+        self.bus = MemoryBus()
+        self.orders = MemoryOrders(self.bus)
+        self.keys = MemoryKeys()
+        self.backlog = MemoryBacklog()
+        self.clock = ManualClock()
+        self.options = chosen
+        self.port = 0
+        outside = grpc_server.Dependencies(
+            bus=self.bus,
+            authenticator=self.keys,
+            recorded=self.orders,
+            views=self.orders,
+            quoter=MemoryPrices(),
+            backlog=self.backlog,
+            clock=self.clock,
+        )
+        self.door = grpc_server.GrpcServer(outside, chosen)
+
+    @property
+    def address(self) -> str:
+        return f"{self.options.host}:{self.port}"
+
+    async def record_all(self) -> None:
+        """Record every order that was published."""
+        for fact in self.bus.facts():
+            if isinstance(fact, OrderPlaced):
+                self.orders.record(fact)
+
+
+class Client:
+    """A merchant's client: sends its key with every call."""
+
+    def __init__(self, channel: grpc.aio.Channel, key: Metadata) -> None:
+        self._stub = order_service_pb2_grpc.OrderServiceStub(channel)  # type: ignore[no-untyped-call]
+        self._key = key
+
+    def __getattr__(self, method: str) -> Callable[..., Answer]:
+        call = getattr(self._stub, method)
+        return lambda request, **others: call(request, **({"metadata": self._key} | others))
+
+    async def submit(self, order: o.OrderDraft | None = None, **others: object) -> Answer:
+        """Submit one order."""
+        request = s.SubmitOrderRequest(order=order or draft(), **others)  # type: ignore[arg-type]
+        return await self.SubmitOrder(request, timeout=10)
+
+
+@asynccontextmanager
+async def client_of(house: House, key: Metadata | None = None) -> AsyncIterator[Client]:
+    """Connect to a door as merchant m1, or with another key."""
+    async with grpc.aio.insecure_channel(house.address) as channel:
+        yield Client(channel, AUTH if key is None else key)
+
+
+@asynccontextmanager
+async def open_house(
+    limits: options.Limits | None = None, *, stages: bool = False, **others: object
+) -> AsyncIterator[House]:
+    """Open a door on a free port; with `stages`, orders are taken to their end."""
+    chosen = options.Options(port=0, drain_s=2.0, limits=limits or options.Limits(), **others)  # type: ignore[arg-type]
+    house = House(chosen)
+    house.port = await house.door.open()
+    worker = asyncio.create_task(house.orders.stages()) if stages else None
+    await asyncio.sleep(0)
+    try:
+        yield house
+    finally:
+        if worker:
+            worker.cancel()
+            await asyncio.wait([worker])
+        await house.door.close()
+
+
+def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:
+    """Return a valid draft."""
+    values: dict[str, object] = {
+        "order_id": order_id,
+        "store_id": "s-1",
+        "currency": "EUR",
+        "lines": [o.DraftLine(sku="tea", quantity=2)],
+        "tenders": [o.Tender(cash=o.CashTender())],
+    }
+    return o.OrderDraft(**(values | others))  # type: ignore[arg-type]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error as a client sees it."""
+
+    code: str
+    reason: str
+    text: str
+    metadata: dict[str, str]
+    fields: tuple[str, ...]
+    retry_after_s: float | None
+
+
+async def failure_of(call: Awaitable[object]) -> Failure:
+    """Await a call that must fail, and return how it did."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)
+    assert status is not None, f"no details: {caught.value!r}"
+    return failure_in(status)
+
+
+def failure_in(status: status_pb2.Status) -> Failure:
+    """Read a google.rpc.Status."""
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    found = {packed.TypeName(): packed for packed in status.details}
+    for detail in (info, bad, retry):
+        if detail.DESCRIPTOR.full_name in found:
+            found[detail.DESCRIPTOR.full_name].Unpack(detail)
+    assert info.domain == "souk.v1"
+    return Failure(
+        code=next(code.name for code in grpc.StatusCode if code.value[0] == status.code),
+        reason=info.reason,
+        text=status.message,
+        metadata=dict(info.metadata),
+        fields=tuple(violation.field for violation in bad.field_violations),
+        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
+        if "google.rpc.RetryInfo" in found
+        else None,
+    )

@@ -1,0 +1,102 @@
+"""From the wire to facts: amounts are exact, in the order's currency, or refused by their path."""
+
+import pytest
+from google.type import money_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.api.orders import from_wire, to_wire
+from internal.kernel import errors, ids
+from internal.orders.messages import CancelRequested
+from internal.payments.messages import Tender, TenderKind
+from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.wire.souk.v1 import order_pb2 as o
+from internal.wire.souk.v1 import order_service_pb2 as s
+from tests.unit.api import memory
+
+ORIGIN = from_wire.Origin("m1", "trace", 17)
+
+
+def money(units: int, nanos: int = 0, currency: str = "EUR") -> money_pb2.Money:
+    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
+
+
+def line(price: money_pb2.Money) -> o.DraftLine:
+    return o.DraftLine(sku="tea", quantity=1, expected_price=price)
+
+
+def cash(amount: money_pb2.Money | None = None) -> o.Tender:
+    return o.Tender(cash=o.CashTender(), amount=amount)
+
+
+def test_every_field_arrives() -> None:
+    draft = memory.draft(
+        terminal_id="till-1",
+        note="ring twice",
+        lines=[line(money(3, 500_000_000)), o.DraftLine(sku="rose", quantity=12)],
+        discount=o.Discount(basis_points=250),
+        tenders=[cash(money(5)), o.Tender(card=o.CardTender(token="tok"))],
+    )
+    fact = from_wire.placed(draft, ORIGIN, "order.")
+    assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
+    assert (fact.terminal_id, fact.note, fact.currency) == ("till-1", "ring twice", "EUR")
+    assert (fact.placed_at_us, fact.trace_id) == (17, "trace")
+    assert fact.lines == (WantedLine("tea", 1, 350), WantedLine("rose", 12))
+    assert fact.discount == Discount(DiscountKind.BASIS_POINTS, 250)
+    assert fact.tenders == (Tender(TenderKind.CASH, 500), Tender(TenderKind.CARD, None, "tok"))
+    assert fact.body_hash == ids.digest(draft.SerializeToString(deterministic=True))
+
+
+def test_the_hash_covers_the_draft_and_nothing_else() -> None:
+    first = from_wire.placed(memory.draft(), ORIGIN, "order.")
+    later = from_wire.placed(memory.draft(), from_wire.Origin("m1", "other", 18), "orders[7].")
+    other = from_wire.placed(memory.draft(note="other"), ORIGIN, "order.")
+    assert first.body_hash == later.body_hash != other.body_hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"currency": "ZZZ"}, "order.currency"),
+        ({"lines": [line(money(3, currency="USD"))]}, "order.lines[0].expected_price"),
+        ({"lines": [line(money(3, currency=""))]}, "order.lines[0].expected_price"),
+        ({"lines": [line(money(3)), line(money(-1))]}, "order.lines[1].expected_price"),
+        ({"lines": [line(money(3, 1_000_000))]}, "order.lines[0].expected_price"),
+        ({"lines": [line(money(2**63 - 1))]}, "order.lines[0].expected_price"),
+        ({"lines": [line(money(1, -10_000_000))]}, "order.lines[0].expected_price"),
+        ({"discount": o.Discount(amount=money(0))}, "order.discount.amount"),
+        ({"discount": o.Discount(amount=money(1, currency="USD"))}, "order.discount.amount"),
+        ({"tenders": [cash(), cash(money(0))]}, "order.tenders[1].amount"),
+        ({"tenders": [cash(money(-5))]}, "order.tenders[0].amount"),
+        ({"tenders": [cash(), cash()]}, "order.tenders"),
+    ],
+)
+def test_refused_by_path(changes: dict[str, object], path: str) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        from_wire.placed(memory.draft("o-1", **changes), ORIGIN, "order.")
+    assert [field for field, _ in caught.value.violations] == [path]
+
+
+def test_a_free_line_and_a_discount_by_amount() -> None:
+    draft = memory.draft(lines=[line(money(0))], discount=o.Discount(amount=money(1, 10_000_000)))
+    fact = from_wire.placed(draft, ORIGIN, "order.")
+    assert fact.lines[0].expected_price_minor == 0
+    assert fact.discount == Discount(DiscountKind.AMOUNT, 101)
+
+
+def test_a_quote_and_a_cancellation() -> None:
+    lines = [o.DraftLine(sku="tea", quantity=2)]
+    request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
+    expected = PriceRequest("m1", "s-1", "EUR", (WantedLine("tea", 2),))
+    assert from_wire.price_request(request, "m1") == expected
+    wish = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
+    expected_wish = CancelRequested("m1", "o-1", "r-1", 17, "late", "trace")
+    assert from_wire.cancel_requested(wish, ORIGIN) == expected_wish
+
+
+@given(minor=st.integers(1, 2**62), currency=st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
+def test_amounts_go_in_and_out_unchanged(minor: int, currency: str) -> None:
+    """What answers.py writes, drafts.py reads."""
+    discount = o.Discount(amount=to_wire.money_of(minor, currency))
+    fact = from_wire.placed(memory.draft(currency=currency, discount=discount), ORIGIN, "order.")
+    assert fact.discount == Discount(DiscountKind.AMOUNT, minor)

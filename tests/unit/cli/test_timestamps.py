@@ -1,0 +1,53 @@
+"""What people write for a moment."""
+
+import contextlib
+import datetime
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.cli import timestamps
+
+NOW_US = 1_800_000_000_000_000
+
+
+def parse(text: str) -> int:
+    """Read a moment as seen from NOW_US."""
+    return timestamps.parse(text, NOW_US, "--since")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds_ago"), [("90s", 90), ("15m", 900), ("2h", 7_200), ("7d", 604_800), ("0s", 0)]
+)
+def test_ago(text: str, seconds_ago: int) -> None:
+    assert parse(text) == NOW_US - seconds_ago * 1_000_000
+
+
+def test_zone_is_kept() -> None:
+    assert parse("1970-01-02T01:00:00.000001+01:00") == 86_400_000_001
+
+
+def test_without_a_zone_it_is_local_time() -> None:
+    local = datetime.datetime(2026, 3, 1, 9, 30).astimezone()
+    assert parse("2026-03-01T09:30") == int(local.timestamp()) * 1_000_000
+
+
+@given(at_us=st.integers(0, 4_000_000_000_000_000))
+def test_no_microsecond_is_lost(at_us: int) -> None:
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    at = epoch + datetime.timedelta(microseconds=at_us)
+    assert parse(at.isoformat()) == at_us
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "5", "5w", "2026-13-01", "1969-12-30", "-5m"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        parse(text)
+
+
+@given(text=st.text(max_size=20))
+def test_any_text_is_a_moment_or_a_usage_error(text: str) -> None:
+    with contextlib.suppress(typer.BadParameter):
+        assert parse(text) >= 0

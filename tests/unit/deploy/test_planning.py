@@ -1,0 +1,63 @@
+"""What a deployment does, seen from what is wanted and what is there."""
+
+import pytest
+
+from internal.deploy import function_configs, planning
+from internal.flow import topics
+from internal.infra import settings
+
+TOPIC = "persistent://souk/pos/orders.placed"
+WANTED = planning.with_package(
+    function_configs.config_of(topics.ORDER, settings.PulsarSettings(), 2), "digest-of-the-wheel"
+)
+AS_THE_WORKER_TELLS = {
+    **WANTED,
+    "inputSpecs": {
+        TOPIC: {**WANTED["inputSpecs"][TOPIC], "schemaProperties": {}, "poolMessages": False}
+    },
+    "producerConfig": {"compressionType": "LZ4"},
+    "retainOrdering": False,
+    "resources": {"cpu": 1.0},
+}
+
+
+def test_what_is_not_there_is_created() -> None:
+    assert planning.plan(WANTED, None) == planning.Plan(planning.Action.CREATE)
+
+
+def test_what_is_as_wanted_is_left_alone_whatever_the_worker_adds() -> None:
+    assert planning.plan(WANTED, AS_THE_WORKER_TELLS) == planning.Plan(planning.Action.NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("field", "deployed"),
+    [
+        ("parallelism", 1),
+        ("cleanupSubscription", True),
+        ("className", "functions.order_processing.Old"),
+        ("inputSpecs", {TOPIC: {"receiverQueueSize": 1}}),
+    ],
+)
+def test_what_may_change_is_updated(field: str, deployed: object) -> None:
+    found = planning.plan(WANTED, {**AS_THE_WORKER_TELLS, field: deployed})
+    assert found == planning.Plan(planning.Action.UPDATE, (field,))
+
+
+@pytest.mark.parametrize(
+    ("field", "deployed"),
+    [
+        ("processingGuarantees", "ATLEAST_ONCE"),
+        ("autoAck", True),
+        ("retainKeyOrdering", False),
+        ("subName", "other"),
+        ("runtime", "JAVA"),
+        ("inputSpecs", {"persistent://souk/pos/orders.paid": {}}),
+        ("output", "persistent://souk/pos/orders.accepted"),
+        ("logTopic", "persistent://souk/pos/logs"),
+        ("userConfig", {"package": "digest-of-another-wheel"}),
+        ("userConfig", None),
+    ],
+)
+def test_what_the_worker_refuses_to_change_is_made_anew(field: str, deployed: object) -> None:
+    found = planning.plan(WANTED, {**AS_THE_WORKER_TELLS, field: deployed})
+    assert found == planning.Plan(planning.Action.RECREATE, (field,))

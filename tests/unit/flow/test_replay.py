@@ -1,0 +1,40 @@
+"""Which message a dead letter is sent again as."""
+
+from internal.flow import replay
+from internal.kernel import cards, ids
+from internal.orders.messages import CancelRequested
+from internal.pipeline import dead_letters, envelope
+
+FACT = CancelRequested("m", "o-7", "r-1", 1)
+
+
+def letter(payload: str, merchant_id: str = "", order_id: str = "") -> dead_letters.DeadLetter:
+    """Return a letter of the order stage."""
+    return dead_letters.DeadLetter(
+        "order_processing", "orders.placed", "BUG", "", merchant_id, order_id, payload, 1
+    )
+
+
+def test_one_order_goes_to_its_own_shard() -> None:
+    message = replay.message_of(letter(envelope.encode([FACT]).decode()))
+    assert message.topic == "orders.placed"
+    assert message.key == ids.shard_of("m", "o-7")
+    assert message.payload == envelope.encode([FACT])
+    assert message.properties["orders"] == "1"
+
+
+def test_what_cannot_be_read_is_sent_as_it_is() -> None:
+    message = replay.message_of(letter("{", "m", "o-7"))
+    assert (message.key, message.payload) == (ids.shard_of("m", "o-7"), b"{")
+
+
+def test_of_many_facts_the_first_readable_one_decides() -> None:
+    whole = f'{{"v":1,"facts":[{{}},{envelope.encode([FACT]).decode()[16:-2]}]}}'
+    message = replay.message_of(letter(whole))
+    assert message.key == ids.shard_of("m", "o-7")
+    assert message.properties["orders"] == "2"
+
+
+def test_a_letter_with_something_taken_out_is_not_whole() -> None:
+    assert replay.is_whole(letter("{}"))
+    assert not replay.is_whole(letter(cards.redact('{"note":"4111111111111111"}')))

@@ -1,0 +1,41 @@
+"""The flow as a table: every fact has a topic, every topic that a stage reads a subscription."""
+
+import pytest
+
+from internal.flow import janitor, topics
+from internal.kernel import errors
+from tests.support import facts
+
+
+def test_every_fact_has_its_topic() -> None:
+    assert set(topics.TOPIC_OF) == set(facts.KINDS)
+
+
+def test_a_stage_takes_exactly_what_goes_to_its_topic() -> None:
+    for stage in topics.STAGES:
+        sent = {kind for kind, topic in topics.TOPIC_OF.items() if topic == stage.topic}
+        assert set(stage.takes) == sent
+
+
+def test_everything_that_is_read_is_kept_from_the_start() -> None:
+    kept = topics.subscriptions()
+    for stage in topics.STAGES:
+        assert kept[stage.topic] == [stage.subscription]
+        assert kept[topics.dead_letter_topic(stage.topic)] == [topics.DEAD_LETTER_SUBSCRIPTION]
+    assert not set(kept) & {topics.FINALIZED, topics.REJECTED}
+
+
+def test_a_client_hears_of_every_outcome() -> None:
+    assert set(topics.OUTCOMES) == set(topics.TOPIC_OF.values()) - {topics.PLACED}
+
+
+def test_stages_are_found_by_name() -> None:
+    for stage in topics.STAGES:
+        assert topics.stage_named(stage.name) is stage
+    with pytest.raises(errors.InvalidInput, match="order_processing"):
+        topics.stage_named("nowhere")
+
+
+def test_the_janitor_knows_the_way_on_from_every_open_state() -> None:
+    for _, _, taker in janitor.LAST_FACT.values():
+        assert taker in topics.STAGES

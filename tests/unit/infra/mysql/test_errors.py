@@ -1,0 +1,54 @@
+"""Each number of a server's errors means one thing: wait, set it right, or look for the bug."""
+
+import aiomysql
+import pytest
+import sqlalchemy as sa
+
+from internal.infra.mysql import errors as mysql_errors
+from internal.kernel import errors
+
+NUMBERS = {
+    1205: errors.DatabaseAway,  # waited too long for a lock
+    1213: errors.DatabaseAway,  # deadlock
+    1020: errors.DatabaseAway,  # changed since it was read
+    1040: errors.DatabaseAway,  # too many connections
+    1053: errors.DatabaseAway,  # shutting down
+    1114: errors.DatabaseAway,  # full
+    1290: errors.DatabaseAway,  # read-only
+    2013: errors.DatabaseAway,  # lost
+    1045: errors.Misconfigured,
+    1049: errors.Misconfigured,
+    1064: None,  # a mistake in the SQL
+    1062: None,  # a key that exists
+    1146: None,  # no such table
+    1406: None,  # too long
+}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_has_its_meaning(number: int) -> None:
+    error = aiomysql.OperationalError(number, "said so")
+    wrapped = sa.exc.OperationalError("", None, error)
+    for found in (mysql_errors.meaning(error), mysql_errors.meaning(wrapped)):
+        assert (type(found) if found else None) is NUMBERS[number]
+        assert found is None or str(number) in str(found)
+
+
+def test_lost_races_are_no_conflicts() -> None:
+    """A deadlock is never a contradiction in the books: it is repeated for as long as it takes."""
+    deadlock = mysql_errors.meaning(aiomysql.OperationalError(1213, "deadlock"))
+    assert not isinstance(deadlock, errors.Conflict)
+
+
+def test_what_has_no_number_is_an_absence_only_where_the_link_is_gone() -> None:
+    gone = (aiomysql.InterfaceError("(0, 'Not connected')"), aiomysql.InternalError("garbled"))
+    for error in gone:
+        assert isinstance(mysql_errors.meaning(error), errors.DatabaseAway)
+    assert mysql_errors.meaning(aiomysql.ProgrammingError("a bug")) is None
+
+
+@pytest.mark.parametrize("number", [3819, 4025])
+def test_a_failed_check_is_about_integrity(number: int) -> None:
+    error = mysql_errors.as_integrity(aiomysql.OperationalError(number, "CHECK"))
+    assert isinstance(error, aiomysql.IntegrityError)
+    assert mysql_errors.as_integrity(aiomysql.OperationalError(1213, "deadlock")) is None

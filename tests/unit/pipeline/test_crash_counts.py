@@ -1,0 +1,357 @@
+"""Orders that kill the process are counted out, and only they. A process is a runner that ends."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from internal.flow import topics
+from internal.kernel import errors, ids
+from internal.kernel.clock import US_PER_SECOND, ManualClock
+from internal.orders import messages
+from internal.pipeline import crash_counts, dead_letters, envelope, handler, runner
+from tests.support import ports, shop, staged_orders
+
+PATIENCE_S = 5.0
+PATIENT = 1_000_000
+BATCH = 100
+
+
+class Died(BaseException):
+    """What a test can do instead of a segfault."""
+
+
+class Station:
+    """Settles orders; a note says which of them kill the process, and where."""
+
+    spec = topics.ORDER
+
+    def __init__(self, database: ports.MemoryDatabase) -> None:
+        self.database = database
+        self.waiting: set[str] = set()
+        self.batches: list[list[str]] = []
+
+    def record(
+        self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+    ) -> list[handler.Outcome]:
+        del connection, now_us
+        self.batches.append([item.fact.order_id for item in work])
+        if any(item.fact.note == "kills" for item in work):
+            self._die()
+        return [self._outcome(item) for item in work]
+
+    def _outcome(self, item: handler.Work) -> handler.Outcome:
+        """Have an order wait once; a second message about it has nothing left to do."""
+        name = item.fact.order_id
+        if item.result or not item.fact.note.startswith("waits") or name in self.waiting:
+            return handler.Settled()
+        self.waiting.add(name)
+        return handler.Waiting(item.fact)
+
+    async def perform(self, effect: messages.OrderPlaced) -> str:
+        await asyncio.sleep(0)
+        if effect.note == "waits, kills":
+            self._die()
+        return "done"
+
+    def _die(self) -> None:
+        self.database.away = PATIENT  # a dead process writes nothing any more
+        raise Died
+
+
+class Broker:
+    """Messages that come again in every life until they are acknowledged."""
+
+    def __init__(self, connection: sa.Connection, *payloads: Sequence[messages.Fact]) -> None:
+        self.connection, self.clock = connection, ManualClock(shop.NOW_US)
+        self.waiting = dict(enumerate(map(envelope.encode, payloads)))
+        self.lives = 0
+        self.quarantine = asyncio.Lock()
+
+    async def live(self, station: Station | None = None, *, is_deaf: bool = False) -> Station:
+        """Let a process work until all is done or it dies. A deaf broker sends it all again."""
+        self.lives += 1
+        self.clock.advance_us(US_PER_SECOND)
+        self.acknowledged: set[int] = set()
+        database = ports.MemoryDatabase(self.connection)
+        station = station or Station(database)
+        all_ports = handler.Ports(
+            database, ports.MemoryPublisher(), self.clock, self._acknowledge, self.quarantine
+        )
+        stage_runner = runner.Runner(station, all_ports, handler.Limits(BATCH, effects_max=2))
+        for number, payload in self.waiting.items():
+            stage_runner.offer(handler.Incoming(topics.PLACED, payload, number, f"id-{number}"))
+        running = asyncio.create_task(stage_runner.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while self.waiting.keys() > self.acknowledged and not running.done():  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        for number in () if is_deaf else self.acknowledged:
+            del self.waiting[number]
+        return station
+
+    async def live_on(self) -> Station:
+        """Let one process after the other work until one survives."""
+        while True:
+            station = await self.live()
+            if not self.waiting:
+                return station
+
+    async def _acknowledge(self, handles: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        self.acknowledged.update(handles)
+
+    def counts(self) -> dict[str, int]:
+        """Return what is counted, by order."""
+        return {name: count for name, count in self._counted() if name}
+
+    def stages_lives(self) -> int:
+        """Return the lives that the stage has begun and is not through with."""
+        return dict(self._counted()).get("", 0)
+
+    def _counted(self) -> list[tuple[str, int]]:
+        table = crash_counts.STAGE_ATTEMPTS.c
+        rows = self.connection.execute(sa.select(table.order_id, table.attempts))
+        return [(row[0], row[1]) for row in rows]
+
+    def letters(self) -> list[tuple[str, str]]:
+        """Return (code, order) of every letter."""
+        found = dead_letters.list_open(self.connection)
+        return [(letter.code, letter.order_id) for letter in found]
+
+
+@pytest.fixture
+def connection() -> Iterator[sa.Connection]:
+    with staged_orders.books() as connection:
+        yield connection
+
+
+def order(order_id: str, note: str = "") -> messages.OrderPlaced:
+    return msgspec.structs.replace(shop.placed(order_id), note=note)
+
+
+def crowd(count: int, **notes: str) -> list[messages.OrderPlaced]:
+    """Return so many orders; some of them with a note."""
+    return [order(f"o{number}", notes.get(f"o{number}", "")) for number in range(count)]
+
+
+@pytest.mark.parametrize("note", ["kills", "waits, kills"])
+@pytest.mark.parametrize("place", [0, 57, 99])
+async def test_a_killer_is_put_aside_and_nobody_else(
+    connection: sa.Connection, note: str, place: int
+) -> None:
+    orders = crowd(100, **{f"o{place}": note})
+    broker = Broker(connection, orders[:40], orders[40:60], *([each] for each in orders[60:]))
+    await broker.live_on()
+    assert broker.letters() == [(crash_counts.CODE, f"o{place}")]
+    assert broker.lives == crash_counts.ATTEMPTS_MAX + 1
+    assert broker.counts() == {f"o{place}": crash_counts.COUNTED_MAX}
+
+
+async def test_a_killer_that_comes_twice_is_counted_once(connection: sa.Connection) -> None:
+    """The second message is soon done, and the first one is still in hand."""
+    killer = order("k", "waits, kills")
+    broker = Broker(connection, [order("a"), killer], [killer], [killer])
+    await broker.live_on()
+    assert broker.lives == crash_counts.ATTEMPTS_MAX + 1
+    assert broker.letters() == [(crash_counts.CODE, "k")]
+
+
+async def test_several_killers_are_put_aside_and_nobody_else(connection: sa.Connection) -> None:
+    killers = {"o3": "kills", "o4": "waits, kills", "o60": "kills"}
+    broker = Broker(connection, crowd(90, **killers))
+    await broker.live_on()
+    assert broker.letters() == [(crash_counts.CODE, name) for name in broker.counts()]
+    assert broker.counts().keys() == killers.keys()
+    assert broker.lives <= len(killers) * crash_counts.ATTEMPTS_MAX + 1
+
+
+async def test_a_killer_is_tried_in_ever_smaller_company(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(BATCH, o0="kills"))
+    sizes = []
+    for _ in range(crash_counts.ATTEMPTS_MAX):
+        station = await broker.live()
+        sizes.append(next(len(batch) for batch in station.batches if "o0" in batch))
+    assert sizes == [100, 100, 3, 1, 1, 1, 1]
+    assert max(broker.counts().values()) == crash_counts.COUNTED_MAX
+    await broker.live()
+    assert not broker.waiting
+
+
+async def test_as_long_as_nobody_dies_no_order_is_counted(connection: sa.Connection) -> None:
+    """A process that ends in good order leaves nothing to be suspected of."""
+    broker = Broker(connection, crowd(5), [order("w", "waits")])
+    for _ in range(3):
+        station = await broker.live(is_deaf=True)
+        assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
+    assert (broker.counts(), broker.stages_lives()) == ({}, 0)
+
+
+async def test_who_is_done_is_counted_no_longer(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(5), [order("w", "waits")])
+    crash_counts.count(connection, "order_processing", [crash_counts.STAGE], shop.NOW_US)
+    station = await broker.live()
+    assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
+    assert (broker.counts(), broker.stages_lives()) == ({}, 1)
+
+
+async def test_the_first_young_order_ends_the_suspicion(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(5))
+    crash_counts.count(connection, "order_processing", [crash_counts.STAGE], shop.NOW_US)
+    young = msgspec.structs.replace(order("y"), placed_at_us=2 * shop.NOW_US)
+    broker.waiting[1] = envelope.encode([young])
+    await broker.live()
+    assert (broker.counts(), broker.stages_lives()) == ({}, 0)
+
+
+async def test_what_is_younger_than_the_process_is_not_counted(connection: sa.Connection) -> None:
+    broker = Broker(connection, crowd(3, o1="kills"))
+    broker.clock.advance_us(-2 * US_PER_SECOND)
+    await broker.live()
+    assert broker.counts() == {}
+
+
+async def test_what_was_redelivered_is_counted_however_young(connection: sa.Connection) -> None:
+    database, clock = ports.MemoryDatabase(connection), ManualClock(shop.NOW_US)
+    station, done = Station(database), asyncio.Event()
+
+    async def acknowledge(_: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        done.set()
+
+    all_ports = handler.Ports(database, ports.MemoryPublisher(), clock, acknowledge)
+    stage_runner = runner.Runner(station, all_ports, handler.Limits(suspect_messages=0))
+    running = asyncio.create_task(stage_runner.run())
+    for redeliveries, writes in ((0, 1), (1, 3)):
+        payload, before = envelope.encode([order("a")]), database.writes
+        done.clear()
+        stage_runner.offer(handler.Incoming(topics.PLACED, payload, 1, redeliveries=redeliveries))
+        async with asyncio.timeout(PATIENCE_S):
+            await done.wait()
+        assert database.writes - before == writes
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_second_message_about_an_order_in_hand_costs_it_nothing(
+    connection: sa.Connection,
+) -> None:
+    """A broker that starts again sends everything again, and nobody has died."""
+    broker = Broker(connection, [order("a", "waits")], [order("a", "waits")])
+    broker.waiting |= dict.fromkeys(range(2, 20), broker.waiting[0])
+    await broker.live()
+    assert not broker.waiting
+    assert broker.counts() == {}
+
+
+async def test_an_end_in_good_order_takes_back_what_was_counted(
+    connection: sa.Connection,
+) -> None:
+    class Hanging(Station):
+        async def perform(self, effect: messages.OrderPlaced) -> str:
+            del effect
+            hanging.set()
+            await asyncio.Event().wait()
+            return ""
+
+    hanging = asyncio.Event()
+    broker = Broker(connection, [order("a", "waits")])
+    lost = [crash_counts.STAGE, ids.OrderRef(shop.MERCHANT, "a")]
+    crash_counts.count(connection, "order_processing", lost, shop.NOW_US)
+    living = asyncio.create_task(broker.live(Hanging(ports.MemoryDatabase(connection))))
+    async with asyncio.timeout(PATIENCE_S):
+        await hanging.wait()
+    assert (broker.counts(), broker.stages_lives()) == ({"a": 2}, 2)
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    assert (broker.counts(), broker.stages_lives()) == ({"a": 1}, 1)
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "a ", "ä", "\N{NULL}"])
+async def test_a_name_that_no_table_takes_is_not_counted(
+    connection: sa.Connection, name: str
+) -> None:
+    broker = Broker(connection, [order(name), order("a")])
+    await broker.live()
+    assert crash_counts.is_countable(ids.OrderRef("m-1", "a")) > crash_counts.is_countable(
+        ids.OrderRef("m-1", name)
+    )
+    assert not broker.waiting
+
+
+async def test_a_letter_is_written_once_though_its_message_comes_again(
+    connection: sa.Connection,
+) -> None:
+    class Refusing(Station):
+        def record(self, *_: object) -> list[handler.Outcome]:
+            raise errors.Poison("SPOILT", "it smells")
+
+    broker = Broker(connection, [order("a"), order("a"), order("b")])
+    unreadable = b'{"v":1,"facts":[{},{}]}'
+    broker.waiting |= {2: b"no JSON", 3: unreadable, 4: unreadable}
+    for _ in range(3):
+        await broker.live(Refusing(ports.MemoryDatabase(connection)), is_deaf=True)
+    assert broker.letters() == [
+        ("UNREADABLE_MESSAGE", ""),
+        *4 * [("UNREADABLE_FACT", "")],
+        ("SPOILT", "a"),
+        ("SPOILT", "b"),
+    ]
+
+
+async def test_what_goes_wrong_again_after_a_replay_is_a_new_letter(
+    connection: sa.Connection,
+) -> None:
+    poison = errors.Poison("SPOILT", "it smells")
+    letter = dead_letters.of_error("s", "t", order("a"), b"x", poison, 1)
+    first = dead_letters.add(connection, letter, dead_letters.Source("1", 0))
+    again = dead_letters.add(connection, letter, dead_letters.Source("2", 0))
+    dead_letters.close(connection, [first], "replayed", 2)
+    late = dead_letters.add(connection, letter, dead_letters.Source("2", 0))
+    anew = dead_letters.add(connection, letter, dead_letters.Source("3", 0))
+    assert (first, again, late, anew) == (1, 1, 1, 2)
+
+
+async def test_without_an_id_every_letter_is_kept(connection: sa.Connection) -> None:
+    letter = dead_letters.of_error("s", "t", None, b"x", errors.Poison("SPOILT", ""), 1)
+    keys = [dead_letters.add(connection, letter, source) for source in SOURCES]
+    assert keys == [1, 2, 3, 4, 4, 5]
+
+
+SOURCES = (
+    None,
+    dead_letters.Source("", 0),
+    dead_letters.Source("", 0),
+    dead_letters.Source("7", 0),
+    dead_letters.Source("7", 0),
+    dead_letters.Source("7", 1),
+)
+
+
+@pytest.mark.parametrize("missing", ["SELECT 1 FROM nowhere", "SELECT colour FROM orders"])
+async def test_tables_that_are_not_ours_stop_the_stage(
+    connection: sa.Connection, missing: str
+) -> None:
+    """No order pays for it: nothing is put aside, and nothing stays counted."""
+
+    class Misled(Station):
+        def record(
+            self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+        ) -> list[handler.Outcome]:
+            connection.execute(sa.text(missing))
+            return super().record(connection, work, now_us)
+
+    broker, database = Broker(connection, crowd(3)), ports.MemoryDatabase(connection)
+    publisher, acknowledge = ports.MemoryPublisher(), broker._acknowledge
+    all_ports = handler.Ports(database, publisher, broker.clock, acknowledge)
+    stage_runner = runner.Runner(Misled(database), all_ports, handler.Limits())
+    stage_runner.offer(handler.Incoming(topics.PLACED, broker.waiting[0], 0, redeliveries=1))
+    with pytest.raises(errors.Misconfigured, match="souk migrate"):
+        await asyncio.wait_for(stage_runner.run(), PATIENCE_S)
+    assert (broker.letters(), broker.counts()) == ([], {})

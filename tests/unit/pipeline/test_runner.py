@@ -1,0 +1,339 @@
+"""The six steps, whatever station they are for: batches, retries, effects, dead letters."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from internal.flow import topics
+from internal.kernel import errors
+from internal.kernel.clock import ManualClock
+from internal.orders import codec, messages
+from internal.pipeline import dead_letters, envelope, handler, runner
+from tests.support import ports, shop, staged_orders
+
+PATIENCE_S = 5.0
+
+
+class Station:
+    """Answers OrderPlaced by OrderRejected; what a note orders goes wrong."""
+
+    spec = topics.ORDER
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.performed: Counter[str] = Counter()
+
+    def record(
+        self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+    ) -> list[handler.Outcome]:
+        del connection, now_us
+        orders = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
+        self.batches.append([order.order_id for order in orders])
+        for order in orders:
+            if order.note == "bug":
+                raise ValueError("4111111111111111")
+            if order.note == "poison":
+                raise errors.Poison("SPOILT", "it smells")
+            if order.note == "conflict":
+                raise errors.Conflict("rows changed")
+        return [
+            handler.Waiting(order) if _waits(order) and w.result is None else _settled(order)
+            for w, order in zip(work, orders, strict=True)
+        ]
+
+    async def perform(self, effect: messages.OrderPlaced) -> str:
+        await asyncio.sleep(0)
+        self.performed[effect.order_id] += 1
+        if effect.note == "wait for ever":
+            await asyncio.Event().wait()
+        if effect.note == "wait and break":
+            raise ValueError("broken")
+        if effect.note == "wait twice" and self.performed[effect.order_id] == 1:
+            raise errors.GatewayAway("not yet")
+        return "done"
+
+
+def _waits(order: messages.OrderPlaced) -> bool:
+    return order.note.startswith("wait")
+
+
+def _settled(order: messages.OrderPlaced) -> handler.Settled:
+    fact = messages.OrderRejected(
+        order_key=1,
+        merchant_id=order.merchant_id,
+        order_id=order.order_id,
+        store_id="",
+        version=2,
+        at_us=0,
+        placed_at_us=0,
+        stage="",
+        reason="UNKNOWN_SKU",
+        explanation="",
+    )
+    return handler.Settled((fact,))
+
+
+class Bench:
+    """A runner with everything it needs, in memory."""
+
+    def __init__(self, connection: sa.Connection, batch_orders_max: int = 100) -> None:
+        self.station = Station()
+        self.database = ports.MemoryDatabase(connection)
+        self.publisher = ports.MemoryPublisher()
+        self.acknowledged: list[Any] = []
+        self.bus_away = 0
+        self._news = asyncio.Event()
+        all_ports = handler.Ports(self.database, self.publisher, ManualClock(), self._acknowledge)
+        limits = handler.Limits(batch_orders_max, effects_max=2)
+        self.runner = runner.Runner(self.station, all_ports, limits)
+
+    async def _acknowledge(self, handles: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        if self.bus_away:
+            self.bus_away -= 1
+            raise errors.BusAway("on holiday")
+        self.acknowledged += handles
+        self._news.set()
+
+    def offer(self, handle: object, *facts: messages.Fact) -> None:
+        self.offer_bytes(handle, envelope.encode(facts))
+
+    def offer_bytes(self, handle: object, payload: bytes, topic: str = topics.PLACED) -> None:
+        self.runner.offer(handler.Incoming(topic, payload, handle))
+
+    async def until(self, *handles: object) -> None:
+        """Wait until these messages are acknowledged."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not set(handles) <= set(self.acknowledged):
+                await self._news.wait()
+                self._news.clear()
+        assert sorted(self.acknowledged, key=str) == sorted(handles, key=str)
+
+    def answered(self) -> list[str]:
+        """Return the orders that facts were sent about."""
+        sent = self.publisher.to(topics.REJECTED)
+        opened = [fact for message in sent for fact in envelope.open_payload(message.payload)]
+        return sorted(fact.order_id for fact in opened if not isinstance(fact, errors.Poison))
+
+    def letters(self) -> list[dead_letters.DeadLetter]:
+        return dead_letters.list_open(self.database.connection)
+
+
+NewBench = Callable[..., Awaitable[Bench]]
+
+
+@pytest.fixture
+async def new_bench() -> AsyncIterator[NewBench]:
+    """Make benches whose runners run; `prepare` is called before they start."""
+    running: list[asyncio.Task[None]] = []
+    with staged_orders.books() as connection:
+
+        async def make(
+            prepare: Callable[[Bench], object] = lambda _: None, batch_orders_max: int = 100
+        ) -> Bench:
+            bench = Bench(connection, batch_orders_max)
+            prepare(bench)
+            running.append(asyncio.create_task(bench.runner.run()))
+            await asyncio.sleep(0)
+            return bench
+
+        yield make
+        for task in running:
+            assert not task.done(), "a runner has ended"
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def order(order_id: str, note: str = "") -> messages.OrderPlaced:
+    return msgspec.structs.replace(shop.placed(order_id), note=note)
+
+
+async def test_what_is_at_hand_becomes_one_batch(new_bench: NewBench) -> None:
+    def offer(bench: Bench) -> None:
+        bench.offer("m1", order("a"), order("b"))
+        bench.offer("m2", order("c"))
+
+    bench = await new_bench(offer)
+    await bench.until("m1", "m2")
+    assert bench.station.batches == [["a", "b", "c"]]
+    assert bench.answered() == ["a", "b", "c"]
+
+
+async def test_a_batch_has_a_limit(new_bench: NewBench) -> None:
+    def offer(bench: Bench) -> None:
+        for number in range(5):
+            bench.offer(number, order(f"{number}a"), order(f"{number}b"))
+
+    bench = await new_bench(offer, batch_orders_max=3)
+    await bench.until(*range(5))
+    assert [len(batch) for batch in bench.station.batches] == [4, 4, 2]
+
+
+async def test_a_message_comes_at_any_time(new_bench: NewBench) -> None:
+    bench = await new_bench()
+    for number in range(3):
+        bench.offer(number, order(str(number)))
+        await bench.until(*range(number + 1))
+
+
+async def test_a_database_that_is_away_is_waited_for(new_bench: NewBench) -> None:
+    def offer(bench: Bench) -> None:
+        bench.database.away = 3
+        bench.offer("m", order("a"))
+
+    bench = await new_bench(offer)
+    await bench.until("m")
+    assert bench.database.writes == 4
+    assert not bench.letters()
+
+
+async def test_a_broker_that_is_away_is_waited_for(new_bench: NewBench) -> None:
+    def offer(bench: Bench) -> None:
+        bench.publisher.away = 2
+        bench.bus_away = 2
+        bench.offer("m", order("a"))
+
+    bench = await new_bench(offer)
+    await bench.until("m")
+    assert bench.answered() == ["a"]
+
+
+@pytest.mark.parametrize("note", ["poison", "bug"])
+@pytest.mark.parametrize("place", [0, 3, 6])
+async def test_one_bad_order_among_good_ones_is_put_aside(
+    new_bench: NewBench, note: str, place: int
+) -> None:
+    orders = [order(str(number), note if number == place else "") for number in range(7)]
+    bench = await new_bench(lambda bench: bench.offer("m", *orders))
+    await bench.until("m")
+    assert bench.answered() == [str(number) for number in range(7) if number != place]
+    (letter,) = bench.letters()
+    assert (letter.order_id, letter.stage, letter.topic) == (
+        str(place),
+        "order_processing",
+        topics.PLACED,
+    )
+    assert letter.code == ("SPOILT" if note == "poison" else "VALUEERROR")
+    assert "4111" not in letter.explanation
+    assert envelope.open_payload(letter.payload.encode()) == [orders[place]]
+    (dlq,) = bench.publisher.to("orders.placed.dlq")
+    assert dlq.payload == letter.payload.encode()
+
+
+async def test_several_bad_orders_are_put_aside_one_by_one(new_bench: NewBench) -> None:
+    orders = [order(str(number), "poison" if number % 2 else "") for number in range(6)]
+    bench = await new_bench(lambda bench: bench.offer("m", *orders))
+    await bench.until("m")
+    assert bench.answered() == ["0", "2", "4"]
+    assert sorted(letter.order_id for letter in bench.letters()) == ["1", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"no JSON", "UNREADABLE_MESSAGE"),
+        (b'{"a":' * 50_000, "UNREADABLE_MESSAGE"),
+        (b'{"v":9,"facts":[]}', "UNKNOWN_VERSION"),
+        (b"\xff\xfe\0", "UNREADABLE_MESSAGE"),
+    ],
+)
+async def test_a_message_that_cannot_be_read_is_put_aside(
+    new_bench: NewBench, payload: bytes, code: str
+) -> None:
+    def offer(bench: Bench) -> None:
+        bench.offer_bytes("bad", payload)
+        bench.offer("good", order("a"))
+
+    bench = await new_bench(offer)
+    await bench.until("bad", "good")
+    (letter,) = bench.letters()
+    assert (letter.code, letter.order_id) == (code, "")
+    assert bench.answered() == ["a"]
+
+
+async def test_noise_of_any_length_is_put_aside(new_bench: NewBench) -> None:
+    """Escaped it would be four times as long as a message may be."""
+    noise = b"\xff" * 5 * 1024 * 1024
+    bench = await new_bench(lambda bench: bench.offer_bytes("m", noise))
+    await bench.until("m")
+    (dlq,) = bench.publisher.to("orders.placed.dlq")
+    assert len(dlq.payload) < len(noise)
+    assert dlq.payload.endswith(dead_letters.CUT.encode())
+
+
+async def test_a_fact_that_cannot_be_read_leaves_its_neighbours(new_bench: NewBench) -> None:
+    raw = codec.encode(order("a"))
+    payload = b'{"v":1,"facts":[%s,{"type":"Nobody"},%s]}' % (raw, codec.encode(order("b")))
+    bench = await new_bench(lambda bench: bench.offer_bytes("m", payload))
+    await bench.until("m")
+    assert bench.answered() == ["a", "b"]
+    assert [letter.code for letter in bench.letters()] == ["UNREADABLE_FACT"]
+
+
+async def test_a_fact_on_the_wrong_topic_is_put_aside(new_bench: NewBench) -> None:
+    (wrong,) = _settled(order("a")).facts
+    bench = await new_bench(lambda bench: bench.offer("m", wrong, order("b")))
+    await bench.until("m")
+    (letter,) = bench.letters()
+    assert (letter.code, letter.order_id) == ("WRONG_TOPIC", "a")
+    assert bench.answered() == ["b"]
+
+
+async def test_an_empty_message_is_done(new_bench: NewBench) -> None:
+    bench = await new_bench(lambda bench: bench.offer("m"))
+    await bench.until("m")
+    assert not bench.publisher.sent
+
+
+async def test_an_effect_comes_between_two_records(new_bench: NewBench) -> None:
+    """Its neighbours do not wait for it; the message is done when all of its orders are."""
+    names = [f"w{number}" for number in range(5)]
+    waiting = [order(name, "wait") for name in names]
+    bench = await new_bench(lambda bench: bench.offer("m", *waiting, order("a")))
+    await bench.until("m")
+    assert bench.answered() == ["a", *names]
+    assert bench.station.performed == Counter(names)
+    assert sum(map(len, bench.station.batches)) == 11
+
+
+async def test_what_is_done_does_not_wait_behind_a_silent_gateway(new_bench: NewBench) -> None:
+    """More orders wait than there are places for it; the one that needs no gateway goes out."""
+    silent = [order(f"w{number}", "wait for ever") for number in range(3)]
+
+    def prepare(bench: Bench) -> None:
+        bench.offer("silent", *silent)
+        bench.offer("cash", order("a"))
+
+    bench = await new_bench(prepare)
+    await bench.until("cash")
+    assert bench.answered() == ["a"]
+
+
+async def test_an_effect_that_could_not_be_done_yet_is_tried_again(new_bench: NewBench) -> None:
+    bench = await new_bench(lambda bench: bench.offer("m", order("a", "wait twice")))
+    await bench.until("m")
+    assert bench.station.performed == {"a": 2}
+    assert bench.answered() == ["a"]
+
+
+async def test_a_bug_in_an_effect_costs_one_order(new_bench: NewBench) -> None:
+    orders = [order("a"), order("b", "wait and break"), order("c", "wait")]
+    bench = await new_bench(lambda bench: bench.offer("m", *orders))
+    await bench.until("m")
+    assert bench.answered() == ["a", "c"]
+    assert [letter.order_id for letter in bench.letters()] == ["b"]
+    assert bench.station.performed == {"b": 1, "c": 1}
+
+
+async def test_a_contradiction_in_the_books_costs_one_order(new_bench: NewBench) -> None:
+    """It looks like a race, and no patience cures it: the neighbours must not wait for it."""
+    orders = [order("a"), order("b", "conflict"), order("c")]
+    bench = await new_bench(lambda bench: bench.offer("m", *orders))
+    await bench.until("m")
+    assert bench.answered() == ["a", "c"]
+    assert [letter.code for letter in bench.letters()] == ["CONFLICT"]

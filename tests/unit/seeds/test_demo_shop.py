@@ -1,0 +1,100 @@
+"""The demo shop: believable, always the same, and made once."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from internal.auth import store as auth_store
+from internal.catalogue import store as catalogue_store
+from internal.catalogue.messages import RoundingPoint
+from internal.cli import suggestions
+from internal.inventory import store as inventory_store
+from internal.kernel import cards, ids
+from internal.seeds import demo_shop
+from tests.support import staged_orders
+
+NOW_US = 1_800_000_000_000_000
+
+
+@pytest.fixture
+def connection() -> Iterator[sa.Connection]:
+    with staged_orders.books() as opened:
+        yield opened
+
+
+def seed(connection: sa.Connection) -> str | None:
+    """Seed with true randomness."""
+    return demo_shop.seed(connection, NOW_US, ids.random_token)
+
+
+def test_it_is_made_once(connection: sa.Connection) -> None:
+    key = seed(connection)
+    assert key
+    assert auth_store.merchant_of(connection, key) == demo_shop.MERCHANT_ID
+    assert seed(connection) is None
+    assert auth_store.merchant_of(connection, key) == demo_shop.MERCHANT_ID
+
+
+def test_it_is_made_quickly(connection: sa.Connection) -> None:
+    started = time.process_time()
+    seed(connection)
+    assert time.process_time() - started < 1
+
+
+def test_products() -> None:
+    products = list(demo_shop.products())
+    assert products == list(demo_shop.products())
+    assert len({product.sku for product in products}) == len(products) == 200
+    assert len({product.name for product in products}) == 200
+    assert len({product.price_minor for product in products}) > 100
+    assert all(suggestions.ID.fullmatch(product.sku) for product in products)
+    assert not any(cards.find_card_number(product.sku) for product in products)
+    assert [product.sku for product in products if not product.active] == [demo_shop.INACTIVE_SKU]
+    assert "COFFEE-250" in {product.sku for product in products}
+    assert all(50 < product.price_minor < 50_000 for product in products)
+
+
+def test_more_of_it_costs_more() -> None:
+    prices = {product.sku: product.price_minor for product in demo_shop.products()}
+    for kind in ("COFFEE", "COFFEE-SUMATRA"):
+        sizes = [prices[f"{kind}-{size}"] for size in ("250", "500", "1KG", "2KG")]
+        assert sizes == sorted(set(sizes))
+    assert prices["COFFEE-250"] < prices["COFFEE-HUILA-250"] < prices["COFFEE-SUMATRA-250"]
+
+
+def test_taxes_of_both_kinds_are_in_use(connection: sa.Connection) -> None:
+    seed(connection)
+    rates = catalogue_store.list_tax_rates(connection, demo_shop.MERCHANT_ID)
+    used = Counter(product.tax_code for product in demo_shop.products())
+    assert {rate.tax_code for rate in rates} == set(used)
+    assert sorted((rate.rate_ppm, rate.inclusive) for rate in rates) == [
+        (70_000, True),
+        (88_750, False),
+        (190_000, True),
+    ]
+
+
+def test_stores_round_differently(connection: sa.Connection) -> None:
+    seed(connection)
+    stores = catalogue_store.list_stores(connection, demo_shop.MERCHANT_ID)
+    assert [store.rounding_point for store in stores] == [
+        RoundingPoint.LINE,
+        RoundingPoint.DOCUMENT,
+    ]
+    assert len({store.rounding_mode for store in stores}) == 2
+    assert {store.currency for store in stores} == {demo_shop.CURRENCY}
+
+
+def test_stock_is_plenty_but_for_a_few(connection: sa.Connection) -> None:
+    seed(connection)
+    levels = inventory_store.list_levels(connection, demo_shop.MERCHANT_ID)
+    assert len(levels) == 400
+    scarce = {key.sku for key, level in levels if level.on_hand == demo_shop.SCARCE_UNITS}
+    assert scarce == demo_shop.SCARCE_SKUS
+    others = {level.on_hand for key, level in levels if key.sku not in scarce}
+    assert others == {demo_shop.PLENTY_UNITS}
+    moved = connection.execute(sa.text("SELECT SUM(quantity) FROM stock_movements")).scalar()
+    assert moved == sum(level.on_hand for _, level in levels)

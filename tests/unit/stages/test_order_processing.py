@@ -1,0 +1,156 @@
+"""Placing orders: priced, stock reserved, written down once, whatever comes twice."""
+
+import pytest
+import sqlalchemy as sa
+
+from internal.checks import invariants
+from internal.flow import topics
+from internal.inventory.messages import StockLevel
+from internal.orders import messages, store
+from internal.pipeline import handler
+from internal.pricing.messages import Discount, DiscountKind
+from tests.support import shop, staged_orders
+
+
+@pytest.fixture
+def line(any_books: sa.Connection) -> staged_orders.Belt:
+    shop.open_for_business(any_books)
+    return staged_orders.Belt(any_books)
+
+
+def place(
+    line: staged_orders.Belt, *orders: messages.OrderPlaced
+) -> list[tuple[messages.Fact, ...]]:
+    """Have a batch recorded; return what goes on its way for each order."""
+    outcomes = line.record(topics.PLACED, *map(line.work, orders))
+    assert not invariants.check(line.connection)
+    return [outcome.facts for outcome in outcomes if isinstance(outcome, handler.Settled)]
+
+
+def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.Belt) -> None:
+    """Tea 20.00 and cups 7.50, less 10 %: 18.00 with 2.87 inside, 6.75 and 0.60 on top."""
+    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
+    tenders = (shop.cash(500), shop.card())
+    order = shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth)
+    ((accepted,),) = place(line, order)
+    assert isinstance(accepted, messages.OrderAccepted)
+    assert accepted.lines == (messages.StockLine("tea", 2), messages.StockLine("cup", 3))
+    assert accepted.tenders == (shop.cash(500), shop.card(2_035))
+    amounts = (accepted.gross_minor, accepted.discount_minor, accepted.net_minor)
+    assert amounts == (2_750, 275, 2_188)
+    assert (accepted.tax_minor, accepted.total_minor) == (287 + 60, 2_535)
+    assert line.level("tea") == StockLevel(1_000, 2)
+    assert line.level("cup") == StockLevel(1_000, 3)
+    kept = line.view("o")
+    assert (kept.state, kept.charge_state, kept.stock_state) == ("ACCEPTED", "NONE", "RESERVED")
+    assert [entry.state for entry in kept.timeline] == ["PLACED", "ACCEPTED"]
+    assert kept.due_at_us == shop.NOW_US + topics.PAYMENT.deadline_s * 1_000_000
+
+
+REFUSED = {
+    "UNKNOWN_SKU": shop.placed("o", ("nope", 1)),
+    "INACTIVE_SKU": shop.placed("o", ("old", 1)),
+    "NOT_STOCKED": shop.placed("o", ("ghost", 1)),
+    "OUT_OF_STOCK": shop.placed("o", ("tea", 1), ("rare", 3)),
+    "TENDERS_DO_NOT_COVER_TOTAL": shop.placed("o", tenders=(shop.cash(999),)),
+    "DISCOUNT_TOO_LARGE": shop.placed("o", discount=Discount(DiscountKind.AMOUNT, 1_001)),
+    "UNKNOWN_STORE": shop.placed("o", merchant_id="m-9"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_an_order_is_refused_and_holds_nothing(line: staged_orders.Belt, reason: str) -> None:
+    ((rejected,),) = place(line, REFUSED[reason])
+    assert isinstance(rejected, messages.OrderRejected)
+    assert (rejected.stage, rejected.reason) == ("order_processing", reason)
+    assert rejected.explanation
+    assert line.level("tea").reserved == line.level("rare").reserved == 0
+    if reason != "UNKNOWN_STORE":
+        kept = line.view("o")
+        assert (kept.state, kept.reason, kept.due_at_us) == ("REJECTED", reason, None)
+
+
+def test_a_bad_order_never_blocks_its_neighbours(line: staged_orders.Belt) -> None:
+    facts = place(line, shop.placed("a"), shop.placed("b", ("nope", 1)), shop.placed("c"))
+    kinds = [type(fact).__name__ for (fact,) in facts]
+    assert kinds == ["OrderAccepted", "OrderRejected", "OrderAccepted"]
+
+
+def test_the_first_in_a_batch_gets_the_last_of_the_stock(line: staged_orders.Belt) -> None:
+    orders = [shop.placed(name, ("rare", 1)) for name in "abc"]
+    facts = place(line, *orders)
+    assert [type(fact).__name__ for (fact,) in facts][-1] == "OrderRejected"
+    assert line.level("rare") == StockLevel(2, 2)
+
+
+def test_two_lines_of_one_product_reserve_together(line: staged_orders.Belt) -> None:
+    ((fact,),) = place(line, shop.placed("o", ("rare", 1), ("rare", 2)))
+    assert isinstance(fact, messages.OrderRejected)
+    ((fact,),) = place(line, shop.placed("p", ("rare", 1), ("rare", 1)))
+    assert isinstance(fact, messages.OrderAccepted)
+    assert fact.lines == (messages.StockLine("rare", 2),)
+
+
+def test_a_repetition_sends_the_same_fact_again(line: staged_orders.Belt) -> None:
+    order = shop.placed("o")
+    (first,) = place(line, order)
+    line.clock.advance_us(5)
+    assert place(line, order) == [first]
+    assert place(line, order, order) == [first, first]
+    assert line.level("tea").reserved == 1
+
+
+def test_a_repetition_within_a_batch_is_one_order(line: staged_orders.Belt) -> None:
+    order = shop.placed("o")
+    first, second, third = place(line, order, order, shop.placed("p"))
+    assert first == second != third
+    assert line.level("tea").reserved == 2
+
+
+def test_a_repetition_of_a_refusal_is_refused_alike(line: staged_orders.Belt) -> None:
+    order = shop.placed("o", ("rare", 3))
+    (first,) = place(line, order)
+    assert place(line, order) == [first]
+
+
+def test_a_repetition_of_an_order_that_went_on_sends_nothing(line: staged_orders.Belt) -> None:
+    order = shop.placed("o")
+    line.carry(order)
+    assert place(line, order) == [()]
+
+
+def test_another_order_under_the_same_id_is_noted_once_and_changes_nothing(
+    line: staged_orders.Belt,
+) -> None:
+    first, other = shop.placed("o"), shop.placed("o", ("cup", 5))
+    place(line, first)
+    assert place(line, other, other) == [(), ()]
+    assert place(line, other) == [()]
+    assert line.level("cup").reserved == 0
+    noted = [entry for entry in line.view("o").timeline if entry.reason == "ORDER_ID_REUSED"]
+    assert [entry.fact for entry in noted] == [other]
+    assert (noted[0].version, noted[0].state) == (2, "ACCEPTED")
+
+
+def test_two_orders_under_one_id_in_a_batch(line: staged_orders.Belt) -> None:
+    first, other = shop.placed("o"), shop.placed("o", ("cup", 5))
+    facts = place(line, first, other)
+    assert [len(some) for some in facts] == [1, 0]
+    assert line.level("cup").reserved == 0
+
+
+def test_merchants_do_not_share_order_ids(line: staged_orders.Belt) -> None:
+    mine, theirs = shop.placed("o"), shop.placed("o", merchant_id=shop.OTHER_MERCHANT)
+    facts = place(line, mine, theirs)
+    assert [fact.merchant_id for (fact,) in facts] == ["m-1", "m-2"]
+
+
+def test_nothing_to_do_is_nothing_done(line: staged_orders.Belt) -> None:
+    assert place(line) == []
+
+
+def test_what_cannot_be_explained_in_500_characters_is_cut(line: staged_orders.Belt) -> None:
+    ((rejected,),) = place(line, shop.placed("o", ("x" * 5_000, 1)))
+    assert isinstance(rejected, messages.OrderRejected)
+    length = line.connection.execute(sa.select(sa.func.length(store.ORDERS.c.explanation)))
+    assert length.scalar() == 500

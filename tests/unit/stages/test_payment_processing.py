@@ -1,0 +1,174 @@
+"""Paying: every tender captured, or everything given back and the stock released."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from internal.checks import invariants
+from internal.flow import topics
+from internal.kernel import errors
+from internal.kernel.clock import US_PER_SECOND
+from internal.orders import messages, store
+from internal.payments.messages import Captured, Tender, TenderKind
+from internal.pipeline import handler
+from internal.views import order as order_view
+from tests.support import gateways, shop, staged_orders
+from tests.support.gateways import Fault
+
+SECOND_US = US_PER_SECOND
+
+
+class Counter:
+    """A belt with a gateway whose faults can be ordered."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.gateway = gateways.FaultyGateway()
+        self.line = staged_orders.Belt(connection, self.gateway)
+
+    def accept(self, *tenders: Tender) -> messages.OrderAccepted:
+        (fact,) = self.line.step(shop.placed("o", tenders=tenders))
+        assert isinstance(fact, messages.OrderAccepted)
+        return fact
+
+    def view(self) -> order_view.OrderView:
+        return self.line.view("o")
+
+
+@pytest.fixture
+def counter(any_books: sa.Connection) -> Iterator[Counter]:
+    shop.open_for_business(any_books)
+    counter = Counter(any_books)
+    yield counter
+    captured = counter.gateway.captured
+    assert not invariants.check(any_books, captured_at_gateway=captured)
+
+
+def test_cash_is_paid_without_a_call(counter: Counter) -> None:
+    (paid,) = counter.line.step(counter.accept(shop.cash()))
+    assert isinstance(paid, messages.OrderPaid)
+    assert paid.captured == (Captured(TenderKind.CASH, 1_000),)
+    assert not counter.gateway.calls
+
+
+def test_two_tenders_are_captured(counter: Counter) -> None:
+    (paid,) = counter.line.step(counter.accept(shop.cash(300), shop.card()))
+    assert isinstance(paid, messages.OrderPaid)
+    by_card = Captured(TenderKind.CARD, 700, "ref-m-1/o/2")
+    assert paid.captured == (Captured(TenderKind.CASH, 300), by_card)
+    assert counter.gateway.captured == {"m-1/o/2": 700}
+    assert (counter.view().state, counter.view().charge_state) == ("PAID", "FULL")
+
+
+def test_a_declined_card_voids_the_other_and_releases_the_stock(counter: Counter) -> None:
+    refused = shop.card(400, "tok_declined:no_funds")
+    (rejected,) = counter.line.step(counter.accept(shop.card(600), refused))
+    assert isinstance(rejected, messages.OrderRejected)
+    assert (rejected.stage, rejected.reason) == ("payment_processing", "PAYMENT_DECLINED")
+    assert rejected.explanation == "the card was declined: no_funds"
+    assert not counter.gateway.captured
+    assert counter.gateway.voided == {"m-1/o/1"}
+    assert counter.line.level("tea").reserved == 0
+    charges = (counter.view().charge_state, counter.view().stock_state)
+    assert charges == ("VOIDED", "RELEASED")
+
+
+def test_a_declined_card_alone_leaves_nothing_to_void(counter: Counter) -> None:
+    counter.line.step(counter.accept(shop.card(token="tok_declined:no_funds")))
+    assert counter.view().charge_state == "DECLINED"
+    assert counter.gateway.calls == {"charge": 1}
+
+
+def test_a_lost_answer_is_asked_for_when_its_time_has_come(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    counter.gateway.faults.append(Fault.LOST_ANSWER)
+    assert not counter.line.step(accepted)
+    assert counter.view().charge_state == "UNKNOWN"
+    assert counter.view().due_at_us == shop.NOW_US + 5 * SECOND_US
+    assert not counter.line.step(accepted)
+    counter.line.clock.advance_us(5 * SECOND_US)
+    (paid,) = counter.line.step(accepted)
+    assert isinstance(paid, messages.OrderPaid)
+    assert counter.gateway.calls == {"charge": 1, "lookup": 1}
+
+
+def test_a_gateway_that_stays_away_charges_nothing(counter: Counter) -> None:
+    accepted = counter.accept(shop.cash(300), shop.card())
+    counter.gateway.faults.extend([Fault.AWAY] * 4)
+    for _ in range(3):
+        assert not counter.line.step(accepted)
+        counter.line.clock.advance_us(60 * SECOND_US)
+    (rejected,) = counter.line.step(accepted)
+    assert isinstance(rejected, messages.OrderRejected)
+    assert rejected.reason == "GATEWAY_UNAVAILABLE"
+    assert counter.gateway.voided == {"m-1/o/2"}
+
+
+def test_a_gateway_that_comes_back_in_time_is_paid(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    counter.gateway.faults.append(Fault.AWAY)
+    assert not counter.line.step(accepted)
+    assert counter.view().due_at_us == shop.NOW_US + 2 * SECOND_US
+    counter.line.clock.advance_us(2 * SECOND_US)
+    assert isinstance(counter.line.step(accepted)[0], messages.OrderPaid)
+
+
+def test_a_crash_before_the_call_is_asked_about(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    (waiting,) = counter.line.record(topics.ACCEPTED, counter.line.work(accepted))
+    assert isinstance(waiting, handler.Waiting)
+    assert [a.state for a in counter.view().attempts] == ["PENDING"]
+    assert isinstance(counter.line.step(accepted)[0], messages.OrderPaid)
+    assert counter.gateway.calls == {"lookup": 1, "charge": 1}
+
+
+def test_a_repetition_sends_the_same_fact_until_the_order_moves_on(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    first = counter.line.step(accepted)
+    assert counter.line.step(accepted) == first
+    counter.line.step(*first)
+    assert counter.line.step(accepted) == []
+
+
+def test_two_messages_in_one_batch_are_one_payment(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    assert len(counter.line.step(accepted, accepted)) == 1
+    assert counter.gateway.calls == {"charge": 1}
+
+
+def test_what_comes_back_too_late_is_not_written_down(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    work = counter.line.work(accepted)
+    counter.line.record(topics.ACCEPTED, work)
+    (pending,) = counter.view().attempts
+    counter.line.step(accepted)
+    counter.line.record(topics.ACCEPTED, counter.line.work(accepted, (pending,)))
+    assert [a.state for a in counter.view().attempts] == ["SUCCEEDED"]
+
+
+def test_the_log_is_believed_and_not_the_message(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    cheaper = msgspec.structs.replace(accepted, total_minor=1, tenders=(shop.card(1),), lines=())
+    (paid,) = counter.line.step(cheaper)
+    assert isinstance(paid, messages.OrderPaid)
+    assert (paid.total_minor, paid.lines) == (1_000, (messages.StockLine("tea", 1),))
+    assert counter.gateway.captured == {"m-1/o/1": 1_000}
+
+
+@pytest.mark.parametrize("wrong", [{"order_key": 99}, {"order_id": "p"}, {"merchant_id": "m-2"}])
+def test_an_order_of_other_books_is_poison(counter: Counter, wrong: dict[str, object]) -> None:
+    accepted = counter.accept(shop.card())
+    with pytest.raises(errors.Poison, match="not recorded under the key") as caught:
+        counter.line.step(msgspec.structs.replace(accepted, **wrong))
+    assert caught.value.code == "UNKNOWN_ORDER"
+
+
+def test_a_missing_row_of_the_log_is_poison(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    connection, of_stage = counter.line.connection, store.ORDER_LOG.c.version == 2
+    row = connection.execute(store.ORDER_LOG.select().where(of_stage)).one()
+    connection.execute(store.ORDER_LOG.delete().where(of_stage))
+    with pytest.raises(errors.Poison, match="no OrderAccepted"):
+        counter.line.step(accepted)
+    connection.execute(store.ORDER_LOG.insert().values(row._asdict()))
