@@ -1,6 +1,6 @@
 """Finalization: commits stock, books the sale, numbers the receipt.
 
-It never refuses: the money is ours already.
+It never refuses: the money is captured already.
 
 orders.paid -> orders.finalized.
 """
@@ -12,13 +12,14 @@ import sqlalchemy as sa
 
 from internal.flow import topics
 from internal.infra import failpoints, settings
+from internal.kernel import ids
 from internal.kernel.states import OrderState
-from internal.orders import messages
+from internal.orders import deadlines, messages
 from internal.pipeline import function, handler
 from internal.stages import finalization, recorded_facts
 
 
-class FinalizationStation:
+class FinalizationHandler:
     """Claim, decide and record for paid orders."""
 
     spec = topics.FINALIZATION
@@ -26,12 +27,12 @@ class FinalizationStation:
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.Station.record."""
-        said = [w.fact for w in work]
-        orders = recorded_facts.lock(connection, said)
+        """See StageHandler.record."""
+        orders = recorded_facts.lock(connection, (w.fact for w in work))
         failpoints.hit(f"{self.spec.name}.after_claim")
         open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
-        paid = recorded_facts.facts_of(connection, open_orders, said, messages.OrderPaid)
+        claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
+        paid = recorded_facts.facts_of(connection, open_orders, claimed, messages.OrderPaid)
         done = finalization.finalize(
             connection, [(paid[o.order_key], o) for o in open_orders], now_us
         )
@@ -40,8 +41,12 @@ class FinalizationStation:
         return [_outcome(done.pop(w.fact.order_key, None)) for w in work]
 
     async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the protocol's type
-        """See stage.Station.perform: nothing outside the database is done here."""
+        """See StageHandler.perform: nothing outside the database is done here."""
         return effect
+
+    def abandon(self, connection: sa.Connection, fact: messages.OrderPaid) -> None:
+        """See StageHandler.abandon: the janitor leaves the order alone."""
+        deadlines.clear(connection, fact.order_key, ids.OrderRef(fact.merchant_id, fact.order_id))
 
 
 def _outcome(fact: messages.OrderFinalized | None) -> handler.Outcome:
@@ -51,6 +56,6 @@ def _outcome(fact: messages.OrderFinalized | None) -> handler.Outcome:
 class Finalization(function.PipelineFunction):
     """The third Pulsar Function."""
 
-    def make_station(self, options: settings.Settings) -> handler.StageHandler:  # noqa: ARG002 - needs none
-        """See PipelineFunction.make_station."""
-        return FinalizationStation()
+    def make_handler(self, options: settings.Settings) -> handler.StageHandler:  # noqa: ARG002 - needs none
+        """See PipelineFunction.make_handler."""
+        return FinalizationHandler()

@@ -16,7 +16,7 @@ from internal.pipeline import function, handler
 from internal.stages import cancellation, order_processing
 
 
-class OrderStation:
+class OrderHandler:
     """Claim, decide and record for placed orders and cancellations."""
 
     spec = topics.ORDER
@@ -24,27 +24,30 @@ class OrderStation:
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.Station.record: orders first, then cancellations, which may be about them."""
+        """See StageHandler.record: orders first, then cancellations, which may be about them."""
         placed = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
-        wishes = [w.fact for w in work if isinstance(w.fact, messages.CancelRequested)]
+        requests = [w.fact for w in work if isinstance(w.fact, messages.CancelRequested)]
         due_at_us = now_us + topics.PAYMENT.deadline_s * US_PER_SECOND
         of_placed = iter(order_processing.place(connection, placed, now_us, due_at_us))
-        of_wishes = iter(cancellation.cancel(connection, wishes, now_us))
+        of_requests = iter(cancellation.cancel(connection, requests, now_us))
         return [
             handler.Settled(
-                next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_wishes)
+                next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_requests)
             )
             for w in work
         ]
 
     async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the protocol's type
-        """See stage.Station.perform: nothing outside the database is done here."""
+        """See StageHandler.perform: nothing outside the database is done here."""
         return effect
+
+    def abandon(self, connection: sa.Connection, fact: Any) -> None:  # noqa: ANN401 - as above
+        """See StageHandler.abandon: an order that is not recorded has no deadline."""
 
 
 class OrderProcessing(function.PipelineFunction):
     """The first Pulsar Function."""
 
-    def make_station(self, options: settings.Settings) -> handler.StageHandler:  # noqa: ARG002 - needs none
-        """See PipelineFunction.make_station."""
-        return OrderStation()
+    def make_handler(self, options: settings.Settings) -> handler.StageHandler:  # noqa: ARG002 - needs none
+        """See PipelineFunction.make_handler."""
+        return OrderHandler()

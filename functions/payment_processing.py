@@ -1,8 +1,8 @@
-"""Payment processing: every tender captured, or everything voided and the stock released.
+"""Payment processing: every tender is captured, or everything is voided and the stock released.
 
 orders.accepted -> orders.paid, or orders.rejected. An attempt is recorded before its call and the
-call is made outside any transaction, so an order passes `record` several times: plan and write
-down, call, write down what came back, plan again.
+call is made outside any transaction, so an order passes `record` several times: plan and record,
+call, record the answer, plan again.
 """
 
 import asyncio
@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from internal.flow import topics
 from internal.infra import clock, failpoints, metrics, settings, traces
+from internal.kernel import ids
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import messages, store
+from internal.orders import deadlines, messages, store
 from internal.payments import gateway_calls, rules
 from internal.payments import store as payments_store
 from internal.payments.gateways import simulator
@@ -33,7 +34,7 @@ class Calls(msgspec.Struct, frozen=True):
     trace_id: str = ""
 
 
-class PaymentStation:
+class PaymentHandler:
     """Claim, decide and record for payments, and the calls to the gateway between."""
 
     spec = topics.PAYMENT
@@ -44,16 +45,16 @@ class PaymentStation:
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.Station.record.
+        """See StageHandler.record.
 
-        What came back from calls is written down first, then all is planned.
+        Answers are recorded first, then every order is planned.
         """
-        said = [w.fact for w in work]
-        orders = recorded_facts.lock(connection, said)
+        orders = recorded_facts.lock(connection, (w.fact for w in work))
         failpoints.hit(f"{self.spec.name}.after_claim")
         payable = [order for order in orders.values() if payment_processing.is_payable(order)]
         payments_store.update(connection, _results(work, payable), now_us)
-        accepted = recorded_facts.facts_of(connection, payable, said, messages.OrderAccepted)
+        claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
+        accepted = recorded_facts.facts_of(connection, payable, claimed, messages.OrderAccepted)
         plans = payment_processing.plan(
             connection, [(accepted[o.order_key], o) for o in payable], now_us
         )
@@ -66,7 +67,7 @@ class PaymentStation:
         return [_outcome(w.fact.order_key, calls_of, done) for w in work]
 
     async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
-        """See stage.Station.perform: call the gateway for all attempts of one order at once."""
+        """See StageHandler.perform: call the gateway for all attempts of one order at once."""
         failpoints.hit("gateway.before_send")
         began_us = clock.SystemClock().now_us() if traces.is_on() else 0
         how = gateway_calls.ask if effect.ask else gateway_calls.send
@@ -76,6 +77,10 @@ class PaymentStation:
         if began_us:
             _trace(effect, results, began_us)
         return results
+
+    def abandon(self, connection: sa.Connection, fact: messages.OrderAccepted) -> None:
+        """See StageHandler.abandon: the janitor leaves the order alone."""
+        deadlines.clear(connection, fact.order_key, ids.OrderRef(fact.merchant_id, fact.order_id))
 
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:
@@ -87,7 +92,7 @@ def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:
 
 
 def _results(work: Sequence[handler.Work], payable: Sequence[store.OrderSnapshot]) -> list[Attempt]:
-    """Return what came back; for an order that came to its end meanwhile it is too late."""
+    """Return the answers, except those for an order that ended in the meantime."""
     keys = {order.order_key for order in payable}
     return [a for w in work if w.result for a in w.result if a.order_key in keys]
 
@@ -105,10 +110,7 @@ def _calls(plan: payment_processing.Plan) -> Calls | None:
 def _outcome(
     order_key: int, calls_of: dict[int, Calls], done: dict[int, payment_processing.EndFact]
 ) -> handler.Outcome:
-    """Give each order's calls or fact to the first message about it.
-
-    A second one has nothing left to do.
-    """
+    """Give each order's calls or fact to the first message about it, and nothing to a second."""
     if order_key in calls_of:
         return handler.Waiting(calls_of.pop(order_key))
     fact = done.pop(order_key, None)
@@ -118,7 +120,7 @@ def _outcome(
 class PaymentProcessing(function.PipelineFunction):
     """The second Pulsar Function."""
 
-    def make_station(self, options: settings.Settings) -> handler.StageHandler:
-        """See PipelineFunction.make_station."""
+    def make_handler(self, options: settings.Settings) -> handler.StageHandler:
+        """See PipelineFunction.make_handler."""
         gateway = simulator.open_gateway(options)
-        return PaymentStation(gateway, options.gateway.timeout_s)
+        return PaymentHandler(gateway, options.gateway.timeout_s)

@@ -19,6 +19,7 @@ from internal.flow import topics
 from internal.infra import backends, migrate, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
+from internal.pipeline import handler
 from internal.stack import log_tail
 
 PATIENCE_S = 60.0
@@ -54,7 +55,7 @@ class Deployed(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct):
     """One function on its way."""
 
-    stage: topics.Stage
+    stage: handler.Stage
     config: function_configs.Config
     plan: planning.Plan
     before: set[functions_api.Consumer]
@@ -134,7 +135,7 @@ async def _prepare_broker(api: admin.PulsarAdmin) -> None:
     await api.ensure(topics.subscriptions())
 
 
-def _stages(wish: Wish) -> Sequence[topics.Stage]:
+def _stages(wish: Wish) -> Sequence[handler.Stage]:
     return topics.STAGES if wish.only is None else [topics.stage_named(wish.only)]
 
 
@@ -142,7 +143,7 @@ async def _job(
     functions: functions_api.FunctionsApi,
     options: settings.Settings,
     wish: Wish,
-    stage: topics.Stage,
+    stage: handler.Stage,
 ) -> Job:
     deployed = await functions.config(stage.name)
     parallelism = wish.parallelism or (deployed or {}).get("parallelism", 1)
@@ -211,7 +212,7 @@ async def _renewed(
 
 async def _exchanged(
     functions: functions_api.FunctionsApi,
-    stage: topics.Stage,
+    stage: handler.Stage,
     old: set[functions_api.Consumer],
     wanted: int,
     patience_s: float,

@@ -12,6 +12,7 @@ import yaml
 
 from internal.flow import topics
 from internal.infra import settings
+from internal.pipeline import handler
 
 FOLDER = Path("configs", "functions")
 RECEIVER_QUEUE_MESSAGES = 1_000
@@ -28,7 +29,7 @@ Config = dict[str, Any]
 
 
 def config_of(
-    stage: topics.Stage, options: settings.PulsarSettings, parallelism: int = 1
+    stage: handler.Stage, options: settings.PulsarSettings, parallelism: int = 1
 ) -> Config:
     """Return a stage's FunctionConfig."""
     return {
@@ -58,7 +59,7 @@ def config_of(
     }
 
 
-def class_of(stage: topics.Stage) -> str:
+def class_of(stage: handler.Stage) -> str:
     """Name a stage's class: functions.order_processing.OrderProcessing."""
     camel = "".join(word.capitalize() for word in stage.name.split("_"))
     return f"functions.{stage.name}.{camel}"
@@ -82,6 +83,6 @@ def write_files(folder: Path) -> list[Path]:
     return changed
 
 
-def _text(stage: topics.Stage, options: settings.PulsarSettings) -> str:
+def _text(stage: handler.Stage, options: settings.PulsarSettings) -> str:
     header = HEADER.format(file=FOLDER / f"{stage.name}.yaml")
     return header + yaml.safe_dump(config_of(stage, options), sort_keys=False)

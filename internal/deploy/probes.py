@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from internal.flow import topics
 from internal.infra import bus, settings
 from internal.infra.pulsar_bus import driver, publisher
 from internal.kernel import ids
-from internal.pipeline import probe
+from internal.pipeline import handler, probe
 
 WAIT_MS = 500
 ROUND_S = 2.0
@@ -42,7 +41,7 @@ class Prober:
         self._consumer, self._out, self._token = consumer, out, token
         self._rounds = 0
 
-    async def ask(self, stages: Iterable[topics.Stage], *, is_alone: bool) -> None:
+    async def ask(self, stages: Iterable[handler.Stage], *, is_alone: bool) -> None:
         """Send a round of probes to each of these; one each is enough for lone instances."""
         keys = self._keys()[: 1 if is_alone else None]
         self._rounds += 1

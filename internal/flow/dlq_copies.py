@@ -1,7 +1,7 @@
 """The broker's copies of dead letters, on <topic>.dlq: acknowledged when their letters are closed.
 
-Until then they stay in the subscription "operators", for whoever watches topics. The table has the
-last word; must not close a letter itself.
+Until then they stay in the subscription "operators", for people who watch topics. The table
+decides; must not close a letter itself.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from internal.pipeline import dead_letters
 
 AT_ONCE = 500
 HELD_MAX = 10_000
-"""Copies looked through at most, of one topic and command: they are in memory all at once."""
+"""Up to this many copies of one topic are read by one command: all are in memory at once."""
 PATIENCE_S = 2.0
-"""A backlog may count what is already on its way out: so long without a message is the end."""
+"""This long without a message is the end: a backlog may count what is being acknowledged."""
 
 
 async def clear(database: db.Database, broker: bus.Bus) -> int:
@@ -28,7 +28,7 @@ async def clear(database: db.Database, broker: bus.Bus) -> int:
     await broker.ensure(topics.subscriptions())
     cleared = 0
     for stage in topics.STAGES:
-        topic = topics.dead_letter_topic(stage.topic)
+        topic = dead_letters.topic_for(stage.topic)
         waiting = await broker.backlog(topic, topics.DEAD_LETTER_SUBSCRIPTION)
         if waiting:
             cleared += await _clear_topic(database, broker, topic, min(waiting, HELD_MAX))
@@ -58,7 +58,7 @@ async def _done(
 ) -> list[bus.Delivery]:
     """Return the copies whose letters are closed.
 
-    One that names no letter is done when its topic has none open.
+    A copy that names no letter is done when no letter of its topic is open.
     """
     keys = [key for copy in copies if (key := _letter_key(copy)) is not None]
     closed = await database.read(lambda c: dead_letters.find_closed(c, keys))

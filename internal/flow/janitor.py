@@ -1,9 +1,7 @@
-"""The watch over stuck orders.
-
-Whoever let its stage's deadline pass is driven on again by its last recorded fact.
+"""The janitor: an order whose stage let its deadline pass gets its last recorded fact sent again.
 
 An UNKNOWN payment is such an order: its deadline is the next time to ask the gateway, and asking is
-the payment stage's own work. Driving on is always safe, because every stage claims before it acts.
+the payment stage's own work. Sending again is always safe: every stage claims before it acts.
 """
 
 import asyncio
@@ -14,35 +12,39 @@ import sqlalchemy as sa
 from loguru import logger
 
 from internal.flow import topics
-from internal.infra import bus, db, metrics
+from internal.infra import bus, db, metrics, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
 from internal.kernel.states import OrderState
 from internal.orders import deadlines, messages, store
-from internal.pipeline import envelope
+from internal.pipeline.handler import Stage
 
-LAST_FACT: dict[str, tuple[str, str, topics.Stage | None]] = {
+LAST_FACT: dict[str, tuple[str, str, Stage | None]] = {
     OrderState.ACCEPTED: (messages.LogStage.ORDER, messages.PLACED_EVENT, topics.PAYMENT),
     OrderState.PAID: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT, topics.FINALIZATION),
 }
-"""By state: where its last fact stands in the log, and which stage takes that fact."""
+"""By state: where the order's last fact stands in the log, and which stage takes that fact."""
 _NOWHERE = ("", "", None)
 BUSY_MESSAGES = 200
-"""A stage with a backlog deeper than this is late, not stuck: repeating orders to it would only
-make it later.
-"""
+"""A stage with a deeper backlog is late, not stuck: repeated facts would only make it later."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How often, how many, and how long a driven order is left alone."""
+    """How often, how many, and how long an order is left alone after its fact was sent again."""
 
     interval_s: float
     orders_max: int
     redrive_after_s: float
 
 
+def options_of(chosen: settings.Settings) -> Options:
+    """Return the options that the settings give."""
+    janitor = chosen.janitor
+    return Options(janitor.interval_s, janitor.orders_max, janitor.redrive_after_s)
+
+
 class Janitor:
-    """Looks every `interval_s`. Several may run; they repeat each other's work harmlessly."""
+    """Looks every `interval_s`. Several may run: they repeat each other's work without harm."""
 
     def __init__(
         self, database: db.Database, broker: bus.Bus, clock: Clock, options: Options
@@ -50,7 +52,7 @@ class Janitor:
         self._database, self._bus, self._clock, self._options = database, broker, clock, options
 
     async def run(self) -> None:
-        """Look again and again; a part that is away is tried again at the next look."""
+        """Look again and again; a part that is away is tried at the next look."""
         while True:
             await asyncio.sleep(self._options.interval_s)
             try:
@@ -59,7 +61,7 @@ class Janitor:
                 logger.warning("the janitor waits: {error!r}", error=error)
 
     async def look(self) -> int:
-        """Drive on what is due; return how many orders that were."""
+        """Send the last facts of due orders again; return how many orders that were."""
         ready = await self._ready_stages()
         now_us, most = self._clock.now_us(), self._options.orders_max
         facts = await self._database.read(lambda c: _facts_due(c, now_us, most, ready))
@@ -69,7 +71,7 @@ class Janitor:
         metrics.OLDEST_UNFINISHED_SECONDS.set(age_us / US_PER_SECOND)
         if not facts:
             return 0
-        await self._bus.publish(envelope.pack(readable))
+        await self._bus.publish(topics.ENVELOPE.pack(readable))
         later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
         await self._database.write(lambda c: deadlines.postpone(c, list(facts), later_us))
         logger.bind(orders=len(readable)).info("drove on orders whose deadline had passed")
@@ -90,7 +92,7 @@ def _facts_due(
 ) -> dict[int, messages.Fact | None]:
     """Return the last fact of every order that is due and whose next stage is ready.
 
-    None stands for one that cannot be read, or that only a newer Souk knows: it holds up no other.
+    None stands for one that cannot be read, or that only a newer Souk knows; others go on.
     """
     facts: dict[int, messages.Fact | None] = {}
     claims = []
@@ -106,7 +108,7 @@ def _facts_due(
 def _read(
     connection: sa.Connection, claims: Sequence[store.Claim]
 ) -> dict[int, messages.Fact | None]:
-    """Read the facts at once; where one cannot be read, one by one."""
+    """Read the facts at once, or one by one if one of them cannot be read."""
     try:
         logged = store.find_claims(connection, claims)
     except errors.Poison as poison:

@@ -1,7 +1,7 @@
 """Sends dead letters to their topics again, or closes them for good.
 
-First the lives that an order cost are forgotten, then goes the message, then the mark: a crash in
-between sends a letter twice, and never not at all.
+The order's crash counts are deleted first, then the message is sent, then the letter is marked: a
+crash in between sends a letter twice, but never not at all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ LETTERS_AT_ONCE = 500
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What becomes of letters, and on whose word."""
+    """What becomes of letters, who decided it, when and why."""
 
     how: str
     """"replayed" or "dropped"."""
@@ -35,7 +35,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     replayed: int
     unreadable: tuple[int, ...]
-    """Their payloads are not whole any more; they stay open."""
+    """Their payloads are not complete any more; they stay open."""
 
 
 async def replay(
@@ -48,7 +48,7 @@ async def replay(
     """
     await broker.ensure(topics.subscriptions())
     replayed, unreadable = 0, []
-    for some in _portions(keys):
+    for some in _chunks(keys):
         letters = await database.read(lambda c, some=some: _still_open(c, some))  # type: ignore[misc]
         whole = [letter for letter in letters if is_whole(letter)]
         await _send(database, broker, whole, mark)
@@ -62,7 +62,7 @@ async def _send(
 ) -> None:
     if not letters:
         return
-    await database.write(lambda connection: _forget_lives(connection, letters))
+    await database.write(lambda connection: _forget_crashes(connection, letters))
     await broker.publish([message_of(letter) for letter in letters])
     await database.write(lambda connection: _close(connection, letters, mark))
 
@@ -70,14 +70,14 @@ async def _send(
 def drop(connection: sa.Connection, keys: Sequence[int], mark: Mark) -> int:
     """Close the open ones of these letters; return how many that were."""
     dropped = 0
-    for some in _portions(keys):
+    for some in _chunks(keys):
         letters = _still_open(connection, some)
-        _forget_lives(connection, letters)
+        _forget_crashes(connection, letters)
         dropped += _close(connection, letters, mark)
     return dropped
 
 
-def _portions(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+def _chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(keys), LETTERS_AT_ONCE):
         yield keys[start : start + LETTERS_AT_ONCE]
 
@@ -87,29 +87,29 @@ def _still_open(connection: sa.Connection, keys: Sequence[int]) -> list[DeadLett
     return [letter for letter in found if letter.closed_at_us is None]
 
 
-def _forget_lives(connection: sa.Connection, letters: Sequence[DeadLetter]) -> None:
+def _forget_crashes(connection: sa.Connection, letters: Sequence[DeadLetter]) -> None:
     by_stage = sorted(letters, key=lambda letter: letter.stage)
     for stage, of_stage in groupby(by_stage, key=lambda letter: letter.stage):
-        names = [
+        refs = [
             ids.OrderRef(letter.merchant_id, letter.order_id)
             for letter in of_stage
             if letter.order_id
         ]
-        crash_counts.forget(connection, stage, names)
+        crash_counts.forget(connection, stage, refs)
 
 
 def _close(connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark) -> int:
     keys = [letter.letter_key for letter in letters]
     actions = [
         audit_log.Action(
-            mark.at_us,
-            mark.actor,
-            f"LETTER_{mark.how.upper()}",
-            letter.merchant_id,
-            letter.order_id,
-            letter.letter_key,
-            f"{letter.stage} {letter.code}",
-            mark.reason,
+            at_us=mark.at_us,
+            actor=mark.actor,
+            action=f"LETTER_{mark.how.upper()}",
+            merchant_id=letter.merchant_id,
+            order_id=letter.order_id,
+            subject=letter.letter_key,
+            detail=f"{letter.stage} {letter.code}",
+            reason=mark.reason,
         )
         for letter in letters
     ]
@@ -118,15 +118,12 @@ def _close(connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark)
 
 
 def is_whole(letter: DeadLetter) -> bool:
-    """Tell whether the payload is as it was sent.
-
-    What looked like a card number was taken out of it, and what was too long was cut.
-    """
+    """Tell whether the payload is as it was sent: nothing was redacted, nothing was cut."""
     return cards.REDACTED not in letter.payload and not letter.payload.endswith(dead_letters.CUT)
 
 
 def message_of(letter: DeadLetter) -> bus.Outgoing:
-    """Return the message that a letter was, with the key of its first order that can be read."""
+    """Return the message that a letter was, with the key of its first readable fact."""
     payload = letter.payload.encode()
     properties = {
         "specversion": "1.0",
@@ -134,13 +131,13 @@ def message_of(letter: DeadLetter) -> bus.Outgoing:
         "datacontenttype": "application/json",
     }
     try:
-        facts = envelope.open_payload(payload)
+        facts = topics.ENVELOPE.facts_in(payload)
     except errors.Poison:
         facts = []
     readable = [fact for fact in facts if not isinstance(fact, errors.Poison)]
     if readable:
         properties = envelope.properties(readable, payload) | {"orders": str(len(facts))}
-        key = ids.shard_of(readable[0].merchant_id, readable[0].order_id)
+        key = ids.shard_of(readable[0].merchant_id, readable[0].key)
     else:
         key = ids.shard_of(letter.merchant_id, letter.order_id)
     return bus.Outgoing(letter.topic, key, payload, properties)

@@ -7,42 +7,17 @@ finalization -> orders.finalized; refusals and cancellations of any stage -> ord
 no retry can cure -> <topic>.dlq
 """
 
-import msgspec
-
 from internal.kernel import errors
 from internal.orders import messages
+from internal.pipeline import dead_letters
+from internal.pipeline.envelope import Envelope
+from internal.pipeline.handler import Stage
 
 PLACED = "orders.placed"
 ACCEPTED = "orders.accepted"
 PAID = "orders.paid"
 FINALIZED = "orders.finalized"
 REJECTED = "orders.rejected"
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """One station: its name, the topic it reads, the facts it takes.
-
-    And how long an order may wait for it.
-    """
-
-    name: str
-    topic: str
-    takes: tuple[type, ...]
-    deadline_s: int
-
-    @property
-    def subscription(self) -> str:
-        """The durable subscription's name.
-
-        Fixed, so that a redeployed function goes on where it was.
-        """
-        return self.name
-
-
-ORDER = Stage(messages.LogStage.ORDER, PLACED, (messages.OrderPlaced, messages.CancelRequested), 30)
-PAYMENT = Stage(messages.LogStage.PAYMENT, ACCEPTED, (messages.OrderAccepted,), 30)
-FINALIZATION = Stage(messages.LogStage.FINALIZATION, PAID, (messages.OrderPaid,), 30)
-STAGES = (ORDER, PAYMENT, FINALIZATION)
 
 TOPIC_OF: dict[type, str] = {
     messages.OrderPlaced: PLACED,
@@ -53,27 +28,27 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderRejected: REJECTED,
     messages.OrderCancelled: REJECTED,
 }
+"""Every room's facts. A message can hold these and no others."""
+ENVELOPE = Envelope(TOPIC_OF)
+
+ORDER = Stage(
+    messages.LogStage.ORDER, PLACED, (messages.OrderPlaced, messages.CancelRequested), 30, ENVELOPE
+)
+PAYMENT = Stage(messages.LogStage.PAYMENT, ACCEPTED, (messages.OrderAccepted,), 30, ENVELOPE)
+FINALIZATION = Stage(messages.LogStage.FINALIZATION, PAID, (messages.OrderPaid,), 30, ENVELOPE)
+STAGES = (ORDER, PAYMENT, FINALIZATION)
+
 OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
 """What a waiting client listens to."""
 
 DEAD_LETTER_SUBSCRIPTION = "operators"
 
 
-def dead_letter_topic(topic: str) -> str:
-    """Name the topic for what could not be processed."""
-    return f"{topic}.dlq"
-
-
-def short_name(topic: str) -> str:
-    """Return a topic's name without tenant and namespace, as Souk knows it."""
-    return topic.rpartition("/")[2]
-
-
 def stage_named(name: str) -> Stage:
     """Return a stage by its name.
 
     Raises:
-        InvalidInput: there is none of that name.
+        InvalidInput: no stage has that name.
     """
     for stage in STAGES:
         if stage.name == name:
@@ -86,5 +61,5 @@ def subscriptions() -> dict[str, list[str]]:
     """Return every durable subscription, by topic, that must exist before messages flow."""
     wanted = {stage.topic: [stage.subscription] for stage in STAGES}
     for stage in STAGES:
-        wanted[dead_letter_topic(stage.topic)] = [DEAD_LETTER_SUBSCRIPTION]
+        wanted[dead_letters.topic_for(stage.topic)] = [DEAD_LETTER_SUBSCRIPTION]
     return wanted

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import prometheus_client
 
-from functions.finalization import Finalization, FinalizationStation
-from functions.order_processing import OrderProcessing, OrderStation
-from functions.payment_processing import PaymentProcessing, PaymentStation
-from internal.flow import janitor, limits, topics
+from functions.finalization import Finalization, FinalizationHandler
+from functions.order_processing import OrderHandler, OrderProcessing
+from functions.payment_processing import PaymentHandler, PaymentProcessing
+from internal.flow import janitor, topics
 from internal.host import api
 from internal.host import functions as hosting
 from internal.infra import backends, files, settings, traces
@@ -86,15 +86,15 @@ class Engine:
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_end, tasks)
         ports = handler.Ports(self.database, self.bus, system_clock.SystemClock(), hosting.nobody)
-        stage_limits = limits.limits(options)
-        for function, station in stations(gateway, options.gateway.timeout_s):
+        stage_limits = handler.limits_of(options)
+        for function, stage_handler in functions(gateway, options.gateway.timeout_s):
             unacked_max = options.stages.unacked_messages_max
-            hosted = await hosting.host(self.bus, function, station, unacked_max)
+            hosted = await hosting.host(self.bus, function, stage_handler, unacked_max)
             tasks.append(self._watch(asyncio.create_task(hosted.run(ports, stage_limits))))
         stack.push_async_callback(self._drain)
 
     async def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
-        clock, options = system_clock.SystemClock(), limits.janitor(self._options)
+        clock, options = system_clock.SystemClock(), janitor.options_of(self._options)
         watch = janitor.Janitor(self.database, self.bus, clock, options)
         running = self._watch(asyncio.create_task(watch.run()))
         stack.push_async_callback(_end, [running])
@@ -160,14 +160,14 @@ class Engine:
         return sum(counts)
 
 
-def stations(
+def functions(
     gateway: Gateway, gateway_timeout_s: float
 ) -> list[tuple[PipelineFunction, handler.StageHandler]]:
-    """Return the three functions with their stations."""
+    """Return the three functions with their handlers."""
     return [
-        (OrderProcessing(), OrderStation()),
-        (PaymentProcessing(), PaymentStation(gateway, gateway_timeout_s)),
-        (Finalization(), FinalizationStation()),
+        (OrderProcessing(), OrderHandler()),
+        (PaymentProcessing(), PaymentHandler(gateway, gateway_timeout_s)),
+        (Finalization(), FinalizationHandler()),
     ]
 
 

@@ -60,23 +60,23 @@ class Hosted:
     def __init__(
         self,
         function: PipelineFunction,
-        station: handler.StageHandler,
+        stage_handler: handler.StageHandler,
         subscription: bus.Subscription,
     ) -> None:
-        self._function, self._station, self._subscription = function, station, subscription
+        self._function, self._handler, self._subscription = function, stage_handler, subscription
 
     async def run(self, ports: handler.Ports, limits: handler.Limits) -> None:
-        """Feed the function for ever.
+        """Feed the function until cancelled.
 
         Raises:
             ExceptionGroup: something escaped the stage; the process must end and be started again.
         """
         ports = msgspec.structs.replace(ports, acknowledge=self._acknowledge)
-        running = runner.Runner(self._station, ports, limits)
+        running = runner.Runner(self._handler, ports, limits)
         self._function.bind(running)
         async with asyncio.TaskGroup() as group:
-            group.create_task(running.run(), name=self._station.spec.name)
-            group.create_task(self._feed(), name=f"{self._station.spec.name} feed")
+            group.create_task(running.run(), name=self._handler.spec.name)
+            group.create_task(self._feed(), name=f"{self._handler.spec.name} feed")
 
     async def _feed(self) -> None:
         while True:
@@ -90,13 +90,15 @@ class Hosted:
 async def host(
     broker: bus.Bus,
     function: PipelineFunction,
-    station: handler.StageHandler,
+    stage_handler: handler.StageHandler,
     unacked_messages_max: int,
 ) -> Hosted:
     """Subscribe a function to its topic."""
-    topic, name = station.spec.topic, station.spec.subscription
-    subscription = await broker.subscribe([topic], name, unacked_messages_max=unacked_messages_max)
-    return Hosted(function, station, subscription)
+    spec = stage_handler.spec
+    subscription = await broker.subscribe(
+        [spec.topic], spec.subscription, unacked_messages_max=unacked_messages_max
+    )
+    return Hosted(function, stage_handler, subscription)
 
 
 async def nobody(_handles: Sequence[object]) -> None:

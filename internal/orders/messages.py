@@ -11,15 +11,65 @@ import msgspec
 from internal.payments.messages import Captured, Tender
 from internal.pricing.messages import Discount, TaxBucket, WantedLine
 
+CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
+"""The reason of a cancelled order: the merchant's own words are not put into metrics."""
 
-class OrderPlaced(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+
+class OrderCommand(msgspec.Struct, frozen=True):
+    """What a merchant sent about an order, before the database knows it."""
+
+    merchant_id: str
+    order_id: str
+
+    @property
+    def key(self) -> str:
+        """See kernel.facts.Fact."""
+        return self.order_id
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return ""
+
+
+class RecordedFact(msgspec.Struct, frozen=True):
+    """What a stage recorded about an order. `order_key` is the database's name for the order."""
+
+    order_key: int
+    merchant_id: str
+    order_id: str
+    store_id: str
+    version: int
+    at_us: int
+    placed_at_us: int
+
+    @property
+    def key(self) -> str:
+        """See kernel.facts.Fact."""
+        return self.order_id
+
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.placed_at_us
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return ""
+
+
+class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     """A merchant's order, answered OK.
 
     `body_hash` tells a retry from another order under the same id.
     """
 
-    merchant_id: str
-    order_id: str
     store_id: str
     currency: str
     lines: tuple[WantedLine, ...]
@@ -31,35 +81,46 @@ class OrderPlaced(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     note: str = ""
     trace_id: str = ""
 
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.placed_at_us
 
-class CancelRequested(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.placed_at_us
+
+
+class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     """A merchant wants an order undone. `request_id` makes a retry harmless."""
 
-    merchant_id: str
-    order_id: str
     request_id: str
     requested_at_us: int
     reason: str = ""
     trace_id: str = ""
 
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.requested_at_us
+
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.requested_at_us
+
 
 class StockLine(msgspec.Struct, frozen=True):
-    """So many of a product, for stock."""
+    """A quantity of one product, for stock."""
 
     sku: str
     quantity: int
 
 
-class OrderAccepted(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """Priced, its stock reserved. Every tender has its amount now; together they are the total."""
 
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
     currency: str
     lines: tuple[StockLine, ...]
     taxes: tuple[TaxBucket, ...]
@@ -74,16 +135,9 @@ class OrderAccepted(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     trace_id: str = ""
 
 
-class OrderPaid(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+class OrderPaid(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """All tenders are captured."""
 
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
     currency: str
     lines: tuple[StockLine, ...]
     taxes: tuple[TaxBucket, ...]
@@ -97,52 +151,41 @@ class OrderPaid(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     trace_id: str = ""
 
 
-class OrderFinalized(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
-    """The sale is in the books and has its receipt number."""
+class OrderFinalized(RecordedFact, frozen=True, omit_defaults=True, tag=True):
+    """The sale is in the ledger and has its receipt number."""
 
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
     currency: str
     total_minor: int
     receipt_no: int
     trace_id: str = ""
 
 
-class OrderRejected(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+class OrderRejected(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """A business refusal; whatever the order held is released."""
 
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
     stage: str
     reason: str
     """UPPER_SNAKE."""
     explanation: str
     trace_id: str = ""
 
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return self.reason
 
-class OrderCancelled(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
-    """Undone on the merchant's wish before any money moved; its stock is released."""
 
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
+class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
+    """Undone at the merchant's request before any money moved; its stock is released."""
+
     request_id: str
     reason: str = ""
     trace_id: str = ""
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return CANCELLED_BY_MERCHANT
 
 
 Fact = (
@@ -157,7 +200,7 @@ Fact = (
 
 
 class LogStage(StrEnum):
-    """Who wrote a row of the order log."""
+    """The writer of a row of the order log."""
 
     INTAKE = "intake"
     ORDER = "order_processing"

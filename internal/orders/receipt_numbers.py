@@ -19,9 +19,7 @@ RECEIPT_COUNTERS = sa.Table(
 def take(
     connection: sa.Connection, wanted: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], int]:
-    """Take `wanted` receipt numbers per (merchant_id, store_id); return the first of each run.
-
-    Gap-free.
+    """Take `wanted` numbers per (merchant_id, store_id) without gaps; return the first of each run.
 
     The counters stay locked until the transaction ends, so take them last.
     """
@@ -46,5 +44,5 @@ def take(
     try:
         bulk.insert(connection, RECEIPT_COUNTERS, (*key, "last_no"), new)
     except sa.exc.IntegrityError as error:
-        raise errors.Conflict("a receipt counter was made by somebody else") from error
+        raise errors.Conflict("another instance created the same receipt counter") from error
     return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}

@@ -14,9 +14,9 @@ from internal.pricing.messages import PricedOrder, Refusal
 
 
 def settle_tenders(tenders: Sequence[Tender], priced: PricedOrder) -> tuple[Tender, ...] | Refusal:
-    """Give the open tender what the others leave, and see that together they are the total.
+    """Give the open tender what the others leave; together they must be the total.
 
-    An order that costs nothing needs no tender: those of 0 are dropped.
+    An order that costs nothing needs no tender, so tenders of 0 are dropped.
     """
     total, open_tenders = priced.total_minor, [t for t in tenders if t.amount_minor is None]
     named = sum(t.amount_minor for t in tenders if t.amount_minor is not None)
@@ -44,7 +44,7 @@ def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
 
 
 def may_cancel(state: OrderState, charge: ChargeState) -> bool:
-    """Tell whether an order can be undone by its merchant: as long as no money was asked for."""
+    """Tell whether its merchant can cancel an order: as long as no charge was requested."""
     return state is OrderState.ACCEPTED and charge is ChargeState.NONE
 
 
@@ -54,10 +54,7 @@ def next_commands(state: OrderState, charge: ChargeState) -> tuple[str, ...]:
 
 
 def net_discount(priced: PricedOrder) -> int:
-    """Return the discount without the tax inside it.
-
-    As the ledger books it (rounded half even, per line).
-    """
+    """Return the discount without the tax in it, as the ledger books it: per line, half even."""
     return sum(
         money.divide_round(
             line.discount_minor * PPM, PPM + line.tax_rate_ppm, money.RoundingMode.HALF_EVEN

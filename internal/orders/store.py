@@ -1,6 +1,6 @@
-"""The SQL of orders.
+"""The SQL of orders: a row for each, its lines, and the log of its facts.
 
-One row per order, its lines, and the log of its facts, which is also the stages' claim.
+The log is also the stages' claim: one row per event and stage.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
-from internal.kernel import ids
+from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages
 from internal.pricing.messages import PricedOrder
@@ -84,7 +84,7 @@ Claim = tuple[int, str, str]
 
 
 class OrderSnapshot(msgspec.Struct, frozen=True):
-    """Where a recorded order stands."""
+    """The recorded state of an order."""
 
     order_key: int
     merchant_id: str
@@ -95,10 +95,10 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
     stock_state: StockState
     version: int
     digest: int | None = None
-    """Of the fact that `lock_with_digest` was asked about; None without one."""
+    """Of the logged fact, where `lock_with_digest` found it; else None."""
 
 
-class LogEntry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the order log. (order_key, stage, event_id) is the claim: it can be written once."""
 
     order_key: int
@@ -106,12 +106,12 @@ class LogEntry(msgspec.Struct, frozen=True):
     event_id: str
     version: int
     state: OrderState
-    reason: str
+    reason: str = ""
     fact: messages.Fact
     at_us: int
 
 
-class Transition(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """An order's step from one version to the next."""
 
     order_key: int
@@ -119,18 +119,15 @@ class Transition(msgspec.Struct, frozen=True):
     state: OrderState
     charge_state: ChargeState
     stock_state: StockState
-    reason: str
-    explanation: str
-    due_at_us: int | None
+    reason: str = ""
+    explanation: str = ""
+    due_at_us: int | None = None
     at_us: int
     receipt_no: int | None = None
 
 
-class NewOrder(msgspec.Struct, frozen=True):
-    """A placed order with the order stage's verdict on it.
-
-    `priced=None` for one that could not be priced.
-    """
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A placed order with the order stage's verdict; `priced` is None if it has no price."""
 
     placed: messages.OrderPlaced
     state: OrderState
@@ -180,7 +177,7 @@ def find(
 
 
 def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, OrderSnapshot]:
-    """Return the orders and hold their rows until the transaction ends. `order_keys` sorted."""
+    """Return the orders and lock their rows. `order_keys` are sorted."""
     query = (
         f"SELECT {_RECORDED} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
         " ON t.order_key = w.order_key"
@@ -194,7 +191,7 @@ def lock_with_digest(
 ) -> dict[int, OrderSnapshot]:
     """Lock the orders of the claims, each with the digest of the fact that was logged for it.
 
-    One claim per order, sorted.
+    The claims are sorted, one per order.
     """
     query = (
         f"SELECT {_RECORDED}, l.digest FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
@@ -229,9 +226,9 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     """Insert orders and their lines; return the order_key that each was given.
 
     Raises:
-        Conflict: another instance recorded one of them meanwhile; repeat the whole transaction.
+        Conflict: another instance recorded one of them; repeat the whole transaction.
     """
-    conflict = "an order was recorded by somebody else meanwhile"
+    conflict = "another instance recorded an order at the same time"
     rows = [_new_row(order) for order in orders]
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
@@ -311,7 +308,7 @@ def _line_row(line: msgspec.Struct) -> list[int | str]:
 
 
 def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
-    """Take orders one version further, each only from the version it was read at.
+    """Take each order one version further, from the version that it was read at.
 
     Raises:
         Conflict: an order moved under this transaction; repeat the whole of it.
@@ -340,21 +337,17 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
 def set_charge(
     connection: sa.Connection, changes: Sequence[tuple[int, ChargeState, int | None]]
 ) -> None:
-    """Note what is known of the charge and when to look again.
-
-    (order_key, charge_state, due_at_us).
-    """
+    """Set what is known of the charge, and the deadline: (order_key, charge_state, due_at_us)."""
     shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
     what = "charge_state = w.charge_state, due_at_us = w.due_at_us"
     bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, changes)
 
 
 def log(connection: sa.Connection, entries: Sequence[LogEntry]) -> None:
-    """Append to the order log, and by that claim the events.
+    """Append to the order log, which claims the events.
 
     Raises:
-        Conflict: one of them is claimed already, by another instance; repeat the whole
-        transaction.
+        Conflict: another instance has claimed one of them; repeat the whole transaction.
     """
     rows = [
         (
@@ -365,12 +358,12 @@ def log(connection: sa.Connection, entries: Sequence[LogEntry]) -> None:
             e.state,
             e.reason,
             (text := codec.encode(e.fact)).decode(),
-            codec.digest_of(text),
+            facts.digest(text),
             e.at_us,
         )
         for e in entries
     ]
-    conflict = "an event was claimed by somebody else meanwhile"
+    conflict = "another instance claimed an event at the same time"
     bulk.insert_deferred(connection, ORDER_LOG, tuple(ORDER_LOG.c.keys()), rows, conflict)
 
 

@@ -1,9 +1,9 @@
-"""How many processes died with an order in their hands: what a segfault leaves instead of an error.
+"""How many processes crashed with an order: what a segfault leaves behind instead of an error.
 
-First a stage counts its lives, in one row: begun, and not yet through with what a dead process may
-have had in hand. Only when that says that somebody died over it, each such order is counted, and
-that committed, before it is taken in hand; its row goes when the stage is done with it. So a count
-is a number of lives lost, also across machines, and as long as nobody dies none costs anything.
+A stage first counts its own runs, in one row: a run has begun, and is not done with what a crashed
+process may have held. Only when that row tells of a crash, each suspected order is counted, and the
+count committed, before it is tried; its row is deleted when the stage is done with it. So a count
+is a number of crashes, on any number of machines, and costs nothing as long as none happens.
 """
 
 import re
@@ -28,23 +28,23 @@ STAGE_ATTEMPTS = sa.Table(
 )
 
 COUNTED_MAX = 6
-"""Lives that an order may cost by its own count: one in a batch, one in small company, four quite
-alone. Processes that are killed for other reasons do die over the same lone order twice, when they
-are killed often enough (50 times within two minutes: `scripts/chaos --campaign`), not four times.
+"""Crashes that an order may cause by its own count: one in a batch, one in a trial batch, four
+alone. A process that is killed for other reasons crashes twice over the same lone order when it is
+killed often enough (50 times within two minutes: `scripts/chaos --campaign`), but not four times.
 """
 ATTEMPTS_MAX = COUNTED_MAX + 1
-"""And the one by which the stage learned that there is something to count."""
-COMPANY_SHRINKS_BY = 32
-"""From one attempt to the next: 2,000 orders, 62, 1. Neighbours of a killer leave its company long
-before they are counted out, and a thousand suspects still take seconds, not minutes.
+"""One more: the crash that told the stage to start counting."""
+TRIAL_SHRINKS_BY = 32
+"""From one attempt to the next: 2,000 orders, 62, 1. Neighbours of a killer are done long before
+their own count is full, and a thousand suspects still take seconds, not minutes.
 """
 KEPT_S = 30 * 24 * 3_600
-"""A row that nobody came back for is forgotten: another instance finished its order meanwhile."""
-NAMES_AT_ONCE = 500
+"""An older row is deleted: another instance has finished its order."""
+REFS_AT_ONCE = 500
 CODE = "KILLED_THE_PROCESS"
 
 STAGE = ids.OrderRef("", "")
-"""Stands for the stage itself: its lives."""
+"""Stands for the stage itself: its runs."""
 
 _COUNTABLE = re.compile(f"[!-~]{{1,{columns.ID_CHARS_MAX}}}").fullmatch
 _KEYS = ("stage", "merchant_id", "order_id")
@@ -52,92 +52,90 @@ _COLUMNS = tuple(STAGE_ATTEMPTS.c.keys())
 _KEY = bulk.shape_of(STAGE_ATTEMPTS, *_KEYS)
 
 
-def is_countable(name: ids.OrderRef) -> bool:
-    """Tell whether the table takes a name: every one that the door lets in, not all on a topic."""
-    return all(map(_COUNTABLE, name))
+def is_countable(ref: ids.OrderRef) -> bool:
+    """Tell whether the table takes it: all that the API server accepts, not all on a topic."""
+    return all(map(_COUNTABLE, ref))
 
 
 def find(
-    connection: sa.Connection, stage: str, names: Iterable[ids.OrderRef]
+    connection: sa.Connection, stage: str, refs: Iterable[ids.OrderRef]
 ) -> dict[ids.OrderRef, int]:
-    """Return how many lives these orders cost at this stage; those that cost none are left out."""
-    return {name: attempts for name, (attempts, _) in _find(connection, stage, names).items()}
+    """Return how many crashes these orders caused at this stage; those with none are left out."""
+    return {ref: attempts for ref, (attempts, _) in _find(connection, stage, refs).items()}
 
 
 def _find(
-    connection: sa.Connection, stage: str, names: Iterable[ids.OrderRef]
+    connection: sa.Connection, stage: str, refs: Iterable[ids.OrderRef]
 ) -> dict[ids.OrderRef, tuple[int, int]]:
     query = (
         "SELECT t.merchant_id, t.order_id, t.attempts, t.first_at_us"
         " FROM {w} CROSS JOIN stage_attempts t ON t.stage = w.stage"
         " AND t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
     )
-    rows = bulk.select(connection, _KEY, query, [(stage, *name) for name in names])
+    rows = bulk.select(connection, _KEY, query, [(stage, *ref) for ref in refs])
     return {ids.OrderRef(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
 def begin(
-    connection: sa.Connection, stage: str, names: Sequence[ids.OrderRef], now_us: int
+    connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int
 ) -> dict[ids.OrderRef, int]:
-    """Count those that are tried for the first time; return the lives that the others cost.
+    """Count those that are tried for the first time; return the crashes that the others caused.
 
     Raises:
         Conflict: another instance counts one of them too; repeat the whole transaction.
     """
-    before = find(connection, stage, names)
-    new = [(stage, *name, 1, now_us, now_us) for name in names if name not in before]
+    before = find(connection, stage, refs)
+    new = [(stage, *ref, 1, now_us, now_us) for ref in refs if ref not in before]
     _put(connection, new)
     return before
 
 
-def begin_life(connection: sa.Connection, stage: str, now_us: int) -> bool:
-    """Count a life of the stage; tell whether one before it died before it was through.
+def begin_run(connection: sa.Connection, stage: str, now_us: int) -> bool:
+    """Count a run of the stage; tell whether an earlier one crashed before it was through.
 
     Raises:
         Conflict: as for begin.
     """
     forget_old(connection, now_us)
-    has_lost = bool(_find(connection, stage, [STAGE]))
+    has_crashed = bool(_find(connection, stage, [STAGE]))
     count(connection, stage, [STAGE], now_us)
-    return has_lost
+    return has_crashed
 
 
-def count(
-    connection: sa.Connection, stage: str, names: Sequence[ids.OrderRef], now_us: int
-) -> None:
-    """Count one more life for each.
+def count(connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int) -> None:
+    """Count one more crash for each.
 
     Raises:
         Conflict: as for begin.
     """
-    before = _find(connection, stage, names)
+    before = _find(connection, stage, refs)
     rows = []
-    for name in names:
-        attempts, first_at_us = before.get(name, (0, now_us))
-        rows.append((stage, *name, attempts + 1, first_at_us, now_us))
+    for ref in refs:
+        attempts, first_at_us = before.get(ref, (0, now_us))
+        rows.append((stage, *ref, attempts + 1, first_at_us, now_us))
     _put(connection, rows)
 
 
 def take_back(
-    connection: sa.Connection, stage: str, names: Sequence[ids.OrderRef], now_us: int
+    connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int
 ) -> None:
-    """Count one life less for each: the process ends, and not because of them.
+    """Count one crash less for each: the process ends, and not because of them.
 
     Raises:
         Conflict: as for begin.
     """
-    before = _find(connection, stage, names)
+    before = _find(connection, stage, refs)
     forget(connection, stage, before)
     rows = [
-        (stage, *name, attempts - 1, first_at_us, now_us)
-        for name, (attempts, first_at_us) in before.items()
+        (stage, *ref, attempts - 1, first_at_us, now_us)
+        for ref, (attempts, first_at_us) in before.items()
         if attempts > 1
     ]
     _put(connection, rows)
 
 
 def forget_old(connection: sa.Connection, now_us: int) -> None:
-    """Drop rows that nobody came back for."""
+    """Delete rows that have not changed for KEPT_S."""
     long_ago = STAGE_ATTEMPTS.c.last_at_us < now_us - KEPT_S * US_PER_SECOND
     connection.execute(STAGE_ATTEMPTS.delete().where(long_ago))
 
@@ -146,42 +144,42 @@ def _put(connection: sa.Connection, rows: Sequence[bulk.Values]) -> None:
     try:
         bulk.replace(connection, STAGE_ATTEMPTS, _KEYS, _COLUMNS, rows)
     except sa.exc.IntegrityError as error:
-        raise errors.Conflict("an order is counted by somebody else too") from error
+        raise errors.Conflict("another instance counts the same order") from error
 
 
-def forget(connection: sa.Connection, stage: str, names: Iterable[ids.OrderRef]) -> None:
-    """Drop the rows of orders that this stage is done with, if there are any."""
-    t, done = STAGE_ATTEMPTS.c, list(names)
-    for start in range(0, len(done), NAMES_AT_ONCE):
-        some = sa.tuple_(t.merchant_id, t.order_id).in_(done[start : start + NAMES_AT_ONCE])
+def forget(connection: sa.Connection, stage: str, refs: Iterable[ids.OrderRef]) -> None:
+    """Delete the rows of orders that this stage is done with, if there are any."""
+    t, done = STAGE_ATTEMPTS.c, list(refs)
+    for start in range(0, len(done), REFS_AT_ONCE):
+        some = sa.tuple_(t.merchant_id, t.order_id).in_(done[start : start + REFS_AT_ONCE])
         connection.execute(STAGE_ATTEMPTS.delete().where(t.stage == stage, some))
 
 
-def of_order(connection: sa.Connection, name: ids.OrderRef) -> dict[str, int]:
-    """Return the lives that an order cost by its own count, by stage."""
-    t, (merchant_id, order_id) = STAGE_ATTEMPTS.c, name
+def of_order(connection: sa.Connection, ref: ids.OrderRef) -> dict[str, int]:
+    """Return the crashes that an order caused by its own count, by stage."""
+    t, (merchant_id, order_id) = STAGE_ATTEMPTS.c, ref
     query = sa.select(t.stage, t.attempts).where(
         t.merchant_id == merchant_id, t.order_id == order_id
     )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def companies(
+def trial_batches(
     before: Mapping[ids.OrderRef, int], batch_orders_max: int
 ) -> list[list[ids.OrderRef]]:
-    """Return who is tried together, in this order: the least suspicious first, in larger groups.
+    """Return which orders are tried together: the least suspicious first, in larger batches.
 
-    So that whoever is innocent is done before the next process dies.
+    Innocent orders are then done before the next process crashes.
     """
     found = []
-    for lives, group in groupby(sorted(before, key=before.__getitem__), before.__getitem__):
-        size = max(1, batch_orders_max // COMPANY_SHRINKS_BY**lives)
-        names = list(group)
-        found += [names[start : start + size] for start in range(0, len(names), size)]
+    for crashes, group in groupby(sorted(before, key=before.__getitem__), before.__getitem__):
+        size = max(1, batch_orders_max // TRIAL_SHRINKS_BY**crashes)
+        refs = list(group)
+        found += [refs[start : start + size] for start in range(0, len(refs), size)]
     return found
 
 
-def poison(lives: int) -> errors.Poison:
-    """Say why an order is put aside that has cost so many lives."""
-    what = f"more than {lives} processes died with this order in their hands; it was not touched"
+def poison(crashes: int) -> errors.Poison:
+    """Return the reason of a dead letter for an order that caused this many crashes."""
+    what = f"more than {crashes} processes crashed with this order; it was not processed again"
     return errors.Poison(CODE, what)

@@ -1,6 +1,6 @@
-"""Which orders one runner suspects, and how often each is counted: once in a process's life.
+"""Which facts one runner suspects of crashing processes, and that each is counted once in a run.
 
-Knows the table of attempts; must not know what is done with an order.
+Knows the table of crash counts; must not know what is done with a fact.
 """
 
 from collections import Counter
@@ -10,137 +10,126 @@ from typing import Any, Protocol
 from internal.infra import db
 from internal.kernel import ids
 from internal.kernel.clock import Clock
-from internal.orders import messages
+from internal.kernel.facts import Fact
 from internal.pipeline import crash_counts
 
 Write = Callable[[db.Work[Any]], Awaitable[Any]]
-"""Database.write, with the patience of whoever asks."""
+"""Database.write, as patient as the caller."""
 
 
 class Countable(Protocol):
-    """One order at hand. A second one may be about the same order: a message that came twice."""
+    """One fact. A second one may be about the same order: a message that came twice."""
 
     is_counted: bool
 
     @property
-    def name(self) -> ids.OrderRef:
-        """The order's."""
+    def ref(self) -> ids.OrderRef:
+        """What it is about."""
         ...
 
 
-class Suspects:
-    """What a dead process may have had in hand, as far as one runner sees it, and is not done with.
+class CrashSuspects:
+    """What a crashed process may have held, as far as one runner sees it, and is not done with.
 
-    Those are among the first messages after its start: what was not acknowledged comes back before
-    anything younger does. A process ends its suspicion with the first order younger than itself.
+    These are among the first messages after the runner's start: what was not acknowledged comes
+    back before anything younger. The first fact younger than the runner ends the suspicion.
     """
 
     def __init__(self, stage: str, clock: Clock, messages_max: int) -> None:
         self._stage, self._clock = stage, clock
         self._started_us = clock.now_us()
         self._messages_left = messages_max
-        self._in_hand: Counter[ids.OrderRef] = Counter()
-        self._is_life_open = False
-        self._is_careful: bool | None = None
-        """Whether a life was lost before this one; None as long as nobody had to know."""
+        self._held: Counter[ids.OrderRef] = Counter()
+        self._is_run_open = False
+        self._is_counting: bool | None = None
+        """Whether an earlier run crashed; None until that was looked up."""
 
     def offered(self, redeliveries: int) -> bool:
-        """Tell whether a message may have been in the hands of a process that died."""
+        """Tell whether a crashed process may have held this message."""
         if self._messages_left:
             self._messages_left -= 1
             return True
         return redeliveries > 0
 
-    def suspects(self, fact: messages.Fact) -> bool:
-        """Tell whether a process that died before this one began may have had this in hand.
+    def suspects(self, fact: Fact) -> bool:
+        """Tell whether a process that crashed before this run may have held this fact.
 
-        The first that is too young for it ends the suspicion.
+        The first fact that is too young for it ends the suspicion.
         """
-        if _made_at_us(fact) < self._started_us:
+        if fact.occurred_at_us < self._started_us:
             return True
         self._messages_left = 0
         return False
 
-    async def begin(self, write: Write, names: Iterable[ids.OrderRef]) -> dict[ids.OrderRef, int]:
-        """Count those that are not counted yet; return the lives of those that cost some before.
+    async def begin(self, write: Write, refs: Iterable[ids.OrderRef]) -> dict[ids.OrderRef, int]:
+        """Count those that are not counted yet; return the crashes of those that caused some.
 
-        These are not counted: `count` is called right before one of them is taken in hand.
+        The latter are not counted here: `count` is called right before one of them is tried.
         """
-        new = [
-            name for name in names if name not in self._in_hand and crash_counts.is_countable(name)
-        ]
+        new = [ref for ref in refs if ref not in self._held and crash_counts.is_countable(ref)]
         if not new:
             return {}
         now_us = self._clock.now_us()
-        if self._is_careful is None:
-            self._is_careful = await write(
-                lambda connection: crash_counts.begin_life(connection, self._stage, now_us)
+        if self._is_counting is None:
+            self._is_counting = await write(
+                lambda connection: crash_counts.begin_run(connection, self._stage, now_us)
             )
-            self._is_life_open = True
+            self._is_run_open = True
         before: dict[ids.OrderRef, int] = {}
-        if self._is_careful:
+        if self._is_counting:
             before = await write(
                 lambda connection: crash_counts.begin(connection, self._stage, new, now_us)
             )
-        self._in_hand.update(dict.fromkeys((name for name in new if name not in before), 0))
+        self._held.update(dict.fromkeys((ref for ref in new if ref not in before), 0))
         return before
 
-    async def count(self, write: Write, names: Sequence[ids.OrderRef]) -> None:
-        """Count orders that cost lives before."""
+    async def count(self, write: Write, refs: Sequence[ids.OrderRef]) -> None:
+        """Count one more crash for orders that caused some before, in case this is another."""
         now_us = self._clock.now_us()
-        await write(lambda connection: crash_counts.count(connection, self._stage, names, now_us))
-        self._in_hand.update(dict.fromkeys(names, 0))
+        await write(lambda connection: crash_counts.count(connection, self._stage, refs, now_us))
+        self._held.update(dict.fromkeys(refs, 0))
 
-    def take(self, work: Iterable[Countable]) -> None:
-        """Note what is taken in hand."""
+    def hold(self, work: Iterable[Countable]) -> None:
+        """Note what is processed now."""
         for item in work:
-            if item.name in self._in_hand and not item.is_counted:
+            if item.ref in self._held and not item.is_counted:
                 item.is_counted = True
-                self._in_hand[item.name] += 1
+                self._held[item.ref] += 1
 
     @property
     def are_watched(self) -> bool:
         """Tell whether `done` has anything to do."""
-        return self._is_life_open or bool(self._in_hand)
+        return self._is_run_open or bool(self._held)
 
     async def done(self, write: Write, work: Iterable[Countable]) -> None:
-        """Forget orders of which nothing is in hand any more; in the end, that lives were lost."""
-        if self._in_hand:
-            await self._forget(write, self._let_go(work))
-        if self._is_life_open and not self._messages_left and not self._in_hand:
-            self._is_life_open = False
+        """Delete the counts of orders that are not held any more; in the end, that of the run."""
+        if self._held:
+            await self._forget(write, self._release(work))
+        if self._is_run_open and not self._messages_left and not self._held:
+            self._is_run_open = False
             await write(lambda c: crash_counts.forget(c, self._stage, [crash_counts.STAGE]))
 
-    def _let_go(self, work: Iterable[Countable]) -> list[ids.OrderRef]:
-        names = []
+    def _release(self, work: Iterable[Countable]) -> list[ids.OrderRef]:
+        refs = []
         for item in work:
             if item.is_counted:
                 item.is_counted = False
-                self._in_hand[item.name] -= 1
-                if self._in_hand[item.name] == 0:
-                    names.append(item.name)
-        return names
+                self._held[item.ref] -= 1
+                if self._held[item.ref] == 0:
+                    refs.append(item.ref)
+        return refs
 
-    async def _forget(self, write: Write, names: Sequence[ids.OrderRef]) -> None:
-        if names and self._is_careful:
-            await write(lambda connection: crash_counts.forget(connection, self._stage, names))
-        for name in names:
-            if self._in_hand[name] == 0:
-                del self._in_hand[name]
+    async def _forget(self, write: Write, refs: Sequence[ids.OrderRef]) -> None:
+        if refs and self._is_counting:
+            await write(lambda connection: crash_counts.forget(connection, self._stage, refs))
+        for ref in refs:
+            if self._held[ref] == 0:
+                del self._held[ref]
 
     async def take_back(self, write: Write) -> None:
-        """Count one life less, the stage's and of what is in hand: the process ends by itself."""
-        names = sorted(self._in_hand) if self._is_careful else []
-        names += [crash_counts.STAGE] if self._is_life_open else []
-        if names:
+        """Count one crash less, of the run and of what is held: the process ends by itself."""
+        refs = sorted(self._held) if self._is_counting else []
+        refs += [crash_counts.STAGE] if self._is_run_open else []
+        if refs:
             now_us = self._clock.now_us()
-            await write(lambda c: crash_counts.take_back(c, self._stage, names, now_us))
-
-
-def _made_at_us(fact: messages.Fact) -> int:
-    match fact:
-        case messages.OrderPlaced():
-            return fact.placed_at_us
-        case messages.CancelRequested():
-            return fact.requested_at_us
-    return fact.at_us
+            await write(lambda c: crash_counts.take_back(c, self._stage, refs, now_us))

@@ -1,7 +1,8 @@
-"""What no retry could cure.
+"""Dead letters: facts that no retry can cure.
 
-One order (or one unreadable message), one reason, its payload kept for a replay. What comes twice
-from the same place of the same message is kept once.
+A letter is one fact (or one unreadable message) with one reason; its payload is kept for a replay.
+The same place of the same message makes one letter, however often it comes. Must not know what a
+fact is about.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.flow import topics
 from internal.infra import bulk, bus, columns, db
 from internal.kernel import cards, errors, ids
-from internal.orders import deadlines, messages
+from internal.kernel.facts import Fact
 
 DEAD_LETTERS = sa.Table(
     "dead_letters",
@@ -38,7 +38,7 @@ SOURCES = sa.Table(
     columns.number("letter_key"),
     columns.words("message_id", 200),
 )
-"""Where letters came from: what comes again makes no second letter."""
+"""The origin of each letter, so that a message that comes again makes no second one."""
 
 PAYLOAD_BYTES_MAX = 5_000_000
 """Pulsar takes messages of 5 MiB, with all that goes along."""
@@ -46,16 +46,16 @@ CUT = " [cut]"
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a letter came from."""
+    """The origin of a letter."""
 
     message_id: str
     """The broker's, unique within the topic; "" if it is not known."""
     place: int
-    """Of the order in the message."""
+    """Of the fact in the message."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A row. `payload` is text; bytes that are no UTF-8 are escaped."""
+    """A row. `payload` is text; bytes that are not UTF-8 are escaped."""
 
     stage: str
     topic: str
@@ -71,39 +71,44 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 LETTER_PROPERTY = "letter"
-"""On the broker's copy of a letter: its key, so that the copy can go when the letter is closed."""
+"""The letter's key on its copy at the broker: the copy is removed when the letter is closed."""
 
 
 def of_error(
     stage: str,
     topic: str,
-    fact: messages.Fact | None,
+    fact: Fact | None,
     payload: bytes,
     error: Exception,
     at_us: int,
 ) -> DeadLetter:
-    """Write a letter; without a fact it is about a message that cannot be read."""
+    """Make a letter; without a fact it is about a message that cannot be read."""
     return DeadLetter(
         stage=stage,
         topic=topic,
         code=error.code if isinstance(error, errors.Poison) else type(error).__name__.upper(),
         explanation=cards.redact(str(error)),
         merchant_id=fact.merchant_id[: columns.ID_CHARS_MAX] if fact else "",
-        order_id=fact.order_id[: columns.ID_CHARS_MAX] if fact else "",
+        order_id=fact.key[: columns.ID_CHARS_MAX] if fact else "",
         payload=cards.redact(as_text(payload)),
         at_us=at_us,
     )
 
 
+def topic_for(topic: str) -> str:
+    """Return the topic for copies of dead letters of this topic."""
+    return f"{topic}.dlq"
+
+
 def copy_of(letter: DeadLetter, letter_key: int) -> bus.Outgoing:
-    """Return the copy for the broker: there it is seen by whoever watches topics."""
+    """Return the copy for the broker, where people who watch topics see it."""
     properties = {"code": letter.code, "orders": "1", LETTER_PROPERTY: str(letter_key)}
-    topic = topics.dead_letter_topic(letter.topic)
+    topic = topic_for(letter.topic)
     return bus.Outgoing(topic, letter.stage, letter.payload.encode(), properties)
 
 
 def as_text(payload: bytes) -> str:
-    """Return a payload as text: bytes that are no UTF-8 are escaped, what is too long then is cut.
+    """Return a payload as text: bytes that are not UTF-8 are escaped, and what is too long is cut.
 
     Escapes are four times as long: a message of noise would be more than a broker takes.
     """
@@ -113,25 +118,14 @@ def as_text(payload: bytes) -> str:
     return text.encode()[:PAYLOAD_BYTES_MAX].decode(errors="ignore") + CUT
 
 
-def put_aside(connection: sa.Connection, letter: DeadLetter, source: Source, order_key: int) -> int:
-    """Keep a letter, and take its order off the janitor's list: only a replay drives it on.
+def store(connection: sa.Connection, letter: DeadLetter, source: Source | None = None) -> int:
+    """Store a letter, and return its key; the key of the one that is stored already, if it is.
 
-    `order_key` is 0 for one that is not recorded. Returns and raises as `add` does.
-    """
-    letter_key = add(connection, letter, source)
-    if order_key:
-        deadlines.clear(connection, order_key, ids.OrderRef(letter.merchant_id, letter.order_id))
-    return letter_key
-
-
-def add(connection: sa.Connection, letter: DeadLetter, source: Source | None = None) -> int:
-    """Keep a letter, and return its key; the key of the one that is kept already, if it is.
-
-    That is one from the same message, whatever became of it since; or an open one of the same order
-    with the same payload: a stage before this one has repeated itself.
+    That is one from the same message, open or closed; or an open one of the same order with the
+    same payload, because an earlier stage repeated itself.
 
     Raises:
-        Conflict: another instance keeps it too; repeat the whole transaction.
+        Conflict: another instance stores it too; repeat the whole transaction.
     """
     if source is None:
         return _insert(connection, letter)
@@ -157,7 +151,7 @@ def _name(
     try:
         bulk.replace(connection, SOURCES, ("source",), tuple(SOURCES.c.keys()), rows)
     except sa.exc.IntegrityError as error:
-        raise errors.Conflict("a letter is kept by somebody else too") from error
+        raise errors.Conflict("another instance stores the same letter") from error
 
 
 def _insert(connection: sa.Connection, letter: DeadLetter) -> int:
@@ -169,7 +163,7 @@ def _insert(connection: sa.Connection, letter: DeadLetter) -> int:
 
 
 def _name_of_message(letter: DeadLetter, source: Source) -> str:
-    """Name it by its message. With the payload: a broker that was made anew counts from 1 again."""
+    """Name it by its message and payload: a new broker counts its messages from 1 again."""
     if not source.message_id:
         return ""
     place = f"{letter.stage} {letter.topic} {source.message_id} {source.place} {letter.payload}"
@@ -177,7 +171,7 @@ def _name_of_message(letter: DeadLetter, source: Source) -> str:
 
 
 def _name_of_fact(letter: DeadLetter) -> str:
-    """Name it by what it says, if it is about an order."""
+    """Name it by its contents, if it is about an order."""
     if not letter.order_id:
         return ""
     return ids.digest(f"{letter.stage} {letter.topic} {letter.payload}".encode())
@@ -186,7 +180,7 @@ def _name_of_fact(letter: DeadLetter) -> str:
 def list_open(
     connection: sa.Connection, stage: str = "", code: str = "", letters_max: int = 1_000
 ) -> list[DeadLetter]:
-    """Return letters nobody replayed or dropped, oldest first; of one stage or cause if given."""
+    """Return the open letters, oldest first; those of one stage or cause if given."""
     table = DEAD_LETTERS.c
     query = sa.select(DEAD_LETTERS).where(table.closed_at_us.is_(None))
     if stage:
@@ -205,14 +199,14 @@ def find(connection: sa.Connection, letter_key: int) -> DeadLetter | None:
 
 
 def find_many(connection: sa.Connection, letter_keys: Sequence[int]) -> list[DeadLetter]:
-    """Return those of the letters that there are, open or closed, by number."""
+    """Return the letters with these keys, open or closed, by key."""
     query = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.letter_key.in_(letter_keys))
     rows = connection.execute(query.order_by(DEAD_LETTERS.c.letter_key))
     return [DeadLetter(**row._asdict()) for row in rows]
 
 
 def of_order(connection: sa.Connection, merchant_id: str, order_id: str) -> list[DeadLetter]:
-    """Return the letters about an order, open or closed. It looks through all of them."""
+    """Return the letters about an order, open or closed. It scans the table."""
     table = DEAD_LETTERS.c
     query = sa.select(DEAD_LETTERS).where(
         table.merchant_id == merchant_id, table.order_id == order_id
@@ -229,10 +223,10 @@ def find_closed(connection: sa.Connection, letter_keys: Sequence[int]) -> set[in
 
 
 def has_open(connection: sa.Connection, topic: str) -> bool:
-    """Tell whether letters are open whose copies went to this topic of dead letters."""
+    """Tell whether this topic of dead letters has copies of open letters."""
     table = DEAD_LETTERS.c
     with_open = sa.select(table.topic).where(table.closed_at_us.is_(None)).distinct()
-    return topic in map(topics.dead_letter_topic, connection.execute(with_open).scalars())
+    return topic in map(topic_for, connection.execute(with_open).scalars())
 
 
 def close(connection: sa.Connection, letter_keys: Sequence[int], how: str, at_us: int) -> int:

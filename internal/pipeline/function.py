@@ -12,7 +12,6 @@ from typing import Any
 
 import pulsar
 
-from internal.flow import topics
 from internal.infra import settings
 from internal.pipeline import handler, runner
 
@@ -27,8 +26,8 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
         self._take: Callable[[Any, handler.Incoming], None] | None = None
 
     @abc.abstractmethod
-    def make_station(self, options: settings.Settings) -> handler.StageHandler:
-        """Make what is particular to this stage; called once, by the official runtime's host."""
+    def make_handler(self, options: settings.Settings) -> handler.StageHandler:
+        """Make what is particular to this stage; the official runtime's host calls it once."""
 
     def bind(self, running: runner.Runner) -> None:
         """Connect the function with the runner its host made for it."""
@@ -48,14 +47,14 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
         """Start a runner of its own; only here is what only the official runtime needs loaded."""
         from internal.pipeline import runtime  # noqa: PLC0415
 
-        return runtime.start(self.make_station, context)
+        return runtime.start(self.make_handler, context)
 
 
 def _incoming(context: Any) -> handler.Incoming:  # noqa: ANN401 - the runtime's
     message, topic = context.message, context.get_current_message_topic_name()
     message_id = context.get_message_id()
     return handler.Incoming(
-        topics.short_name(topic),
+        topic.rpartition("/")[2],  # as Souk knows it: without tenant and namespace
         message.data(),
         (message_id, topic),
         message_id=str(message_id),

@@ -1,4 +1,4 @@
-"""What makes a stage this stage and no other: its handler, and the values that it works with.
+"""What makes a stage this stage and no other: its place in the flow and its handler.
 
 A handler (functions/*.py) gives claim, decide and record as one function of a database connection;
 the runner does everything else. Must not know a noun.
@@ -11,15 +11,32 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from internal.flow import topics
-from internal.infra import bus, db
+from internal.infra import bus, db, settings
 from internal.kernel import ids
 from internal.kernel.clock import Clock
-from internal.orders.messages import Fact
+from internal.kernel.facts import Fact
+from internal.pipeline import envelope
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A place in the flow: a name, the topic that is read, and the facts that are taken."""
+
+    name: str
+    topic: str
+    takes: tuple[type, ...]
+    deadline_s: int
+    """How long a fact may wait for this stage before it is sent again."""
+    envelope: envelope.Envelope
+    """Opens what the stage reads and packs what it sends."""
+
+    @property
+    def subscription(self) -> str:
+        """The durable subscription's name; fixed, so that a redeployed function continues."""
+        return self.name
 
 
 class Incoming(msgspec.Struct):
-    """A message at hand; `handle` is what its host wants back to acknowledge it."""
+    """A message that was received; its host wants `handle` back to acknowledge it."""
 
     topic: str
     payload: bytes
@@ -27,37 +44,39 @@ class Incoming(msgspec.Struct):
     message_id: str = ""
     """The broker's, as text. With it, a message that comes twice makes one dead letter."""
     redeliveries: int = 0
-    open_orders: int = 0
+    open_facts: int = 0
     is_suspect: bool = False
-    """It may have been in the hands of a process that died."""
+    """A process that crashed may have held it."""
 
 
 class Work(msgspec.Struct):
-    """One order's fact, and on its second coming what its effect resulted in."""
+    """One fact, and on its second pass what its effect resulted in."""
 
     fact: Any
-    """One of those that the stage takes; the station narrows it."""
+    """One of those that the stage takes; the handler narrows it."""
     source: Incoming
     result: Any = None
     place: int = 0
     """In its message."""
+    raw: bytes | msgspec.Raw = b""
+    """The fact as it was sent."""
     is_counted: bool = False
     """See crash_counts.py."""
 
     @property
-    def name(self) -> ids.OrderRef:
-        """The order's."""
-        return ids.OrderRef(self.fact.merchant_id, self.fact.order_id)
+    def ref(self) -> ids.OrderRef:
+        """What the fact is about."""
+        return ids.OrderRef(self.fact.merchant_id, self.fact.key)
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """Recorded; these facts go on their way (also on a repetition)."""
+    """It is recorded, and these facts are sent next (on a repetition, too)."""
 
     facts: tuple[Fact, ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Recorded so far; something outside must be done before the order can go on."""
+    """It is recorded so far; something outside must be done before it can go on."""
 
     effect: Any
 
@@ -66,30 +85,34 @@ Outcome = Settled | Waiting
 
 
 class StageHandler(Protocol):
-    """What makes a stage this stage and no other."""
+    """What a stage does with its facts."""
 
-    spec: topics.Stage
+    spec: Stage
 
     def record(self, connection: sa.Connection, work: Sequence[Work], now_us: int) -> list[Outcome]:
         """Claim, decide and record a batch in one transaction; one outcome per work, in its order.
 
-        It may run several times for one batch (a deadlock, a lost connection): it keeps nothing
+        It may run several times for one batch (a deadlock, a lost connection), so it keeps nothing
         between runs.
 
         Raises:
             Temporary: repeat the whole transaction.
-            Exception: anything else is a bug or poison; the batch is halved until the one order is
+            Exception: anything else is a bug or poison; the batch is halved until the one fact is
             found.
         """
         ...
 
-    async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the station's own type
+    async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the handler's own type
         """Do what a Waiting asked for, and return what is known then.
 
         Raises:
             Temporary: nothing is known yet; it is tried again.
-            Exception: anything else is a bug; it costs this one order a dead letter.
+            Exception: anything else is a bug; this one fact becomes a dead letter.
         """
+        ...
+
+    def abandon(self, connection: sa.Connection, fact: Any) -> None:  # noqa: ANN401 - as Work.fact
+        """Note, in the transaction that stores its dead letter, that only a replay resumes it."""
         ...
 
 
@@ -102,19 +125,30 @@ class Ports(msgspec.Struct, frozen=True):
     acknowledge: Callable[[Sequence[Any]], Awaitable[None]]
     """Takes the handles of messages that are done."""
     quarantine: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
-    """Held by a stage while it tries what has cost lives: one at a time in a process, so that no
-    other stage's suspects are counted when it dies. The stages of a process share their ports.
+    """Held by a stage while it retries what has crashed a process: one at a time in a process, so
+    that no other stage's suspects are counted when it crashes. The stages of a process share their
+    ports.
     """
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much at a time."""
+    """How much a stage takes at a time."""
 
     batch_orders_max: int = 2_000
     effects_max: int = 1_024
     logs_every_fact: bool = False
-    """A DEBUG line for each order that went on its way; refusals are always told."""
+    """A DEBUG line for each fact that was sent; refusals are always logged."""
     suspect_messages: int = 1_000
-    """So many messages after the start may have been in the hands of a process that died: as many
-    as a host takes without acknowledging any.
+    """This many messages after the start may have been held by a process that crashed: as many as
+    a host takes without acknowledging any.
     """
+
+
+def limits_of(options: settings.Settings) -> Limits:
+    """Return the limits that the settings give; the same in both engines."""
+    return Limits(
+        options.stages.batch_orders_max,
+        options.stages.effects_max,
+        logs_every_fact=options.log.level == "DEBUG",
+        suspect_messages=options.stages.unacked_messages_max,
+    )

@@ -1,4 +1,4 @@
-"""Asking a deployed function whether it really works.
+"""Probes: whether a deployed function really works.
 
 The runtime calls an instance healthy as soon as its process is. A probe is an empty message on the
 stage's topic with a token; the instance that gets it looks at its database, and answers on a topic
@@ -17,7 +17,7 @@ TOPIC = "probes"
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """Who answers."""
+    """The instance that answers."""
 
     function: str
     instance: str
@@ -25,7 +25,7 @@ class Instance(msgspec.Struct, frozen=True):
 
 
 def topic(options: settings.PulsarSettings) -> str:
-    """Return the full name of the topic that answers go to; nobody keeps them."""
+    """Return the full name of the topic for answers, which keeps none of them."""
     return f"non-persistent://{options.tenant}/{options.namespace}/{TOPIC}"
 
 

@@ -1,13 +1,12 @@
 """The six steps of every stage, for a batch at a time.
 
-Open, claim, decide, record, send, acknowledge. A station (functions/*.py) gives claim, decide and
+Open, claim, decide, record, send, acknowledge. A handler (functions/*.py) gives claim, decide and
 record as one function of a database connection; everything else is here: natural batching, retries
-while a part is away, effects outside the transaction, dead letters for one order only.
+while a part is away, effects outside the transaction, dead letters for one fact only.
 
-A crash anywhere is cured by redelivery: the claim finds the order done, and sending is repeated
-from internal.kernel import ids
-from what was recorded. Only an order that is itself the cause of the crash would go round for ever:
-see crash_counts.py.
+Redelivery cures a crash at any point: the claim finds the order done, and sending is repeated from
+what was recorded. Only an order that itself causes the crash would come back forever: see
+crash_counts.py.
 """
 
 import asyncio
@@ -43,29 +42,32 @@ WHOLE_MESSAGE = -1
 
 
 class Runner:
-    """Runs one station on one event loop. `offer` and everything else is called on that loop."""
+    """Runs one stage on one event loop. `offer` and everything else is called on that loop."""
 
-    def __init__(self, station: StageHandler, ports: Ports, limits: Limits) -> None:
-        self._station, self._ports, self._limits = station, ports, limits
-        self._spec, self._name = station.spec, station.spec.name
+    def __init__(self, handler: StageHandler, ports: Ports, limits: Limits) -> None:
+        self._handler, self._ports, self._limits = handler, ports, limits
+        self._spec, self._name = handler.spec, handler.spec.name
+        self._envelope = handler.spec.envelope
         self._inbox: deque[Incoming] = deque()
         self._resumed: deque[Work] = deque()
         self._arrival = asyncio.Event()
         self._sending = asyncio.Semaphore(SENDING_BATCHES_MAX)
         self._effects = asyncio.Semaphore(limits.effects_max)
-        self._suspects = crash_suspects.Suspects(self._name, ports.clock, limits.suspect_messages)
-        self._voice = telemetry.StageTelemetry(self._name, tells_every_fact=limits.logs_every_fact)
+        self._suspects = crash_suspects.CrashSuspects(
+            self._name, ports.clock, limits.suspect_messages
+        )
+        self._telemetry = telemetry.StageTelemetry(
+            self._name, logs_every_fact=limits.logs_every_fact
+        )
 
     def offer(self, incoming: Incoming) -> None:
-        """Take a message; it is acknowledged when all its orders are done."""
+        """Take a message; it is acknowledged when all its facts are done."""
         incoming.is_suspect = self._suspects.offered(incoming.redeliveries)
         self._inbox.append(incoming)
         self._arrival.set()
 
     async def run(self) -> None:
-        """Work for ever.
-
-        Cancelling it leaves nothing half done: what is not acknowledged comes again.
+        """Work until cancelled, which leaves nothing half done: unacknowledged messages come again.
 
         Raises:
             Misconfigured: the database is not the one that this Souk expects.
@@ -88,17 +90,14 @@ class Runner:
             raise wrong
 
     async def _take_back(self) -> None:
-        """Count no life for what is in hand: it is no order that ends this process."""
+        """Count no crash for what is held: this process does not end because of an order."""
         try:
             await self._suspects.take_back(self._ports.database.write)
-        except Exception as error:  # noqa: BLE001 - we are on our way out, and there is a reason for it
-            logger.warning("orders in hand stay counted: {error!r}", error=error)
+        except Exception as error:  # noqa: BLE001 - the process ends, for a reason of its own
+            logger.warning("the orders of this batch stay counted: {error!r}", error=error)
 
     async def _take(self) -> list[Work]:
-        """Open messages until a batch is full or nothing more is at hand.
-
-        Batches grow only with backlog.
-        """
+        """Open messages until a batch is full or the inbox is empty: batches grow with backlog."""
         work = [self._resumed.popleft() for _ in range(len(self._resumed))]
         while self._inbox and len(work) < self._limits.batch_orders_max:
             work.extend(await self._open(self._inbox.popleft()))
@@ -107,25 +106,25 @@ class Runner:
     async def _open(self, incoming: Incoming) -> list[Work]:
         failpoints.hit(f"{self._name}.received")
         try:
-            facts = envelope.open_payload(incoming.payload)
+            opened = self._envelope.open(incoming.payload)
         except errors.Poison as poison:
-            incoming.open_orders = 1
-            await self._bury(Work(None, incoming, None, WHOLE_MESSAGE), poison)
+            incoming.open_facts = 1
+            await self._dead_letter(Work(None, incoming, None, WHOLE_MESSAGE), poison)
             return []
-        incoming.open_orders = len(facts)
-        if not facts:
+        incoming.open_facts = len(opened)
+        if not opened:
             await self._acknowledge([incoming.handle])
-        work = [Work(fact, incoming, None, place) for place, fact in enumerate(facts)]
+        work = [Work(fact, incoming, None, place, raw) for place, (fact, raw) in enumerate(opened)]
         takes = self._spec.takes
         return [it for it in work if isinstance(it.fact, takes) or await self._refuse(it)]
 
     async def _refuse(self, item: Work) -> bool:
-        """Bury what is unreadable or on the wrong topic; return False."""
+        """Make a dead letter of what is unreadable or on the wrong topic; return False."""
         if isinstance(item.fact, errors.Poison):
-            await self._bury(msgspec.structs.replace(item, fact=None), item.fact)
+            await self._dead_letter(msgspec.structs.replace(item, fact=None), item.fact)
         else:
             what = f"{type(item.fact).__name__} does not belong on {item.source.topic}"
-            await self._bury(item, errors.Poison("WRONG_TOPIC", what))
+            await self._dead_letter(item, errors.Poison("WRONG_TOPIC", what))
         return False
 
     async def _process(self, work: list[Work]) -> None:
@@ -142,34 +141,34 @@ class Runner:
             self._spawn(self._resume(item, outcome))
 
     async def _process_suspects(self, work: list[Work]) -> list[Work]:
-        """Take what has cost lives through this stage, the worst last; return the others."""
-        names = dict.fromkeys(item.name for item in work if self._is_suspect(item))
-        lives = await self._suspects.begin(self._write, names)
-        by_name: dict[ids.OrderRef, list[Work]] = {name: [] for name in lives}
+        """Process the orders that have crashed a process, the worst last; return the others."""
+        refs = dict.fromkeys(item.ref for item in work if self._is_suspect(item))
+        crashes = await self._suspects.begin(self._write, refs)
+        by_ref: dict[ids.OrderRef, list[Work]] = {ref: [] for ref in crashes}
         for item in work:
-            by_name.get(item.name, []).append(item)
-        for company in crash_counts.companies(lives, self._limits.batch_orders_max):
-            suspected = [item for name in company for item in by_name[name]]
-            if lives[company[0]] < crash_counts.COUNTED_MAX:
-                await self._process_company(suspected, company)
+            by_ref.get(item.ref, []).append(item)
+        for trial in crash_counts.trial_batches(crashes, self._limits.batch_orders_max):
+            suspected = [item for ref in trial for item in by_ref[ref]]
+            if crashes[trial[0]] < crash_counts.COUNTED_MAX:
+                await self._process_trial(suspected, trial)
                 continue
             for item in suspected:
-                await self._bury(item, crash_counts.poison(lives[company[0]]))
-        rest = [item for item in work if item.name not in lives]
-        self._suspects.take(rest)
+                await self._dead_letter(item, crash_counts.poison(crashes[trial[0]]))
+        rest = [item for item in work if item.ref not in crashes]
+        self._suspects.hold(rest)
         return rest
 
     def _is_suspect(self, item: Work) -> bool:
-        """Tell whether a dead process may have had it: not what is younger than this one."""
+        """Tell whether a crashed process may have held it: nothing younger than this process."""
         if item.source.redeliveries:
             return True
         return item.source.is_suspect and self._suspects.suspects(item.fact)
 
-    async def _process_company(self, work: list[Work], names: Sequence[ids.OrderRef]) -> None:
-        """Take a few orders through this stage, and nothing else meanwhile: not for long."""
+    async def _process_trial(self, work: list[Work], refs: Sequence[ids.OrderRef]) -> None:
+        """Process a trial batch, and nothing else meanwhile: it is small."""
         async with self._ports.quarantine:
-            await self._suspects.count(self._write, names)
-            self._suspects.take(work)
+            await self._suspects.count(self._write, refs)
+            self._suspects.hold(work)
             while work:
                 settled, waiting = await self._commit(work)
                 if settled:
@@ -184,9 +183,7 @@ class Runner:
         began_us = self._ports.clock.now_us()
         with metrics.STAGE_BATCH_SECONDS.labels(self._name).time():
             done = await self._record(work)
-        self._voice.trace_transaction(
-            [it.fact for it in work], began_us, self._ports.clock.now_us()
-        )
+        self._telemetry.transacted([it.fact for it in work], began_us, self._ports.clock.now_us())
         metrics.STAGE_BATCH_ORDERS.labels(self._name).observe(len(work))
         failpoints.hit(f"{self._name}.after_commit")
         settled = [(item, outcome) for item, outcome in done if isinstance(outcome, Settled)]
@@ -199,14 +196,14 @@ class Runner:
             return list(zip(work, outcomes, strict=True))
         except errors.Misconfigured:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other orders
+        except Exception as error:  # noqa: BLE001 - it must not stop the other orders, whatever it is
             return await self._isolate(work, error)
 
     async def _write(self, transaction: db.Work[T]) -> T:
-        """Run a transaction, as soon as the database is there.
+        """Run a transaction as soon as the database is there.
 
         Raises:
-            Misconfigured: the tables are not ours: no order is to blame, and none must pay for it.
+            Misconfigured: the tables are not ours; that is not the fault of any order.
         """
         try:
             return await retry.until_it_works(
@@ -219,23 +216,20 @@ class Runner:
 
     def _transact(self, work: Sequence[Work], connection: sa.Connection) -> list[Outcome]:
         failpoints.hit(f"{self._name}.after_begin")
-        outcomes = self._station.record(connection, work, self._ports.clock.now_us())
+        outcomes = self._handler.record(connection, work, self._ports.clock.now_us())
         failpoints.hit(f"{self._name}.before_commit")
         return outcomes
 
     async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
-        """Halve a batch that cannot be recorded until the one order that spoils it is alone.
-
-        Bury that one.
-        """
+        """Halve a batch that cannot be recorded until the one bad fact is alone: a dead letter."""
         if len(work) == 1:
-            await self._bury(work[0], error)
+            await self._dead_letter(work[0], error)
             return []
         middle = len(work) // 2
         return await self._record(work[:middle]) + await self._record(work[middle:])
 
     async def _resume(self, item: Work, waiting: Waiting) -> None:
-        """Do what an order waits for, and take it up again; its place was acquired."""
+        """Perform an effect and queue its order again; its place was acquired before."""
         try:
             resumed = await self._perform(item, waiting)
         finally:
@@ -249,20 +243,20 @@ class Runner:
             return await self._perform(item, waiting)
 
     async def _perform(self, item: Work, waiting: Waiting) -> Work | None:
-        """Do what an order waits for; a bug there costs this order only: None."""
-        perform = partial(self._station.perform, waiting.effect)
+        """Perform an effect. A bug in it makes a dead letter of this order only: None."""
+        perform = partial(self._handler.perform, waiting.effect)
         try:
             result = await retry.until_it_works(self._name, perform)
         except Exception as error:  # noqa: BLE001 - as in _record
-            await self._bury(item, error)
+            await self._dead_letter(item, error)
             return None
         return msgspec.structs.replace(item, result=result)
 
     async def _send(self, settled: Sequence[tuple[Work, Settled]]) -> None:
         try:
             facts = [fact for _, outcome in settled for fact in outcome.facts]
-            await self._publish(envelope.pack(facts))
-            self._voice.tell(facts, self._ports.clock.now_us())
+            await self._publish(self._envelope.pack(facts))
+            self._telemetry.sent(facts, self._ports.clock.now_us())
             if self._suspects.are_watched:
                 await self._suspects.done(self._write, [item for item, _ in settled])
             failpoints.hit(f"{self._name}.before_ack")
@@ -274,11 +268,11 @@ class Runner:
         await retry.until_it_works(self._name, lambda: self._ports.publisher.publish(messages))
 
     async def _finish(self, sources: Sequence[Incoming]) -> None:
-        """Count down each message's orders; acknowledge those that have none left."""
+        """Count down each message's facts; acknowledge those that have none left."""
         done = []
         for source in sources:
-            source.open_orders -= 1
-            if source.open_orders == 0:
+            source.open_facts -= 1
+            if source.open_facts == 0:
                 done.append(source.handle)
         if done:
             await self._acknowledge(done)
@@ -286,8 +280,8 @@ class Runner:
     async def _acknowledge(self, handles: Sequence[Any]) -> None:
         await retry.until_it_works(self._name, lambda: self._ports.acknowledge(handles))
 
-    async def _bury(self, item: Work, error: Exception) -> None:
-        """Put one order (or one unreadable message) aside with its reason, and go on."""
+    async def _dead_letter(self, item: Work, error: Exception) -> None:
+        """Store one fact (or one unreadable message) with its reason, and go on."""
         source, fact = item.source, item.fact
         payload = source.payload if fact is None else envelope.encode([fact])
         letter = dead_letters.of_error(
@@ -296,12 +290,15 @@ class Runner:
         logger.bind(order_id=letter.order_id, code=letter.code).opt(exception=error).error(
             "dead letter at {stage}", stage=self._name
         )
-        order_key = getattr(fact, "order_key", 0) if isinstance(fact, self._spec.takes) else 0
-        came_from = dead_letters.Source(source.message_id, item.place)
-        letter_key = await self._write(
-            lambda c: dead_letters.put_aside(c, letter, came_from, order_key)
-        )
+        letter_key = await self._write(partial(self._store, letter, item))
         await self._publish([dead_letters.copy_of(letter, letter_key)])
         metrics.DEAD_LETTERS.labels(self._name, letter.code).inc()
         await self._suspects.done(self._write, [item])
         await self._finish([source])
+
+    def _store(self, letter: dead_letters.DeadLetter, item: Work, connection: sa.Connection) -> int:
+        source = dead_letters.Source(item.source.message_id, item.place)
+        letter_key = dead_letters.store(connection, letter, source)
+        if isinstance(item.fact, self._spec.takes):
+            self._handler.abandon(connection, item.fact)
+        return letter_key

@@ -1,11 +1,11 @@
 """A stage inside the official Pulsar Functions runtime: its thread, its loop, its way out.
 
 The runtime gives one thread that calls `process`, and a context. Everything that awaits runs here,
-on an event loop in a thread of its own. Whatever escapes from it ends the process: an instance
-whose loop is dead would look healthy and keep its messages for ever.
+on an event loop in a thread of its own. An exception that escapes from it ends the process: an
+instance whose loop is dead would look healthy and keep its messages forever.
 
 Settings come from the environment of the functions worker (SOUK_CONFIG names a file): what stands
-in a function's userConfig is seen by everybody who lists processes.
+in a function's userConfig is visible in the list of processes.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uvloop
 from loguru import logger
 
-from internal.flow import limits
 from internal.infra import clock, failpoints, instance_metrics, logs, settings, traces
 from internal.infra.mysql import database as mysql
 from internal.infra.pulsar_bus import publisher
@@ -43,13 +42,13 @@ GC_OBJECTS = 50_000
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets the thread that calls `process` hold up the loop."""
 
-MakeStation = Callable[[settings.Settings], handler.StageHandler]
+MakeHandler = Callable[[settings.Settings], handler.StageHandler]
 Handle = tuple[Any, str]
 """What acknowledges a message: its id and the full name of its topic."""
 
 
 def start(
-    make_station: MakeStation,
+    make_handler: MakeHandler,
     context: Any,  # noqa: ANN401 - the runtime's
 ) -> Callable[[Any, handler.Incoming], None]:
     """Start a stage for the instance that this context belongs to; return what takes its messages.
@@ -64,7 +63,7 @@ def start(
         name, number = context.get_function_name(), context.get_instance_id()
         instance_metrics.name_instance(str(name), str(number))
         traces.setup(options.traces, f"souk-{name}")
-        hosted = Hosted(make_station, options, context)
+        hosted = Hosted(make_handler, options, context)
     except BaseException as error:  # noqa: BLE001 - the runtime would go on with a function that cannot work
         _end(error)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -79,11 +78,11 @@ class Hosted:
 
     def __init__(
         self,
-        make_station: MakeStation,
+        make_handler: MakeHandler,
         options: settings.Settings,
         context: Any,  # noqa: ANN401 - the runtime's
     ) -> None:
-        self._make_station, self._options, self._context = make_station, options, context
+        self._make_handler, self._options, self._context = make_handler, options, context
         self._name = str(context.get_function_name())
         self._client = context.get_pulsar_client()
         self._loop = uvloop.new_event_loop()
@@ -103,7 +102,7 @@ class Hosted:
     def take(self, context: Any, incoming: handler.Incoming) -> None:  # noqa: ANN401 - the runtime's
         """Take a message, on the runtime's thread.
 
-        Waits while as many messages are in hand as may be: the broker then keeps the rest.
+        Waits while unacked_messages_max are out; the broker then keeps the rest.
         """
         token = context.get_message_properties().get(probe.PROPERTY)
         if token is not None:
@@ -121,7 +120,7 @@ class Hosted:
             self._runner.offer(self._handed.popleft())
 
     def _leave(self) -> None:
-        """Let the stage note that it is no order that ends this process; not for long."""
+        """Let the stage note that no order ends this process; it gets LEAVE_S for that."""
         self._is_leaving = True
         self._loop.call_soon_threadsafe(self._serving.cancel)
         self._thread.join(LEAVE_S)
@@ -131,14 +130,14 @@ class Hosted:
             asyncio.set_event_loop(self._loop)
             self._serving = self._loop.create_task(self._serve())
             self._loop.run_until_complete(self._serving)
-        except BaseException as error:  # noqa: BLE001 - whatever it is
+        except BaseException as error:  # noqa: BLE001 - all of them end the process
             if self._is_leaving and isinstance(error, asyncio.CancelledError):
                 return
             _end(error)
         _end(RuntimeError(f"{self._name} came to an end"))
 
     async def _serve(self) -> None:
-        station = self._make_station(self._options)
+        stage_handler = self._make_handler(self._options)
         self._database = mysql.MysqlDatabase(self._options.mysql)
         ports = handler.Ports(
             self._database,
@@ -146,7 +145,7 @@ class Hosted:
             clock.SystemClock(),
             self._acknowledge,
         )
-        self._runner = runner.Runner(station, ports, limits.limits(self._options))
+        self._runner = runner.Runner(stage_handler, ports, handler.limits_of(self._options))
         self._is_serving.set()
         self._hand_over()
         await self._runner.run()
@@ -178,13 +177,13 @@ class Hosted:
             await asyncio.to_thread(
                 probe.answer, self._client, self._options.pulsar, token, instance
             )
-        except Exception as error:  # noqa: BLE001 - whoever asked learns it from the missing answer
+        except Exception as error:  # noqa: BLE001 - the missing answer tells the caller
             logger.opt(exception=error).error("a probe was not answered")
         self._context.ack(*incoming.handle)
 
 
 def _log_to_the_runtime(options: settings.LogSettings) -> None:
-    """Send our lines where the instance's own log goes."""
+    """Write our lines into the instance's own log."""
     runtime_log = logging.getLogger()
 
     def write(message: "loguru.Message") -> None:
@@ -194,7 +193,7 @@ def _log_to_the_runtime(options: settings.LogSettings) -> None:
 
 
 def _end(error: BaseException) -> NoReturn:
-    """End the process at once: its messages go to whoever lives."""
+    """End the process at once: its messages go to other instances."""
     logger.opt(exception=error).critical("the stage cannot go on")
     traceback.print_exception(error)
     os._exit(EXIT_MISCONFIGURED if isinstance(error, errors.Misconfigured) else EXIT_ESCAPED)

@@ -1,6 +1,6 @@
-"""Cancelling: an order is undone for its merchant as long as no money was asked for.
+"""Cancelling: an order is undone for its merchant as long as no charge was requested.
 
-Every wish is noted once, so that a repeated one gets the same answer.
+Every cancel request is logged once, so that a repeated one gets the same answer.
 """
 
 from collections.abc import Sequence
@@ -15,38 +15,37 @@ from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages, rules, store
 
 Facts = tuple[messages.Fact, ...]
-BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 
 
 def cancel(
-    connection: sa.Connection, wishes: Sequence[messages.CancelRequested], now_us: int
+    connection: sa.Connection, requests: Sequence[messages.CancelRequested], now_us: int
 ) -> list[Facts]:
-    """Undo what may be undone, one wish after another; return what goes on its way."""
-    return [_cancel_one(connection, wish, now_us) for wish in wishes]
+    """Undo what may be undone, one request after another; return what is to be sent for each."""
+    return [_cancel_one(connection, request, now_us) for request in requests]
 
 
-def _cancel_one(connection: sa.Connection, wish: messages.CancelRequested, now_us: int) -> Facts:
-    name = ids.OrderRef(wish.merchant_id, wish.order_id)
-    found = store.find(connection, [name]).get(name)
+def _cancel_one(connection: sa.Connection, request: messages.CancelRequested, now_us: int) -> Facts:
+    ref = ids.OrderRef(request.merchant_id, request.order_id)
+    found = store.find(connection, [ref]).get(ref)
     if found is None:
         return ()
     order = store.lock(connection, [found.order_key])[found.order_key]
-    claim = (order.order_key, messages.LogStage.CANCEL, wish.request_id)
+    claim = (order.order_key, messages.LogStage.CANCEL, request.request_id)
     logged = store.find_claims(connection, [claim]).get(claim)
     if logged:
         fact = logged[1]
         return (fact,) if isinstance(fact, messages.OrderCancelled) else ()
     if not rules.may_cancel(order.state, order.charge_state):
-        store.log(connection, [_cancel_entry(order, wish, wish, NOT_CANCELLABLE, now_us)])
+        store.log(connection, [_cancel_entry(order, request, request, NOT_CANCELLABLE, now_us)])
         return ()
-    return (_undo(connection, order, wish, now_us),)
+    return (_undo(connection, order, request, now_us),)
 
 
 def _undo(
     connection: sa.Connection,
     order: store.OrderSnapshot,
-    wish: messages.CancelRequested,
+    request: messages.CancelRequested,
     now_us: int,
 ) -> messages.OrderCancelled:
     event = (order.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT)
@@ -60,42 +59,41 @@ def _undo(
         version=order.version + 1,
         at_us=now_us,
         placed_at_us=accepted.placed_at_us,
-        request_id=wish.request_id,
-        reason=wish.reason,
-        trace_id=wish.trace_id,
+        request_id=request.request_id,
+        reason=request.reason,
+        trace_id=request.trace_id,
     )
     end = store.Transition(
-        order.order_key,
-        order.version,
-        OrderState.CANCELLED,
-        ChargeState.NONE,
-        StockState.RELEASED,
-        BY_MERCHANT,
-        wish.reason,
-        None,
-        now_us,
+        order_key=order.order_key,
+        from_version=order.version,
+        state=OrderState.CANCELLED,
+        charge_state=ChargeState.NONE,
+        stock_state=StockState.RELEASED,
+        reason=messages.CANCELLED_BY_MERCHANT,
+        explanation=request.reason,
+        at_us=now_us,
     )
     store.move(connection, [end])
     inventory_store.release(connection, inventory_rules.total([rules.demand_of(accepted)]))
     moved = msgspec.structs.replace(order, version=cancelled.version, state=OrderState.CANCELLED)
-    store.log(connection, [_cancel_entry(moved, wish, cancelled, "", now_us)])
+    store.log(connection, [_cancel_entry(moved, request, cancelled, "", now_us)])
     return cancelled
 
 
 def _cancel_entry(
     order: store.OrderSnapshot,
-    wish: messages.CancelRequested,
+    request: messages.CancelRequested,
     fact: messages.Fact,
     reason: str,
     now_us: int,
 ) -> store.LogEntry:
     return store.LogEntry(
-        order.order_key,
-        messages.LogStage.CANCEL,
-        wish.request_id,
-        order.version,
-        order.state,
-        reason,
-        fact,
-        now_us,
+        order_key=order.order_key,
+        stage=messages.LogStage.CANCEL,
+        event_id=request.request_id,
+        version=order.version,
+        state=order.state,
+        reason=reason,
+        fact=fact,
+        at_us=now_us,
     )

@@ -1,4 +1,4 @@
-"""Finalizing: stock sold, sale booked, receipt numbered.
+"""Finalization: stock sold, sale booked, receipt numbered.
 
 Works on a whole batch in the caller's transaction.
 """
@@ -29,7 +29,7 @@ def finalize(
     """Bring paid orders to their end; return their facts by order_key.
 
     Raises:
-        Conflict: somebody else changed the same rows; repeat the whole transaction.
+        Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     paid = [fact for fact, _ in orders]
     demands = [rules.demand_of(fact) for fact in paid]
@@ -39,14 +39,14 @@ def finalize(
     facts = [_finalized(fact, numbers[fact.order_key], now_us) for fact in paid]
     store.move(connection, [_move(order, numbers[order.order_key], now_us) for _, order in orders])
     store.log(connection, [_entry(fact, now_us) for fact in facts])
-    inventory_store.commit(connection, inventory_rules.total(demands))  # last: as in placing
+    inventory_store.commit(connection, inventory_rules.total(demands))  # last: see order_processing
     return {fact.order_key: fact for fact in facts}
 
 
 def repeat(
     connection: sa.Connection, orders: Sequence[store.OrderSnapshot]
 ) -> dict[int, messages.OrderFinalized]:
-    """Return the recorded facts of orders that came to their end before."""
+    """Return the recorded facts of orders that were finalized before."""
     claims = [(order.order_key, NAME, messages.PAID_EVENT) for order in orders]
     logged = store.find_claims(connection, claims)
     return {
@@ -119,27 +119,23 @@ def _finalized(fact: messages.OrderPaid, receipt_no: int, now_us: int) -> messag
 
 def _move(order: store.OrderSnapshot, receipt_no: int, now_us: int) -> store.Transition:
     return store.Transition(
-        order.order_key,
-        order.version,
-        OrderState.FINALIZED,
-        ChargeState.FULL,
-        StockState.COMMITTED,
-        "",
-        "",
-        None,
-        now_us,
-        receipt_no,
+        order_key=order.order_key,
+        from_version=order.version,
+        state=OrderState.FINALIZED,
+        charge_state=ChargeState.FULL,
+        stock_state=StockState.COMMITTED,
+        at_us=now_us,
+        receipt_no=receipt_no,
     )
 
 
 def _entry(fact: messages.OrderFinalized, now_us: int) -> store.LogEntry:
     return store.LogEntry(
-        fact.order_key,
-        NAME,
-        messages.PAID_EVENT,
-        fact.version,
-        OrderState.FINALIZED,
-        "",
-        fact,
-        now_us,
+        order_key=fact.order_key,
+        stage=NAME,
+        event_id=messages.PAID_EVENT,
+        version=fact.version,
+        state=OrderState.FINALIZED,
+        fact=fact,
+        at_us=now_us,
     )

@@ -1,6 +1,6 @@
-"""Placing orders: claim, price, reserve stock, record. The claim is the order's own unique key.
+"""Order processing: claim, price, reserve stock, record. The claim is the order's unique key.
 
-Works on a whole batch in the caller's transaction. Quotes use the same `draft`, so they answer the
+Works on a whole batch in the caller's transaction. Quotes use the same prices, so they answer the
 same totals.
 """
 
@@ -27,7 +27,7 @@ Facts = tuple[messages.Fact, ...]
 
 
 class PricedDraft(msgspec.Struct, frozen=True):
-    """A new order with all that is decided about it before stock has its say."""
+    """A new order with all that is decided about it before its stock is reserved."""
 
     placed: messages.OrderPlaced
     priced: PricedOrder | None
@@ -36,7 +36,7 @@ class PricedDraft(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
 
     def demand(self) -> Demand:
-        """What it wants of the stock; nothing when it is refused already."""
+        """Return what it needs of the stock: nothing when it is refused already."""
         quantities = {line.sku: line.quantity for line in self.lines}
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
 
@@ -47,10 +47,10 @@ def place(
     now_us: int,
     due_at_us: int,
 ) -> list[Facts]:
-    """Record the new ones among `orders`; return for each what goes on its way.
+    """Record the new ones among `orders`; return for each what is to be sent.
 
     Raises:
-        Conflict: somebody else changed the same rows; repeat the whole transaction.
+        Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     if not orders:
         return []
@@ -85,9 +85,9 @@ def _first_of_each(
 def _repeat(
     connection: sa.Connection, orders: Sequence[messages.OrderPlaced], now_us: int
 ) -> dict[int, Facts]:
-    """A retry sends the recorded fact again if the order has not moved since.
+    """Return the recorded fact for a retry, if the order has not changed since.
 
-    Another body is only noted.
+    Another body under the same id is only logged.
     """
     known = store.find(
         connection, [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
@@ -120,14 +120,14 @@ def _conflict_entry(
     order: messages.OrderPlaced, recorded: store.OrderSnapshot, now_us: int
 ) -> store.LogEntry:
     return store.LogEntry(
-        recorded.order_key,
-        NAME,
-        _conflict(order),
-        recorded.version,
-        recorded.state,
-        "ORDER_ID_REUSED",
-        order,
-        now_us,
+        order_key=recorded.order_key,
+        stage=NAME,
+        event_id=_conflict(order),
+        version=recorded.version,
+        state=recorded.state,
+        reason="ORDER_ID_REUSED",
+        fact=order,
+        at_us=now_us,
     )
 
 
@@ -148,7 +148,9 @@ def _decide_and_add(
     keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
     facts = [_fact(d, keys[name], now_us) for name, d in zip(new, drafts, strict=True)]
     _log(connection, drafts, facts, now_us)
-    inventory_store.reserve(connection, reservations)  # last: these rows everybody waits for
+    inventory_store.reserve(
+        connection, reservations
+    )  # last: every order of the shop waits for these rows
     return dict(zip(new, facts, strict=True))
 
 
@@ -162,7 +164,7 @@ def load_shelf(
 
 
 def draft(placed: messages.OrderPlaced, shelf: CatalogueSnapshot) -> PricedDraft:
-    """Price an order and settle its tenders."""
+    """Price an order and complete its tenders."""
     request = PriceRequest(
         placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
     )
@@ -180,7 +182,7 @@ def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
 
 
 def explain_shortage(shortage: Shortage) -> Refusal:
-    """Say a shortage as a refusal."""
+    """Return the refusal for a shortage."""
     if shortage.available is None:
         what = f"{shortage.sku} is not stocked in this store"
         return Refusal(messages.RejectReason.NOT_STOCKED, what)
@@ -256,23 +258,25 @@ def _log(
 ) -> None:
     entries = []
     for d, fact in zip(drafts, facts, strict=True):
-        key, placed = fact.order_key, d.placed
-        first, at_us = store.FIRST_VERSION, placed.placed_at_us
-        state = OrderState.REJECTED if d.refusal else OrderState.ACCEPTED
-        reason = d.refusal.reason if d.refusal else ""
         entries += [
             store.LogEntry(
-                key,
-                messages.LogStage.INTAKE,
-                messages.PLACED_EVENT,
-                first,
-                OrderState.PLACED,
-                "",
-                placed,
-                at_us,
+                order_key=fact.order_key,
+                stage=messages.LogStage.INTAKE,
+                event_id=messages.PLACED_EVENT,
+                version=store.FIRST_VERSION,
+                state=OrderState.PLACED,
+                fact=d.placed,
+                at_us=d.placed.placed_at_us,
             ),
             store.LogEntry(
-                key, NAME, messages.PLACED_EVENT, store.SECOND_VERSION, state, reason, fact, now_us
+                order_key=fact.order_key,
+                stage=NAME,
+                event_id=messages.PLACED_EVENT,
+                version=fact.version,
+                state=OrderState.REJECTED if d.refusal else OrderState.ACCEPTED,
+                reason=fact.refusal_code,
+                fact=fact,
+                at_us=now_us,
             ),
         ]
     store.log(connection, entries)

@@ -1,9 +1,7 @@
-"""Paying: from where a payment stands to its next step, recorded.
+"""Payment processing: the next step of every payment, decided and recorded.
 
-Works on a whole batch in the caller's transaction.
-
-The gateway is not called here. Whoever calls it hands the attempts back through payments.store and
-plans again.
+Works on a whole batch in the caller's transaction. The gateway is not called here: the caller
+records the answers through payments.store and plans again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -61,7 +59,7 @@ def plan_one(
     history: payments_store.History,
     now_us: int,
 ) -> Plan:
-    """Take steps until one needs the gateway, time, or is the end. Cash needs none of them."""
+    """Take steps until one needs the gateway or time, or is the end. Cash needs neither."""
     payment = rules.Payment(
         order.order_key,
         f"{accepted.merchant_id}/{accepted.order_id}",
@@ -85,7 +83,7 @@ def carry_out(
     """Record the plans; return the facts of those that came to an end, by order_key.
 
     Raises:
-        Conflict: somebody else changed the same rows; repeat the whole transaction.
+        Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
     waiting = [p for p in plans if not isinstance(p.step, rules.Paid | rules.Declined)]
@@ -101,7 +99,7 @@ def carry_out(
 
 
 def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> dict[int, EndFact]:
-    """Return the recorded facts of orders that have not moved since this stage was done."""
+    """Return the recorded facts of orders that have not changed since this stage was done."""
     claims = [(order.order_key, NAME, messages.ACCEPTED_EVENT) for order in orders]
     versions = {order.order_key: order.version for order in orders}
     logged = store.find_claims(connection, claims)
@@ -172,19 +170,24 @@ def _move(p: Plan, fact: EndFact, now_us: int, due_at_us: int) -> store.Transiti
     if isinstance(fact, messages.OrderPaid):
         state, charge, stock = OrderState.PAID, ChargeState.FULL, StockState.RESERVED
         return store.Transition(
-            fact.order_key, p.order.version, state, charge, stock, "", "", due_at_us, now_us
+            order_key=fact.order_key,
+            from_version=p.order.version,
+            state=state,
+            charge_state=charge,
+            stock_state=stock,
+            due_at_us=due_at_us,
+            at_us=now_us,
         )
     voided = any(a.state is AttemptState.SUCCEEDED for a in p.attempts)
     return store.Transition(
-        fact.order_key,
-        p.order.version,
-        OrderState.REJECTED,
-        ChargeState.VOIDED if voided else ChargeState.DECLINED,
-        StockState.RELEASED,
-        fact.reason,
-        fact.explanation,
-        None,
-        now_us,
+        order_key=fact.order_key,
+        from_version=p.order.version,
+        state=OrderState.REJECTED,
+        charge_state=ChargeState.VOIDED if voided else ChargeState.DECLINED,
+        stock_state=StockState.RELEASED,
+        reason=fact.reason,
+        explanation=fact.explanation,
+        at_us=now_us,
     )
 
 
@@ -195,15 +198,13 @@ def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAcc
 
 def _entry(fact: EndFact, now_us: int) -> store.LogEntry:
     is_paid = isinstance(fact, messages.OrderPaid)
-    state = OrderState.PAID if is_paid else OrderState.REJECTED
-    reason = "" if isinstance(fact, messages.OrderPaid) else fact.reason
     return store.LogEntry(
-        fact.order_key,
-        NAME,
-        messages.ACCEPTED_EVENT,
-        fact.version,
-        state,
-        reason,
-        fact,
-        now_us,
+        order_key=fact.order_key,
+        stage=NAME,
+        event_id=messages.ACCEPTED_EVENT,
+        version=fact.version,
+        state=OrderState.PAID if is_paid else OrderState.REJECTED,
+        reason=fact.refusal_code,
+        fact=fact,
+        at_us=now_us,
     )

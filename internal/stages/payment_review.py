@@ -1,8 +1,8 @@
-"""Payments that only a person can move: an operator's word, or the wish to have the gateway asked.
+"""Payments that need a person: an operator decides one, or has the gateway asked again.
 
-Each is one transaction that also makes the order due at once: the janitor drives it on by its last
-fact, and the payment stage plans again. Whoever dies in between loses nothing. The stage holds the
-order's row while it writes, and so does this: of two words the first one counts.
+Each is one transaction that also makes the order due: the janitor sends its last fact again, and
+the payment stage plans again. A crash in between loses nothing. The stage locks the order's row
+while it writes, and so does this: the first of two decisions counts.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LISTED_MAX = 1_000
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """A request to the gateway that nobody knows the end of, or a void that it refused."""
+    """A request to the gateway whose outcome is unknown, or a void that it refused."""
 
     order_key: int
     merchant_id: str
@@ -38,13 +38,13 @@ class Undecided(msgspec.Struct, frozen=True):
     """How often the gateway was asked."""
     asked_at_us: int
     next_check_us: int | None
-    """None: nobody asks any more, an operator must decide."""
+    """None: it is not asked any more, and an operator must decide."""
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """What an operator says, about which order, when and why."""
+    """What an operator decides, about which order, when and why."""
 
-    name: ids.OrderRef
+    ref: ids.OrderRef
     actor: str
     reason: str
     at_us: int
@@ -71,9 +71,9 @@ _UNDECIDED = sa.select(
 
 
 def undecided(connection: sa.Connection, merchant_id: str = "") -> list[Undecided]:
-    """Return what is undecided, of one merchant if given; what waits for an operator first.
+    """Return what is undecided, of one merchant if given; what waits for an operator comes first.
 
-    It looks through all attempts: for people, not for a stage.
+    It scans all attempts: for people, not for a stage.
     """
     query = _UNDECIDED.where(_O.merchant_id == merchant_id) if merchant_id else _UNDECIDED
     order = (_O.due_at_us.is_not(None), _A.updated_at_us, _A.order_key, _A.attempt_no)
@@ -88,16 +88,16 @@ def undecided(connection: sa.Connection, merchant_id: str = "") -> list[Undecide
 
 def decide(
     connection: sa.Connection,
-    word: Resolution,
+    resolution: Resolution,
     attempt_no: int | None,
     verdict: manual_resolution.Verdict,
     reference: str,
 ) -> Attempt:
-    """Write down what became of an attempt, and have the order driven on.
+    """Record what became of an attempt, and make the order due.
 
     Args:
         connection: in a transaction.
-        word: who says so.
+        resolution: who decides, and why.
         attempt_no: which attempt of the order; None for the only one that is undecided.
         verdict: what became of it.
         reference: the gateway's name for it, if it is known.
@@ -109,26 +109,26 @@ def decide(
         InvalidInput: there is no such order, nothing to decide about it, or not so.
         Conflict: repeat the whole transaction.
     """
-    order, attempts = _lock(connection, word.name)
+    order, attempts = _lock(connection, resolution.ref)
     before = _choose(attempts, attempt_no)
     after = manual_resolution.decided(before, verdict, reference)
     if after.state is AttemptState.DECLINED:
         _require_silence(connection, order)
-    manual_resolution.override(connection, before, after, word.at_us)
+    manual_resolution.override(connection, before, after, resolution.at_us)
     what = f"{before.kind} {before.amount_minor} {before.currency}, {before.state} to {after.state}"
     detail = f"{what} {after.gateway_reference}".rstrip()
-    audit_log.log(connection, [_action(word, f"PAYMENT_{after.state}", after, detail)])
-    _make_due(connection, order, word.at_us)
+    audit_log.log(connection, [_action(resolution, f"PAYMENT_{after.state}", after, detail)])
+    _make_due(connection, order, resolution.at_us)
     return after
 
 
-def ask(connection: sa.Connection, word: Resolution) -> list[Attempt]:
+def ask(connection: sa.Connection, resolution: Resolution) -> list[Attempt]:
     """Have the gateway asked now; return what it will be asked about.
 
     Raises:
         InvalidInput: there is no such order, or nothing UNKNOWN about it.
     """
-    order, attempts = _lock(connection, word.name)
+    order, attempts = _lock(connection, resolution.ref)
     unknown = [attempt for attempt in attempts if attempt.state is AttemptState.UNKNOWN]
     if not unknown:
         why = "the gateway has refused to void it" if attempts else "nothing is UNKNOWN"
@@ -136,18 +136,20 @@ def ask(connection: sa.Connection, word: Resolution) -> list[Attempt]:
         raise errors.InvalidInput([("", text)])
     manual_resolution.ask_anew(connection, order.order_key)
     asked = [(it, f"{it.kind}, asked {it.checks} times before") for it in unknown]
-    audit_log.log(connection, [_action(word, "PAYMENT_ASKED", *each) for each in asked])
-    _make_due(connection, order, word.at_us)
+    audit_log.log(connection, [_action(resolution, "PAYMENT_ASKED", *each) for each in asked])
+    _make_due(connection, order, resolution.at_us)
     return unknown
 
 
 def _lock(
-    connection: sa.Connection, name: ids.OrderRef
+    connection: sa.Connection, ref: ids.OrderRef
 ) -> tuple[store.OrderSnapshot, list[Attempt]]:
-    """Hold the order, and return what is undecided about it."""
-    found = store.find(connection, [name]).get(name)
+    """Lock the order, and return what is undecided about it."""
+    found = store.find(connection, [ref]).get(ref)
     if found is None:
-        raise errors.InvalidInput([("", f"there is no order {name[1]!r} of {name[0]}")])
+        raise errors.InvalidInput(
+            [("", f"there is no order {ref.order_id!r} of {ref.merchant_id}")]
+        )
     order = store.lock(connection, [found.order_key])[found.order_key]
     if order.state is not OrderState.ACCEPTED:
         text = f"the order {order.order_id} is {order.state}: its payment is over"
@@ -172,7 +174,7 @@ def _choose(attempts: Sequence[Attempt], attempt_no: int | None) -> Attempt:
 
 
 def _require_silence(connection: sa.Connection, order: store.OrderSnapshot) -> None:
-    """Raise InvalidInput while somebody still asks: that may send a charge that never arrived."""
+    """Raise InvalidInput while it is still asked: asking may send a charge that never arrived."""
     query = sa.select(_O.due_at_us).where(_O.order_key == order.order_key)
     if connection.execute(query).scalar() is not None:
         what = (
@@ -181,9 +183,17 @@ def _require_silence(connection: sa.Connection, order: store.OrderSnapshot) -> N
         raise errors.InvalidInput([("--as", what)])
 
 
-def _action(word: Resolution, action: str, attempt: Attempt, detail: str) -> audit_log.Action:
-    who = (word.at_us, word.actor, action, *word.name)
-    return audit_log.Action(*who, attempt.attempt_no, detail, word.reason)
+def _action(resolution: Resolution, action: str, attempt: Attempt, detail: str) -> audit_log.Action:
+    return audit_log.Action(
+        at_us=resolution.at_us,
+        actor=resolution.actor,
+        action=action,
+        merchant_id=resolution.ref.merchant_id,
+        order_id=resolution.ref.order_id,
+        subject=attempt.attempt_no,
+        detail=detail,
+        reason=resolution.reason,
+    )
 
 
 def _make_due(connection: sa.Connection, order: store.OrderSnapshot, at_us: int) -> None:

@@ -1,33 +1,39 @@
-"""The orders that messages are about, as the books have them: a message only says which it is.
+"""The orders that messages are about, as the database has them: a message only says which it is.
 
-What a message says of amounts, lines and tenders is not believed: the order log has it, and a
-message may have been damaged, written by hand, or be about an order of another database.
+The amounts, lines and tenders in a message are not trusted: the order log has them, and a message
+may be damaged, written by hand, or about an order of another database.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
-from internal.kernel import errors
-from internal.orders import codec, messages, store
+from internal.kernel import errors, facts
+from internal.orders import messages, store
 
 F = TypeVar("F", messages.OrderAccepted, messages.OrderPaid)
 
 
-def lock(
-    connection: sa.Connection, facts: Iterable[messages.OrderAccepted | messages.OrderPaid]
-) -> dict[int, store.OrderSnapshot]:
-    """Return the orders that `facts` are about, and hold their rows until the transaction ends.
+class Claimed(NamedTuple):
+    """What a message claims: a fact, and the bytes that it came as."""
 
-    Facts of one kind.
+    fact: messages.OrderAccepted | messages.OrderPaid
+    raw: bytes | msgspec.Raw
+
+
+def lock(
+    connection: sa.Connection, claimed: Iterable[messages.OrderAccepted | messages.OrderPaid]
+) -> dict[int, store.OrderSnapshot]:
+    """Return the orders that facts of one kind are about, and lock their rows.
 
     Raises:
-        Poison: an order_key that nobody has, or another merchant's order.
+        Poison: an order_key that does not exist, or belongs to another merchant's order.
     """
-    said = list(facts)
-    wanted = {(fact.order_key, fact.merchant_id, fact.order_id) for fact in said}
-    claims = {(fact.order_key, *_WRITTEN[type(fact)]) for fact in said}
+    found = list(claimed)
+    wanted = {(fact.order_key, fact.merchant_id, fact.order_id) for fact in found}
+    claims = {(fact.order_key, *_WRITTEN[type(fact)]) for fact in found}
     orders = store.lock_with_digest(connection, sorted(claims))
     known = {(o.order_key, o.merchant_id, o.order_id) for o in orders.values()}
     for order_key, merchant_id, order_id in sorted(wanted - known):
@@ -39,23 +45,23 @@ def lock(
 def facts_of(
     connection: sa.Connection,
     orders: Sequence[store.OrderSnapshot],
-    said: Iterable[messages.Fact],
+    claimed: Iterable[Claimed],
     kind: type[F],
 ) -> dict[int, F]:
     """Return the fact of this kind that stands in the log of each order.
 
-    What messages `said` saves reading it where its digest is that of the log. `orders` as `lock`
-    gave them.
+    A claimed fact whose bytes have the digest of the log is that fact: it is not read again.
+    `orders` as `lock` returned them.
 
     Raises:
-        Poison: an order without it.
+        Poison: an order without such a fact.
     """
     stage, event = _WRITTEN[kind]
     digests = {order.order_key: order.digest for order in orders}
     found = {
         fact.order_key: fact
-        for fact in said
-        if isinstance(fact, kind) and digests.get(fact.order_key) == codec.digest(fact)
+        for fact, raw in claimed
+        if isinstance(fact, kind) and digests.get(fact.order_key) == facts.digest(raw)
     }
     claims = [(order_key, stage, event) for order_key in digests if order_key not in found]
     return found | _from_log(connection, claims, kind)
@@ -78,4 +84,4 @@ _WRITTEN: dict[type, tuple[str, str]] = {
     messages.OrderAccepted: (messages.LogStage.ORDER, messages.PLACED_EVENT),
     messages.OrderPaid: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT),
 }
-"""Who wrote the fact, for which event."""
+"""Which stage logs the fact, for which event."""

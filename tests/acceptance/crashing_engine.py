@@ -11,9 +11,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from functions.finalization import FinalizationStation
-from functions.order_processing import OrderStation
-from functions.payment_processing import Calls, PaymentStation
+from functions.finalization import FinalizationHandler
+from functions.order_processing import OrderHandler
+from functions.payment_processing import Calls, PaymentHandler
 from internal.flow import topics
 from internal.host import engine, start
 from internal.payments.messages import Attempt
@@ -24,49 +24,49 @@ KILLERS = {name: f"kills-{name}" for name in (s.name for s in topics.STAGES)}
 """By stage: how the ids begin of orders that it does not survive."""
 
 
-class MortalOrders(OrderStation):
+class MortalOrders(OrderHandler):
     """Dies while it records."""
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.Station.record."""
+        """See stage.NotedOrders.record."""
         if _has_killer(work, self.spec):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().record(connection, work, now_us)
 
 
-class MortalPayments(PaymentStation):
+class MortalPayments(PaymentHandler):
     """Dies while it talks to the gateway."""
 
     async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
-        """See stage.Station.perform."""
+        """See stage.NotedOrders.perform."""
         if any(KILLERS[self.spec.name] in attempt.key for attempt in effect.attempts):
             os._exit(137)
         return await super().perform(effect)
 
 
-class MortalFinalization(FinalizationStation):
+class MortalFinalization(FinalizationHandler):
     """Reads where nothing is to be read, when all is written and not committed."""
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.Station.record."""
+        """See stage.NotedOrders.record."""
         done = super().record(connection, work, now_us)
         if _has_killer(work, self.spec):
             ctypes.string_at(0)
         return done
 
 
-def _has_killer(work: Sequence[handler.Work], spec: topics.Stage) -> bool:
+def _has_killer(work: Sequence[handler.Work], spec: handler.Stage) -> bool:
     return any(item.fact.order_id.startswith(KILLERS[spec.name]) for item in work)
 
 
 if __name__ == "__main__":
     vars(engine).update(
-        OrderStation=MortalOrders,
-        PaymentStation=MortalPayments,
-        FinalizationStation=MortalFinalization,
+        OrderHandler=MortalOrders,
+        PaymentHandler=MortalPayments,
+        FinalizationHandler=MortalFinalization,
     )
     start.run(demo_shop.seed, Path(__file__))

@@ -15,7 +15,7 @@ import pytest
 from internal.flow import topics
 from internal.infra import bus
 from internal.lab.chaos import clients, engine_process
-from internal.pipeline import envelope
+from internal.pipeline import envelope, handler
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 from tests.acceptance import audit, raw_topics, runs
 from tests.support import facts
@@ -198,7 +198,7 @@ class TestTopics:
         assert put_aside == sorted(message.payload for message in poison)
 
 
-def poison_for(stage: topics.Stage) -> list[bus.Outgoing]:
+def poison_for(stage: handler.Stage) -> list[bus.Outgoing]:
     """Make messages that a stage can only put aside, each exactly one letter's worth."""
     noise = random.Random(f"{SEED}/{stage.name}")
     deep = b"[" * DEEP

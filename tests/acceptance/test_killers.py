@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from internal.checks import invariants
 from internal.cli import main
+from internal.flow import topics
 from internal.infra import clock
 from internal.kernel import ids
 from internal.kernel.states import OrderState
@@ -19,7 +20,7 @@ from internal.orders import store
 from internal.orders.messages import OrderPlaced
 from internal.payments.gateways import simulator
 from internal.payments.messages import Tender, TenderKind
-from internal.pipeline import crash_counts, envelope
+from internal.pipeline import crash_counts
 from internal.pricing.messages import WantedLine
 from internal.seeds import demo_shop
 from tests.acceptance import audit, crashing_engine, raw_topics
@@ -80,7 +81,7 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Have these orders on their topic before an engine runs."""
-    await raw_topics.publish(folder, envelope.pack(map(order, order_ids)))
+    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids)))
 
 
 def order(order_id: str) -> OrderPlaced:

@@ -307,7 +307,7 @@ class TestDatabaseCommands:
         here = ("--data", str(tmp_path))
         bare("migrate", *here)
         assert bare("check", *here, "--drained").code == 0
-        database.write(tmp_path, lambda connection: dead_letters.add(connection, letter("o-1")))
+        database.write(tmp_path, lambda connection: dead_letters.store(connection, letter("o-1")))
         assert bare("dlq", "replay", "1", "--yes", *here).code == 0
         assert bare("check", *here).code == 0
         drained = bare("check", *here, "--drained")
@@ -404,7 +404,7 @@ class TestDeadLetters:
 
         def add(connection: Any) -> None:  # noqa: ANN401
             for order_id in orders:
-                dead_letters.add(connection, letter(order_id))
+                dead_letters.store(connection, letter(order_id))
             unreadable = dead_letters.DeadLetter(
                 "finalization",
                 "orders.paid",
@@ -415,7 +415,7 @@ class TestDeadLetters:
                 "{[card number]",
                 1,
             )
-            dead_letters.add(connection, unreadable)
+            dead_letters.store(connection, unreadable)
 
         database.write(data, add)
         return orders

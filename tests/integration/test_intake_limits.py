@@ -159,7 +159,7 @@ class TestDrain:
             failure = await memory.failure_of(stream.read())
             assert (failure.code, failure.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
             await closing
-            assert {fact.order_id for fact in house.bus.facts()} == {"o-1", "o-2", "watched"}
+            assert {fact.key for fact in house.bus.facts()} == {"o-1", "o-2", "watched"}
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.submit(memory.draft("late"))
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -191,7 +191,7 @@ class TestSubmitOrders:
             "replayed",
             ("INVALID_MONEY", ("orders[7].lines[0].expected_price",)),
         ]
-        assert [fact.order_id for fact in house.bus.facts()[1:]] == ["a", "b"]
+        assert [fact.key for fact in house.bus.facts()[1:]] == ["a", "b"]
 
     async def test_a_thousand_go_out_in_one_message_per_shard(
         self, house: memory.House, client: Client

@@ -51,7 +51,7 @@ async def _trade(options: MysqlSettings) -> None:
     )
     instance = instances.Instance(database)
     await instance.run(orders("done", ORDERS))
-    await instance.carry(instance.stations[0], orders("open", ORDERS // 4))
+    await instance.carry(instance.handlers[0], orders("open", ORDERS // 4))
     await database.close()
 
 
@@ -77,7 +77,7 @@ async def test_no_stage_walks_a_table(database: mysql.MysqlDatabase, place: int)
     """Each batch through its stage; also when it comes again."""
     instance = instances.Instance(database, batch_orders=BATCH)
     counts: list[int] = []
-    instance.stations[place] = Watched(instance.stations[place], counts)
+    instance.handlers[place] = Watched(instance.handlers[place], counts)
     more = orders(f"more-{place}-", BATCH)
     await instance.run(more)
     await instance.run(more)
@@ -86,22 +86,25 @@ async def test_no_stage_walks_a_table(database: mysql.MysqlDatabase, place: int)
 
 
 class Watched:
-    """A station that counts what its transactions walk past."""
+    """A handler that counts what its transactions walk past."""
 
-    def __init__(self, station: handler.StageHandler, counts: list[int]) -> None:
-        self.spec = station.spec
-        self._station, self._counts = station, counts
+    def __init__(self, stage_handler: handler.StageHandler, counts: list[int]) -> None:
+        self.spec = stage_handler.spec
+        self._handler, self._counts = stage_handler, counts
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
         before = walked(connection)
-        outcomes = self._station.record(connection, work, now_us)
+        outcomes = self._handler.record(connection, work, now_us)
         self._counts.append(walked(connection) - before)
         return outcomes
 
     async def perform(self, effect: Any) -> Any:  # noqa: ANN401 - the protocol's type
-        return await self._station.perform(effect)
+        return await self._handler.perform(effect)
+
+    def abandon(self, connection: sa.Connection, fact: Any) -> None:  # noqa: ANN401 - as above
+        self._handler.abandon(connection, fact)
 
 
 NAMES = [ids.OrderRef(shop.MERCHANT, f"done{number:05d}") for number in range(BATCH)]

@@ -137,7 +137,7 @@ async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> No
     wrong = [bus.Outgoing(topics.PLACED, "00", b"%d" % number) for number in range(5)]
     await world.bus.publish(wrong)
     await world.drain()
-    foreign = bus.Outgoing(topics.dead_letter_topic(topics.PLACED), "00", b"from before")
+    foreign = bus.Outgoing(dead_letters.topic_for(topics.PLACED), "00", b"from before")
     await world.bus.publish([foreign])
     assert await dlq_copies.clear(world.database, world.bus) == 0
     keys = [letter.letter_key for letter in await world.letters()]
@@ -161,7 +161,7 @@ async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_pat
         poison = errors.Poison("SPOILT", "it smells")
         for number in range(3):
             letter = dead_letters.of_error("s", topics.PAID, None, b"%d" % number, poison, 1)
-            key = await books.write(lambda c, it=letter: dead_letters.add(c, it))  # type: ignore[misc]
+            key = await books.write(lambda c, it=letter: dead_letters.store(c, it))  # type: ignore[misc]
             await broker.publish([dead_letters.copy_of(letter, key)])
         assert await dlq_copies.clear(books, broker) == 0
         mark = replay.Mark("dropped", "alex", "noise", 1)

@@ -16,7 +16,7 @@ from internal.kernel.clock import ManualClock
 from internal.ledger import store as ledger_store
 from internal.orders import codec, messages
 from internal.orders import store as orders_store
-from internal.pipeline import envelope
+from internal.pipeline import dead_letters, handler
 from internal.pricing.messages import Discount, DiscountKind
 from tests.support import shop
 from tests.support.pipeline_fixture import Site, World, copy, found, opened
@@ -96,9 +96,9 @@ async def test_an_outcome_is_told_to_who_listens(world: World) -> None:
     async with asyncio.timeout(5):
         while len(heard) < 4:
             for delivery in await tail.receive(10):
-                for fact in envelope.open_payload(delivery.payload):
+                for fact in topics.ENVELOPE.facts_in(delivery.payload):
                     assert not isinstance(fact, Exception)
-                    heard.append((delivery.topic, fact.order_id, getattr(fact, "version", 0)))
+                    heard.append((delivery.topic, fact.key, getattr(fact, "version", 0)))
     assert [item for item in heard if item[1] == "p"] == [(topics.REJECTED, "p", 2)]
     assert [item for item in heard if item[1] == "o"] == [
         (topics.ACCEPTED, "o", 2),
@@ -337,7 +337,7 @@ async def test_stages_may_be_started_one_after_another(site: Site) -> None:
         assert not await world.check(["o", "p"])
 
 
-async def _drained(world: World, stage: topics.Stage) -> None:
+async def _drained(world: World, stage: handler.Stage) -> None:
     async with asyncio.timeout(5):
         while await world.bus.backlog(stage.topic, stage.subscription):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -386,7 +386,7 @@ POISON = [
 
 
 @pytest.mark.parametrize("stage", topics.STAGES, ids=lambda stage: stage.name)
-async def test_only_the_poison_is_put_aside(world: World, stage: topics.Stage) -> None:
+async def test_only_the_poison_is_put_aside(world: World, stage: handler.Stage) -> None:
     good = [shop.placed(f"o{number}") for number in range(20)]
     poison = [bus.Outgoing(stage.topic, "00", payload) for payload in POISON]
     await world.bus.publish(poison)
@@ -400,7 +400,7 @@ async def test_only_the_poison_is_put_aside(world: World, stage: topics.Stage) -
     assert len(letters) - len(of_orders) == 2 * len(POISON) - 2 * len(set(of_orders))
     assert len(of_orders) == len(set(of_orders))  # the same of the same order is kept once
     dead = await world.bus.backlog(
-        topics.dead_letter_topic(stage.topic), topics.DEAD_LETTER_SUBSCRIPTION
+        dead_letters.topic_for(stage.topic), topics.DEAD_LETTER_SUBSCRIPTION
     )
     assert dead == 2 * len(POISON)
 

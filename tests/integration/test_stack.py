@@ -28,6 +28,7 @@ from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
 from internal.infra.pulsar_bus import bus as pulsar_bus
 from internal.kernel import errors, ids
+from internal.pipeline import handler
 from internal.stack import distribution, ports, processes, stale_bookies
 from internal.stack import stack as stacks
 from tests.support import stack as support
@@ -396,7 +397,7 @@ async def delete_functions(options: settings.Settings) -> None:
                 await functions.delete(name)
 
 
-async def pause(options: settings.Settings, stage: topics.Stage) -> None:
+async def pause(options: settings.Settings, stage: handler.Stage) -> None:
     """Stop a function as operators do."""
     where = f"{options.pulsar.admin_url}/admin/v3/functions/souk/pos/{stage.name}/stop"
     async with httpx.AsyncClient(trust_env=False) as client:

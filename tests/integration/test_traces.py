@@ -8,8 +8,8 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from internal.flow import topics
 from internal.infra import traces
-from internal.pipeline import envelope
 from tests.support import shop
 from tests.support.pipeline_fixture import Site, found, opened
 
@@ -54,9 +54,9 @@ async def test_every_step_of_an_order_is_a_child_of_the_doors_span(
 
 def test_a_message_names_the_trace_of_its_first_order_and_its_contents() -> None:
     first = msgspec.structs.replace(shop.placed("o"), trace_id=TRACE)
-    (message,) = envelope.pack([first, shop.placed("o")])
-    (again,) = envelope.pack([first, shop.placed("o")])
-    (other,) = envelope.pack([first])
+    (message,) = topics.ENVELOPE.pack([first, shop.placed("o")])
+    (again,) = topics.ENVELOPE.pack([first, shop.placed("o")])
+    (other,) = topics.ENVELOPE.pack([first])
     assert message.properties["traceparent"] == traces.traceparent_of(TRACE)
     assert message.properties["id"] == again.properties["id"] != other.properties["id"]
     required = {"specversion", "id", "source", "type"}

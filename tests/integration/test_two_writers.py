@@ -100,7 +100,7 @@ async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> No
     first, second, third = (
         instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)
     )
-    accepted = await first.carry(first.stations[0], orders)
+    accepted = await first.carry(first.handlers[0], orders)
     wishes = [shop.cancel(order.order_id) for order in orders]
     more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
     async with asyncio.timeout(60):

@@ -3,11 +3,12 @@
 import random
 from collections.abc import Sequence
 
-from functions.finalization import FinalizationStation
-from functions.order_processing import OrderStation
-from functions.payment_processing import PaymentStation
+from functions.finalization import FinalizationHandler
+from functions.order_processing import OrderHandler
+from functions.payment_processing import PaymentHandler
 from internal.infra import db
-from internal.orders import messages
+from internal.kernel import facts as kernel_facts
+from internal.kernel.facts import Fact
 from internal.pipeline import handler
 from tests.support import gateways, shop
 
@@ -19,41 +20,41 @@ class Instance:
         self.database, self.batch_orders = database, batch_orders
         self.chance = random.Random(seed)
         self.gateway = gateways.FaultyGateway()
-        self.stations: list[handler.StageHandler] = [
-            OrderStation(),
-            PaymentStation(self.gateway, 1.0),
-            FinalizationStation(),
+        self.handlers: list[handler.StageHandler] = [
+            OrderHandler(),
+            PaymentHandler(self.gateway, 1.0),
+            FinalizationHandler(),
         ]
 
-    async def run(self, facts: Sequence[messages.Fact]) -> None:
-        for station in self.stations:
-            facts = await self.carry(station, facts)
+    async def run(self, facts: Sequence[Fact]) -> None:
+        for stage_handler in self.handlers:
+            facts = await self.carry(stage_handler, facts)
 
-    async def carry(
-        self, station: handler.StageHandler, facts: Sequence[messages.Fact]
-    ) -> list[messages.Fact]:
-        mine = [fact for fact in facts if isinstance(fact, station.spec.takes)]
+    async def carry(self, stage_handler: handler.StageHandler, facts: Sequence[Fact]) -> list[Fact]:
+        mine = [fact for fact in facts if isinstance(fact, stage_handler.spec.takes)]
         self.chance.shuffle(mine)
-        done: list[messages.Fact] = []
+        done: list[Fact] = []
         for start in range(0, len(mine), self.batch_orders):
-            topic = station.spec.topic
+            topic = stage_handler.spec.topic
             work = [
-                handler.Work(fact, handler.Incoming(topic, b"", None))
+                handler.Work(
+                    fact, handler.Incoming(topic, b"", None), raw=kernel_facts.encode(fact)
+                )
                 for fact in mine[start : start + self.batch_orders]
             ]
             while work:
-                work = await self._record(station, work, done)
+                work = await self._record(stage_handler, work, done)
         return done
 
     async def _record(
-        self, station: handler.StageHandler, work: list[handler.Work], done: list[messages.Fact]
+        self, stage_handler: handler.StageHandler, work: list[handler.Work], done: list[Fact]
     ) -> list[handler.Work]:
-        outcomes = await self.database.write(lambda c: station.record(c, work, shop.NOW_US))
+        outcomes = await self.database.write(lambda c: stage_handler.record(c, work, shop.NOW_US))
         waiting = []
         for item, outcome in zip(work, outcomes, strict=True):
             if isinstance(outcome, handler.Settled):
                 done += outcome.facts
             else:
-                result = await station.perform(outcome.effect)
-                waiting.append(handler.Work(item.fact, item.source, result))
+                item.result = await stage_handler.perform(outcome.effect)
+                waiting.append(item)
         return waiting

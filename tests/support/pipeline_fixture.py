@@ -26,7 +26,7 @@ from internal.kernel import ids
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.orders.messages import Fact
 from internal.payments.gateways import simulator
-from internal.pipeline import dead_letters, envelope, handler
+from internal.pipeline import dead_letters, handler
 from internal.views import order as order_view
 from tests.support import mariadb, shop
 
@@ -59,7 +59,7 @@ class World:
         self.clock = clock or ManualClock(shop.NOW_US)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open(self, stages: Sequence[topics.Stage] = topics.STAGES) -> None:
+    async def open(self, stages: Sequence[handler.Stage] = topics.STAGES) -> None:
         """Start everything, or only these stages."""
         self.database = self.site.open_books()
         self._file = self.site.open_file() if self.site.server else self.database
@@ -69,9 +69,9 @@ class World:
         self.gateway = simulator.SimulatedGateway(self.folder / GATEWAY_FILE, slow_s=0.02)
         self.janitor = janitor.Janitor(self.database, self.bus, self.clock, JANITOR)
         ports = handler.Ports(self.database, self.bus, self.clock, hosting.nobody)
-        for function, station in engine.stations(self.gateway, 5.0):
-            if station.spec in stages:
-                hosted = await hosting.host(self.bus, function, station, 1_000)
+        for function, stage_handler in engine.functions(self.gateway, 5.0):
+            if stage_handler.spec in stages:
+                hosted = await hosting.host(self.bus, function, stage_handler, 1_000)
                 self._tasks.append(asyncio.create_task(hosted.run(ports, handler.Limits())))
 
     async def close(self) -> None:
@@ -103,7 +103,7 @@ class World:
 
     async def publish(self, *facts: Fact) -> None:
         """Put facts on their topics, one message for each topic and shard."""
-        await self.bus.publish(envelope.pack(facts))
+        await self.bus.publish(topics.ENVELOPE.pack(facts))
 
     async def drain(self) -> None:
         """Wait until every stage has acknowledged everything.
@@ -197,7 +197,7 @@ def copy(template: Path, folder: Path) -> Site:
 
 @asynccontextmanager
 async def opened(
-    site: Site, clock: ManualClock | None = None, stages: Sequence[topics.Stage] = topics.STAGES
+    site: Site, clock: ManualClock | None = None, stages: Sequence[handler.Stage] = topics.STAGES
 ) -> AsyncIterator[World]:
     """Open a world, and close it in good order."""
     world = World(site, clock)

@@ -1,4 +1,4 @@
-"""The three stations one after another, without bus, host or threads: facts in, facts out.
+"""The three handlers one after another, without bus, host or threads: facts in, facts out.
 
 The true rules, stores and SQL over a database in memory, for tests of what stages write down.
 """
@@ -10,17 +10,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from functions.finalization import FinalizationStation
-from functions.order_processing import OrderStation
-from functions.payment_processing import PaymentStation
+from functions.finalization import FinalizationHandler
+from functions.order_processing import OrderHandler
+from functions.payment_processing import PaymentHandler
 from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
 from internal.flow import topics
 from internal.infra import db
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey, StockLevel
+from internal.kernel import facts
 from internal.kernel.clock import ManualClock
-from internal.orders.messages import Fact
+from internal.kernel.facts import Fact
 from internal.payments.gateways.port import Gateway
 from internal.pipeline import crash_counts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
@@ -77,8 +78,8 @@ def undone(connection: sa.Connection) -> Iterator[None]:
         connection.exec_driver_sql("ROLLBACK")
 
 
-class Belt:
-    """Carries facts from station to station."""
+class StagedOrders:
+    """Carries facts from stage_handler to stage_handler."""
 
     def __init__(
         self,
@@ -88,29 +89,29 @@ class Belt:
     ) -> None:
         self.connection = connection
         self.clock = clock or ManualClock(shop.NOW_US)
-        self.stations: dict[str, handler.StageHandler] = {
-            topics.PLACED: OrderStation(),
-            topics.ACCEPTED: PaymentStation(gateway or gateways.FaultyGateway(), 1.0),
-            topics.PAID: FinalizationStation(),
+        self.handlers: dict[str, handler.StageHandler] = {
+            topics.PLACED: OrderHandler(),
+            topics.ACCEPTED: PaymentHandler(gateway or gateways.FaultyGateway(), 1.0),
+            topics.PAID: FinalizationHandler(),
         }
 
-    def carry(self, *facts: Fact) -> list[Fact]:
+    def carry(self, *batch: Fact) -> list[Fact]:
         """Carry facts until nothing moves any more; return every fact that came up on the way."""
         seen: list[Fact] = []
-        moving = list(facts)
+        moving = list(batch)
         while moving:
-            moving = [fact for topic in self.stations for fact in self._at(topic, moving)]
+            moving = [fact for topic in self.handlers for fact in self._at(topic, moving)]
             seen += moving
         return seen
 
-    def step(self, *facts: Fact) -> list[Fact]:
-        """Carry facts through their next station only."""
-        return [fact for topic in self.stations for fact in self._at(topic, facts)]
+    def step(self, *batch: Fact) -> list[Fact]:
+        """Carry facts through their next stage_handler only."""
+        return [fact for topic in self.handlers for fact in self._at(topic, batch)]
 
     def record(self, topic: str, *work: handler.Work) -> list[handler.Outcome]:
-        """Have a station record a batch."""
+        """Have a stage_handler record a batch."""
         with transaction(self.connection):
-            return self.stations[topic].record(self.connection, work, self.clock.now_us())
+            return self.handlers[topic].record(self.connection, work, self.clock.now_us())
 
     def level(self, sku: str) -> StockLevel:
         """Return the stock of a product in the shop."""
@@ -123,12 +124,13 @@ class Belt:
         assert found is not None
         return found
 
-    def work(self, fact: Fact, result: Any = None) -> handler.Work:  # noqa: ANN401 - a station's own
-        """Make a station's work of a fact."""
-        return handler.Work(fact, handler.Incoming(topics.TOPIC_OF[type(fact)], b"", None), result)
+    def work(self, fact: Fact, result: Any = None) -> handler.Work:  # noqa: ANN401 - a stage_handler's own
+        """Make a stage_handler's work of a fact."""
+        source = handler.Incoming(topics.TOPIC_OF[type(fact)], b"", None)
+        return handler.Work(fact, source, result, raw=facts.encode(fact))
 
-    def _at(self, topic: str, facts: Sequence[Fact]) -> list[Fact]:
-        here = [fact for fact in facts if topics.TOPIC_OF[type(fact)] == topic]
+    def _at(self, topic: str, batch: Sequence[Fact]) -> list[Fact]:
+        here = [fact for fact in batch if topics.TOPIC_OF[type(fact)] == topic]
         done: list[Fact] = []
         work = [self.work(fact) for fact in here]
         while work:
@@ -140,7 +142,7 @@ class Belt:
 
     def _perform(self, topic: str, outcome: handler.Outcome) -> Any:  # noqa: ANN401
         assert isinstance(outcome, handler.Waiting)
-        return asyncio.run(_await(self.stations[topic].perform(outcome.effect)))
+        return asyncio.run(_await(self.handlers[topic].perform(outcome.effect)))
 
 
 def _waits(outcome: handler.Outcome) -> bool:

@@ -9,7 +9,6 @@ from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import ids
 from internal.orders.messages import LogStage
-from internal.pipeline import envelope
 from internal.views.order import OrderView, TimelineEntry
 from internal.wire.souk.v1 import order_service_pb2
 
@@ -43,7 +42,7 @@ class Canceller:
         wish = from_wire.cancel_requested(request, call.origin)
         name = ids.OrderRef(wish.merchant_id, wish.order_id)
         with self._follower.listening(name, (topics.REJECTED,)) as listener:
-            await self._publisher.publish(envelope.pack([wish]))
+            await self._publisher.publish(topics.ENVELOPE.pack([wish]))
             return await listener.until_logged(
                 lambda view: _outcome_in(view, wish.request_id) is not None, call.answer_by_s
             )

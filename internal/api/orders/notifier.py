@@ -13,8 +13,8 @@ import msgspec
 from internal.api.orders import ports
 from internal.flow import topics
 from internal.infra import bus, retry
+from internal.kernel import facts as kernel_facts
 from internal.kernel import ids
-from internal.orders import codec
 
 MESSAGES_MAX = 1_000
 
@@ -113,6 +113,6 @@ def _names_in(payload: bytes) -> Iterable[ids.OrderRef]:
     """Return the orders a message is about; none of one that cannot be read, which is no loss."""
     try:
         message = _decoder.decode(payload)
-    except codec.UNREADABLE:
+    except kernel_facts.UNREADABLE:
         return []
     return [ids.OrderRef(fact.merchant_id, fact.order_id) for fact in message.facts]

@@ -17,11 +17,11 @@ from loguru import logger
 
 from internal.api import metrics, options
 from internal.api.orders import ports, recent_orders
+from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import errors, ids
 from internal.kernel.states import OrderState
 from internal.orders.messages import OrderPlaced
-from internal.pipeline import envelope
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -165,7 +165,7 @@ class SubmissionBatcher:
         fresh = [slot for slot in batch if not self._is_replay(slot, known.get(slot.name))]
         if fresh:
             facts = [slot.fact for slot in fresh]
-            await self._publisher.publish(envelope.pack(facts))
+            await self._publisher.publish(topics.ENVELOPE.pack(facts))
             metrics.DESK_BATCH_ORDERS.observe(len(facts))
             for slot in fresh:
                 self._recent.add(slot.fact)

@@ -21,6 +21,7 @@ from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import errors, ids, states
 from internal.kernel.clock import ManualClock
+from internal.kernel.facts import Fact
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages
 from internal.orders.messages import LogStage, OrderPlaced
@@ -107,9 +108,9 @@ class MemoryBus:
         self.tails.append(tail)
         return tail
 
-    def facts(self) -> list[messages.Fact]:
+    def facts(self) -> list[Fact]:
         """Return every fact on every topic, in the order of publishing."""
-        found = [envelope.open_payload(message.payload) for message in self.messages]
+        found = [topics.ENVELOPE.facts_in(message.payload) for message in self.messages]
         return [fact for facts in found for fact in facts if not isinstance(fact, errors.Poison)]
 
     @contextmanager
@@ -215,10 +216,10 @@ class MemoryOrders:
         placed = await self._bus.tail([topics.PLACED])
         while True:
             for delivery in await placed.receive(1_000):
-                for fact in envelope.open_payload(delivery.payload):
+                for fact in topics.ENVELOPE.facts_in(delivery.payload):
                     await self._process(fact)
 
-    async def _process(self, fact: messages.Fact | errors.Poison) -> None:
+    async def _process(self, fact: Fact | errors.Poison) -> None:
         if isinstance(fact, messages.CancelRequested):
             await self._cancel(fact)
         if not isinstance(fact, OrderPlaced):

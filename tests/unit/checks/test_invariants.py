@@ -63,7 +63,7 @@ def books(good: Books) -> Iterator[Books]:
 
 def _trade(connection: sa.Connection) -> dict[str, int]:
     gateway = gateways.FaultyGateway()
-    line = staged_orders.Belt(connection, gateway)
+    line = staged_orders.StagedOrders(connection, gateway)
     tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
     two = (shop.cash(500), shop.card())
     line.carry(

@@ -9,7 +9,7 @@ from functions import finalization, order_processing, payment_processing
 from internal.deploy import function_configs
 from internal.flow import topics
 from internal.infra import settings
-from internal.pipeline import function
+from internal.pipeline import function, handler
 
 ROOT = Path(__file__).resolve().parents[3]
 CLASSES = (
@@ -40,7 +40,7 @@ def test_files_in_the_tree_are_those_of_the_flow() -> None:
 
 
 @pytest.mark.parametrize("stage", topics.STAGES)
-def test_fields_are_pulsars(stage: topics.Stage) -> None:
+def test_fields_are_pulsars(stage: handler.Stage) -> None:
     config = function_configs.config_of(stage, settings.PulsarSettings())
     assert set(config) <= set(KNOWN.split())
     for spec in config["inputSpecs"].values():
@@ -54,7 +54,7 @@ def test_classes_exist_under_these_names() -> None:
 
 
 @pytest.mark.parametrize("stage", topics.STAGES)
-def test_nothing_is_lost_when_a_function_starts_or_goes(stage: topics.Stage) -> None:
+def test_nothing_is_lost_when_a_function_starts_or_goes(stage: handler.Stage) -> None:
     config = yaml.safe_load(function_configs.files()[f"{stage.name}.yaml"])
     assert config["subName"] in topics.subscriptions()[stage.topic]
     assert config["subscriptionPosition"] == "Earliest"

@@ -1,4 +1,6 @@
-"""Whatever fact reaches a station: an outcome, or poison. "Try again" would stop it for ever."""
+"""Any fact that reaches a handler is settled or is poison: "try again" would repeat forever."""
+
+from typing import Any
 
 import msgspec
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from internal.checks import invariants
 from internal.flow import topics
 from internal.kernel import errors
-from internal.orders.messages import Fact
+from internal.kernel.facts import Fact
 from tests.support import facts, profiles, shop, staged_orders
 
 ORDERS = (
@@ -19,7 +21,7 @@ ORDERS = (
 
 
 @st.composite
-def disguised(draw: st.DrawFn, real: list[Fact]) -> Fact:
+def disguised(draw: st.DrawFn, real: list[Any]) -> Any:  # noqa: ANN401 - a fact, as a struct
     """Take a fact that is on its way, and give it some values of any other."""
     fact, other = draw(st.sampled_from(real)), draw(facts.FACTS)
     names = sorted(set(fact.__struct_fields__) & set(other.__struct_fields__))
@@ -30,24 +32,24 @@ def disguised(draw: st.DrawFn, real: list[Fact]) -> Fact:
 
 @profiles.tries(60)
 @given(st.data())
-def test_no_fact_stops_a_station(data: st.DataObject) -> None:
+def test_no_fact_stops_a_stage(data: st.DataObject) -> None:
     with staged_orders.books() as connection:
         shop.open_for_business(connection)
-        stations = staged_orders.Belt(connection)
-        on_its_way: list[Fact] = [*ORDERS, *stations.step(*ORDERS)]
+        handlers = staged_orders.StagedOrders(connection)
+        on_its_way: list[Any] = [*ORDERS, *handlers.step(*ORDERS)]
         wild = data.draw(st.lists(facts.FACTS | disguised(on_its_way), min_size=1, max_size=4))
         for fact in wild:
-            if topics.TOPIC_OF[type(fact)] in stations.stations:
-                carry(stations, fact)
-        stations.carry(*on_its_way)
+            if topics.TOPIC_OF[type(fact)] in handlers.handlers:
+                carry(handlers, fact)
+        handlers.carry(*on_its_way)
         assert not invariants.check(connection)
 
 
-def carry(stations: staged_orders.Belt, fact: Fact) -> None:
+def carry(handlers: staged_orders.StagedOrders, fact: Fact) -> None:
     """Carry a fact to its end; poison is an end too, anything temporary is none."""
     try:
-        stations.carry(fact)
+        handlers.carry(fact)
     except errors.Temporary:
         raise
     except Exception:  # noqa: BLE001 - the stage takes whatever it is for this order's poison
-        stations.connection.rollback()
+        handlers.connection.rollback()

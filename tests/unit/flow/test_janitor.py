@@ -10,7 +10,6 @@ from internal.flow import janitor, topics
 from internal.infra import bus
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import messages, store
-from internal.pipeline import envelope
 from tests.support import ports, shop, staged_orders
 
 
@@ -31,7 +30,7 @@ class Watch:
     """A janitor with three accepted orders and a paid one, all of them long due."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        self.line = staged_orders.Belt(connection)
+        self.line = staged_orders.StagedOrders(connection)
         self.database, self.broker = ports.MemoryDatabase(connection), Broker()
         self.line.step(*(shop.placed(name) for name in "abc"))
         self.line.step(*self.line.step(shop.placed("paid")))
@@ -48,7 +47,7 @@ class Watch:
         return sorted(
             (message.topic, fact.order_id)
             for message in self.broker.sent
-            for fact in envelope.open_payload(message.payload)
+            for fact in topics.ENVELOPE.facts_in(message.payload)
             if isinstance(fact, messages.OrderAccepted | messages.OrderPaid)
         )
 

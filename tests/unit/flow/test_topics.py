@@ -4,6 +4,7 @@ import pytest
 
 from internal.flow import janitor, topics
 from internal.kernel import errors
+from internal.pipeline import dead_letters
 from tests.support import facts
 
 
@@ -21,7 +22,7 @@ def test_everything_that_is_read_is_kept_from_the_start() -> None:
     kept = topics.subscriptions()
     for stage in topics.STAGES:
         assert kept[stage.topic] == [stage.subscription]
-        assert kept[topics.dead_letter_topic(stage.topic)] == [topics.DEAD_LETTER_SUBSCRIPTION]
+        assert kept[dead_letters.topic_for(stage.topic)] == [topics.DEAD_LETTER_SUBSCRIPTION]
     assert not set(kept) & {topics.FINALIZED, topics.REJECTED}
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from internal.flow import topics
 from internal.kernel import errors
 from internal.orders import codec, messages
-from internal.pipeline import envelope
 from tests.support import facts
 
 YESTERDAY = Path(__file__).parents[2] / "data" / "messages_v1"
@@ -36,7 +36,7 @@ def test_what_is_not_set_is_not_written(fact: messages.Fact) -> None:
 
 @pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)
 def test_yesterdays_fact_is_readable(fact: messages.Fact) -> None:
-    assert envelope.open_payload(file_of(fact).read_bytes()) == [fact]
+    assert topics.ENVELOPE.facts_in(file_of(fact).read_bytes()) == [fact]
 
 
 @pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)
@@ -48,8 +48,12 @@ def test_yesterdays_reader_finds_all_it_knows(fact: messages.Fact) -> None:
 
 
 def test_yesterdays_batch_and_bare_fact_are_readable() -> None:
-    assert envelope.open_payload((YESTERDAY / "batch.json").read_bytes()) == [*facts.EXAMPLES[:2]]
-    assert envelope.open_payload((YESTERDAY / "bare_fact.json").read_bytes()) == [facts.EXAMPLES[2]]
+    assert topics.ENVELOPE.facts_in((YESTERDAY / "batch.json").read_bytes()) == [
+        *facts.EXAMPLES[:2]
+    ]
+    assert topics.ENVELOPE.facts_in((YESTERDAY / "bare_fact.json").read_bytes()) == [
+        facts.EXAMPLES[2]
+    ]
 
 
 def test_every_kind_of_fact_was_kept() -> None:

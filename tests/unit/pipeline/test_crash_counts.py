@@ -24,7 +24,7 @@ class Died(BaseException):
     """What a test can do instead of a segfault."""
 
 
-class Station:
+class NotedOrders:
     """Settles orders; a note says which of them kill the process, and where."""
 
     spec = topics.ORDER
@@ -33,6 +33,7 @@ class Station:
         self.database = database
         self.waiting: set[str] = set()
         self.batches: list[list[str]] = []
+        self.abandoned: list[str] = []
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
@@ -57,6 +58,10 @@ class Station:
             self._die()
         return "done"
 
+    def abandon(self, connection: sa.Connection, fact: messages.OrderPlaced) -> None:
+        del connection
+        self.abandoned.append(fact.order_id)
+
     def _die(self) -> None:
         self.database.away = PATIENT  # a dead process writes nothing any more
         raise Died
@@ -71,17 +76,19 @@ class Broker:
         self.lives = 0
         self.quarantine = asyncio.Lock()
 
-    async def live(self, station: Station | None = None, *, is_deaf: bool = False) -> Station:
+    async def live(
+        self, stage_handler: NotedOrders | None = None, *, is_deaf: bool = False
+    ) -> NotedOrders:
         """Let a process work until all is done or it dies. A deaf broker sends it all again."""
         self.lives += 1
         self.clock.advance_us(US_PER_SECOND)
         self.acknowledged: set[int] = set()
         database = ports.MemoryDatabase(self.connection)
-        station = station or Station(database)
+        stage_handler = stage_handler or NotedOrders(database)
         all_ports = handler.Ports(
             database, ports.MemoryPublisher(), self.clock, self._acknowledge, self.quarantine
         )
-        stage_runner = runner.Runner(station, all_ports, handler.Limits(BATCH, effects_max=2))
+        stage_runner = runner.Runner(stage_handler, all_ports, handler.Limits(BATCH, effects_max=2))
         for number, payload in self.waiting.items():
             stage_runner.offer(handler.Incoming(topics.PLACED, payload, number, f"id-{number}"))
         running = asyncio.create_task(stage_runner.run())
@@ -94,14 +101,14 @@ class Broker:
             await asyncio.gather(running, return_exceptions=True)
         for number in () if is_deaf else self.acknowledged:
             del self.waiting[number]
-        return station
+        return stage_handler
 
-    async def live_on(self) -> Station:
+    async def live_on(self) -> NotedOrders:
         """Let one process after the other work until one survives."""
         while True:
-            station = await self.live()
+            stage_handler = await self.live()
             if not self.waiting:
-                return station
+                return stage_handler
 
     async def _acknowledge(self, handles: Sequence[Any]) -> None:
         await asyncio.sleep(0)
@@ -176,8 +183,8 @@ async def test_a_killer_is_tried_in_ever_smaller_company(connection: sa.Connecti
     broker = Broker(connection, crowd(BATCH, o0="kills"))
     sizes = []
     for _ in range(crash_counts.ATTEMPTS_MAX):
-        station = await broker.live()
-        sizes.append(next(len(batch) for batch in station.batches if "o0" in batch))
+        stage_handler = await broker.live()
+        sizes.append(next(len(batch) for batch in stage_handler.batches if "o0" in batch))
     assert sizes == [100, 100, 3, 1, 1, 1, 1]
     assert max(broker.counts().values()) == crash_counts.COUNTED_MAX
     await broker.live()
@@ -188,16 +195,16 @@ async def test_as_long_as_nobody_dies_no_order_is_counted(connection: sa.Connect
     """A process that ends in good order leaves nothing to be suspected of."""
     broker = Broker(connection, crowd(5), [order("w", "waits")])
     for _ in range(3):
-        station = await broker.live(is_deaf=True)
-        assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
+        stage_handler = await broker.live(is_deaf=True)
+        assert stage_handler.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
     assert (broker.counts(), broker.stages_lives()) == ({}, 0)
 
 
 async def test_who_is_done_is_counted_no_longer(connection: sa.Connection) -> None:
     broker = Broker(connection, crowd(5), [order("w", "waits")])
     crash_counts.count(connection, "order_processing", [crash_counts.STAGE], shop.NOW_US)
-    station = await broker.live()
-    assert station.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
+    stage_handler = await broker.live()
+    assert stage_handler.batches == [["o0", "o1", "o2", "o3", "o4", "w"], ["w"]]
     assert (broker.counts(), broker.stages_lives()) == ({}, 1)
 
 
@@ -219,14 +226,14 @@ async def test_what_is_younger_than_the_process_is_not_counted(connection: sa.Co
 
 async def test_what_was_redelivered_is_counted_however_young(connection: sa.Connection) -> None:
     database, clock = ports.MemoryDatabase(connection), ManualClock(shop.NOW_US)
-    station, done = Station(database), asyncio.Event()
+    stage_handler, done = NotedOrders(database), asyncio.Event()
 
     async def acknowledge(_: Sequence[Any]) -> None:
         await asyncio.sleep(0)
         done.set()
 
     all_ports = handler.Ports(database, ports.MemoryPublisher(), clock, acknowledge)
-    stage_runner = runner.Runner(station, all_ports, handler.Limits(suspect_messages=0))
+    stage_runner = runner.Runner(stage_handler, all_ports, handler.Limits(suspect_messages=0))
     running = asyncio.create_task(stage_runner.run())
     for redeliveries, writes in ((0, 1), (1, 3)):
         payload, before = envelope.encode([order("a")]), database.writes
@@ -253,7 +260,7 @@ async def test_a_second_message_about_an_order_in_hand_costs_it_nothing(
 async def test_an_end_in_good_order_takes_back_what_was_counted(
     connection: sa.Connection,
 ) -> None:
-    class Hanging(Station):
+    class Hanging(NotedOrders):
         async def perform(self, effect: messages.OrderPlaced) -> str:
             del effect
             hanging.set()
@@ -288,7 +295,7 @@ async def test_a_name_that_no_table_takes_is_not_counted(
 async def test_a_letter_is_written_once_though_its_message_comes_again(
     connection: sa.Connection,
 ) -> None:
-    class Refusing(Station):
+    class Refusing(NotedOrders):
         def record(self, *_: object) -> list[handler.Outcome]:
             raise errors.Poison("SPOILT", "it smells")
 
@@ -310,17 +317,17 @@ async def test_what_goes_wrong_again_after_a_replay_is_a_new_letter(
 ) -> None:
     poison = errors.Poison("SPOILT", "it smells")
     letter = dead_letters.of_error("s", "t", order("a"), b"x", poison, 1)
-    first = dead_letters.add(connection, letter, dead_letters.Source("1", 0))
-    again = dead_letters.add(connection, letter, dead_letters.Source("2", 0))
+    first = dead_letters.store(connection, letter, dead_letters.Source("1", 0))
+    again = dead_letters.store(connection, letter, dead_letters.Source("2", 0))
     dead_letters.close(connection, [first], "replayed", 2)
-    late = dead_letters.add(connection, letter, dead_letters.Source("2", 0))
-    anew = dead_letters.add(connection, letter, dead_letters.Source("3", 0))
+    late = dead_letters.store(connection, letter, dead_letters.Source("2", 0))
+    anew = dead_letters.store(connection, letter, dead_letters.Source("3", 0))
     assert (first, again, late, anew) == (1, 1, 1, 2)
 
 
 async def test_without_an_id_every_letter_is_kept(connection: sa.Connection) -> None:
     letter = dead_letters.of_error("s", "t", None, b"x", errors.Poison("SPOILT", ""), 1)
-    keys = [dead_letters.add(connection, letter, source) for source in SOURCES]
+    keys = [dead_letters.store(connection, letter, source) for source in SOURCES]
     assert keys == [1, 2, 3, 4, 4, 5]
 
 
@@ -340,7 +347,7 @@ async def test_tables_that_are_not_ours_stop_the_stage(
 ) -> None:
     """No order pays for it: nothing is put aside, and nothing stays counted."""
 
-    class Misled(Station):
+    class Misled(NotedOrders):
         def record(
             self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
         ) -> list[handler.Outcome]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from internal.flow import topics
 from internal.kernel import errors, ids
+from internal.kernel.facts import Fact
 from internal.orders import codec, messages
 from internal.pipeline import envelope
 from tests.support import facts, shop
@@ -18,16 +19,16 @@ BATCHES = st.lists(facts.FACTS, min_size=1, max_size=6)
 
 @given(BATCHES)
 def test_facts_come_back_as_they_were(batch: list[messages.Fact]) -> None:
-    assert envelope.open_payload(envelope.encode(batch)) == batch
+    assert topics.ENVELOPE.facts_in(envelope.encode(batch)) == batch
 
 
 @given(BATCHES)
 def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fact]) -> None:
-    packed = envelope.pack(batch)
+    packed = topics.ENVELOPE.pack(batch)
     places = [(message.topic, message.key) for message in packed]
     assert len(set(places)) == len(places)
     for message in packed:
-        inside = envelope.open_payload(message.payload)
+        inside = topics.ENVELOPE.facts_in(message.payload)
         place = message.topic, message.key
         assert inside == [fact for fact in batch if _place(fact) == place]
         assert message.properties["orders"] == str(len(inside))
@@ -42,26 +43,26 @@ def test_no_message_is_too_large() -> None:
     """All of one order, so of one shard: three messages of a third each, in order."""
     notes = [f"{number}" * 300_000 for number in range(6)]
     batch = [msgspec.structs.replace(shop.placed("o"), note=note) for note in notes]
-    packed = envelope.pack(batch)
+    packed = topics.ENVELOPE.pack(batch)
     assert len(packed) > 1
     assert all(len(message.payload) <= envelope.MESSAGE_BYTES_MAX for message in packed)
-    inside = [fact for message in packed for fact in envelope.open_payload(message.payload)]
+    inside = [fact for message in packed for fact in topics.ENVELOPE.facts_in(message.payload)]
     assert inside == batch
 
 
 def test_one_fact_goes_however_large() -> None:
     huge = msgspec.structs.replace(shop.placed("o"), note="x" * 2 * envelope.MESSAGE_BYTES_MAX)
-    (message,) = envelope.pack([huge])
-    assert envelope.open_payload(message.payload) == [huge]
+    (message,) = topics.ENVELOPE.pack([huge])
+    assert topics.ENVELOPE.facts_in(message.payload) == [huge]
 
 
 def test_nothing_is_no_message() -> None:
-    assert envelope.pack([]) == []
+    assert topics.ENVELOPE.pack([]) == []
 
 
 @pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)
 def test_a_bare_fact_is_read(fact: messages.Fact) -> None:
-    assert envelope.open_payload(codec.encode(fact)) == [fact]
+    assert topics.ENVELOPE.facts_in(codec.encode(fact)) == [fact]
 
 
 def test_a_fact_that_cannot_be_read_never_takes_its_neighbours_along() -> None:
@@ -69,7 +70,7 @@ def test_a_fact_that_cannot_be_read_never_takes_its_neighbours_along() -> None:
     bad = [b"7", b"{}", b'{"type":"Nobody"}', raw.replace(b'"m-1"', b"null"), b'"\xff"', b"[]"]
     for one in bad:
         payload = b'{"v":1,"facts":[%s,%s,%s]}' % (raw, one, raw)
-        first, poison, last = envelope.open_payload(payload)
+        first, poison, last = topics.ENVELOPE.facts_in(payload)
         assert first == last == good
         assert isinstance(poison, errors.Poison)
         assert poison.code == "UNREADABLE_FACT"
@@ -98,7 +99,7 @@ def test_a_fact_that_cannot_be_read_never_takes_its_neighbours_along() -> None:
 )
 def test_a_message_that_cannot_be_read_is_poison(payload: bytes, code: str) -> None:
     with pytest.raises(errors.Poison) as caught:
-        envelope.open_payload(payload)
+        topics.ENVELOPE.facts_in(payload)
     assert caught.value.code == code
 
 
@@ -120,14 +121,14 @@ def test_a_damaged_message_is_facts_or_poison(
     assert all(map(_is_sound, _opened(payload)))
 
 
-def _opened(payload: bytes) -> list[messages.Fact | errors.Poison]:
+def _opened(payload: bytes) -> list[Fact | errors.Poison]:
     try:
-        return envelope.open_payload(payload)
+        return topics.ENVELOPE.facts_in(payload)
     except errors.Poison as poison:
         return [poison]
 
 
-def _is_sound(fact: messages.Fact | errors.Poison) -> bool:
+def _is_sound(fact: Fact | errors.Poison) -> bool:
     return isinstance(fact, errors.Poison) or type(fact) in facts.KINDS
 
 

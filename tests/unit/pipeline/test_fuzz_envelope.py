@@ -27,7 +27,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 def opened(payload: bytes) -> list[object]:
     """Open a payload: its facts and poisons, none if it is poison as a whole."""
     try:
-        return list(envelope.open_payload(payload))
+        return list(topics.ENVELOPE.facts_in(payload))
     except errors.Poison:
         return []
 

@@ -1,4 +1,4 @@
-"""The six steps, whatever station they are for: batches, retries, effects, dead letters."""
+"""The six steps, whatever stage_handler they are for: batches, retries, effects, dead letters."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ from tests.support import ports, shop, staged_orders
 PATIENCE_S = 5.0
 
 
-class Station:
+class NotedOrders:
     """Answers OrderPlaced by OrderRejected; what a note orders goes wrong."""
 
     spec = topics.ORDER
@@ -27,6 +27,7 @@ class Station:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.performed: Counter[str] = Counter()
+        self.abandoned: list[str] = []
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
@@ -49,13 +50,17 @@ class Station:
     async def perform(self, effect: messages.OrderPlaced) -> str:
         await asyncio.sleep(0)
         self.performed[effect.order_id] += 1
-        if effect.note == "wait for ever":
+        if effect.note == "wait forever":
             await asyncio.Event().wait()
         if effect.note == "wait and break":
             raise ValueError("broken")
         if effect.note == "wait twice" and self.performed[effect.order_id] == 1:
             raise errors.GatewayAway("not yet")
         return "done"
+
+    def abandon(self, connection: sa.Connection, fact: messages.OrderPlaced) -> None:
+        del connection
+        self.abandoned.append(fact.order_id)
 
 
 def _waits(order: messages.OrderPlaced) -> bool:
@@ -82,7 +87,7 @@ class Bench:
     """A runner with everything it needs, in memory."""
 
     def __init__(self, connection: sa.Connection, batch_orders_max: int = 100) -> None:
-        self.station = Station()
+        self.stage_handler = NotedOrders()
         self.database = ports.MemoryDatabase(connection)
         self.publisher = ports.MemoryPublisher()
         self.acknowledged: list[Any] = []
@@ -90,7 +95,7 @@ class Bench:
         self._news = asyncio.Event()
         all_ports = handler.Ports(self.database, self.publisher, ManualClock(), self._acknowledge)
         limits = handler.Limits(batch_orders_max, effects_max=2)
-        self.runner = runner.Runner(self.station, all_ports, limits)
+        self.runner = runner.Runner(self.stage_handler, all_ports, limits)
 
     async def _acknowledge(self, handles: Sequence[Any]) -> None:
         await asyncio.sleep(0)
@@ -100,8 +105,8 @@ class Bench:
         self.acknowledged += handles
         self._news.set()
 
-    def offer(self, handle: object, *facts: messages.Fact) -> None:
-        self.offer_bytes(handle, envelope.encode(facts))
+    def offer(self, handle: object, *batch: messages.Fact) -> None:
+        self.offer_bytes(handle, envelope.encode(batch))
 
     def offer_bytes(self, handle: object, payload: bytes, topic: str = topics.PLACED) -> None:
         self.runner.offer(handler.Incoming(topic, payload, handle))
@@ -117,8 +122,8 @@ class Bench:
     def answered(self) -> list[str]:
         """Return the orders that facts were sent about."""
         sent = self.publisher.to(topics.REJECTED)
-        opened = [fact for message in sent for fact in envelope.open_payload(message.payload)]
-        return sorted(fact.order_id for fact in opened if not isinstance(fact, errors.Poison))
+        opened = [fact for message in sent for fact in topics.ENVELOPE.facts_in(message.payload)]
+        return sorted(fact.key for fact in opened if not isinstance(fact, errors.Poison))
 
     def letters(self) -> list[dead_letters.DeadLetter]:
         return dead_letters.list_open(self.database.connection)
@@ -160,7 +165,7 @@ async def test_what_is_at_hand_becomes_one_batch(new_bench: NewBench) -> None:
 
     bench = await new_bench(offer)
     await bench.until("m1", "m2")
-    assert bench.station.batches == [["a", "b", "c"]]
+    assert bench.stage_handler.batches == [["a", "b", "c"]]
     assert bench.answered() == ["a", "b", "c"]
 
 
@@ -171,7 +176,7 @@ async def test_a_batch_has_a_limit(new_bench: NewBench) -> None:
 
     bench = await new_bench(offer, batch_orders_max=3)
     await bench.until(*range(5))
-    assert [len(batch) for batch in bench.station.batches] == [4, 4, 2]
+    assert [len(batch) for batch in bench.stage_handler.batches] == [4, 4, 2]
 
 
 async def test_a_message_comes_at_any_time(new_bench: NewBench) -> None:
@@ -220,7 +225,7 @@ async def test_one_bad_order_among_good_ones_is_put_aside(
     )
     assert letter.code == ("SPOILT" if note == "poison" else "VALUEERROR")
     assert "4111" not in letter.explanation
-    assert envelope.open_payload(letter.payload.encode()) == [orders[place]]
+    assert topics.ENVELOPE.facts_in(letter.payload.encode()) == [orders[place]]
     (dlq,) = bench.publisher.to("orders.placed.dlq")
     assert dlq.payload == letter.payload.encode()
 
@@ -297,13 +302,13 @@ async def test_an_effect_comes_between_two_records(new_bench: NewBench) -> None:
     bench = await new_bench(lambda bench: bench.offer("m", *waiting, order("a")))
     await bench.until("m")
     assert bench.answered() == ["a", *names]
-    assert bench.station.performed == Counter(names)
-    assert sum(map(len, bench.station.batches)) == 11
+    assert bench.stage_handler.performed == Counter(names)
+    assert sum(map(len, bench.stage_handler.batches)) == 11
 
 
 async def test_what_is_done_does_not_wait_behind_a_silent_gateway(new_bench: NewBench) -> None:
     """More orders wait than there are places for it; the one that needs no gateway goes out."""
-    silent = [order(f"w{number}", "wait for ever") for number in range(3)]
+    silent = [order(f"w{number}", "wait forever") for number in range(3)]
 
     def prepare(bench: Bench) -> None:
         bench.offer("silent", *silent)
@@ -317,7 +322,7 @@ async def test_what_is_done_does_not_wait_behind_a_silent_gateway(new_bench: New
 async def test_an_effect_that_could_not_be_done_yet_is_tried_again(new_bench: NewBench) -> None:
     bench = await new_bench(lambda bench: bench.offer("m", order("a", "wait twice")))
     await bench.until("m")
-    assert bench.station.performed == {"a": 2}
+    assert bench.stage_handler.performed == {"a": 2}
     assert bench.answered() == ["a"]
 
 
@@ -327,7 +332,7 @@ async def test_a_bug_in_an_effect_costs_one_order(new_bench: NewBench) -> None:
     await bench.until("m")
     assert bench.answered() == ["a", "c"]
     assert [letter.order_id for letter in bench.letters()] == ["b"]
-    assert bench.station.performed == {"b": 1, "c": 1}
+    assert bench.stage_handler.performed == {"b": 1, "c": 1}
 
 
 async def test_a_contradiction_in_the_books_costs_one_order(new_bench: NewBench) -> None:

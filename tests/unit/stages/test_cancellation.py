@@ -12,17 +12,17 @@ from tests.support import shop, staged_orders
 
 
 @pytest.fixture
-def line(any_books: sa.Connection) -> Iterator[staged_orders.Belt]:
+def line(any_books: sa.Connection) -> Iterator[staged_orders.StagedOrders]:
     shop.open_for_business(any_books)
-    yield staged_orders.Belt(any_books)
+    yield staged_orders.StagedOrders(any_books)
     assert not invariants.check(any_books)
 
 
-def timeline(line: staged_orders.Belt, order_id: str = "o") -> list[tuple[str, str, str]]:
+def timeline(line: staged_orders.StagedOrders, order_id: str = "o") -> list[tuple[str, str, str]]:
     return [(e.stage, str(e.state), e.reason) for e in line.view(order_id).timeline]
 
 
-def test_an_accepted_order_is_undone(line: staged_orders.Belt) -> None:
+def test_an_accepted_order_is_undone(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o", ("tea", 3)))
     (fact,) = line.step(shop.cancel("o"))
     assert isinstance(fact, messages.OrderCancelled)
@@ -32,21 +32,21 @@ def test_an_accepted_order_is_undone(line: staged_orders.Belt) -> None:
     assert timeline(line)[-1] == ("cancel", "CANCELLED", "")
 
 
-def test_the_same_wish_again_is_answered_alike(line: staged_orders.Belt) -> None:
+def test_the_same_wish_again_is_answered_alike(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o"))
     first = line.step(shop.cancel("o"))
     assert line.step(shop.cancel("o"), shop.cancel("o")) == first * 2
     assert line.level("tea").reserved == 0
 
 
-def test_another_wish_for_a_cancelled_order_is_noted(line: staged_orders.Belt) -> None:
+def test_another_wish_for_a_cancelled_order_is_noted(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o"))
     line.step(shop.cancel("o"))
     assert not line.step(shop.cancel("o", "c-2"))
     assert timeline(line)[-1] == ("cancel", "CANCELLED", "ORDER_NOT_CANCELLABLE")
 
 
-def test_a_paid_order_is_not_undone(line: staged_orders.Belt) -> None:
+def test_a_paid_order_is_not_undone(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o"))
     assert not line.step(shop.cancel("o"))
     assert not line.step(shop.cancel("o"))
@@ -54,19 +54,19 @@ def test_a_paid_order_is_not_undone(line: staged_orders.Belt) -> None:
     assert refused == [("cancel", "FINALIZED", "ORDER_NOT_CANCELLABLE")]
 
 
-def test_a_refused_order_is_not_undone(line: staged_orders.Belt) -> None:
+def test_a_refused_order_is_not_undone(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o", ("nope", 1)))
     assert not line.step(shop.cancel("o"))
 
 
-def test_an_order_nobody_placed_is_not_undone(line: staged_orders.Belt) -> None:
+def test_an_order_nobody_placed_is_not_undone(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o", merchant_id=shop.OTHER_MERCHANT))
     assert not line.step(shop.cancel("o"))
     levels = inventory_store.list_levels(line.connection, shop.OTHER_MERCHANT, sku="tea")
     assert levels[0][1].reserved == 1
 
 
-def test_an_order_and_its_cancellation_in_one_batch(line: staged_orders.Belt) -> None:
+def test_an_order_and_its_cancellation_in_one_batch(line: staged_orders.StagedOrders) -> None:
     accepted, cancelled = line.step(shop.placed("o"), shop.cancel("o"))
     assert isinstance(accepted, messages.OrderAccepted)
     assert isinstance(cancelled, messages.OrderCancelled)

@@ -10,6 +10,7 @@ from internal.checks import invariants
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockLevel
 from internal.kernel import errors
+from internal.kernel.facts import Fact
 from internal.ledger import store as ledger_store
 from internal.orders import messages
 from internal.pricing.messages import Discount, DiscountKind
@@ -17,17 +18,17 @@ from tests.support import shop, staged_orders
 
 
 @pytest.fixture
-def line(any_books: sa.Connection) -> Iterator[staged_orders.Belt]:
+def line(any_books: sa.Connection) -> Iterator[staged_orders.StagedOrders]:
     shop.open_for_business(any_books)
-    yield staged_orders.Belt(any_books)
+    yield staged_orders.StagedOrders(any_books)
     assert not invariants.check(any_books)
 
 
-def pay(line: staged_orders.Belt, *orders: messages.OrderPlaced) -> list[messages.Fact]:
+def pay(line: staged_orders.StagedOrders, *orders: messages.OrderPlaced) -> list[Fact]:
     return line.step(*line.step(*orders))
 
 
-def test_a_sale_is_booked(line: staged_orders.Belt) -> None:
+def test_a_sale_is_booked(line: staged_orders.StagedOrders) -> None:
     """25.35 in all, 3.47 of it tax; 2.43 of the discount of 2.75 is without tax."""
     tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
     tenders = (shop.cash(500), shop.card())
@@ -46,7 +47,7 @@ def test_a_sale_is_booked(line: staged_orders.Belt) -> None:
     }
 
 
-def test_stock_is_sold(line: staged_orders.Belt) -> None:
+def test_stock_is_sold(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o", ("tea", 2), ("rare", 1)))
     assert line.level("tea") == StockLevel(998, 0)
     assert line.level("rare") == StockLevel(1, 0)
@@ -55,7 +56,7 @@ def test_stock_is_sold(line: staged_orders.Belt) -> None:
     assert sorted(line.connection.execute(query).all()) == [("rare", -1), ("tea", -2)]
 
 
-def test_receipts_are_numbered_per_store(line: staged_orders.Belt) -> None:
+def test_receipts_are_numbered_per_store(line: staged_orders.StagedOrders) -> None:
     """In the order in which they were placed, over batches, each merchant's store by itself."""
     first = pay(line, shop.placed("a"), shop.placed("b"))
     other = pay(line, shop.placed("a", merchant_id=shop.OTHER_MERCHANT))
@@ -65,7 +66,9 @@ def test_receipts_are_numbered_per_store(line: staged_orders.Belt) -> None:
     assert [line.view(name).receipt_no for name in "abc"] == [1, 2, 3]
 
 
-def test_a_repetition_sends_the_same_fact_and_sells_nothing(line: staged_orders.Belt) -> None:
+def test_a_repetition_sends_the_same_fact_and_sells_nothing(
+    line: staged_orders.StagedOrders,
+) -> None:
     paid = pay(line, shop.placed("o"))
     first = line.step(*paid)
     assert line.step(*paid) == first
@@ -74,13 +77,13 @@ def test_a_repetition_sends_the_same_fact_and_sells_nothing(line: staged_orders.
     assert line.view("o").version == 4
 
 
-def test_an_order_for_nothing_is_finalized(line: staged_orders.Belt) -> None:
+def test_an_order_for_nothing_is_finalized(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o", ("gift", 1)))
     assert line.view("o").state == "FINALIZED"
     assert not ledger_store.balances(line.connection)
 
 
-def test_an_order_that_is_not_paid_is_not_finalized(line: staged_orders.Belt) -> None:
+def test_an_order_that_is_not_paid_is_not_finalized(line: staged_orders.StagedOrders) -> None:
     (accepted,) = line.step(shop.placed("o"))
     assert isinstance(accepted, messages.OrderAccepted)
     early = messages.OrderPaid(
@@ -95,8 +98,9 @@ def test_an_order_that_is_not_paid_is_not_finalized(line: staged_orders.Belt) ->
     assert line.view("o").state == "ACCEPTED"
 
 
-def test_an_order_of_other_books_is_poison(line: staged_orders.Belt) -> None:
+def test_an_order_of_other_books_is_poison(line: staged_orders.StagedOrders) -> None:
     (paid,) = pay(line, shop.placed("o"))
+    assert isinstance(paid, messages.OrderPaid)
     with pytest.raises(errors.Poison):
         line.step(msgspec.structs.replace(paid, order_id="p"))
     line.step(paid)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import StockLevel
+from internal.kernel.facts import Fact
 from internal.orders import messages, store
 from internal.pipeline import handler
 from internal.pricing.messages import Discount, DiscountKind
@@ -13,21 +14,21 @@ from tests.support import shop, staged_orders
 
 
 @pytest.fixture
-def line(any_books: sa.Connection) -> staged_orders.Belt:
+def line(any_books: sa.Connection) -> staged_orders.StagedOrders:
     shop.open_for_business(any_books)
-    return staged_orders.Belt(any_books)
+    return staged_orders.StagedOrders(any_books)
 
 
 def place(
-    line: staged_orders.Belt, *orders: messages.OrderPlaced
-) -> list[tuple[messages.Fact, ...]]:
+    line: staged_orders.StagedOrders, *orders: messages.OrderPlaced
+) -> list[tuple[Fact, ...]]:
     """Have a batch recorded; return what goes on its way for each order."""
     outcomes = line.record(topics.PLACED, *map(line.work, orders))
     assert not invariants.check(line.connection)
     return [outcome.facts for outcome in outcomes if isinstance(outcome, handler.Settled)]
 
 
-def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.Belt) -> None:
+def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.StagedOrders) -> None:
     """Tea 20.00 and cups 7.50, less 10 %: 18.00 with 2.87 inside, 6.75 and 0.60 on top."""
     tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
     tenders = (shop.cash(500), shop.card())
@@ -59,7 +60,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("reason", REFUSED)
-def test_an_order_is_refused_and_holds_nothing(line: staged_orders.Belt, reason: str) -> None:
+def test_an_order_is_refused_and_holds_nothing(
+    line: staged_orders.StagedOrders, reason: str
+) -> None:
     ((rejected,),) = place(line, REFUSED[reason])
     assert isinstance(rejected, messages.OrderRejected)
     assert (rejected.stage, rejected.reason) == ("order_processing", reason)
@@ -70,20 +73,20 @@ def test_an_order_is_refused_and_holds_nothing(line: staged_orders.Belt, reason:
         assert (kept.state, kept.reason, kept.due_at_us) == ("REJECTED", reason, None)
 
 
-def test_a_bad_order_never_blocks_its_neighbours(line: staged_orders.Belt) -> None:
+def test_a_bad_order_never_blocks_its_neighbours(line: staged_orders.StagedOrders) -> None:
     facts = place(line, shop.placed("a"), shop.placed("b", ("nope", 1)), shop.placed("c"))
     kinds = [type(fact).__name__ for (fact,) in facts]
     assert kinds == ["OrderAccepted", "OrderRejected", "OrderAccepted"]
 
 
-def test_the_first_in_a_batch_gets_the_last_of_the_stock(line: staged_orders.Belt) -> None:
+def test_the_first_in_a_batch_gets_the_last_of_the_stock(line: staged_orders.StagedOrders) -> None:
     orders = [shop.placed(name, ("rare", 1)) for name in "abc"]
     facts = place(line, *orders)
     assert [type(fact).__name__ for (fact,) in facts][-1] == "OrderRejected"
     assert line.level("rare") == StockLevel(2, 2)
 
 
-def test_two_lines_of_one_product_reserve_together(line: staged_orders.Belt) -> None:
+def test_two_lines_of_one_product_reserve_together(line: staged_orders.StagedOrders) -> None:
     ((fact,),) = place(line, shop.placed("o", ("rare", 1), ("rare", 2)))
     assert isinstance(fact, messages.OrderRejected)
     ((fact,),) = place(line, shop.placed("p", ("rare", 1), ("rare", 1)))
@@ -91,7 +94,7 @@ def test_two_lines_of_one_product_reserve_together(line: staged_orders.Belt) -> 
     assert fact.lines == (messages.StockLine("rare", 2),)
 
 
-def test_a_repetition_sends_the_same_fact_again(line: staged_orders.Belt) -> None:
+def test_a_repetition_sends_the_same_fact_again(line: staged_orders.StagedOrders) -> None:
     order = shop.placed("o")
     (first,) = place(line, order)
     line.clock.advance_us(5)
@@ -100,27 +103,29 @@ def test_a_repetition_sends_the_same_fact_again(line: staged_orders.Belt) -> Non
     assert line.level("tea").reserved == 1
 
 
-def test_a_repetition_within_a_batch_is_one_order(line: staged_orders.Belt) -> None:
+def test_a_repetition_within_a_batch_is_one_order(line: staged_orders.StagedOrders) -> None:
     order = shop.placed("o")
     first, second, third = place(line, order, order, shop.placed("p"))
     assert first == second != third
     assert line.level("tea").reserved == 2
 
 
-def test_a_repetition_of_a_refusal_is_refused_alike(line: staged_orders.Belt) -> None:
+def test_a_repetition_of_a_refusal_is_refused_alike(line: staged_orders.StagedOrders) -> None:
     order = shop.placed("o", ("rare", 3))
     (first,) = place(line, order)
     assert place(line, order) == [first]
 
 
-def test_a_repetition_of_an_order_that_went_on_sends_nothing(line: staged_orders.Belt) -> None:
+def test_a_repetition_of_an_order_that_went_on_sends_nothing(
+    line: staged_orders.StagedOrders,
+) -> None:
     order = shop.placed("o")
     line.carry(order)
     assert place(line, order) == [()]
 
 
 def test_another_order_under_the_same_id_is_noted_once_and_changes_nothing(
-    line: staged_orders.Belt,
+    line: staged_orders.StagedOrders,
 ) -> None:
     first, other = shop.placed("o"), shop.placed("o", ("cup", 5))
     place(line, first)
@@ -132,24 +137,26 @@ def test_another_order_under_the_same_id_is_noted_once_and_changes_nothing(
     assert (noted[0].version, noted[0].state) == (2, "ACCEPTED")
 
 
-def test_two_orders_under_one_id_in_a_batch(line: staged_orders.Belt) -> None:
+def test_two_orders_under_one_id_in_a_batch(line: staged_orders.StagedOrders) -> None:
     first, other = shop.placed("o"), shop.placed("o", ("cup", 5))
     facts = place(line, first, other)
     assert [len(some) for some in facts] == [1, 0]
     assert line.level("cup").reserved == 0
 
 
-def test_merchants_do_not_share_order_ids(line: staged_orders.Belt) -> None:
+def test_merchants_do_not_share_order_ids(line: staged_orders.StagedOrders) -> None:
     mine, theirs = shop.placed("o"), shop.placed("o", merchant_id=shop.OTHER_MERCHANT)
     facts = place(line, mine, theirs)
     assert [fact.merchant_id for (fact,) in facts] == ["m-1", "m-2"]
 
 
-def test_nothing_to_do_is_nothing_done(line: staged_orders.Belt) -> None:
+def test_nothing_to_do_is_nothing_done(line: staged_orders.StagedOrders) -> None:
     assert place(line) == []
 
 
-def test_what_cannot_be_explained_in_500_characters_is_cut(line: staged_orders.Belt) -> None:
+def test_what_cannot_be_explained_in_500_characters_is_cut(
+    line: staged_orders.StagedOrders,
+) -> None:
     ((rejected,),) = place(line, shop.placed("o", ("x" * 5_000, 1)))
     assert isinstance(rejected, messages.OrderRejected)
     length = line.connection.execute(sa.select(sa.func.length(store.ORDERS.c.explanation)))

@@ -25,7 +25,7 @@ class Counter:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.gateway = gateways.FaultyGateway()
-        self.line = staged_orders.Belt(connection, self.gateway)
+        self.line = staged_orders.StagedOrders(connection, self.gateway)
 
     def accept(self, *tenders: Tender) -> messages.OrderAccepted:
         (fact,) = self.line.step(shop.placed("o", tenders=tenders))

@@ -11,7 +11,7 @@ from internal.checks import invariants
 from internal.flow import topics
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import messages
+from internal.kernel.facts import Fact
 from internal.payments import rules
 from internal.payments.manual_resolution import BY_OPERATOR, Verdict
 from internal.payments.messages import Attempt, Tender
@@ -29,7 +29,7 @@ class Desk:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.gateway = gateways.FaultyGateway()
-        self.line = staged_orders.Belt(connection, self.gateway)
+        self.line = staged_orders.StagedOrders(connection, self.gateway)
 
     def open(self, fault: Fault, *tenders: Tender) -> None:
         """Place an order, and ask a gateway with this fault until nobody asks any more."""
@@ -41,7 +41,7 @@ class Desk:
         self.gateway.faults.clear()
         assert self.line.view("o").due_at_us is None
 
-    def drive_on(self) -> list[messages.Fact]:
+    def drive_on(self) -> list[Fact]:
         """Do what the janitor does."""
         return self.line.carry(self.accepted)
 

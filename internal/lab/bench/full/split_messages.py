@@ -13,8 +13,7 @@ from internal.flow import topics
 from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
-from internal.orders import messages
-from internal.pipeline import envelope
+from internal.kernel.facts import Fact
 
 COPYIST = "bench"
 """A subscription of our own, that reads what waits."""
@@ -45,7 +44,7 @@ async def watching(
     async def split() -> int:
         facts = await _copied(broker)
         await skip_all(topics.ORDER.subscription)
-        singles = [message for fact in facts for message in envelope.pack([fact])]
+        singles = [message for fact in facts for message in topics.ENVELOPE.pack([fact])]
         for start in range(0, len(singles), PUBLISHED_MAX):
             await broker.publish(singles[start : start + PUBLISHED_MAX])
         return len(singles)
@@ -58,16 +57,16 @@ async def watching(
         await api.delete(f"{place}/subscription/{COPYIST}", force=True)
 
 
-async def _copied(broker: bus.Bus) -> list[messages.Fact]:
+async def _copied(broker: bus.Bus) -> list[Fact]:
     """Read everything that waits for our subscription."""
-    facts: list[messages.Fact] = []
+    facts: list[Fact] = []
     waiting = await broker.backlog(topics.ORDER.topic, COPYIST)
     reader = await broker.subscribe([topics.ORDER.topic], COPYIST, unacked_messages_max=WAITS_MAX)
     try:
         while waiting > 0:
             deliveries = await _received(reader)
             for delivery in deliveries:
-                facts += map(_sound, envelope.open_payload(delivery.payload))
+                facts += map(_sound, topics.ENVELOPE.facts_in(delivery.payload))
             await reader.acknowledge(deliveries)
             waiting -= len(deliveries)
     finally:
@@ -83,7 +82,7 @@ async def _received(reader: bus.Subscription) -> list[bus.Delivery]:
         raise errors.BusAway(f"nothing more came within {RECEIVE_S:.0f} s") from None
 
 
-def _sound(fact: messages.Fact | errors.Poison) -> messages.Fact:
+def _sound(fact: Fact | errors.Poison) -> Fact:
     if isinstance(fact, errors.Poison):
         raise fact
     return fact

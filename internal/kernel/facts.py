@@ -1,0 +1,83 @@
+"""Facts: what happened, as a message and as a row of a log. What the pipeline asks of every one.
+
+Each room declares its own facts in its messages.py; internal/flow composes them. Must not know a
+room.
+"""
+
+import zlib
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from internal.kernel import errors
+
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises for wrong JSON and wrong fields, for JSON that is nested too deeply, and for
+text that is not UTF-8.
+"""
+
+
+class Fact(Protocol):
+    """A frozen struct in the past tense, tagged with the name of its class."""
+
+    @property
+    def merchant_id(self) -> str:
+        """The merchant that it belongs to."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """What it is about, unique for its merchant: an order's id."""
+        ...
+
+    @property
+    def occurred_at_us(self) -> int:
+        """When it happened, in microseconds since the epoch."""
+        ...
+
+    @property
+    def started_at_us(self) -> int:
+        """When the whole affair began: when the order was placed."""
+        ...
+
+    @property
+    def refusal_code(self) -> str:
+        """Why it went no further, in UPPER_SNAKE and never in a merchant's words; "" if it did."""
+        ...
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that it belongs to; "" without one."""
+        ...
+
+
+F = TypeVar("F")
+
+encode = msgspec.json.Encoder().encode
+"""Returns a fact as JSON with its type in the field "type"."""
+
+
+class Codec(Generic[F]):
+    """Reads facts of the given kinds, one at a time."""
+
+    def __init__(self, kinds: Any) -> None:  # noqa: ANN401 - a struct, or a union of structs
+        self._decoder: msgspec.json.Decoder[F] = msgspec.json.Decoder(kinds)
+
+    def decode(self, data: bytes | str | msgspec.Raw) -> F:
+        """Read one fact.
+
+        Raises:
+            Poison: it is not JSON, of another type, or lacks a field.
+        """
+        try:
+            return self._decoder.decode(data)
+        except UNREADABLE as error:
+            raise errors.Poison("UNREADABLE_FACT", str(error)) from error
+
+
+def digest(data: bytes | msgspec.Raw) -> int:
+    """Return a number that tells an encoded fact from a damaged one.
+
+    A CRC-32: no protection against malice.
+    """
+    return zlib.crc32(data)
