@@ -21,7 +21,7 @@ LETTERS_AT_ONCE = 500
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What becomes of letters, who decided it, when and why."""
+    """A decision on letters: what becomes of them, by whom, when and why."""
 
     how: str
     """"replayed" or "dropped"."""
@@ -31,7 +31,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of the letters."""
+    """The result of a replay."""
 
     replayed: int
     unreadable: tuple[int, ...]

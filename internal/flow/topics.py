@@ -1,10 +1,10 @@
 """The flow as one table: which stage reads which topic, and where each fact goes next.
 
-Nothing calls back.
+A fact only goes forward.
 
 orders.placed -> order_processing -> orders.accepted -> payment_processing -> orders.paid ->
-finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; what
-no retry can cure -> <topic>.dlq
+finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; dead
+letters -> <topic>.dlq
 """
 
 from internal.kernel import errors
@@ -39,7 +39,7 @@ FINALIZATION = Stage(messages.LogStage.FINALIZATION, PAID, (messages.OrderPaid,)
 STAGES = (ORDER, PAYMENT, FINALIZATION)
 
 OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
-"""What a waiting client listens to."""
+"""The topics that a waiting client listens to."""
 
 DEAD_LETTER_SUBSCRIPTION = "operators"
 

@@ -1,7 +1,7 @@
-"""Facts: what happened, as a message and as a row of a log. What the pipeline asks of every one.
+"""Facts: things that happened, as messages and as rows of a log.
 
-Each room declares its own facts in its messages.py; internal/flow composes them. Must not know a
-room.
+The protocol is all that the pipeline asks of a fact. Each noun declares its own facts in its
+messages.py; internal/flow/topics.py composes them. Must not know a noun.
 """
 
 import zlib
@@ -12,7 +12,7 @@ import msgspec
 from internal.kernel import errors
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-"""What msgspec raises for wrong JSON and wrong fields, for JSON that is nested too deeply, and for
+"""The errors of msgspec for wrong JSON and wrong fields, for JSON that is nested too deeply, and for
 text that is not UTF-8.
 """
 
@@ -27,7 +27,7 @@ class Fact(Protocol):
 
     @property
     def key(self) -> str:
-        """What it is about, unique for its merchant: an order's id."""
+        """The subject, unique for its merchant: an order's id."""
         ...
 
     @property

@@ -33,7 +33,7 @@ def random_token(size_bytes: int = 16) -> str:
 
 
 class OrderRef(NamedTuple):
-    """How a merchant names an order, and everybody after it."""
+    """A merchant's name for an order, which identifies it everywhere."""
 
     merchant_id: str
     order_id: str

@@ -16,7 +16,7 @@ CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 
 
 class OrderCommand(msgspec.Struct, frozen=True):
-    """What a merchant sent about an order, before the database knows it."""
+    """A merchant's message about an order, which may not be recorded yet."""
 
     merchant_id: str
     order_id: str
@@ -33,7 +33,7 @@ class OrderCommand(msgspec.Struct, frozen=True):
 
 
 class RecordedFact(msgspec.Struct, frozen=True):
-    """What a stage recorded about an order. `order_key` is the database's name for the order."""
+    """A stage's fact about a recorded order. `order_key` is the database's name for the order."""
 
     order_key: int
     merchant_id: str

@@ -295,7 +295,7 @@ def _new_row(order: NewOrder) -> bulk.Values:
 FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
-"""What the order stage decided."""
+"""ACCEPTED or REJECTED, by the order stage."""
 
 
 def columns_chars_max(name: str) -> int:

@@ -1,4 +1,4 @@
-"""Which facts one runner suspects of crashing processes, and that each is counted once in a run.
+"""The orders that one runner suspects of crashing processes; each is counted once in a run.
 
 Knows the table of crash counts; must not know what is done with a fact.
 """
@@ -24,12 +24,12 @@ class Countable(Protocol):
 
     @property
     def ref(self) -> ids.OrderRef:
-        """What it is about."""
+        """The order that it is about."""
         ...
 
 
 class CrashSuspects:
-    """What a crashed process may have held, as far as one runner sees it, and is not done with.
+    """The orders that a crashed process may have held, as one runner sees them.
 
     These are among the first messages after the runner's start: what was not acknowledged comes
     back before anything younger. The first fact younger than the runner ends the suspicion.

@@ -1,4 +1,4 @@
-"""What a message looks like: {"v": 1, "facts": [fact, …]}, facts of one shard, oldest first.
+"""The format of a message: {"v": 1, "facts": [fact, …]}, facts of one shard, oldest first.
 
 A single bare fact is read too, so that an operator can trigger a function with one. Each fact is
 read on its own: an unreadable one never takes its neighbours along. Must not know which facts there

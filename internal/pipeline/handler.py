@@ -1,4 +1,4 @@
-"""What makes a stage this stage and no other: its place in the flow and its handler.
+"""The parts of a stage that are its own: its place in the flow and its handler.
 
 A handler (functions/*.py) gives claim, decide and record as one function of a database connection;
 the runner does everything else. Must not know a noun.
@@ -65,7 +65,7 @@ class Work(msgspec.Struct):
 
     @property
     def ref(self) -> ids.OrderRef:
-        """What the fact is about."""
+        """The order that the fact is about."""
         return ids.OrderRef(self.fact.merchant_id, self.fact.key)
 
 
@@ -85,7 +85,7 @@ Outcome = Settled | Waiting
 
 
 class StageHandler(Protocol):
-    """What a stage does with its facts."""
+    """The decisions of a stage about its facts."""
 
     spec: Stage
 
@@ -117,7 +117,7 @@ class StageHandler(Protocol):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """What a stage works with. Its host decides which implementations these are."""
+    """The parts that a stage works with. Its host chooses the implementations."""
 
     database: db.Database
     publisher: bus.Publisher

@@ -44,7 +44,7 @@ SWITCH_INTERVAL_S = 0.0005
 
 MakeHandler = Callable[[settings.Settings], handler.StageHandler]
 Handle = tuple[Any, str]
-"""What acknowledges a message: its id and the full name of its topic."""
+"""A message's id and the full name of its topic, which together acknowledge it."""
 
 
 def start(

@@ -1,4 +1,4 @@
-"""What a stage reports of the facts it sends: metrics and traces for all, log lines for some."""
+"""Telemetry of the facts that a stage sends: metrics and traces for all, log lines for some."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -42,7 +42,7 @@ class Undecided(msgspec.Struct, frozen=True):
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """What an operator decides, about which order, when and why."""
+    """An operator's decision on an order, with its time and reason."""
 
     ref: ids.OrderRef
     actor: str
@@ -106,7 +106,7 @@ def decide(
         The attempt as it is now.
 
     Raises:
-        InvalidInput: there is no such order, nothing to decide about it, or not so.
+        InvalidInput: no such order, nothing undecided about it, or not this verdict.
         Conflict: repeat the whole transaction.
     """
     order, attempts = _lock(connection, resolution.ref)
@@ -126,7 +126,7 @@ def ask(connection: sa.Connection, resolution: Resolution) -> list[Attempt]:
     """Have the gateway asked now; return what it will be asked about.
 
     Raises:
-        InvalidInput: there is no such order, or nothing UNKNOWN about it.
+        InvalidInput: no such order, or nothing UNKNOWN about it.
     """
     order, attempts = _lock(connection, resolution.ref)
     unknown = [attempt for attempt in attempts if attempt.state is AttemptState.UNKNOWN]

@@ -17,7 +17,7 @@ F = TypeVar("F", messages.OrderAccepted, messages.OrderPaid)
 
 
 class Claimed(NamedTuple):
-    """What a message claims: a fact, and the bytes that it came as."""
+    """A fact as a message claims it, with the bytes that it came as."""
 
     fact: messages.OrderAccepted | messages.OrderPaid
     raw: bytes | msgspec.Raw

@@ -1,4 +1,4 @@
-"""The tree keeps the rules of the house, and each rule is shown to find what it is for."""
+"""The source tree keeps its own rules, and each rule is shown to find what it is for."""
 
 import statistics
 import subprocess
@@ -54,6 +54,42 @@ def test_most_functions_are_small() -> None:
         for _, _, lines in source.functions
     ]
     assert statistics.median(lengths) <= tidy.FUNCTION_LINES_MEDIAN_MAX
+
+
+def test_folders_are_small() -> None:
+    assert tidy.crowded_folders(source.path for source in tracked_sources()) == {}
+
+
+def test_a_crowded_folder_is_found() -> None:
+    files = [f"internal/orders/m{number}.py" for number in range(tidy.FOLDER_FILES_MAX)]
+    assert tidy.crowded_folders([*files, "internal/orders/__init__.py", "tests/m.py"]) == {}
+    assert tidy.crowded_folders([*files, "internal/orders/one_more.py"]) == {"internal/orders": 18}
+
+
+def test_docstrings_are_plain_english() -> None:
+    sentences = [
+        (source.path, sentence)
+        for source in tracked_sources()
+        if source.path.startswith("internal/") and "/migrations/" not in source.path
+        for sentence in source.sentences
+    ]
+    odd = [f"{path}: {sentence}" for path, sentence in sentences if tidy.is_odd(sentence)]
+    assert len(odd) <= tidy.ODD_SENTENCES_MAX * len(sentences), "\n".join(["", *odd])
+
+
+@pytest.mark.parametrize(
+    ("docstring", "odd"),
+    [
+        ("Who waits longer for a row begins its transaction anew.", 1),
+        ("Return rows. What does not fit is the server's to refuse.", 1),
+        ("Keep it: so many rows are read, and nobody waits for ever.", 1),
+        ("A transaction that waits longer than this for a row lock is retried.", 0),
+        ("Up to this many rows are read. What if there are none?", 0),
+    ],
+)
+def test_odd_english_is_found(docstring: str, odd: int) -> None:
+    source = tidy.Source("internal/orders/store.py", f'LIMIT = 1\n"""{docstring}"""\n')
+    assert sum(map(tidy.is_odd, source.sentences)) == odd
 
 
 def test_ruff_and_mypy_see_python_without_a_suffix() -> None:

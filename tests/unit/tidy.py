@@ -1,4 +1,4 @@
-"""The rules of the house that ruff, mypy and import-linter do not know.
+"""The rules of this source tree that ruff, mypy and import-linter do not know.
 
 A rule is a pure function: it takes one source file and yields what is wrong with it, as
 "path:line: what". `test_tidy.py` runs every rule over the tree, and over examples that break it.
@@ -8,7 +8,8 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -17,6 +18,9 @@ FILE_LINES_MAX = 400
 TEST_FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 FUNCTION_LINES_MEDIAN_MAX = 8
+FOLDER_FILES_MAX = 17
+ODD_SENTENCES_MAX = 0.02
+"""Of all docstring sentences in `internal`, the share that may match ODD_PHRASE."""
 
 PRINTING_ROOMS = ("cmd/", "scripts/", "internal/cli/", "internal/lab/")
 ERRORS = "internal/kernel/errors.py"
@@ -24,6 +28,13 @@ ERRORS = "internal/kernel/errors.py"
 # Written so that this file does not break its own rules.
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E)\b|#.*\bX{3}\b")  # and a currency's code, at times
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|tmp/lab)(?:/|\b)")
+ODD_PHRASE = re.compile(
+    r"(^|[.!?]\s+|\n\s*)(Who|Whoever|What|Whatever) [a-z]+ (?![^.\n]*\?)|\bso many\b|\bis no [a-z]+"
+    r"|\bnobody\b|\beverybody\b|\bthe house\b|\bfor ever\b|\bin hand\b|\bat hand\b",
+    re.MULTILINE,
+)
+"""Turns of phrase that plain English does not have: a clause as subject, an image for a term."""
+SENTENCE_END = re.compile(r"(?<=[.!?:])\s+")
 BLANKET_IGNORES = (
     re.compile(r"#\s*type:\s*ignore(?!\[[a-z])"),
     re.compile(r"#\s*noqa(?!:\s*[A-Z]+\d)", re.IGNORECASE),
@@ -73,6 +84,14 @@ class Source:
         return ast.parse(self.text, self.path)
 
     @cached_property
+    def sentences(self) -> list[str]:
+        """The sentences of all docstrings, those of attributes included."""
+        bodies = (getattr(node, "body", None) for node in self.nodes)
+        statements = [each for body in bodies if isinstance(body, list) for each in body]
+        texts = (_docstring(each) for each in statements)
+        return [sentence for text in texts if text for sentence in SENTENCE_END.split(text)]
+
+    @cached_property
     def comments(self) -> list[tuple[int, str]]:
         """(line, comment) of every comment; nothing for what is not Python."""
         if not self.is_python:
@@ -96,6 +115,27 @@ class Source:
     def _interpreter(self) -> str:
         first = self.text.partition("\n")[0]
         return first if first.startswith("#!") else ""
+
+
+def _docstring(statement: ast.stmt) -> str:
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return text
+    return ""
+
+
+def is_odd(sentence: str) -> bool:
+    """Tell whether a sentence has a phrase that plain English does not have."""
+    return ODD_PHRASE.search(sentence) is not None
+
+
+def crowded_folders(paths: Iterable[str]) -> dict[str, int]:
+    """Return the folders of `internal` that hold more modules than a reader can keep in view."""
+    modules = (PurePosixPath(path) for path in paths if path.startswith("internal/"))
+    counts = Counter(
+        str(path.parent) for path in modules if path.suffix == ".py" and path.stem != "__init__"
+    )
+    return {folder: count for folder, count in counts.items() if count > FOLDER_FILES_MAX}
 
 
 Rule = Callable[[Source], Iterator[str]]
