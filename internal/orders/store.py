@@ -140,7 +140,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-_RECORDED = (
+_SNAPSHOT = (
     "t.order_key, t.merchant_id, t.order_id, t.body_hash, t.state, t.charge_state, t.stock_state,"
     " t.version"
 )
@@ -169,21 +169,21 @@ def find(
 ) -> dict[ids.OrderRef, OrderSnapshot]:
     """Return those of the orders that are recorded."""
     query = (
-        f"SELECT {_RECORDED} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
+        f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
         " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
     )
-    found = map(_recorded, bulk.select(connection, _BY_MERCHANT, query, keys))
+    found = map(_snapshot, bulk.select(connection, _BY_MERCHANT, query, keys))
     return {ids.OrderRef(order.merchant_id, order.order_id): order for order in found}
 
 
 def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, OrderSnapshot]:
     """Return the orders and lock their rows. `order_keys` are sorted."""
     query = (
-        f"SELECT {_RECORDED} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
+        f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
         " ON t.order_key = w.order_key"
     )
     rows = bulk.select(connection, _BY_KEY, query, [(key,) for key in order_keys], lock=True)
-    return {order.order_key: order for order in map(_recorded, rows)}
+    return {order.order_key: order for order in map(_snapshot, rows)}
 
 
 def lock_with_digest(
@@ -194,12 +194,12 @@ def lock_with_digest(
     The claims are sorted, one per order.
     """
     query = (
-        f"SELECT {_RECORDED}, l.digest FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
+        f"SELECT {_SNAPSHOT}, l.digest FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
         " ON t.order_key = w.order_key LEFT JOIN order_log l ON l.order_key = t.order_key"
         " AND l.stage = w.stage AND l.event_id = w.event_id"
     )
     rows = bulk.select(connection, _CLAIM, query, claims, lock=True)
-    return {order.order_key: order for order in map(_recorded, rows)}
+    return {order.order_key: order for order in map(_snapshot, rows)}
 
 
 _ORDER_STATES = {state.value: state for state in OrderState}
@@ -208,17 +208,18 @@ _STOCK_STATES = {state.value: state for state in StockState}
 """Looked up: calling an Enum costs five times as much."""
 
 
-def _recorded(row: bulk.Row) -> OrderSnapshot:
-    key, merchant_id, order_id, body_hash, state, charge, stock, *rest = row
+def _snapshot(row: bulk.Row) -> OrderSnapshot:
+    key, merchant_id, order_id, body_hash, state, charge, stock, version, *digest = row
     return OrderSnapshot(
-        key,
-        merchant_id,
-        order_id,
-        body_hash,
-        _ORDER_STATES[state],
-        _CHARGE_STATES[charge],
-        _STOCK_STATES[stock],
-        *rest,
+        order_key=key,
+        merchant_id=merchant_id,
+        order_id=order_id,
+        body_hash=body_hash,
+        state=_ORDER_STATES[state],
+        charge_state=_CHARGE_STATES[charge],
+        stock_state=_STOCK_STATES[stock],
+        version=version,
+        digest=digest[0] if digest else None,
     )
 
 

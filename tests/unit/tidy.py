@@ -19,6 +19,9 @@ TEST_FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 FUNCTION_LINES_MEDIAN_MAX = 8
 FOLDER_FILES_MAX = 17
+POSITIONAL_MAX = 7
+TAKES_A_LIST = {"Table", "_create", "add_row", "create_table", "select", "shape_of"}
+"""Functions whose positional arguments are a list: of columns, of cells."""
 ODD_SENTENCES_MAX = 0.02
 """Of all docstring sentences in `internal`, the share that may match ODD_PHRASE."""
 
@@ -170,6 +173,16 @@ def money_is_never_a_float(source: Source) -> Iterator[str]:
                 yield source.at(node.lineno, "a true division in a money room: use //")
 
 
+def long_calls_name_their_arguments(source: Source) -> Iterator[str]:
+    """A reader cannot count to the eighth argument."""
+    for node in source.nodes:
+        if not isinstance(node, ast.Call) or source.is_test:
+            continue
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if len(node.args) > POSITIONAL_MAX and name not in TAKES_A_LIST:
+            yield source.at(node.lineno, f"{name} with {len(node.args)} arguments without names")
+
+
 def modules_say_what_they_are_for(source: Source) -> Iterator[str]:
     """Every module opens with a docstring."""
     if source.is_python and not ast.get_docstring(source.tree):
@@ -239,6 +252,7 @@ RULES: tuple[Rule, ...] = (
     files_are_short,
     functions_are_short,
     money_is_never_a_float,
+    long_calls_name_their_arguments,
     modules_say_what_they_are_for,
     packages_hold_a_docstring_only,
     cmd_is_no_package,
