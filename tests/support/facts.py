@@ -1,5 +1,6 @@
 """Any fact that may stand on a topic, for Hypothesis, and an example of each, all fields set."""
 
+import msgspec
 from hypothesis import strategies as st
 
 from internal.kernel.money import INT64_MAX, INT64_MIN
@@ -33,8 +34,8 @@ _FIELDS: dict[str, st.SearchStrategy[object]] = {
 def _facts_of(kind: type) -> st.SearchStrategy[messages.Fact]:
     """Return any fact of a kind: what is not named above is a number or a text, by its type."""
     values = {}
-    for name, annotation in kind.__annotations__.items():
-        values[name] = _FIELDS.get(name, INTS if annotation is int else TEXTS)
+    for field in msgspec.structs.fields(kind):
+        values[field.name] = _FIELDS.get(field.name, INTS if field.type is int else TEXTS)
     if kind is messages.OrderPlaced:
         values["lines"] = _some(LINES)
     return st.builds(kind, **values)

@@ -223,6 +223,7 @@ async def test_one_bad_order_among_good_ones_is_put_aside(
         "order_processing",
         topics.PLACED,
     )
+    assert bench.stage_handler.abandoned == [str(place)]
     assert letter.code == ("SPOILT" if note == "poison" else "VALUEERROR")
     assert "4111" not in letter.explanation
     assert topics.ENVELOPE.facts_in(letter.payload.encode()) == [orders[place]]
