@@ -48,7 +48,11 @@ async def _request(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answ
     if attempt.kind is AttemptKind.VOID:
         return await gateway.void(Void(attempt.key, attempt.voids_key))
     charge = Charge(
-        attempt.key, merchant_id, attempt.amount_minor, attempt.currency, attempt.card_token
+        key=attempt.key,
+        merchant_id=merchant_id,
+        amount_minor=attempt.amount_minor,
+        currency=attempt.currency,
+        card_token=attempt.card_token,
     )
     return await gateway.charge(charge)
 

@@ -36,17 +36,19 @@ class Home(Protocol):
         """Return a gateway that is ready."""
         ...
 
-    def close(self, gateway: Gateway) -> None:
-        """Close one."""
-        ...
-
     def captured(self) -> dict[str, int]:
         """Tell what the books say: {key: minor units} captured and not given back."""
         ...
 
 
 def charge(token: str, *, key: str = "", amount_minor: int = 700) -> Charge:
-    return Charge(key or f"m-1/o-{next(KEYS)}/1", "m-1", amount_minor, "EUR", token)
+    return Charge(
+        key=key or f"m-1/o-{next(KEYS)}/1",
+        merchant_id="m-1",
+        amount_minor=amount_minor,
+        currency="EUR",
+        card_token=token,
+    )
 
 
 def attempt(token: str, state: AttemptState = AttemptState.PENDING) -> Attempt:
@@ -72,7 +74,7 @@ class GatewayContract:
     async def gateway(self, home: Home) -> AsyncIterator[Gateway]:
         gateway = home.open()
         yield gateway
-        home.close(gateway)
+        await gateway.close()
 
     async def test_a_charge_is_captured(self, home: Home, gateway: Gateway) -> None:
         request = charge(home.ok)
@@ -182,7 +184,7 @@ class GatewayContract:
         assert await reopened.lookup(request.key) == answer
         assert await reopened.charge(request) == answer
         assert (await reopened.charge(other)).status is GatewayStatus.DECLINED
-        home.close(reopened)
+        await reopened.close()
         assert home.captured() == {request.key: 700}
 
     @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ So does the faulty gateway in memory, which other tests take for the truth.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -36,12 +36,8 @@ class SimulatorHome:
     def open(self) -> simulator.SimulatedGateway:
         return simulator.SimulatedGateway(self._path, slow_s=0.05)
 
-    def close(self, gateway: Gateway) -> None:
-        assert isinstance(gateway, simulator.SimulatedGateway)
-        gateway.close()
-
     def captured(self) -> dict[str, int]:
-        return simulator.captured_by_key(self._path)
+        return simulator.SimulatorLedger(self._path).captured_by_key()
 
 
 class TestSimulator(gateway_contract.GatewayContract):
@@ -83,9 +79,6 @@ class MemoryHome:
     def open(self) -> Gateway:
         return self._gateway
 
-    def close(self, gateway: Gateway) -> None:
-        pass
-
     def captured(self) -> dict[str, int]:
         return self._gateway.captured
 
@@ -104,10 +97,10 @@ def home(tmp_path: Path) -> SimulatorHome:
 
 
 @pytest.fixture
-def gateway(home: SimulatorHome) -> Iterator[simulator.SimulatedGateway]:
+async def gateway(home: SimulatorHome) -> AsyncIterator[simulator.SimulatedGateway]:
     gateway = home.open()
     yield gateway
-    gateway.close()
+    await gateway.close()
 
 
 async def test_a_slow_charge_that_times_out_is_asked_about(
@@ -164,7 +157,7 @@ async def fates(path: Path, seed: int) -> Counter[str]:
             seen[f"{number % 10} {answer.status}"] += 1
         except errors.SoukError as error:
             seen[f"{number % 10} {type(error).__name__}"] += 1
-    gateway.close()
+    await gateway.close()
     return seen
 
 

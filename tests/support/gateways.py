@@ -61,6 +61,9 @@ class FaultyGateway:
         """See Gateway.lookup."""
         return await self._meet("lookup", lambda: self.answers.get(key))
 
+    async def close(self) -> None:
+        """See Gateway.close."""
+
     async def _meet(self, what: str, act: Callable[[], T]) -> T:
         await asyncio.sleep(0)
         self.calls[what] += 1
