@@ -1,6 +1,15 @@
 """Postings and their accounts. Amounts in minor units, never negative; a side is a column."""
 
+from enum import StrEnum
+
 import msgspec
+
+
+class AccountKind(StrEnum):
+    """An account that receives what customers pay."""
+
+    CASH_DRAWER = "CASH_DRAWER"
+    GATEWAY_CLEARING = "GATEWAY_CLEARING"
 
 
 class Posting(msgspec.Struct, frozen=True):
@@ -41,8 +50,8 @@ class Sale(msgspec.Struct, frozen=True):
     """Without tax."""
     taxes_minor: tuple[tuple[str, int], ...]
     """(tax_code, amount)."""
-    cash_minor: int
-    card_minor: int
+    received: tuple[tuple[AccountKind, int], ...]
+    """(kind of account, amount) of every tender."""
 
 
 class Balance(msgspec.Struct, frozen=True):

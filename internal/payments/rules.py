@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from internal.kernel.clock import US_PER_SECOND
+from internal.payments import tenders
 from internal.payments.messages import (
     Attempt,
     AttemptKind,
@@ -142,19 +143,24 @@ def _no(attempts: Sequence[Attempt], place: int) -> int:
 
 def _charge(payment: Payment, attempt_no: int, tender_no: int) -> Attempt:
     tender = payment.tenders[tender_no]
-    is_cash = tender.kind is TenderKind.CASH
     return Attempt(
-        payment.order_key,
-        attempt_no,
-        AttemptKind.CHARGE,
-        tender_no,
-        tender.kind,
-        tender.amount_minor or 0,
-        payment.currency,
+        order_key=payment.order_key,
+        attempt_no=attempt_no,
+        kind=AttemptKind.CHARGE,
+        tender_no=tender_no,
+        tender_kind=tender.kind,
+        amount_minor=tender.amount_minor or 0,
+        currency=payment.currency,
         key=f"{payment.name}/{attempt_no}",
-        state=AttemptState.SUCCEEDED if is_cash else AttemptState.PENDING,
+        state=_first_state(tender.kind),
         card_token=tender.card_token,
     )
+
+
+def _first_state(kind: TenderKind) -> AttemptState:
+    """Return the state of a new attempt: the till settles its own at once."""
+    is_settled = tenders.of_kind(kind).settled_by is tenders.SettledBy.TILL
+    return AttemptState.SUCCEEDED if is_settled else AttemptState.PENDING
 
 
 def _undo(payment: Payment, attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
@@ -178,14 +184,13 @@ def _undo(payment: Payment, attempts: Sequence[Attempt], charges: dict[int, Atte
 
 
 def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
-    is_cash = charge.tender_kind is TenderKind.CASH
     return msgspec.structs.replace(
         charge,
         attempt_no=attempt_no,
         kind=AttemptKind.VOID,
         key=f"{payment.name}/{attempt_no}",
         voids_key=charge.key,
-        state=AttemptState.SUCCEEDED if is_cash else AttemptState.PENDING,
+        state=_first_state(charge.tender_kind),
         gateway_reference="",
         decline_code="",
         checks=0,

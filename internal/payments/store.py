@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
-from internal.payments import rules
-from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
+from internal.payments import rules, tenders
+from internal.payments.messages import Attempt, AttemptKind, AttemptState
 
 PAYMENT_ATTEMPTS = sa.Table(
     "payment_attempts",
@@ -85,7 +85,7 @@ def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
         attempt_no=row.attempt_no,
         kind=AttemptKind(row.kind),
         tender_no=row.tender_no,
-        tender_kind=TenderKind(row.tender_kind),
+        tender_kind=tenders.of_kind(row.tender_kind).kind,
         amount_minor=row.amount_minor,
         currency=row.currency,
         key=row.attempt_key,
