@@ -83,7 +83,7 @@ def check(
 
 def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
-    words = {**findings.WORDS, "at_gateway": tenders.settled_by(tenders.SettledBy.GATEWAY)}
+    words = {**findings.WORDS, "at_gateway": tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)}
     for window in findings.windows(connection, keys, WINDOW_ORDERS):
         rows = connection.execute(_CHARGES, {**words, **window})
         yield [_charge(row) for row in rows]

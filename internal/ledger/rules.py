@@ -1,6 +1,6 @@
-"""How a sale is booked.
+"""Books a sale as a balanced transaction. Pure.
 
-Pure. Source of the shape: Formance's and TigerBeetle's double entry, debits = credits.
+Source of the shape: the double entry of Formance and TigerBeetle, debits = credits.
 """
 
 from internal.kernel import errors
@@ -21,7 +21,7 @@ def receiving_account(kind: AccountKind, store_id: str) -> str:
 
 
 def tax_payable(tax_code: str) -> str:
-    """Name the account of what is owed for a tax."""
+    """Name the account of a tax that is owed."""
     return f"tax_payable:{tax_code}"
 
 

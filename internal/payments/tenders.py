@@ -96,6 +96,6 @@ def received(captured: Iterable[Captured]) -> tuple[tuple[AccountKind, int], ...
     return tuple((of_kind(it.tender_kind).account, it.amount_minor) for it in captured)
 
 
-def settled_by(party: SettledBy) -> list[str]:
+def kinds_settled_by(party: SettledBy) -> list[str]:
     """Return the kinds of tenders that this party settles."""
     return [row.kind for row in TYPES.values() if row.settled_by is party]

@@ -1,4 +1,4 @@
-"""A sale is booked so that debits equal credits, whatever its amounts, and stands there once."""
+"""A sale of any amounts is booked so that debits equal credits, and only once."""
 
 import itertools
 from typing import cast
@@ -33,9 +33,19 @@ def sale(order_key: int = 1, **amounts: object) -> Sale:
     )
 
 
+def balance(account: str, *, debit_minor: int = 0, credit_minor: int = 0) -> Balance:
+    return Balance(
+        merchant_id="m-1",
+        account=account,
+        currency="EUR",
+        debit_minor=debit_minor,
+        credit_minor=credit_minor,
+    )
+
+
 @st.composite
 def sales(draw: st.DrawFn) -> Sale:
-    """Any sale whose parts fit together."""
+    """Draw a sale whose amounts balance."""
     net, discount = draw(AMOUNTS), draw(AMOUNTS)
     taxes = tuple(draw(st.dictionaries(st.sampled_from("xyz"), AMOUNTS)).items())
     total = net + sum(amount for _, amount in taxes)
@@ -60,7 +70,7 @@ def test_debits_equal_credits(some: Sale) -> None:
 
 
 @given(sales())
-def test_every_posting_is_one_sided_and_more_than_nothing(some: Sale) -> None:
+def test_every_posting_is_one_sided_and_above_zero(some: Sale) -> None:
     for posting in rules.book_sale(some).postings:
         assert min(posting.debit_minor, posting.credit_minor) == 0
         assert max(posting.debit_minor, posting.credit_minor) > 0
@@ -101,7 +111,7 @@ def test_tenders_of_one_kind_are_one_posting() -> None:
     )
 
 
-def test_a_sale_goes_to_these_accounts() -> None:
+def test_a_sale_is_posted_to_these_accounts() -> None:
     assert rules.book_sale(sale()).postings == (
         Posting("cash_drawer:main", debit_minor=71),
         Posting("gateway_clearing", debit_minor=1000),
@@ -114,11 +124,11 @@ def test_a_sale_goes_to_these_accounts() -> None:
 def test_balances_add_up_per_merchant(any_books: sa.Connection) -> None:
     store.append(any_books, [rules.book_sale(sale(1)), rules.book_sale(sale(2))])
     assert store.balances(any_books, "m-1") == [
-        Balance("m-1", "cash_drawer:main", "EUR", 142, 0),
-        Balance("m-1", "discounts", "EUR", 200, 0),
-        Balance("m-1", "gateway_clearing", "EUR", 2000, 0),
-        Balance("m-1", "revenue", "EUR", 0, 2000),
-        Balance("m-1", "tax_payable:std", "EUR", 0, 342),
+        balance("cash_drawer:main", debit_minor=142),
+        balance("discounts", debit_minor=200),
+        balance("gateway_clearing", debit_minor=2000),
+        balance("revenue", credit_minor=2000),
+        balance("tax_payable:std", credit_minor=342),
     ]
     assert not store.balances(any_books, "m-2")
     assert len(store.balances(any_books)) == 5
