@@ -18,7 +18,7 @@ from internal.kernel.clock import US_PER_SECOND
 from internal.orders import deadlines, messages, store
 from internal.payments import gateway_calls, rules
 from internal.payments import store as payments_store
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 from internal.payments.gateways.port import Gateway
 from internal.payments.messages import Attempt
 from internal.pipeline import function, handler
@@ -122,5 +122,5 @@ class PaymentProcessing(function.PipelineFunction):
 
     def make_handler(self, options: settings.Settings) -> handler.StageHandler:
         """See PipelineFunction.make_handler."""
-        gateway = simulator.open_gateway(options)
+        gateway = registry.open_gateway(options)
         return PaymentHandler(gateway, options.gateway.timeout_s)

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.kernel.states import OrderState
-from internal.payments.messages import AttemptKind, AttemptState, TenderKind
+from internal.payments.messages import AttemptKind, AttemptState
 
 EXAMPLES_MAX = 5
 """Enough to see what is wrong; the count says how much of it there is."""
@@ -21,7 +21,6 @@ WORDS: Mapping[str, str] = {
     **{f"order_{state.name.lower()}": str(state) for state in OrderState},
     **{f"attempt_{state.name.lower()}": str(state) for state in AttemptState},
     **{f"kind_{kind.name.lower()}": str(kind) for kind in AttemptKind},
-    **{f"tender_{kind.name.lower()}": str(kind) for kind in TenderKind},
 }
 """The words that every question may use as parameters: `:order_paid`, `:kind_void`."""
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.kernel import states
-from internal.payments import store
+from internal.payments import store, tenders
 from internal.payments.messages import AttemptState
 
 Captured = Mapping[str, int]
@@ -30,9 +30,9 @@ _CHARGES = sa.text(
            AND v.voids_key = c.attempt_key) AS void_open
     FROM payment_attempts c LEFT JOIN orders o ON o.order_key = c.order_key
     WHERE c.order_key > :after AND c.order_key <= :upto
-      AND c.kind = :kind_charge AND c.tender_kind = :tender_card
+      AND c.kind = :kind_charge AND c.tender_kind IN :at_gateway
     """
-)
+).bindparams(sa.bindparam("at_gateway", expanding=True))
 
 _UNKNOWN_HERE = "the gateway holds money that no attempt knows of"
 _DIFFERS = "the gateway and the attempts agree on what is captured"
@@ -40,7 +40,7 @@ _TWICE = "the gateway captured a tender once at most"
 
 
 class _Charge(msgspec.Struct, frozen=True):
-    """One charge to a card."""
+    """One charge that the gateway settles."""
 
     order_key: int
     tender_no: int
@@ -83,8 +83,9 @@ def check(
 
 def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
+    words = {**findings.WORDS, "at_gateway": tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)}
     for window in findings.windows(connection, keys, WINDOW_ORDERS):
-        rows = connection.execute(_CHARGES, {**findings.WORDS, **window})
+        rows = connection.execute(_CHARGES, {**words, **window})
         yield [_charge(row) for row in rows]
 
 

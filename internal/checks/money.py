@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from internal.checks import findings
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
+from internal.ledger.messages import AccountKind
 
 WINDOW_TRANSACTIONS = 20_000
 """Transactions that are added up at once."""
@@ -24,6 +25,9 @@ _HELD = """
 """
 """SQL: what is ours of an order `o`: its charges that succeeded and were not voided."""
 
+_RECEIVING = " OR ".join(f"e.account LIKE :receiving_{kind.lower()}" for kind in AccountKind)
+"""SQL: whether the account of an entry `e` receives payments."""
+
 _FINALIZED_AGREES = findings.Question(
     "I3",
     "a finalized order's captures, its books and its total are one amount, and its tax is booked",
@@ -34,7 +38,7 @@ _FINALIZED_AGREES = findings.Question(
         {_HELD} AS held,
         (SELECT COALESCE(SUM(e.debit_minor - e.credit_minor), 0) FROM ledger_entries e
           WHERE e.source_kind = :sale AND e.source_key = o.order_key
-            AND (e.account = :clearing OR e.account LIKE :drawers)) AS booked,
+            AND ({_RECEIVING})) AS booked,
         (SELECT COALESCE(SUM(e.credit_minor - e.debit_minor), 0) FROM ledger_entries e
           WHERE e.source_kind = :sale AND e.source_key = o.order_key
             AND e.account LIKE :taxes) AS tax_booked
@@ -145,8 +149,10 @@ def check(connection: sa.Connection) -> list[findings.Finding]:
     words = {
         **findings.WORDS,
         "sale": "sale",
-        "clearing": ledger_rules.GATEWAY_CLEARING,
-        "drawers": ledger_rules.cash_drawer("%"),
+        **{
+            f"receiving_{kind.lower()}": ledger_rules.receiving_account(kind, "%")
+            for kind in AccountKind
+        },
         "taxes": ledger_rules.tax_payable("%"),
     }
     return findings.ask(connection, QUESTIONS, words) + _balance(connection)

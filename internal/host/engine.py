@@ -24,7 +24,7 @@ from internal.host import functions as hosting
 from internal.infra import backends, files, settings, traces
 from internal.infra import clock as system_clock
 from internal.kernel import errors
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 from internal.payments.gateways.port import Gateway
 from internal.pipeline import handler
 from internal.pipeline.function import PipelineFunction
@@ -81,8 +81,8 @@ class Engine:
 
     async def _start_stages(self, stack: contextlib.AsyncExitStack) -> None:
         options = self._options
-        gateway = simulator.open_gateway(options)
-        stack.callback(gateway.close)
+        gateway = registry.open_gateway(options)
+        stack.push_async_callback(gateway.close)
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_end, tasks)
         ports = handler.Ports(self.database, self.bus, system_clock.SystemClock(), hosting.nobody)

@@ -2,8 +2,6 @@
 
 DATABASE = "souk.db"
 """Tables and embedded broker, in one SQLite file."""
-GATEWAY = "gateway-simulator.db"
-"""The payment gateway simulator's own ledger."""
 DEMO_KEY = "demo-api-key"
 """The demo merchant's API key, readable by its owner only."""
 LOG = "souk.log"

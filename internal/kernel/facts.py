@@ -12,8 +12,8 @@ import msgspec
 from internal.kernel import errors
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-"""The errors of msgspec for wrong JSON and wrong fields, for JSON that is nested too deeply, and for
-text that is not UTF-8.
+"""The errors of msgspec for wrong JSON and wrong fields, for JSON nested too deeply, and for text
+that is not UTF-8.
 """
 
 

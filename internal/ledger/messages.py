@@ -1,6 +1,15 @@
-"""Postings and their accounts. Amounts in minor units, never negative; a side is a column."""
+"""Postings and transactions. Amounts are in minor units and never negative."""
+
+from enum import StrEnum
 
 import msgspec
+
+
+class AccountKind(StrEnum):
+    """An account that receives what customers pay."""
+
+    CASH_DRAWER = "CASH_DRAWER"
+    GATEWAY_CLEARING = "GATEWAY_CLEARING"
 
 
 class Posting(msgspec.Struct, frozen=True):
@@ -12,15 +21,12 @@ class Posting(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """Postings of one currency that belong together: debits equal credits.
-
-    Written once, never changed.
-    """
+    """Postings of one currency that balance: debits equal credits. It is never changed."""
 
     source_kind: str
-    """What gave rise to it: "sale"."""
+    """The kind of event that it records: "sale"."""
     source_key: int
-    """Which one: the order_key of a sale."""
+    """The key of that event: the order_key of a sale."""
     merchant_id: str
     currency: str
     at_us: int
@@ -28,7 +34,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
 
 class Sale(msgspec.Struct, frozen=True):
-    """What the ledger needs to know of a finished order."""
+    """The amounts of a finished order."""
 
     order_key: int
     merchant_id: str
@@ -41,12 +47,12 @@ class Sale(msgspec.Struct, frozen=True):
     """Without tax."""
     taxes_minor: tuple[tuple[str, int], ...]
     """(tax_code, amount)."""
-    cash_minor: int
-    card_minor: int
+    received: tuple[tuple[AccountKind, int], ...]
+    """(kind of account, amount) of every tender."""
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What stands on an account."""
+    """The sums of all postings on an account, in one currency."""
 
     merchant_id: str
     account: str

@@ -1,23 +1,27 @@
-"""How a sale is booked.
+"""Books a sale as a balanced transaction. Pure.
 
-Pure. Source of the shape: Formance's and TigerBeetle's double entry, debits = credits.
+Source of the shape: the double entry of Formance and TigerBeetle, debits = credits.
 """
 
 from internal.kernel import errors
-from internal.ledger.messages import Posting, Sale, Transaction
+from internal.ledger.messages import AccountKind, Posting, Sale, Transaction
 
 REVENUE = "revenue"
 DISCOUNTS = "discounts"
-GATEWAY_CLEARING = "gateway_clearing"
+RECEIVING_ACCOUNTS: dict[AccountKind, str] = {
+    AccountKind.CASH_DRAWER: "cash_drawer:{store_id}",
+    AccountKind.GATEWAY_CLEARING: "gateway_clearing",
+}
+"""The name of each account that receives payments, in the order of a sale's postings."""
 
 
-def cash_drawer(store_id: str) -> str:
-    """Name the account of a store's cash."""
-    return f"cash_drawer:{store_id}"
+def receiving_account(kind: AccountKind, store_id: str) -> str:
+    """Name the account that receives a store's payments of this kind."""
+    return RECEIVING_ACCOUNTS[kind].format(store_id=store_id)
 
 
 def tax_payable(tax_code: str) -> str:
-    """Name the account of what is owed for a tax."""
+    """Name the account of a tax that is owed."""
     return f"tax_payable:{tax_code}"
 
 
@@ -25,26 +29,39 @@ def book_sale(sale: Sale) -> Transaction:
     """Turn a sale into a balanced transaction.
 
     Raises:
-        Poison: its amounts do not balance.
+        Poison: its amounts do not balance, or no account receives one of them.
     """
     postings = (
-        Posting(cash_drawer(sale.store_id), debit_minor=sale.cash_minor),
-        Posting(GATEWAY_CLEARING, debit_minor=sale.card_minor),
+        *_receipts(sale),
         Posting(DISCOUNTS, debit_minor=sale.discount_minor),
         Posting(REVENUE, credit_minor=sale.revenue_minor),
         *(Posting(tax_payable(code), credit_minor=amount) for code, amount in sale.taxes_minor),
     )
     transaction = Transaction(
-        "sale",
-        sale.order_key,
-        sale.merchant_id,
-        sale.currency,
-        sale.at_us,
-        tuple(p for p in postings if p.debit_minor or p.credit_minor),
+        source_kind="sale",
+        source_key=sale.order_key,
+        merchant_id=sale.merchant_id,
+        currency=sale.currency,
+        at_us=sale.at_us,
+        postings=tuple(p for p in postings if p.debit_minor or p.credit_minor),
     )
     if not is_balanced(transaction):
         raise errors.Poison("UNBALANCED", f"the sale {sale.order_key} does not balance: {postings}")
     return transaction
+
+
+def _receipts(sale: Sale) -> list[Posting]:
+    """Post what each account receives, in the order of the table."""
+    sums: dict[AccountKind, int] = {}
+    for kind, amount_minor in sale.received:
+        if kind not in RECEIVING_ACCOUNTS:
+            raise errors.Poison("UNKNOWN_ACCOUNT", f"no account receives payments of {kind!r}")
+        sums[kind] = sums.get(kind, 0) + amount_minor
+    return [
+        Posting(receiving_account(kind, sale.store_id), debit_minor=sums[kind])
+        for kind in RECEIVING_ACCOUNTS
+        if kind in sums
+    ]
 
 
 def is_balanced(transaction: Transaction) -> bool:

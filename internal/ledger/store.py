@@ -1,4 +1,4 @@
-"""The SQL of the ledger: append and add up, nothing else."""
+"""The SQL of the ledger: it appends transactions and adds up balances, nothing else."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ _COLUMNS = tuple(LEDGER_ENTRIES.c.keys())
 
 
 def append(connection: sa.Connection, transactions: Sequence[Transaction]) -> None:
-    """Write transactions.
+    """Append transactions.
 
     Raises:
-        IntegrityError: one of them stands in the ledger already.
+        IntegrityError: the ledger already has one of them.
     """
     rows = [
         (
@@ -49,11 +49,20 @@ def append(connection: sa.Connection, transactions: Sequence[Transaction]) -> No
 
 
 def balances(connection: sa.Connection, merchant_id: str = "") -> list[Balance]:
-    """Add up the accounts of one merchant, or of all."""
+    """Return the balance of every account of one merchant, or of all merchants."""
     entries = LEDGER_ENTRIES.c
     group = (entries.merchant_id, entries.account, entries.currency)
     query = sa.select(*group, sa.func.sum(entries.debit_minor), sa.func.sum(entries.credit_minor))
     if merchant_id:
         query = query.where(entries.merchant_id == merchant_id)
     rows = connection.execute(query.group_by(*group).order_by(*group))
-    return [Balance(*row[:3], int(row[3]), int(row[4])) for row in rows]
+    return [
+        Balance(
+            merchant_id=merchant_id,
+            account=account,
+            currency=currency,
+            debit_minor=int(debit),
+            credit_minor=int(credit),
+        )
+        for merchant_id, account, currency, debit, credit in rows
+    ]

@@ -1,1 +1,1 @@
-"""Payments and their attempts, and the gateway behind a port."""
+"""Payments: tenders, attempts, and the gateways behind a port."""

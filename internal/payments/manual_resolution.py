@@ -1,6 +1,7 @@
-"""An operator's word on an attempt that nobody else knows the end of.
+"""An operator's verdict on an attempt whose result the gateway does not tell.
 
-The one way round the rule that only the gateway ends an UNKNOWN; whoever uses it notes who and why.
+This is the only exception to the rule that only the gateway ends an UNKNOWN attempt. The caller
+must log who gave the verdict and why.
 """
 
 from enum import StrEnum
@@ -14,38 +15,38 @@ from internal.payments.messages import Attempt, AttemptKind, AttemptState
 from internal.payments.store import PAYMENT_ATTEMPTS
 
 BY_OPERATOR = "decided_by_operator"
-"""The decline code of a charge that an operator declared declined."""
+"""The decline code of a charge that was declined by an operator's verdict."""
 
 
 class Verdict(StrEnum):
-    """What an operator says became of a request to the gateway."""
+    """The result of a request to the gateway, according to an operator."""
 
     SUCCEEDED = "succeeded"
-    """The money moved: a charge was captured, a void gave it back, or there was nothing to give."""
+    """A charge was captured, or a void returned the money or found none to return."""
     DECLINED = "declined"
-    """The gateway refused the charge for certain: it is not voided, the order is refused."""
+    """The gateway certainly declined the charge: it is not voided, and the order is refused."""
     FAILED = "failed"
-    """Given up: a charge is voided by its key and the order refused; a void is sent again."""
+    """Given up: a charge is voided by its key and the order is refused; a void is sent again."""
 
 
 _T = PAYMENT_ATTEMPTS.c
 IS_UNDECIDED = (_T.state == AttemptState.UNKNOWN) | (
     (_T.kind == AttemptKind.VOID) & (_T.state == AttemptState.DECLINED)
 )
-"""As SQL."""
+"""SQL: the condition of `is_undecided`."""
 
 
 def is_undecided(attempt: Attempt) -> bool:
-    """Tell whether nobody knows how it ended, or the gateway keeps what it should give back."""
+    """Tell whether the result is unknown, or the gateway has refused a void."""
     is_refused_void = attempt.kind is AttemptKind.VOID and attempt.state is AttemptState.DECLINED
     return attempt.state is AttemptState.UNKNOWN or is_refused_void
 
 
 def decided(attempt: Attempt, verdict: Verdict, reference: str) -> Attempt:
-    """Return the attempt as an operator says that it ended.
+    """Return the attempt with an operator's verdict.
 
     Raises:
-        InvalidInput: that would leave it undecided.
+        InvalidInput: the verdict would leave it undecided.
     """
     reference = reference or attempt.gateway_reference
     is_void = attempt.kind is AttemptKind.VOID
@@ -66,10 +67,10 @@ def decided(attempt: Attempt, verdict: Verdict, reference: str) -> Attempt:
 
 
 def override(connection: sa.Connection, before: Attempt, after: Attempt, at_us: int) -> None:
-    """Put `after` in the place of `before`.
+    """Replace the attempt `before` by `after`.
 
     Raises:
-        Conflict: it is not as it was; repeat the whole transaction.
+        Conflict: the attempt has changed since; repeat the whole transaction.
     """
     this = (_T.order_key == before.order_key, _T.attempt_no == before.attempt_no)
     changed = connection.execute(
@@ -84,13 +85,13 @@ def override(connection: sa.Connection, before: Attempt, after: Attempt, at_us: 
         )
     )
     if changed.rowcount != 1:
-        raise errors.Conflict("the attempt moved under this transaction")
+        raise errors.Conflict("the attempt changed during this transaction")
 
 
-def ask_anew(connection: sa.Connection, order_key: int) -> None:
-    """Have an order's UNKNOWN attempts asked about as if for the first time: now, then less often.
+def restart_checks(connection: sa.Connection, order_key: int) -> None:
+    """Restart the schedule on which the gateway is asked about an order's UNKNOWN attempts.
 
-    It is due at once, because the first delay after the last answer has passed.
+    They are due at once, because the first delay after the last answer has passed.
     """
     unknown = (_T.order_key == order_key, _T.state == AttemptState.UNKNOWN)
     connection.execute(PAYMENT_ATTEMPTS.update().where(*unknown).values(checks=1))

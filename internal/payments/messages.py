@@ -1,6 +1,6 @@
-"""Tenders, attempts and what they add up to.
+"""Tenders, payment attempts and captured amounts.
 
-Frozen values, amounts in minor units. No card numbers, only tokens.
+Values are frozen, amounts are in minor units. Cards appear as tokens only, never as numbers.
 """
 
 from enum import StrEnum
@@ -9,14 +9,14 @@ import msgspec
 
 
 class TenderKind(StrEnum):
-    """How a part of the total is paid."""
+    """The way in which a part of the total is paid; `tenders` has a row for each."""
 
     CASH = "CASH"
     CARD = "CARD"
 
 
 class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A way of paying, as the merchant named it; without an amount it takes what others leave."""
+    """A part of the payment, as the merchant sent it; without an amount it takes the rest."""
 
     kind: TenderKind
     amount_minor: int | None = None
@@ -24,16 +24,16 @@ class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AttemptKind(StrEnum):
-    """What was asked of the gateway."""
+    """The request that was sent to the gateway."""
 
     CHARGE = "CHARGE"
     VOID = "VOID"
 
 
 class AttemptState(StrEnum):
-    """What is known of an attempt.
+    """The known result of an attempt.
 
-    PENDING was recorded before the call; UNKNOWN waits for the gateway's word.
+    PENDING is recorded before the call; UNKNOWN waits for an answer of the gateway.
     """
 
     PENDING = "PENDING"
@@ -44,7 +44,7 @@ class AttemptState(StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try to move money for one tender of an order. `key` is the gateway's idempotency key."""
+    """One request to move money for one tender. `key` is the idempotency key for the gateway."""
 
     order_key: int
     attempt_no: int
@@ -59,15 +59,15 @@ class Attempt(msgspec.Struct, frozen=True):
     state: AttemptState
     card_token: str = ""
     voids_key: str = ""
-    """For a VOID: the key of the charge it takes back."""
+    """For a VOID: the key of the charge that it reverses."""
     gateway_reference: str = ""
     decline_code: str = ""
     checks: int = 0
-    """How often an UNKNOWN was asked about."""
+    """Calls so far that brought no answer; the number selects the next delay."""
 
 
 class Captured(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Money that is ours: one tender of a paid order."""
+    """The captured money of one tender of a paid order."""
 
     tender_kind: TenderKind
     amount_minor: int

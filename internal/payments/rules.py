@@ -1,11 +1,10 @@
-"""What to do next for a payment, from its tenders and the attempts so far. Pure.
+"""Decides the next step of a payment from its tenders and the attempts so far. Pure.
 
 Each tender has one charge under one idempotency key, sent again under that key until the gateway
-has answered: money can never be taken twice, whoever sends it and how often. An UNKNOWN attempt is
-asked about and never called failed. If a tender is declined, or its gateway stays away, everything
-is voided by key before the order is refused.
-Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and what went wrong in
-them.
+has answered: money cannot be taken twice, however often and by whichever process it is sent. The
+gateway is asked about an UNKNOWN attempt, which never becomes FAILED. If a tender is declined, or
+the gateway stays unreachable, everything is voided by key before the order is refused.
+Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and their failures.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from internal.kernel.clock import US_PER_SECOND
+from internal.payments import tenders
 from internal.payments.messages import (
     Attempt,
     AttemptKind,
@@ -23,27 +23,27 @@ from internal.payments.messages import (
 )
 
 ASK_AFTER_S = (5, 30, 120, 600, 3600)
-"""When an UNKNOWN attempt is asked about again; then it goes to the operators."""
+"""Delays before the gateway is asked about an UNKNOWN attempt; after them an operator decides."""
 RETRY_AFTER_S = (2, 10, 60)
-"""When a request that did not reach the gateway is sent again; then the order is refused (a void
-goes on).
+"""Delays before a request that did not reach the gateway is sent again. After them the order is
+refused; a void is repeated at the last delay.
 """
 
 
 class Call(msgspec.Struct, frozen=True):
-    """Send these new attempts to the gateway (recorded first; those of cash are done already)."""
+    """Record these new attempts, then send those that are still PENDING to the gateway."""
 
     attempts: tuple[Attempt, ...]
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """Ask the gateway what became of these, or send them again under their keys."""
+    """Ask the gateway about these attempts, or send them again under their keys."""
 
     attempts: tuple[Attempt, ...]
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Nothing to do before `until_us`; None: an operator must decide."""
+    """Do nothing before `until_us`; None: an operator must decide."""
 
     until_us: int | None
 
@@ -55,9 +55,9 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """A tender failed and nothing is held any more.
+    """A tender failed, and no money is held any more.
 
-    `code` is the gateway's; empty when it stayed away.
+    `code` is the gateway's decline code; empty when the gateway stayed unreachable.
     """
 
     code: str
@@ -67,9 +67,9 @@ Step = Call | Ask | Wait | Paid | Declined
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """All that decides the next step.
+    """The payment of one order, as far as it decides the next step.
 
-    `name` is unique among all orders and leads every idempotency key.
+    `name` is unique among all orders and starts every idempotency key.
     """
 
     order_key: int
@@ -80,54 +80,57 @@ class Payment(msgspec.Struct, frozen=True):
 
 
 def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int, last_at_us: int) -> Step:
-    """Decide what comes next.
+    """Decide the next step.
 
     Args:
-        payment: what is to be paid.
-        attempts: all attempts so far, by number. A PENDING one was interrupted: nobody is calling
-        for it.
-        now_us: the present.
-        last_at_us: when the latest of the attempts changed.
+        payment: the tenders to be paid.
+        attempts: all attempts so far, by number. A PENDING one was interrupted before its result
+            was recorded.
+        now_us: the current time.
+        last_at_us: the time of the latest change to any of the attempts.
     """
     charges = {a.tender_no: a for a in attempts if a.kind is AttemptKind.CHARGE}
-    is_doomed = any(_dooms(charge) for charge in charges.values())
-    unsure = [a for a in attempts if _is_unsure(a, is_doomed=is_doomed)]
-    if unsure:
-        return _resolve(unsure, now_us, last_at_us)
-    if is_doomed:
-        return _undo(payment, attempts, charges)
+    is_unpayable = any(_is_final_failure(charge) for charge in charges.values())
+    uncertain = [a for a in attempts if _is_uncertain(a, is_unpayable=is_unpayable)]
+    if uncertain:
+        return _resolve(uncertain, now_us, last_at_us)
+    if is_unpayable:
+        return _void_all(payment, attempts, charges)
     missing = [number for number in range(len(payment.tenders)) if number not in charges]
     if missing:
         return Call(
-            tuple(_charge(payment, _no(attempts, n), tender) for n, tender in enumerate(missing))
+            tuple(
+                _charge(payment, _attempt_no(attempts, n), tender)
+                for n, tender in enumerate(missing)
+            )
         )
     return Paid(tuple(_captured(charges[number]) for number in range(len(payment.tenders))))
 
 
-def _dooms(charge: Attempt) -> bool:
-    """Tell whether the order cannot be paid any more because of this charge."""
+def _is_final_failure(charge: Attempt) -> bool:
+    """Tell whether this charge makes it impossible to pay the order."""
     given_up = charge.state is AttemptState.FAILED and charge.checks > len(RETRY_AFTER_S)
     return given_up or charge.state is AttemptState.DECLINED
 
 
-def _is_unsure(attempt: Attempt, *, is_doomed: bool) -> bool:
-    """Tell whether the gateway has to be asked; not for a failed charge that will be voided."""
+def _is_uncertain(attempt: Attempt, *, is_unpayable: bool) -> bool:
+    """Tell whether to ask the gateway about it; not about a failed charge that will be voided."""
     if attempt.state is AttemptState.FAILED:
-        return not is_doomed or attempt.kind is AttemptKind.VOID
+        return not is_unpayable or attempt.kind is AttemptKind.VOID
     return attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}
 
 
-def _resolve(unsure: Sequence[Attempt], now_us: int, last_at_us: int) -> Step:
-    delays_s = [_delay_s(attempt) for attempt in unsure]
+def _resolve(uncertain: Sequence[Attempt], now_us: int, last_at_us: int) -> Step:
+    delays_s = [_delay_s(attempt) for attempt in uncertain]
     known_s = [delay_s for delay_s in delays_s if delay_s is not None]
     if len(known_s) < len(delays_s):
         return Wait(None)
     due_us = last_at_us + max(known_s) * US_PER_SECOND
-    return Wait(due_us) if due_us > now_us else Ask(tuple(unsure))
+    return Wait(due_us) if due_us > now_us else Ask(tuple(uncertain))
 
 
 def _delay_s(attempt: Attempt) -> int | None:
-    """Return how long to leave it alone after its latest check; None: it is the operators'."""
+    """Return the delay after its latest check; None: an operator must decide."""
     if attempt.state is AttemptState.PENDING:
         return 0
     if attempt.state is AttemptState.FAILED:
@@ -135,32 +138,37 @@ def _delay_s(attempt: Attempt) -> int | None:
     return ASK_AFTER_S[attempt.checks - 1] if attempt.checks <= len(ASK_AFTER_S) else None
 
 
-def _no(attempts: Sequence[Attempt], place: int) -> int:
-    """Return the number of the `place`-th new attempt."""
+def _attempt_no(attempts: Sequence[Attempt], place: int) -> int:
+    """Return the number of the new attempt at `place`, counted from 0."""
     return len(attempts) + 1 + place
 
 
 def _charge(payment: Payment, attempt_no: int, tender_no: int) -> Attempt:
     tender = payment.tenders[tender_no]
-    is_cash = tender.kind is TenderKind.CASH
     return Attempt(
-        payment.order_key,
-        attempt_no,
-        AttemptKind.CHARGE,
-        tender_no,
-        tender.kind,
-        tender.amount_minor or 0,
-        payment.currency,
+        order_key=payment.order_key,
+        attempt_no=attempt_no,
+        kind=AttemptKind.CHARGE,
+        tender_no=tender_no,
+        tender_kind=tender.kind,
+        amount_minor=tender.amount_minor or 0,
+        currency=payment.currency,
         key=f"{payment.name}/{attempt_no}",
-        state=AttemptState.SUCCEEDED if is_cash else AttemptState.PENDING,
+        state=_first_state(tender.kind),
         card_token=tender.card_token,
     )
 
 
-def _undo(payment: Payment, attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
-    """Void every charge that holds or might hold money; refuse when nothing is left to void.
+def _first_state(kind: TenderKind) -> AttemptState:
+    """Return the state of a new attempt: the till settles its own at once."""
+    is_settled = tenders.of_kind(kind).settled_by is tenders.SettledBy.TILL
+    return AttemptState.SUCCEEDED if is_settled else AttemptState.PENDING
 
-    A gateway that will not void leaves money with us for nothing: an operator must decide.
+
+def _void_all(payment: Payment, attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
+    """Void every charge that holds or may hold money; refuse the order when none is left to void.
+
+    A gateway that refuses a void leaves us with money that we owe: an operator must decide.
     """
     voids = [a for a in attempts if a.kind is AttemptKind.VOID]
     if any(a.state is AttemptState.DECLINED for a in voids):
@@ -172,20 +180,19 @@ def _undo(payment: Payment, attempts: Sequence[Attempt], charges: dict[int, Atte
         if charge.state is not AttemptState.DECLINED and number not in voided
     ]
     if held:
-        return Call(tuple(_void(payment, _no(attempts, n), c) for n, c in enumerate(held)))
+        return Call(tuple(_void(payment, _attempt_no(attempts, n), c) for n, c in enumerate(held)))
     codes = (c.decline_code for c in charges.values() if c.state is AttemptState.DECLINED)
     return Declined(next(codes, ""))
 
 
 def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
-    is_cash = charge.tender_kind is TenderKind.CASH
     return msgspec.structs.replace(
         charge,
         attempt_no=attempt_no,
         kind=AttemptKind.VOID,
         key=f"{payment.name}/{attempt_no}",
         voids_key=charge.key,
-        state=AttemptState.SUCCEEDED if is_cash else AttemptState.PENDING,
+        state=_first_state(charge.tender_kind),
         gateway_reference="",
         decline_code="",
         checks=0,
@@ -197,29 +204,30 @@ def _captured(charge: Attempt) -> Captured:
 
 
 def needs_operator(step: Step) -> bool:
-    """Tell whether only a person can move this payment on."""
+    """Tell whether only an operator can decide the next step."""
     return isinstance(step, Wait) and step.until_us is None
 
 
 def needs_call(attempt: Attempt) -> bool:
-    """Tell whether the gateway has to be called for a new attempt (cash needs none)."""
+    """Tell whether a new attempt has to be sent to the gateway."""
     return attempt.state is AttemptState.PENDING
 
 
-def surest(results: Iterable[Attempt]) -> list[Attempt]:
-    """Keep one result an attempt, when several asked at once: the gateway's word, or the doubt.
+def most_certain(results: Iterable[Attempt]) -> list[Attempt]:
+    """Keep the most certain result of each attempt, when several processes asked at once.
 
-    What one of them did not reach, another may have.
+    An answer counts more than UNKNOWN, and UNKNOWN more than FAILED: a request that did not arrive
+    proves nothing about the others.
     """
     kept: dict[tuple[int, int], Attempt] = {}
     for result in results:
         key = result.order_key, result.attempt_no
-        if key not in kept or _SURENESS[result.state] > _SURENESS[kept[key].state]:
+        if key not in kept or _CERTAINTY[result.state] > _CERTAINTY[kept[key].state]:
             kept[key] = result
     return list(kept.values())
 
 
-_SURENESS = {
+_CERTAINTY = {
     AttemptState.PENDING: 0,
     AttemptState.FAILED: 1,
     AttemptState.UNKNOWN: 2,

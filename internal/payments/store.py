@@ -1,6 +1,6 @@
 """The SQL of payment attempts.
 
-An attempt is inserted before its call and updated after; rows are never deleted.
+An attempt is inserted before its call and updated after it; rows are never deleted.
 """
 
 from collections import defaultdict
@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
-from internal.payments import rules
-from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
+from internal.payments import rules, tenders
+from internal.payments.messages import Attempt, AttemptKind, AttemptState
 
 PAYMENT_ATTEMPTS = sa.Table(
     "payment_attempts",
@@ -35,7 +35,7 @@ PAYMENT_ATTEMPTS = sa.Table(
 
 
 class History(msgspec.Struct, frozen=True):
-    """All attempts for one order, by number, and when the latest of them changed."""
+    """All attempts of one order, by number, and the time of the latest change to any of them."""
 
     attempts: tuple[Attempt, ...] = ()
     last_at_us: int = 0
@@ -56,12 +56,12 @@ _CHANGE = bulk.shape_of(PAYMENT_ATTEMPTS, *_CHANGED)
 
 
 def histories(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, History]:
-    """Return what was tried so far for these orders; orders without attempts are left out."""
-    return histories_in(bulk.select(connection, *histories_question(order_keys)))
+    """Return the histories of these orders, by order; orders without attempts are left out."""
+    return histories_in(bulk.select(connection, *histories_query(order_keys)))
 
 
-def histories_question(order_keys: Sequence[int]) -> bulk.Query:
-    """Return the question of `histories`, to be asked with others; `histories_in` reads it."""
+def histories_query(order_keys: Sequence[int]) -> bulk.Query:
+    """Return the query of `histories`, to run it together with others; `histories_in` reads it."""
     query = (
         "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = w.order_key"
         " ORDER BY t.order_key, t.attempt_no"
@@ -70,7 +70,7 @@ def histories_question(order_keys: Sequence[int]) -> bulk.Query:
 
 
 def histories_in(rows: Sequence[bulk.Row]) -> dict[int, History]:
-    """Return what the answer to `histories_question` says, by order."""
+    """Return the histories in the rows of `histories_query`, by order."""
     attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
     last: defaultdict[int, int] = defaultdict(int)
     for row in rows:
@@ -85,7 +85,7 @@ def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
         attempt_no=row.attempt_no,
         kind=AttemptKind(row.kind),
         tender_no=row.tender_no,
-        tender_kind=TenderKind(row.tender_kind),
+        tender_kind=tenders.of_kind(row.tender_kind).kind,
         amount_minor=row.amount_minor,
         currency=row.currency,
         key=row.attempt_key,
@@ -99,10 +99,10 @@ def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
 
 
 def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
-    """Write new attempts down.
+    """Insert new attempts.
 
     Raises:
-        IntegrityError: an attempt of that number exists.
+        IntegrityError: an order already has an attempt of the same number.
     """
     rows = [
         (
@@ -128,10 +128,10 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
 
 
 def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
-    """Write down what became of attempts.
+    """Record the results of attempts.
 
-    The gateway's word is final: nothing replaces SUCCEEDED or DECLINED. Nor does a request that did
-    not reach it take back the doubt about another one: FAILED never replaces UNKNOWN.
+    An answer of the gateway is final: nothing replaces SUCCEEDED or DECLINED. FAILED never replaces
+    UNKNOWN, because a request that did not arrive proves nothing about an earlier one.
     """
     rows = [
         (
@@ -143,7 +143,7 @@ def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -
             a.checks,
             at_us,
         )
-        for a in rules.surest(attempts)
+        for a in rules.most_certain(attempts)
     ]
     changes = ", ".join(f"{name} = w.{name}" for name in _CHANGED[2:])
     guard = bulk.Guard(

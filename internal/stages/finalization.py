@@ -16,7 +16,7 @@ from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import Sale
 from internal.orders import messages, receipt_numbers, rules, store
-from internal.payments.messages import TenderKind
+from internal.payments import tenders
 
 NAME = messages.LogStage.FINALIZATION
 
@@ -73,9 +73,6 @@ def _sales(
 
 
 def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
-    by_kind: Counter[TenderKind] = Counter()
-    for captured in fact.captured:
-        by_kind[captured.tender_kind] += captured.amount_minor
     return Sale(
         order_key=fact.order_key,
         merchant_id=fact.merchant_id,
@@ -85,8 +82,7 @@ def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
         revenue_minor=fact.net_minor + fact.discount_net_minor,
         discount_minor=fact.discount_net_minor,
         taxes_minor=tuple((tax.tax_code, tax.tax_minor) for tax in fact.taxes),
-        cash_minor=by_kind[TenderKind.CASH],
-        card_minor=by_kind[TenderKind.CARD],
+        received=tenders.received(fact.captured),
     )
 
 

@@ -134,7 +134,7 @@ def ask(connection: sa.Connection, resolution: Resolution) -> list[Attempt]:
         why = "the gateway has refused to void it" if attempts else "nothing is UNKNOWN"
         text = f"there is nothing to ask about the order {order.order_id}: {why}"
         raise errors.InvalidInput([("", text)])
-    manual_resolution.ask_anew(connection, order.order_key)
+    manual_resolution.restart_checks(connection, order.order_key)
     asked = [(it, f"{it.kind}, asked {it.checks} times before") for it in unknown]
     audit_log.log(connection, [_action(resolution, "PAYMENT_ASKED", *each) for each in asked])
     _make_due(connection, order, resolution.at_us)

@@ -126,7 +126,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
         [
             _question(store.ORDER_LINES, keys),
             _question(store.ORDER_LOG, keys),
-            payments_store.histories_question(keys),
+            payments_store.histories_query(keys),
         ],
     )
     lines = _by_order(found_lines, operator.attrgetter("line_no"))

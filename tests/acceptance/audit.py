@@ -15,16 +15,16 @@ import sqlalchemy as sa
 
 from internal.checks import findings, invariants
 from internal.flow import topics
+from internal.infra import settings
 from internal.infra.embedded_bus import store as embedded_bus_store
 from internal.infra.sqlite import database as sqlite
 from internal.kernel import ids, states
 from internal.lab.chaos import audit, clients
 from internal.orders import store
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 from internal.seeds import demo_shop
 
 DATABASE_FILE = "souk.db"
-GATEWAY_FILE = "gateway-simulator.db"
 LOOK_EVERY_S = 0.05
 NO_LETTERS = audit.NO_LETTERS
 
@@ -68,7 +68,7 @@ async def quiet(folder: Path, log: clients.Log, within_s: float) -> tuple[Standi
 
 async def check(folder: Path, log: clients.Log) -> list[findings.Finding]:
     """Return everything that does not hold."""
-    captured = simulator.captured_by_key(folder / GATEWAY_FILE)
+    captured = registry.captured_by_key(settings.of_folder(folder)) or {}
 
     def look(connection: sa.Connection) -> list[findings.Finding]:
         found = invariants.check(

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from internal.checks import invariants
 from internal.cli import main
 from internal.flow import topics
-from internal.infra import clock
+from internal.infra import clock, settings
 from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.lab.chaos import engine_process
 from internal.orders import store
 from internal.orders.messages import OrderPlaced
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import crash_counts
 from internal.pricing.messages import WantedLine
@@ -153,7 +153,7 @@ async def states(folder: Path, order_ids: Sequence[str]) -> set[str]:
 
 
 async def findings(folder: Path, order_ids: Sequence[str]) -> Sequence[invariants.Finding]:
-    captured = simulator.captured_by_key(folder / audit.GATEWAY_FILE)
+    captured = registry.captured_by_key(settings.of_folder(folder)) or {}
     names = [ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
     async with audit.books(folder) as books:
         return await books.read(

@@ -1,6 +1,6 @@
-"""What every payment gateway behind internal.payments.gateway.Gateway must do.
+"""The contract of every implementation of internal.payments.gateways.port.Gateway.
 
-An implementation's own test file derives from `GatewayContract` with a fixture `home`.
+The test file of an implementation derives from `GatewayContract`, with a fixture `access`.
 """
 
 import asyncio
@@ -18,35 +18,37 @@ from internal.payments.messages import Attempt, AttemptKind, AttemptState, Tende
 KEYS = itertools.count(1)
 
 
-class Home(Protocol):
-    """Where a gateway keeps its books; the next object opened there finds them."""
+class GatewayAccess(Protocol):
+    """Access to one gateway and its ledger, which the next object opened there finds again."""
 
     ok: str
     """A token whose charges succeed."""
     declined: str
-    """One whose charges are declined with the code no_funds."""
+    """A token whose charges are declined with the code no_funds."""
     lost_answer: str
-    """One whose first charge succeeds, and nobody hears of it."""
+    """A token whose first charge succeeds, but the answer is lost."""
     lost_request: str
-    """One whose first charge never arrives."""
+    """A token whose first charge never arrives."""
     away_once: str
-    """One whose first charge is refused at the door."""
+    """A token whose first connection is refused."""
 
     def open(self) -> Gateway:
-        """Return a gateway that is ready."""
-        ...
-
-    def close(self, gateway: Gateway) -> None:
-        """Close one."""
+        """Open the gateway."""
         ...
 
     def captured(self) -> dict[str, int]:
-        """Tell what the books say: {key: minor units} captured and not given back."""
+        """Return what the ledger holds: {key: minor units} captured and not voided."""
         ...
 
 
 def charge(token: str, *, key: str = "", amount_minor: int = 700) -> Charge:
-    return Charge(key or f"m-1/o-{next(KEYS)}/1", "m-1", amount_minor, "EUR", token)
+    return Charge(
+        key=key or f"m-1/o-{next(KEYS)}/1",
+        merchant_id="m-1",
+        amount_minor=amount_minor,
+        currency="EUR",
+        card_token=token,
+    )
 
 
 def attempt(token: str, state: AttemptState = AttemptState.PENDING) -> Attempt:
@@ -66,53 +68,57 @@ def attempt(token: str, state: AttemptState = AttemptState.PENDING) -> Attempt:
 
 
 class GatewayContract:
-    """Derive from it, with a fixture `home`."""
+    """The tests; derive from it, with a fixture `access`."""
 
     @pytest.fixture
-    async def gateway(self, home: Home) -> AsyncIterator[Gateway]:
-        gateway = home.open()
+    async def gateway(self, access: GatewayAccess) -> AsyncIterator[Gateway]:
+        gateway = access.open()
         yield gateway
-        home.close(gateway)
+        await gateway.close()
 
-    async def test_a_charge_is_captured(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.ok)
+    async def test_a_charge_is_captured(self, access: GatewayAccess, gateway: Gateway) -> None:
+        request = charge(access.ok)
         answer = await gateway.charge(request)
         assert answer.status is GatewayStatus.SUCCEEDED
         assert answer.reference
-        assert home.captured() == {request.key: 700}
+        assert access.captured() == {request.key: 700}
 
-    async def test_a_charge_is_declined(self, home: Home, gateway: Gateway) -> None:
-        answer = await gateway.charge(charge(home.declined))
+    async def test_a_charge_is_declined(self, access: GatewayAccess, gateway: Gateway) -> None:
+        answer = await gateway.charge(charge(access.declined))
         assert (answer.status, answer.decline_code) == (GatewayStatus.DECLINED, "no_funds")
-        assert not home.captured()
+        assert not access.captured()
 
     @pytest.mark.parametrize("kind", ["ok", "declined"])
     async def test_the_same_key_again_is_the_same_answer(
-        self, home: Home, gateway: Gateway, kind: str
+        self, access: GatewayAccess, gateway: Gateway, kind: str
     ) -> None:
-        request = charge(getattr(home, kind))
+        request = charge(getattr(access, kind))
         first = await gateway.charge(request)
         again = await asyncio.gather(*(gateway.charge(request) for _ in range(5)))
         assert set(again) == {first}
-        assert sum(home.captured().values()) == (700 if kind == "ok" else 0)
+        assert sum(access.captured().values()) == (700 if kind == "ok" else 0)
 
     async def test_the_same_key_never_takes_another_amount(
-        self, home: Home, gateway: Gateway
+        self, access: GatewayAccess, gateway: Gateway
     ) -> None:
-        request = charge(home.ok)
+        request = charge(access.ok)
         first = await gateway.charge(request)
-        other = charge(home.ok, key=request.key, amount_minor=900)
+        other = charge(access.ok, key=request.key, amount_minor=900)
         assert await gateway.charge(other) == first
-        assert home.captured() == {request.key: 700}
+        assert access.captured() == {request.key: 700}
 
-    async def test_five_at_once_are_one_charge(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.ok)
+    async def test_five_at_once_are_one_charge(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.ok)
         answers = await asyncio.gather(*(gateway.charge(request) for _ in range(5)))
         assert len(set(answers)) == 1
-        assert home.captured() == {request.key: 700}
+        assert access.captured() == {request.key: 700}
 
-    async def test_a_request_is_looked_up_by_its_key(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.ok)
+    async def test_a_request_is_looked_up_by_its_key(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.ok)
         assert await gateway.lookup(request.key) is None
         answer = await gateway.charge(request)
         assert await gateway.lookup(request.key) == answer
@@ -121,69 +127,77 @@ class GatewayContract:
         voided = await gateway.void(back)
         assert await gateway.lookup(back.key) == voided
 
-    async def test_a_lost_answer_is_found_again(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.lost_answer)
+    async def test_a_lost_answer_is_found_again(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.lost_answer)
         with pytest.raises(errors.GatewaySilent):
             await gateway.charge(request)
         found = await gateway.lookup(request.key)
         assert found is not None
         assert found.status is GatewayStatus.SUCCEEDED
         assert await gateway.charge(request) == found
-        assert home.captured() == {request.key: 700}
+        assert access.captured() == {request.key: 700}
 
-    async def test_a_lost_request_is_not_found(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.lost_request)
+    async def test_a_lost_request_is_not_found(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.lost_request)
         with pytest.raises(errors.GatewaySilent):
             await gateway.charge(request)
         assert await gateway.lookup(request.key) is None
         assert (await gateway.charge(request)).status is GatewayStatus.SUCCEEDED
 
-    async def test_what_was_refused_at_the_door_had_no_effect(
-        self, home: Home, gateway: Gateway
+    async def test_a_refused_connection_has_no_effect(
+        self, access: GatewayAccess, gateway: Gateway
     ) -> None:
-        request = charge(home.away_once)
+        request = charge(access.away_once)
         with pytest.raises(errors.GatewayAway):
             await gateway.charge(request)
         assert await gateway.lookup(request.key) is None
-        assert not home.captured()
+        assert not access.captured()
         assert (await gateway.charge(request)).status is GatewayStatus.SUCCEEDED
 
-    async def test_a_void_gives_the_money_back(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.ok)
+    async def test_a_void_returns_the_money(self, access: GatewayAccess, gateway: Gateway) -> None:
+        request = charge(access.ok)
         await gateway.charge(request)
         back = Void(request.key + "/void", request.key)
         first = await gateway.void(back)
         assert first.status is GatewayStatus.SUCCEEDED
         assert await gateway.void(back) == first
-        assert not home.captured()
+        assert not access.captured()
 
-    async def test_a_void_finds_what_nobody_heard_of(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.lost_answer)
+    async def test_a_void_reverses_a_charge_whose_answer_was_lost(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.lost_answer)
         with pytest.raises(errors.GatewaySilent):
             await gateway.charge(request)
         await gateway.void(Void(request.key + "/void", request.key))
-        assert not home.captured()
+        assert not access.captured()
 
-    async def test_a_void_bars_a_charge_that_comes_late(self, home: Home, gateway: Gateway) -> None:
-        request = charge(home.ok)
+    async def test_a_void_bars_a_charge_that_comes_late(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.ok)
         barred = await gateway.void(Void(request.key + "/void", request.key))
         assert barred.status is GatewayStatus.SUCCEEDED
         assert (await gateway.charge(request)).status is GatewayStatus.DECLINED
         found = await gateway.lookup(request.key)
         assert found is not None
         assert found.status is GatewayStatus.DECLINED
-        assert not home.captured()
+        assert not access.captured()
 
-    async def test_the_books_survive(self, home: Home, gateway: Gateway) -> None:
-        request, other = charge(home.ok), charge(home.ok)
+    async def test_the_ledger_survives(self, access: GatewayAccess, gateway: Gateway) -> None:
+        request, other = charge(access.ok), charge(access.ok)
         answer = await gateway.charge(request)
         await gateway.void(Void(other.key + "/void", other.key))
-        reopened = home.open()
+        reopened = access.open()
         assert await reopened.lookup(request.key) == answer
         assert await reopened.charge(request) == answer
         assert (await reopened.charge(other)).status is GatewayStatus.DECLINED
-        home.close(reopened)
-        assert home.captured() == {request.key: 700}
+        await reopened.close()
+        assert access.captured() == {request.key: 700}
 
     @pytest.mark.parametrize(
         ("kind", "state"),
@@ -195,13 +209,13 @@ class GatewayContract:
             ("away_once", AttemptState.FAILED),
         ],
     )
-    async def test_what_a_first_call_tells_of_an_attempt(
-        self, home: Home, gateway: Gateway, kind: str, state: AttemptState
+    async def test_the_first_call_decides_the_state_of_an_attempt(
+        self, access: GatewayAccess, gateway: Gateway, kind: str, state: AttemptState
     ) -> None:
-        pending = attempt(getattr(home, kind))
+        pending = attempt(getattr(access, kind))
         sent = await gateway_calls.send(gateway, "m-1", pending, 5.0)
         assert sent.state is state
         asked = await gateway_calls.ask(gateway, "m-1", sent, 5.0)
         is_good = kind != "declined"
         assert asked.state is (AttemptState.SUCCEEDED if is_good else AttemptState.DECLINED)
-        assert home.captured() == ({pending.key: 700} if is_good else {})
+        assert access.captured() == ({pending.key: 700} if is_good else {})

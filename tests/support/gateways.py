@@ -1,6 +1,6 @@
-"""A payment gateway in memory that keeps the port's promises and nothing more.
+"""A payment gateway in memory that keeps the port's contract and no more.
 
-It may be away, lose requests or answers; its ledger shows what really happened.
+It may refuse connections and lose requests or answers; its ledger shows what really happened.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ T = TypeVar("T")
 
 
 class Fault(Enum):
-    """What goes wrong with one call."""
+    """A fault of one call."""
 
     NONE = auto()
     AWAY = auto()
-    """It refuses connections: no effect."""
+    """The connection is refused: no effect."""
     LOST_REQUEST = auto()
     """No effect, no answer."""
     LOST_ANSWER = auto()
-    """The effect, no answer."""
+    """The effect, but no answer."""
 
 
 class FaultyGateway:
-    """A gateway whose calls meet the given faults one after another, then none.
+    """A gateway whose calls have the given faults, one after another, then none.
 
-    A charge for a token that starts with "tok_declined" is declined; its rest is the code.
+    A charge for a token "tok_declined:<code>" is declined with that code.
     """
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
@@ -42,7 +42,7 @@ class FaultyGateway:
 
     @property
     def captured(self) -> dict[str, int]:
-        """Tell what is captured and was not given back: {key: minor units}."""
+        """Return what is captured and not voided: {key: minor units}."""
         return {
             key: amount
             for key, amount in self.amounts.items()
@@ -60,6 +60,9 @@ class FaultyGateway:
     async def lookup(self, key: str) -> Answer | None:
         """See Gateway.lookup."""
         return await self._meet("lookup", lambda: self.answers.get(key))
+
+    async def close(self) -> None:
+        """See Gateway.close."""
 
     async def _meet(self, what: str, act: Callable[[], T]) -> T:
         await asyncio.sleep(0)

@@ -85,7 +85,7 @@ class World:
         await self.database.close()
         if self._file is not self.database:
             await self._file.close()
-        self.gateway.close()
+        await self.gateway.close()
 
     async def die(self) -> None:
         """Drop everything where it stands."""
@@ -156,7 +156,7 @@ class World:
         self, acknowledged: Iterable[str] = (), *, is_drained: bool = True
     ) -> list[invariants.Finding]:
         """Check every invariant, the gateway's books included."""
-        captured = simulator.captured_by_key(self.folder / GATEWAY_FILE)
+        captured = simulator.SimulatorLedger(self.folder / GATEWAY_FILE).captured_by_key()
         backlog = await self.backlog() if is_drained else None
         names = [ids.OrderRef(shop.MERCHANT, order_id) for order_id in acknowledged]
         return await self.database.read(

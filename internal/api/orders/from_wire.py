@@ -13,7 +13,8 @@ from google.type import money_pb2
 from internal.kernel import errors, ids, money
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders.messages import CancelRequested, OrderPlaced
-from internal.payments.messages import Tender, TenderKind
+from internal.payments import tenders as tender_types
+from internal.payments.messages import Tender
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -31,7 +32,7 @@ def placed(draft: order_pb2.OrderDraft, origin: Origin, path: str) -> OrderPlace
 
     Raises:
         InvalidMoney: an amount that the currency cannot express, of another currency, or too small.
-        InvalidInput: more than one tender leaves its amount out.
+        InvalidInput: a tender is of no known kind, or more than one leaves its amount out.
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
@@ -95,19 +96,23 @@ def _lines(
 
 def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> tuple[Tender, ...]:
     read = tuple(
-        Tender(
-            TenderKind.CARD if tender.HasField("card") else TenderKind.CASH,
-            _minor(tender.amount, currency, f"{path}tenders[{place}].amount", 1)
-            if tender.HasField("amount")
-            else None,
-            tender.card.token,
-        )
-        for place, tender in enumerate(tenders)
+        _tender(tender, currency, f"{path}tenders[{place}]") for place, tender in enumerate(tenders)
     )
     if sum(tender.amount_minor is None for tender in read) > 1:
         what = "at most one tender may leave its amount out"
         raise errors.InvalidInput([(f"{path}tenders", what)])
     return read
+
+
+def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
+    row = tender_types.of_wire_field(tender.WhichOneof("kind"), f"{path}.kind")
+    return Tender(
+        kind=row.kind,
+        amount_minor=_minor(tender.amount, currency, f"{path}.amount", 1)
+        if tender.HasField("amount")
+        else None,
+        card_token=getattr(tender, row.wire_field).token if row.has_token else "",
+    )
 
 
 def _discount(discount: order_pb2.Discount, currency: str, path: str) -> Discount:

@@ -12,21 +12,27 @@ from internal.kernel import money
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import OrderState
 from internal.orders.messages import OrderPaid, OrderPlaced
-from internal.payments.messages import Tender, TenderKind
+from internal.payments import tenders as tender_types
+from internal.payments.messages import Tender
 from internal.pricing.messages import PricedLine, PricedOrder, TaxBucket
 from internal.views.order import OrderView, TimelineEntry
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 _COMMANDS = {"CancelOrder": order_pb2.ORDER_COMMAND_CANCEL}
-_TENDER_KINDS = {
-    TenderKind.CASH: order_pb2.TENDER_KIND_CASH,
-    TenderKind.CARD: order_pb2.TENDER_KIND_CARD,
-}
 
 
 def state_of(state: str) -> str:
     """Return the wire's name of an order's state."""
     return f"ORDER_STATE_{state}"
+
+
+def tender_kind_of(kind: str) -> str:
+    """Return the wire's name of a kind of tender.
+
+    Raises:
+        Poison: there is no such kind.
+    """
+    return f"TENDER_KIND_{tender_types.of_kind(kind).kind}"
 
 
 def order_of(known: OrderView | OrderPlaced) -> order_pb2.Order:
@@ -191,7 +197,7 @@ def _tenders(
     """Return the tenders, and what each of a paid order brought: both in the same order."""
     answers = []
     for tender in tenders:
-        answer = order_pb2.OrderTender(kind=_TENDER_KINDS[tender.kind])
+        answer = order_pb2.OrderTender(kind=tender_kind_of(tender.kind))
         if tender.amount_minor is not None:
             answer.amount.CopyFrom(money_of(tender.amount_minor, currency))
         answers.append(answer)

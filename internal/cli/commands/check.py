@@ -10,9 +10,9 @@ from internal.checks import invariants
 from internal.cli import database, exit_codes, lazy_groups, output
 from internal.cli.options import AsJson, Data
 from internal.flow import topics
-from internal.infra import backends, clock, db, files, settings
+from internal.infra import backends, clock, db, settings
 from internal.orders import store as orders_store
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 
 app = lazy_groups.single()
 
@@ -37,7 +37,7 @@ def check(
         opened: db.Database,
     ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
         backlog = await _backlog(options, opened) if drained else None
-        before = _captured(options)
+        before = registry.captured_by_key(options)
         return await opened.read(lambda connection: _check(connection, options, before, backlog))
 
     tallies, findings = database.use(data, look)
@@ -60,11 +60,6 @@ async def _backlog(options: settings.Settings, database_: db.Database) -> dict[s
         await bus.close()
 
 
-def _captured(options: settings.Settings) -> dict[str, int] | None:
-    gateway_file = options.storage.data_dir / files.GATEWAY
-    return simulator.captured_by_key(gateway_file) if gateway_file.is_file() else None
-
-
 def _check(
     connection: sa.Connection,
     options: settings.Settings,
@@ -76,7 +71,7 @@ def _check(
     What changed there in between is under way, and neither right nor wrong yet.
     """
     connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
-    after = _captured(options)
+    after = registry.captured_by_key(options)
     changed = {} if before is None or after is None else dict(before.items() ^ after.items())
     found = invariants.check(
         connection,

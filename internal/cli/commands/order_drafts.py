@@ -16,6 +16,7 @@ from google.type import money_pb2
 
 from internal.cli import input_files
 from internal.kernel import cards, errors, money
+from internal.payments import tenders
 from internal.wire.souk.v1 import order_pb2
 
 CURRENCY_DEFAULT = "EUR"
@@ -23,6 +24,9 @@ FILE_CHARS_MAX = 1_000_000
 """An order may take 64 KiB on the wire; its JSON some times that."""
 BASIS_POINTS_PER_PERCENT = 100
 _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?%")
+_TENDER_FORMS = tuple(
+    f"{row.wire_field}:TOKEN" if row.has_token else row.wire_field for row in tenders.TYPES.values()
+)
 _QUANTITY = re.compile(r"[0-9]{1,9}")
 
 
@@ -70,7 +74,7 @@ class Placing:
     pay: Annotated[
         list[str],
         typer.Option(
-            metavar="cash|card:TOKEN[=AMOUNT]",
+            metavar=f"{'|'.join(_TENDER_FORMS)}[=AMOUNT]",
             help="A tender; once for each. One may leave its amount out: it takes what is left.",
         ),
     ] = dataclasses.field(default_factory=list)
@@ -187,21 +191,23 @@ def _discount(text: str, currency: str) -> order_pb2.Discount:
 
 def _tenders(pay: Sequence[str], currency: str) -> list[order_pb2.Tender]:
     if not pay:
-        what = "an order is paid by --pay cash or --pay card:TOKEN"
+        what = f"an order is paid by {' or '.join(f'--pay {form}' for form in _TENDER_FORMS)}"
         raise typer.BadParameter(what, param_hint="--pay")
     return [_tender(text, currency) for text in pay]
 
 
 def _tender(text: str, currency: str) -> order_pb2.Tender:
     how, equals, amount = text.partition("=")
-    kind, _, token = how.partition(":")
+    name, colon, token = how.partition(":")
+    row = next((row for row in tenders.TYPES.values() if row.wire_field == name), None)
+    if row is None or not (token if row.has_token else not colon):
+        forms = ", ".join(_TENDER_FORMS)
+        raise _unreadable("--pay", text, f"{forms}, with or without an amount such as =12.50")
     tender = order_pb2.Tender()
-    if how == "cash":
-        tender.cash.SetInParent()
-    elif kind == "card" and token:
-        tender.card.token = token
-    else:
-        raise _unreadable("--pay", text, "cash, cash=5.00, card:TOKEN or card:TOKEN=12.50")
+    way = getattr(tender, name)
+    way.SetInParent()
+    if row.has_token:
+        way.token = token
     if equals:
         tender.amount.CopyFrom(_amount(amount, currency, "--pay"))
     return tender

@@ -73,11 +73,6 @@ class Ground:
         self._door: contextlib.AsyncExitStack | None = None
         self._engine: engine_process.Engine | None = None
 
-    @property
-    def gateway(self) -> Path:
-        """The gateway simulator's own ledger."""
-        return self.options.storage.data_dir / files.GATEWAY
-
     def access(self) -> client.Access:
         """Return what opens the door."""
         key = (self.options.storage.data_dir / files.DEMO_KEY).read_text()
@@ -285,5 +280,4 @@ async def clear(of: stack.Stack) -> None:
                 with contextlib.suppress(errors.Misconfigured):
                     await api.post(f"{where}/{topic}/subscription/{name}/skip_all")
     await full_lab.recreate(options)
-    for file in options.storage.data_dir.glob(f"{files.GATEWAY}*"):
-        file.unlink()
+    full_lab.clear_gateway(options)

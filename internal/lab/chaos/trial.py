@@ -21,7 +21,7 @@ from internal.lab.chaos import audit, bad_messages, clients, engine_process, fau
 from internal.lab.workload import generator, invalid_drafts, scenarios, verification
 from internal.lab.workload.scenarios import Kind
 from internal.orders import store
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 from internal.pipeline import dead_letters
 from internal.seeds import demo_shop
 
@@ -185,7 +185,7 @@ async def check(
     letters_before: int,
 ) -> list[findings.Finding]:
     """Return everything that does not hold."""
-    captured = simulator.captured_by_key(at.gateway) if at.gateway.is_file() else {}
+    captured = registry.captured_by_key(at.options) or {}
     backlog = await at.backlog()
 
     def look(connection: sa.Connection) -> list[findings.Finding]:

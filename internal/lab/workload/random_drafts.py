@@ -83,8 +83,8 @@ def _add_tenders(
     needs_card = kind in scenarios.CARD_TOKENS
     splits = kind is scenarios.Kind.SPLIT_DECLINED or (not needs_card and till.one_in(4))
     if splits and least_minor > 1:
-        cash_minor = till.chance.randint(1, least_minor // 2)
-        draft.tenders.add(cash=order_pb2.CashTender(), amount=till.amount(cash_minor))
+        part_minor = till.chance.randint(1, least_minor // 2)
+        draft.tenders.add(cash=order_pb2.CashTender(), amount=till.amount(part_minor))
     if needs_card or splits or till.one_in(2):
         token = scenarios.CARD_TOKENS.get(kind, "tok_ok")
         draft.tenders.add(card=order_pb2.CardTender(token=token))

@@ -19,7 +19,7 @@ from internal.kernel import errors, ids, states
 from internal.lab.workload import outcomes, shop
 from internal.ledger import store as ledger_store
 from internal.orders import store as order_store
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 
 PRODUCTS_MAX = 10_000
 SCARCE_BELOW = 100
@@ -81,8 +81,7 @@ class Books:
         Raises:
             Misconfigured: as for shop.
         """
-        gateway = self._folder / files.GATEWAY
-        captured = simulator.captured_by_key(gateway) if gateway.is_file() else {}
+        captured = registry.captured_by_key(self._options) or {}
 
         def look(connection: sa.Connection) -> Checked:
             merchant_id = self._merchant(connection)

@@ -1,5 +1,6 @@
-"""The payment gateway as a port. Idempotency keys are ours: one never moves money twice."""
+"""The port of a payment gateway. Idempotency keys are ours: one never moves money twice."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -7,21 +8,21 @@ import msgspec
 
 
 class GatewayStatus(StrEnum):
-    """The gateway's own word on a request."""
+    """The result of a request, as the gateway reports it."""
 
     SUCCEEDED = "SUCCEEDED"
     DECLINED = "DECLINED"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the gateway says of one request."""
+    """The gateway's answer to one request."""
 
     status: GatewayStatus
     reference: str
     decline_code: str = ""
 
 
-class Charge(msgspec.Struct, frozen=True):
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """Take `amount_minor` from the card behind a token. `key` is the idempotency key."""
 
     key: str
@@ -39,10 +40,10 @@ class Void(msgspec.Struct, frozen=True):
 
 
 class Gateway(Protocol):
-    """Somebody who moves money for us.
+    """A service that moves money.
 
-    Every method raises GatewayAway when the request certainly had no effect and is safe to send
-    again, and GatewaySilent when it may have had its effect: only `lookup` can tell.
+    Every request raises GatewayAway when it certainly had no effect and is safe to send again, and
+    GatewaySilent when it may have had its effect: only `lookup` can tell.
     """
 
     async def charge(self, request: Charge) -> Answer:
@@ -50,12 +51,43 @@ class Gateway(Protocol):
         ...
 
     async def void(self, request: Void) -> Answer:
-        """Give it back, once per key.
+        """Return the money of a charge, once per key.
 
-        A charge that never arrived is thereby barred for ever: SUCCEEDED.
+        A charge that has not arrived yet is barred forever: SUCCEEDED.
         """
         ...
 
     async def lookup(self, key: str) -> Answer | None:
-        """Tell what became of the request with this key; None when it never arrived."""
+        """Return the answer to the request with this key; None when it never arrived."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+RecordedRequest = tuple[str | int, ...]
+"""One request in a gateway's own ledger, in the gateway's own format."""
+
+
+class GatewayLedger(Protocol):
+    """The requests that a gateway recorded, where this machine can read and change them.
+
+    The checks compare it with the payment attempts; the lab copies and clears it.
+    """
+
+    def captured_by_key(self) -> dict[str, int]:
+        """Return {idempotency key: minor units} of charges that were captured and not voided."""
+        ...
+
+    def requests(self) -> Sequence[RecordedRequest]:
+        """Return all recorded requests."""
+        ...
+
+    def add_copies(self, requests: Sequence[RecordedRequest], suffix: str) -> None:
+        """Record copies of `requests`, each under its key with `suffix` appended."""
+        ...
+
+    def clear(self) -> None:
+        """Delete the ledger; no gateway may have it open."""
         ...

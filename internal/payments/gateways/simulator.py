@@ -1,7 +1,7 @@
-"""A payment gateway in a file of its own: seeded, hostile on demand, with its own ledger.
+"""A simulated payment gateway that fails on demand and keeps its own ledger in a file.
 
-What happens to a charge is told by its token, so that a test can order it; `tok_random` draws by
-seed and key. The ledger survives kill -9, as a gateway elsewhere would.
+The token of a charge decides its outcome, so that a test can choose it; `tok_random` draws one by
+seed and key. The ledger survives kill -9, as the ledger of a remote gateway would.
 
 tok_ok captured · tok_declined:<code> declined · tok_slow captured after `slow_s` ·
 tok_timeout_before never arrives, no answer · tok_lost_answer captured, but the answer is lost ·
@@ -9,14 +9,18 @@ tok_away refuses connections · tok_away_once does so once
 """
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from internal.infra import files, settings
+from internal.infra import settings
 from internal.kernel import errors
-from internal.payments.gateways.port import Answer, Charge, GatewayStatus, Void
+from internal.payments.gateways.port import Answer, Charge, GatewayStatus, RecordedRequest, Void
 
+FILE = "gateway-simulator.db"
+"""The ledger's name in the data folder."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
   request_key TEXT PRIMARY KEY, kind TEXT NOT NULL, charge_key TEXT NOT NULL,
@@ -32,24 +36,36 @@ RANDOM_OUTCOMES = (
     (98, "tok_timeout_before"),
     (100, "tok_away_once"),
 )
-"""Upper bounds in percent."""
+"""Each outcome with its upper bound in percent."""
 ONCE = frozenset({"tok_away_once", "tok_lost_answer", "tok_slow", "tok_timeout_before"})
-"""Behaviours that only the first request of a key meets."""
+"""Behaviours that apply only to the first request of a key."""
 SEEN_KEYS_MAX = 100_000
+"""Keys whose first request is remembered; then all are forgotten at once."""
 
 
 def open_gateway(options: settings.Settings) -> "SimulatedGateway":
-    """Open the simulator that the settings describe, beside the data."""
-    options.storage.data_dir.mkdir(parents=True, exist_ok=True)
+    """Open the simulator that the settings describe, in the data folder."""
+    path = _path(options)
+    path.parent.mkdir(parents=True, exist_ok=True)
     return SimulatedGateway(
-        options.storage.data_dir / files.GATEWAY,
+        path,
         seed=options.gateway.simulator_seed,
         latency_s=options.gateway.simulator_latency_ms / 1_000,
     )
 
 
+def find_ledger(options: settings.Settings) -> "SimulatorLedger | None":
+    """Return the ledger in the data folder; None before the simulator was first opened there."""
+    path = _path(options)
+    return SimulatorLedger(path) if path.is_file() else None
+
+
+def _path(options: settings.Settings) -> Path:
+    return options.storage.data_dir / FILE
+
+
 class SimulatedGateway:
-    """See the module. One per process; the file may be read by others meanwhile."""
+    """The simulator described above: one per process, but other processes may read its ledger."""
 
     def __init__(
         self, path: Path, *, seed: int = 1, latency_s: float = 0.0, slow_s: float = 2.0
@@ -72,7 +88,7 @@ class SimulatedGateway:
         known = self._find(request.key)
         if known is None and first:
             await self._misbehave(behaviour)
-            known = self._find(request.key)  # somebody else may have been quicker meanwhile
+            known = self._find(request.key)  # another request may have been faster
         answer = known or self._capture(request, behaviour)
         if known:
             self._count_call(request.key)
@@ -94,12 +110,11 @@ class SimulatedGateway:
         if known:
             return known
         answer = Answer(GatewayStatus.SUCCEEDED, f"void_{digest_of(request.key)}")
-        if self._find(request.charge_key) is None:  # bar the charge should it still arrive
-            barred = Answer(
-                GatewayStatus.DECLINED, f"sim_{digest_of(request.charge_key)}", "voided"
-            )
-            self._store("CHARGE", Charge(request.charge_key, "", 0, "", ""), barred)
-        self._store("VOID", Charge(request.key, "", 0, "", ""), answer, request.charge_key)
+        if self._find(request.charge_key) is None:  # bars the charge, should it still arrive
+            reference = f"sim_{digest_of(request.charge_key)}"
+            barred = Answer(GatewayStatus.DECLINED, reference, "voided")
+            self._store("CHARGE", _without_amount(request.charge_key), barred)
+        self._store("VOID", _without_amount(request.key), answer, request.charge_key)
         return answer
 
     async def lookup(self, key: str) -> Answer | None:
@@ -108,8 +123,8 @@ class SimulatedGateway:
             await asyncio.sleep(self._latency_s)
         return self._find(key)
 
-    def close(self) -> None:
-        """Close the ledger."""
+    async def close(self) -> None:
+        """See Gateway.close."""
         self._connection.close()
 
     def _behaviour(self, request: Charge) -> str:
@@ -131,7 +146,7 @@ class SimulatedGateway:
         answer = Answer(status, f"sim_{digest_of(request.key)}", code)
         if self._store("CHARGE", request, answer):
             return answer
-        return self._find(request.key) or answer  # another process was quicker
+        return self._find(request.key) or answer  # another process was faster
 
     def _find(self, key: str) -> Answer | None:
         row = self._connection.execute(
@@ -145,7 +160,7 @@ class SimulatedGateway:
         )
 
     def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> bool:
-        """Write a request down; returns whether it was the first with its key."""
+        """Record a request; return whether it is the first with its key."""
         stored = self._connection.execute(
             "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             (
@@ -163,23 +178,54 @@ class SimulatedGateway:
         return stored.rowcount == 1
 
 
+def _without_amount(key: str) -> Charge:
+    return Charge(key=key, merchant_id="", amount_minor=0, currency="", card_token="")
+
+
 def digest_of(text: str) -> str:
     """Return 16 hex digits that depend on nothing but `text`."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def captured_by_key(path: Path) -> dict[str, int]:
-    """Read a simulator's ledger.
+class SimulatorLedger:
+    """The simulator's ledger, see GatewayLedger. A simulator may use the file at the same time."""
 
-    {idempotency key: minor units} of charges that were captured and not voided.
-    """
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        rows = connection.execute(
-            "SELECT c.request_key, c.amount_minor FROM requests c"
-            " WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS"
-            " (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)"
-        ).fetchall()
-    finally:
-        connection.close()
-    return dict(rows)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def captured_by_key(self) -> dict[str, int]:
+        """See GatewayLedger.captured_by_key."""
+        with self._opened("ro") as connection:
+            rows = connection.execute(
+                "SELECT c.request_key, c.amount_minor FROM requests c"
+                " WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS"
+                " (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)"
+            )
+            return dict(rows.fetchall())
+
+    def requests(self) -> list[RecordedRequest]:
+        """See GatewayLedger.requests."""
+        with self._opened("ro") as connection:
+            return connection.execute("SELECT * FROM requests").fetchall()
+
+    def add_copies(self, requests: Sequence[RecordedRequest], suffix: str) -> None:
+        """See GatewayLedger.add_copies. The third value of a row is a key, too."""
+        copies = [
+            (f"{key}{suffix}", kind, f"{charge_key}{suffix}", *rest)
+            for key, kind, charge_key, *rest in requests
+        ]
+        with self._opened("rw") as connection, connection:
+            connection.executemany(
+                "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", copies
+            )
+
+    def clear(self) -> None:
+        """See GatewayLedger.clear."""
+        for file in self._path.parent.glob(f"{self._path.name}*"):
+            file.unlink()
+
+    @contextlib.contextmanager
+    def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
+        uri = f"file:{self._path}?mode={mode}"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            yield connection

@@ -1,6 +1,6 @@
-"""Any course of events a payment can take: lost answers, crashes, two workers, late arrivals.
+"""Every course of events in a payment: lost answers, crashes, two workers, late arrivals.
 
-The true rules, calls and SQL against a gateway that keeps the port's promises and nothing more.
+The real rules, calls and SQL run against a gateway that keeps the port's contract and no more.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages
 from internal.orders import store as orders_store
-from internal.payments import gateway_calls, rules
+from internal.payments import gateway_calls, rules, tenders
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, AttemptKind, AttemptState, Tender, TenderKind
 from internal.stages import payment_processing
@@ -39,7 +39,14 @@ TENDERS = st.lists(
 )
 FAULTS = st.lists(st.sampled_from(Fault), max_size=2)
 RECORDED = orders_store.OrderSnapshot(
-    1, "m-1", "o-1", "", OrderState.ACCEPTED, ChargeState.NONE, StockState.RESERVED, 2
+    order_key=1,
+    merchant_id="m-1",
+    order_id="o-1",
+    body_hash="",
+    state=OrderState.ACCEPTED,
+    charge_state=ChargeState.NONE,
+    stock_state=StockState.RESERVED,
+    version=2,
 )
 
 
@@ -50,7 +57,7 @@ class Job(msgspec.Struct, frozen=True):
     is_question: bool
 
 
-def accepted(tenders: list[Tender]) -> messages.OrderAccepted:
+def accepted(wanted: list[Tender]) -> messages.OrderAccepted:
     return messages.OrderAccepted(
         order_key=1,
         merchant_id="m-1",
@@ -62,23 +69,23 @@ def accepted(tenders: list[Tender]) -> messages.OrderAccepted:
         currency="EUR",
         lines=(),
         taxes=(),
-        tenders=tuple(tenders),
+        tenders=tuple(wanted),
         gross_minor=0,
         discount_minor=0,
         net_minor=0,
         tax_minor=0,
-        total_minor=sum(tender.amount_minor or 0 for tender in tenders),
+        total_minor=sum(tender.amount_minor or 0 for tender in wanted),
     )
 
 
 class PaymentModel(RuleBasedStateMachine):
-    """Several workers take the same order's message, each whenever it likes."""
+    """Several workers take the message of the same order, each at any time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.open_books = staged_orders.books()
-        self.connection = self.open_books.__enter__()
+        self.database = staged_orders.books()
+        self.connection = self.database.__enter__()
         self.gateway = gateways.FaultyGateway()
         self.clock = ManualClock()
         self.jobs: list[Job] = []
@@ -87,9 +94,9 @@ class PaymentModel(RuleBasedStateMachine):
         self.seen: dict[int, list[AttemptState]] = {}
         self.end: rules.Paid | rules.Declined | None = None
 
-    @initialize(tenders=TENDERS)
-    def accept(self, tenders: list[Tender]) -> None:
-        self.accepted = accepted(tenders)
+    @initialize(wanted=TENDERS)
+    def accept(self, wanted: list[Tender]) -> None:
+        self.accepted = accepted(wanted)
 
     def history(self) -> payments_store.History:
         return payments_store.histories(self.connection, [1]).get(1, payment_processing.NO_HISTORY)
@@ -97,11 +104,11 @@ class PaymentModel(RuleBasedStateMachine):
     @precondition(lambda self: self.end is None)
     @rule()
     def take_the_message(self) -> None:
-        """Plan and write down in one transaction, as the payment stage does."""
+        """Plan and record in one transaction, as the payment stage does."""
         now_us = self.clock.now_us()
         plan = payment_processing.plan_one(self.accepted, RECORDED, self.history(), now_us)
         payments_store.add(self.connection, plan.new_attempts, now_us)
-        self.look_at_states()
+        self.check_states()
         if isinstance(plan.step, rules.Paid | rules.Declined):
             self.end = plan.step
         elif isinstance(plan.step, rules.Call | rules.Ask):
@@ -120,17 +127,17 @@ class PaymentModel(RuleBasedStateMachine):
 
     @precondition(lambda self: self.results)
     @rule(data=st.data())
-    def write_results_down(self, data: st.DataObject) -> None:
+    def record_results(self, data: st.DataObject) -> None:
         some = data.draw(st.lists(st.sampled_from(range(len(self.results))), unique=True))
         results = [self.results[place] for place in some]
         self.results = [r for place, r in enumerate(self.results) if place not in some]
-        if self.end is None:  # afterwards it is too late, as in the payment stage
+        if self.end is None:  # later results are dropped, as in the payment stage
             payments_store.update(self.connection, results, self.clock.now_us())
-        self.look_at_states()
+        self.check_states()
 
     @rule()
     def crash(self) -> None:
-        """All that was not written down is lost; what was on its way may still arrive."""
+        """Lose everything that was not recorded; requests on their way may still arrive."""
         self.late += [job.attempt for job in self.jobs]
         self.jobs.clear()
         self.results.clear()
@@ -145,15 +152,15 @@ class PaymentModel(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.clock.advance_us(seconds * US_PER_SECOND)
 
-    def look_at_states(self) -> None:
-        """What is UNKNOWN becomes nothing but the gateway's word; that word is never replaced."""
+    def check_states(self) -> None:
+        """UNKNOWN is replaced by an answer of the gateway only, and an answer is never replaced."""
         for attempt in self.history().attempts:
             states = self.seen.setdefault(attempt.attempt_no, [attempt.state])
             if states[-1] is not attempt.state:
                 assert states[-1] is not AttemptState.SUCCEEDED, states
                 assert states[-1] is not AttemptState.DECLINED, states
-                is_doubt_gone = attempt.state is AttemptState.FAILED
-                assert not (states[-1] is AttemptState.UNKNOWN and is_doubt_gone), states
+                is_failed = attempt.state is AttemptState.FAILED
+                assert not (states[-1] is AttemptState.UNKNOWN and is_failed), states
                 states.append(attempt.state)
 
     @invariant()
@@ -166,31 +173,31 @@ class PaymentModel(RuleBasedStateMachine):
         assert all(count == 1 for count in charges.values())
 
     @invariant()
-    def nothing_is_unsure_at_the_end(self) -> None:
+    def nothing_is_uncertain_at_the_end(self) -> None:
         if self.end is not None:
-            unsure = {AttemptState.PENDING, AttemptState.UNKNOWN}
-            assert not any(a.state in unsure for a in self.history().attempts)
+            uncertain = {AttemptState.PENDING, AttemptState.UNKNOWN}
+            assert not any(a.state in uncertain for a in self.history().attempts)
 
     @invariant()
     def paid_is_captured(self) -> None:
         if isinstance(self.end, rules.Paid):
-            by_card = [t for t in self.accepted.tenders if t.kind is TenderKind.CARD]
-            wanted = sum(tender.amount_minor or 0 for tender in by_card)
-            assert sum(self.gateway.captured.values()) == wanted
+            at_gateway = [t for t in self.accepted.tenders if tenders.of_kind(t.kind).has_token]
+            expected = sum(tender.amount_minor or 0 for tender in at_gateway)
+            assert sum(self.gateway.captured.values()) == expected
             assert sum(c.amount_minor for c in self.end.captured) == self.accepted.total_minor
             assert not self.gateway.voided
 
     @invariant()
-    def declined_is_given_back(self) -> None:
+    def declined_is_voided(self) -> None:
         if isinstance(self.end, rules.Declined):
             assert not self.gateway.captured
 
     def teardown(self) -> None:
-        """A gateway that answers again ends every payment, unless the operators have it."""
+        """End every payment once the gateway answers again, unless an operator must decide."""
         try:
             self._finish()
         finally:
-            self.open_books.__exit__(None, None, None)
+            self.database.__exit__(None, None, None)
             self.runner.close()
 
     def _finish(self) -> None:
@@ -204,22 +211,22 @@ class PaymentModel(RuleBasedStateMachine):
                 self.results.append(self.runner.run(how(self.gateway, "m-1", job.attempt, 1.0)))
             payments_store.update(self.connection, self.results, self.clock.now_us())
             self.results.clear()
-            self.look_at_states()
+            self.check_states()
             self.clock.advance_us(4_000 * US_PER_SECOND)
         else:
-            assert any(map(_is_with_operators, self.history().attempts))
+            assert any(map(_needs_operator, self.history().attempts))
         while self.late:
             self.runner.run(gateway_calls.send(self.gateway, "m-1", self.late.pop(), 1.0))
         self.a_tender_is_captured_once()
         self.paid_is_captured()
-        self.declined_is_given_back()
+        self.declined_is_voided()
 
 
 def _is_sent(attempt: Attempt) -> bool:
-    return attempt.tender_kind is TenderKind.CARD
+    return tenders.of_kind(attempt.tender_kind).has_token
 
 
-def _is_with_operators(attempt: Attempt) -> bool:
+def _needs_operator(attempt: Attempt) -> bool:
     is_unknown = attempt.state is AttemptState.UNKNOWN
     return is_unknown and attempt.checks > len(rules.ASK_AFTER_S)
 

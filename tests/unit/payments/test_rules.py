@@ -1,4 +1,4 @@
-"""The next step of a payment, case by case. What holds for every course of events is next door."""
+"""The next step of a payment, case by case; test_payment_model tests whole courses of events."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ CARD, CASH = shop.card(700), shop.cash(300)
 
 
 def payment(*tenders: Tender) -> rules.Payment:
-    return rules.Payment(7, "m-1/o-1", "EUR", tenders)
+    return rules.Payment(order_key=7, name="m-1/o-1", currency="EUR", tenders=tenders)
 
 
 def charge(
@@ -85,13 +85,15 @@ def test_an_interrupted_call_is_asked_about_at_once() -> None:
 
 
 @pytest.mark.parametrize(("checks", "after_s"), list(enumerate(rules.ASK_AFTER_S, start=1)))
-def test_an_unknown_charge_is_asked_about_later_and_later(checks: int, after_s: int) -> None:
+def test_the_gateway_is_asked_about_an_unknown_charge_at_growing_intervals(
+    checks: int, after_s: int
+) -> None:
     unknown = charge(AttemptState.UNKNOWN, checks=checks)
     assert step(unknown, after_s=after_s - 1) == rules.Wait(AT_US + after_s * US_PER_SECOND)
     assert step(unknown, after_s=after_s) == rules.Ask((unknown,))
 
 
-def test_an_unknown_charge_goes_to_the_operators_in_the_end() -> None:
+def test_an_unknown_charge_is_left_to_an_operator_in_the_end() -> None:
     unknown = charge(AttemptState.UNKNOWN, checks=len(rules.ASK_AFTER_S) + 1)
     assert step(unknown, after_s=10**6) == rules.Wait(None)
     assert rules.needs_operator(rules.Wait(None))
@@ -99,13 +101,13 @@ def test_an_unknown_charge_goes_to_the_operators_in_the_end() -> None:
 
 
 @pytest.mark.parametrize(("checks", "after_s"), list(enumerate(rules.RETRY_AFTER_S, start=1)))
-def test_a_charge_that_did_not_get_through_is_sent_again(checks: int, after_s: int) -> None:
+def test_a_charge_that_did_not_arrive_is_sent_again(checks: int, after_s: int) -> None:
     failed = charge(AttemptState.FAILED, checks=checks)
     assert step(failed, after_s=after_s - 1) == rules.Wait(AT_US + after_s * US_PER_SECOND)
     assert step(failed, after_s=after_s) == rules.Ask((failed,))
 
 
-def test_a_charge_that_never_gets_through_is_barred_before_the_order_is_refused() -> None:
+def test_a_charge_that_never_arrives_is_barred_before_the_order_is_refused() -> None:
     failed = charge(AttemptState.FAILED, checks=len(rules.RETRY_AFTER_S) + 1)
     call = step(failed)
     assert isinstance(call, rules.Call)
@@ -128,13 +130,13 @@ def test_a_declined_charge_voids_the_others_first() -> None:
     assert [attempt.amount_minor for attempt in call.attempts] == [700]
 
 
-def test_a_declined_charge_waits_for_word_on_the_others() -> None:
+def test_a_declined_charge_waits_for_the_result_of_the_others() -> None:
     declined = charge(AttemptState.DECLINED)
     unknown = charge(AttemptState.UNKNOWN, tender_no=1, attempt_no=2, checks=1)
     assert step(declined, unknown, tenders=(CARD, CARD), after_s=5) == rules.Ask((unknown,))
 
 
-def test_cash_is_given_back_without_a_call() -> None:
+def test_cash_is_returned_without_a_call() -> None:
     declined = charge(AttemptState.DECLINED, tender_no=1, attempt_no=2)
     in_cash = msgspec.structs.replace(
         charge(AttemptState.SUCCEEDED), tender_kind=TenderKind.CASH, amount_minor=300
@@ -144,7 +146,7 @@ def test_cash_is_given_back_without_a_call() -> None:
     assert [attempt.state for attempt in call.attempts] == [AttemptState.SUCCEEDED]
 
 
-def test_a_void_is_tried_for_ever() -> None:
+def test_a_void_is_repeated_forever() -> None:
     declined = charge(AttemptState.DECLINED)
     captured = charge(AttemptState.SUCCEEDED, tender_no=1, attempt_no=2)
     failed = void(captured, AttemptState.FAILED, attempt_no=3, checks=99)
@@ -152,7 +154,7 @@ def test_a_void_is_tried_for_ever() -> None:
     assert again == rules.Ask((failed,))
 
 
-def test_a_void_that_is_refused_goes_to_the_operators() -> None:
+def test_a_void_that_is_refused_is_left_to_an_operator() -> None:
     declined = charge(AttemptState.DECLINED)
     captured = charge(AttemptState.SUCCEEDED, tender_no=1, attempt_no=2)
     refused = void(captured, AttemptState.DECLINED, attempt_no=3)
@@ -169,13 +171,13 @@ def test_a_void_that_is_refused_goes_to_the_operators() -> None:
         (AttemptState.FAILED, AttemptState.FAILED, AttemptState.FAILED),
     ],
 )
-def test_of_two_results_the_surer_counts(
+def test_of_two_results_the_more_certain_one_counts(
     first: AttemptState, second: AttemptState, kept: AttemptState
 ) -> None:
-    (result,) = rules.surest([charge(first), charge(second)])
+    (result,) = rules.most_certain([charge(first), charge(second)])
     assert result.state is kept
 
 
 def test_results_of_different_attempts_are_all_kept() -> None:
     results = [charge(AttemptState.FAILED, attempt_no=no) for no in (1, 2)]
-    assert rules.surest(results) == results
+    assert rules.most_certain(results) == results

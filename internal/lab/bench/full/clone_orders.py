@@ -1,22 +1,17 @@
 """Copies of all orders in the database: many in little time, in books that hold.
 
-For measurements with full tables only. What the simulated gateway has captured is copied, too.
+For measurements with full tables only. What the gateway has captured is copied, too.
 Copies differ from their originals in keys, names and receipt numbers; the facts in their log still
 tell of the originals.
 """
 
-import contextlib
-import sqlite3
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from internal.lab.bench.full import clone_rows
-
-Capture = tuple[Any, ...]
-"""A row of the simulator's ledger; the key of the request first."""
+from internal.payments.gateways import port
 
 
 class Template(NamedTuple):
@@ -25,14 +20,13 @@ class Template(NamedTuple):
     upto: int
     """The largest of their keys."""
     orders: int
-    captures: Sequence[Capture]
+    captures: Sequence[port.RecordedRequest]
 
 
-def template(connection: sa.Connection, gateway: Path) -> Template:
+def template(connection: sa.Connection, gateway: port.GatewayLedger | None) -> Template:
     """Look which orders there are, and what the gateway holds for them."""
     upto, orders = connection.execute(sa.text("SELECT MAX(order_key), COUNT(*) FROM orders")).one()
-    with contextlib.closing(sqlite3.connect(gateway)) as ledger:
-        return Template(upto or 0, orders, ledger.execute("SELECT * FROM requests").fetchall())
+    return Template(upto or 0, orders, gateway.requests() if gateway else ())
 
 
 def copy(connection: sa.Connection, of: Template, number: int) -> None:
@@ -85,10 +79,6 @@ _COUNTERS = """
 """
 
 
-def copy_captures(gateway: Path, of: Template, number: int) -> None:
-    """Let the simulated gateway hold the same for a copy. The row's third value is a key, too."""
-    suffix = f".{number}"
-    rows = [(row[0] + suffix, row[1], row[2] + suffix, *row[3:]) for row in of.captures]
-    with contextlib.closing(sqlite3.connect(gateway)) as ledger, ledger:
-        places = ", ".join("?" * len(rows[0])) if rows else "NULL"
-        ledger.executemany(f"INSERT INTO requests VALUES ({places})", rows)  # noqa: S608
+def copy_captures(gateway: port.GatewayLedger, of: Template, number: int) -> None:
+    """Have the gateway hold the same for a copy."""
+    gateway.add_copies(of.captures, f".{number}")

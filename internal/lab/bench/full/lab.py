@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from internal.infra import backends, db, files, settings
+from internal.infra import backends, db, settings
 from internal.infra.pulsar_bus import admin, bus
 from internal.kernel import errors, ids, states
 from internal.lab.bench import lab
 from internal.lab.bench.full import function_control, process_costs
 from internal.lab.workload import client, engine_process, progress, templates
 from internal.orders import store as order_store
+from internal.payments.gateways import registry
 
 SEED = 1
 LOOK_EVERY_S = 0.05
@@ -184,10 +185,16 @@ async def _beside(options: settings.Settings, stack: contextlib.AsyncExitStack) 
 
 
 async def _empty(options: settings.Settings) -> None:
-    """Forget all orders: the tables, and what the simulated gateway knows."""
+    """Delete all orders: the tables, and the gateway's ledger."""
     await recreate(options)
-    for file in options.storage.data_dir.glob(f"{files.GATEWAY}*"):
-        file.unlink()
+    clear_gateway(options)
+
+
+def clear_gateway(options: settings.Settings) -> None:
+    """Delete the gateway's ledger, if there is one."""
+    ledger = registry.find_ledger(options)
+    if ledger is not None:
+        ledger.clear()
 
 
 async def recreate(options: settings.Settings) -> None:

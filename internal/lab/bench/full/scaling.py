@@ -2,11 +2,9 @@
 
 import asyncio
 import functools
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from internal.infra import files
 from internal.kernel import errors
 from internal.lab.bench import submission
 from internal.lab.bench.embedded import Figure
@@ -14,6 +12,7 @@ from internal.lab.bench.full import clone_orders, drain, throughput
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.submission import Load
 from internal.lab.workload import progress
+from internal.payments.gateways import port, registry
 
 GROWTH_ORDERS = 10_000
 TIMES = (1, 10, 100)
@@ -57,7 +56,12 @@ def _at_size(name: str, drained: drain.Drained, size: int, there: int) -> list[F
 class _Filler:
     """Fills the tables with copies."""
 
-    def __init__(self, at_work: full_lab.FullLab, of: clone_orders.Template, gateway: Path) -> None:
+    def __init__(
+        self,
+        at_work: full_lab.FullLab,
+        of: clone_orders.Template,
+        gateway: port.GatewayLedger | None,
+    ) -> None:
         self._lab, self._template, self._gateway = at_work, of, gateway
         self._copies = 0
 
@@ -68,7 +72,8 @@ class _Filler:
             self._copies += 1
             what = self._template, self._copies
             await self._lab.database.write(functools.partial(_copy, what))
-            await asyncio.to_thread(clone_orders.copy_captures, self._gateway, *what)
+            if self._gateway is not None:
+                await asyncio.to_thread(clone_orders.copy_captures, self._gateway, *what)
         return there
 
 
@@ -81,7 +86,7 @@ async def _filled(at_work: full_lab.FullLab, orders: int) -> _Filler:
     after = (await at_work.look()).recorded
     await submission.Submission(at_work, Load(orders, 100, 4), None, lambda _: None).run()
     await at_work.until_finished(after, orders, lambda _: None)
-    gateway = at_work.engine.folder / files.GATEWAY
+    gateway = registry.find_ledger(at_work.engine.options)
     template = await at_work.database.read(lambda c: clone_orders.template(c, gateway))
     return _Filler(at_work, template, gateway)
 

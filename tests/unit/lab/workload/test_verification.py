@@ -9,14 +9,14 @@ from internal.infra import clock, files, migrate, settings
 from internal.infra.sqlite import database as sqlite
 from internal.kernel import errors, ids
 from internal.lab.workload import verification
-from internal.payments.gateways import simulator
+from internal.payments.gateways import registry
 from internal.seeds import demo_shop
 
 
 @pytest.fixture
 async def key(tmp_path: Path) -> str:
     """Make the demo shop's data folder; return its API key."""
-    simulator.SimulatedGateway(tmp_path / files.GATEWAY).close()
+    await registry.open_gateway(settings.of_folder(tmp_path)).close()
     database = sqlite.SqliteDatabase(tmp_path / files.DATABASE)
     await database.write(migrate.upgrade)
     now_us = clock.SystemClock().now_us()

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from internal.infra import settings
 from internal.lab.bench.full import clone_orders, clone_rows
+from internal.payments.gateways import simulator
 from internal.pricing.messages import Discount, DiscountKind
 from tests.support import pipeline_fixture, shop
 
@@ -67,7 +68,7 @@ async def test_books_hold_with_copies_and_with_orders_after_them(
 ) -> None:
     site = pipeline_fixture.Site(tmp_path, mysql_books)
     await pipeline_fixture.found(site)
-    gateway = tmp_path / pipeline_fixture.GATEWAY_FILE
+    gateway = simulator.SimulatorLedger(tmp_path / pipeline_fixture.GATEWAY_FILE)
     async with pipeline_fixture.opened(site) as there:
         await there.run(*ORDERS)
         template = await there.database.read(lambda c: clone_orders.template(c, gateway))

@@ -1,0 +1,101 @@
+"""The kinds of tenders, one row each: name on the wire, who settles it, which account receives it.
+
+A new kind takes a row here, its name in `TenderKind` and its messages in the .proto. Pure.
+"""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+import msgspec
+
+from internal.kernel import errors
+from internal.ledger.messages import AccountKind
+from internal.payments.messages import Captured, TenderKind
+
+
+class SettledBy(Enum):
+    """The party that takes the money and gives it back."""
+
+    TILL = auto()
+    """The merchant, on the spot: settled as soon as it is recorded, without a call."""
+    GATEWAY = auto()
+    """The payment gateway, by the token that the tender carries."""
+
+
+class TenderType(msgspec.Struct, frozen=True, kw_only=True):
+    """What Souk knows of one kind of tender."""
+
+    kind: TenderKind
+    """As facts and rows name it; the wire's enum says TENDER_KIND_ before it."""
+    wire_field: str
+    """Its field in the oneof `kind` of souk.v1.Tender; the command line uses the same name."""
+    settled_by: SettledBy
+    account: AccountKind
+    """Receives the money when the sale is booked."""
+
+    @property
+    def has_token(self) -> bool:
+        """Tell whether the tender carries a token for the gateway."""
+        return self.settled_by is SettledBy.GATEWAY
+
+
+TYPES: dict[str, TenderType] = {
+    row.kind: row
+    for row in (
+        TenderType(
+            kind=TenderKind.CASH,
+            wire_field="cash",
+            settled_by=SettledBy.TILL,
+            account=AccountKind.CASH_DRAWER,
+        ),
+        TenderType(
+            kind=TenderKind.CARD,
+            wire_field="card",
+            settled_by=SettledBy.GATEWAY,
+            account=AccountKind.GATEWAY_CLEARING,
+        ),
+    )
+}
+"""By kind."""
+
+
+def of_kind(kind: str) -> TenderType:
+    """Return the type of a recorded tender.
+
+    Raises:
+        Poison: there is no such kind.
+    """
+    if kind not in TYPES:
+        raise errors.Poison("UNKNOWN_TENDER", f"there is no tender of the kind {kind!r}")
+    return TYPES[kind]
+
+
+def of_wire_field(wire_field: str | None, path: str) -> TenderType:
+    """Return the type of a tender by the field that is set in it; `path` leads to the oneof.
+
+    Raises:
+        InvalidInput: no field is set, or one that is not accepted.
+    """
+    for row in TYPES.values():
+        if row.wire_field == wire_field:
+            return row
+    what = f"a tender of the kind {wire_field} is not accepted" if wire_field else NO_FIELD
+    raise errors.InvalidInput([(path, what)])
+
+
+NO_FIELD = "exactly one field is required in oneof"
+"""The words of protovalidate, which finds this first in requests."""
+
+
+def received(captured: Iterable[Captured]) -> tuple[tuple[AccountKind, int], ...]:
+    """Return (kind of account, amount) of every capture.
+
+    Raises:
+        Poison: one of them is of no known kind.
+    """
+    return tuple((of_kind(it.tender_kind).account, it.amount_minor) for it in captured)
+
+
+def kinds_settled_by(party: SettledBy) -> list[str]:
+    """Return the kinds of tenders that this party settles."""
+    return [row.kind for row in TYPES.values() if row.settled_by is party]

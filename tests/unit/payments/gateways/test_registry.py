@@ -1,0 +1,53 @@
+"""Gateways are found by name, opened from the settings, and read through their own ledger."""
+
+from pathlib import Path
+
+import pytest
+
+from internal.infra import settings
+from internal.kernel import errors
+from internal.payments.gateways import registry
+from tests.contract.gateway_contract import charge
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> settings.Settings:
+    return settings.of_folder(tmp_path / "data")
+
+
+async def charge_one(options: settings.Settings, key: str) -> None:
+    gateway = registry.open_gateway(options)
+    await gateway.charge(charge("tok_ok", key=key))
+    await gateway.close()
+
+
+def test_the_default_gateway_is_registered() -> None:
+    assert registry.DEFAULT in registry.GATEWAYS
+
+
+@pytest.mark.parametrize("find", [registry.open_gateway, registry.captured_by_key])
+def test_an_unknown_gateway_is_refused_with_the_known_names(
+    find: object, options: settings.Settings
+) -> None:
+    assert callable(find)
+    with pytest.raises(errors.Misconfigured, match="no payment gateway 'sim'; known: simulator"):
+        find(options, "sim")
+
+
+async def test_the_ledger_of_a_gateway_exists_once_it_was_opened(
+    options: settings.Settings,
+) -> None:
+    assert registry.find_ledger(options) is None
+    assert registry.captured_by_key(options) is None
+    await charge_one(options, "m-1/o-1/1")
+    assert registry.captured_by_key(options) == {"m-1/o-1/1": 700}
+
+
+async def test_a_ledger_is_copied_and_cleared(options: settings.Settings) -> None:
+    await charge_one(options, "m-1/o-1/1")
+    ledger = registry.find_ledger(options)
+    assert ledger is not None
+    ledger.add_copies(ledger.requests(), ".1")
+    assert ledger.captured_by_key() == {"m-1/o-1/1": 700, "m-1/o-1/1.1": 700}
+    ledger.clear()
+    assert registry.find_ledger(options) is None
