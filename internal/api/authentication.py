@@ -94,7 +94,7 @@ class CachedAuthenticator(Authenticator):
         return merchant_id
 
     def _while_away(self, cached: _CachedKey | None) -> str | None:
-        """Answer from the cache for a while; other keys cannot be judged now."""
+        """Answer from the cache, if it knows the key; no other key can be checked now."""
         if cached and self._now_s() - cached.read_at_s < self._limits.key_stale_max_s:
             return cached.merchant_id
         raise errors.DatabaseAway("API keys cannot be looked up")

@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True):
     reread_s: float = 1.0
     """A waiting call reads the database this often even when no message wakes it."""
     lookup_s: float = 0.5
-    """The longest search for orders recorded before; after it the order stage alone tells."""
+    """The longest look-up of orders recorded before; after that the order stage decides alone."""
     key_ttl_s: float = 30.0
     """How long a revoked API key may still work."""
     key_stale_max_s: float = 3_600.0

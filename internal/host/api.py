@@ -40,7 +40,7 @@ def make_server(
     """Make a server; it is not open yet."""
     serving = _options(chosen)
     recorded = readers.DatabaseOrders(database)
-    needs = service.Dependencies(
+    dependencies = service.Dependencies(
         bus=broker,
         recorded=recorded,
         views=recorded,
@@ -49,7 +49,7 @@ def make_server(
     )
     keys = authentication.CachedAuthenticator(api_keys.DatabaseKeys(database), serving.limits)
     through = middleware.Middleware(keys, system_clock.SystemClock(), serving.limits)
-    orders = service.OrderService(needs, serving.limits)
+    orders = service.OrderService(dependencies, serving.limits)
     return grpc_server.GrpcServer(orders, through, serving)
 
 

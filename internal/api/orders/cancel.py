@@ -1,4 +1,4 @@
-"""CancelOrder: sends a cancel request behind the order and waits for the order stage's verdict.
+"""CancelOrder: sends a cancel request after the order and waits for the order stage's verdict.
 
 The verdict is in the order's log under the request's id, so a repeated request finds it there.
 """

@@ -20,7 +20,7 @@ class Messages(bus.Publisher, Protocol):
         ...
 
 
-class Known(msgspec.Struct, frozen=True):
+class RecordedOrder(msgspec.Struct, frozen=True):
     """A recorded order, as far as a retry needs it."""
 
     body_hash: str
@@ -31,7 +31,7 @@ class Known(msgspec.Struct, frozen=True):
 class RecordedOrders(Protocol):
     """Knows which orders the order stage has recorded."""
 
-    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, Known]:
+    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, RecordedOrder]:
         """Return those of `refs` that are recorded, in one read.
 
         Raises:

@@ -18,12 +18,12 @@ class DatabaseOrders:
     def __init__(self, database: db.Database) -> None:
         self._database = database
 
-    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         """See ports.RecordedOrders."""
         is_quick = len(refs) <= QUICK_ORDERS_MAX
         found = await self._database.read(lambda c: store.find(c, refs), is_quick=is_quick)
         return {
-            ref: ports.Known(order.body_hash, order.state, order.version)
+            ref: ports.RecordedOrder(order.body_hash, order.state, order.version)
             for ref, order in found.items()
         }
 

@@ -1,7 +1,7 @@
 """The orders answered OK lately, so that the API can tell of orders that are not recorded yet.
 
-Bounded by the backlog limit: an order that falls out is recorded by then. What the database says
-takes precedence over what is kept here.
+Bounded by the backlog limit: an order that falls out is recorded by then. The database takes
+precedence over what is kept here.
 """
 
 from collections import OrderedDict

@@ -43,17 +43,19 @@ class Dependencies(msgspec.Struct, frozen=True):
 class OrderService:
     """One instance serves all calls, whichever adapter they come through."""
 
-    def __init__(self, needs: Dependencies, limits: options.Limits) -> None:
+    def __init__(self, dependencies: Dependencies, limits: options.Limits) -> None:
         recent = recent_orders.RecentOrders(limits.backlog_orders_max)
-        loader = order_loader.OrderLoader(needs.views, recent)
-        self._views, self._quoter = needs.views, needs.quoter
-        self._notifier = notifier.OrderNotifier(needs.bus)
+        loader = order_loader.OrderLoader(dependencies.views, recent)
+        self._views, self._quoter = dependencies.views, dependencies.quoter
+        self._notifier = notifier.OrderNotifier(dependencies.bus)
         self._follower = watch.Follower(loader, self._notifier, limits)
         self._batcher = submission_batcher.SubmissionBatcher(
-            needs.bus, needs.recorded, recent, limits
+            dependencies.bus, dependencies.recorded, recent, limits
         )
-        self._submitter = submit.Submitter(self._batcher, self._follower, needs.backlog, limits)
-        self._canceller = cancel.Canceller(needs.bus, self._follower)
+        self._submitter = submit.Submitter(
+            self._batcher, self._follower, dependencies.backlog, limits
+        )
+        self._canceller = cancel.Canceller(dependencies.bus, self._follower)
 
     def methods(self) -> list[calls.Method]:
         """Return every method of the service."""
@@ -104,7 +106,7 @@ class OrderService:
         return wire.GetOrderResponse(order=to_wire.order_of(known))
 
     async def list_orders(self, call: calls.Call, request: wire.ListOrdersRequest) -> calls.Answer:
-        """List orders, newest first. One more than asked for is read: is there another page?"""
+        """List orders, newest first. Reading one more tells whether there is another page."""
         wanted = paging.filter_of(request)
         page = paging.page_of(request.page_token, wanted) if request.page_token else None
         if request.page_token and page is None:

@@ -151,7 +151,7 @@ class SubmissionBatcher:
         self._schedule()
 
     def _take(self) -> list[PendingOrder]:
-        """Take a batch from the queue, without the orders whose calls were cancelled."""
+        """Take a batch from the queue; skip the orders that no call waits for any more."""
         batch: list[PendingOrder] = []
         while self._queue and len(batch) < self._limits.batch_orders_max:
             order = self._queue.popleft()
@@ -163,7 +163,9 @@ class SubmissionBatcher:
 
     async def _place(self, batch: Sequence[PendingOrder]) -> None:
         recorded = await self._find_recorded([order.ref for order in batch])
-        new = [order for order in batch if not self._is_replay(order, recorded.get(order.ref))]
+        new = [
+            order for order in batch if not self._answer_if_replayed(order, recorded.get(order.ref))
+        ]
         if new:
             facts = [order.fact for order in new]
             await self._publisher.publish(envelope.pack(facts))
@@ -172,7 +174,9 @@ class SubmissionBatcher:
                 self._recent.add(order.fact)
                 self._answer(order, order.fact.body_hash, Placed())
 
-    async def _find_recorded(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+    async def _find_recorded(
+        self, refs: Sequence[ids.OrderRef]
+    ) -> dict[ids.OrderRef, ports.RecordedOrder]:
         if time.monotonic() < self._no_lookup_until_s:
             return {}
         try:
@@ -183,7 +187,9 @@ class SubmissionBatcher:
             logger.warning("orders are taken without a look at those recorded: {!r}", error)
             return {}
 
-    def _is_replay(self, order: PendingOrder, recorded: ports.Known | None) -> bool:
+    def _answer_if_replayed(
+        self, order: PendingOrder, recorded: ports.RecordedOrder | None
+    ) -> bool:
         """Answer an order that was placed before; tell whether it was."""
         if recorded:
             self._recent.saw_recorded(order.ref)

@@ -120,10 +120,10 @@ class MemoryOrders:
         self.is_away = False
         self.reads = 0
 
-    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         self._read()
         return {
-            ref: ports.Known(view.body_hash, view.state, view.version)
+            ref: ports.RecordedOrder(view.body_hash, view.state, view.version)
             for ref in refs
             if (view := self.views.get(ref))
         }
@@ -386,14 +386,14 @@ class Backend:
         self.keys = MemoryKeys()
         self.backlog = MemoryBacklog()
         self.clock = ManualClock()
-        needs = service.Dependencies(
+        dependencies = service.Dependencies(
             bus=self.bus,
             recorded=self.orders,
             views=self.orders,
             quoter=MemoryPrices(),
             backlog=self.backlog,
         )
-        self.service = service.OrderService(needs, limits)
+        self.service = service.OrderService(dependencies, limits)
         keys = authentication.CachedAuthenticator(self.keys, limits)
         self.middleware = middleware.Middleware(keys, self.clock, limits)
 
