@@ -63,7 +63,7 @@ class Hosted:
         self._function, self._station, self._subscription = function, station, subscription
 
     async def run(self, ports: handler.Ports, limits: handler.Limits) -> None:
-        """Feed the function forever.
+        """Feed the function until cancelled.
 
         Raises:
             ExceptionGroup: an error escaped the stage; the process must end and be started again.
