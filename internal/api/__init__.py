@@ -1,1 +1,1 @@
-"""The API server: what all doors share, free of nouns and of gRPC, and the gRPC server itself."""
+"""The API server: the half that all services and adapters share, and the gRPC server."""

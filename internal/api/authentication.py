@@ -1,17 +1,17 @@
-"""Who is calling: the API key from a call's metadata, and the merchant behind it.
+"""Who is calling: the API key in a call's metadata, and the merchant that holds it.
 
-Keys are looked up through a port and remembered for a short while, by their digest. While the
-database is away a key that was good a short while ago still opens the door.
+Keys are looked up through a port and cached for a short while, by their digest. While the database
+is away, a key that was valid a short while ago stays valid.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
-from internal.api import options
-from internal.api.orders import ports
+from internal.api import calls, options, status
 from internal.kernel import errors, ids
 
 AUTHORIZATION = "authorization"
@@ -19,10 +19,38 @@ API_KEY = "x-api-key"
 BEARER = "bearer "
 KEY_CHARS_MAX = 256
 
-Metadata = Mapping[str, str | bytes]
+
+class Authenticator(Protocol):
+    """Knows API keys."""
+
+    async def merchant_of(self, key: str) -> str | None:
+        """Return the merchant that holds this key; None for a wrong, unknown or revoked one.
+
+        Raises:
+            DatabaseAway: the key cannot be looked up now.
+        """
+        ...
 
 
-def key_in(metadata: Metadata) -> str | None:
+async def merchant_of(
+    metadata: calls.Metadata, authenticator: Authenticator
+) -> str | status.Refused:
+    """Return the merchant that makes a call, or why the call is refused.
+
+    Raises:
+        DatabaseAway: the key cannot be looked up now.
+    """
+    key = key_in(metadata)
+    if key is None:
+        text = "send your API key as `authorization: Bearer <key>` or `x-api-key: <key>`"
+        return status.unauthenticated("API_KEY_MISSING", text)
+    merchant_id = await authenticator.merchant_of(key)
+    if merchant_id is None:
+        return status.unauthenticated("API_KEY_INVALID", "this API key is not known")
+    return merchant_id
+
+
+def key_in(metadata: calls.Metadata) -> str | None:
     """Return the key that came with a call, from `authorization: Bearer` or else `x-api-key`."""
     key, bearer = metadata.get(API_KEY, ""), metadata.get(AUTHORIZATION, "")
     if isinstance(bearer, str) and bearer[: len(BEARER)].lower() == BEARER:
@@ -31,50 +59,50 @@ def key_in(metadata: Metadata) -> str | None:
     return key if 0 < len(key) <= KEY_CHARS_MAX else None
 
 
-class _Known(msgspec.Struct):
+class _CachedKey(msgspec.Struct):
     merchant_id: str | None
     read_at_s: float
 
 
-class CachedAuthenticator(ports.Authenticator):
-    """An authenticator that asks another one, and not more often than it must.
+class CachedAuthenticator(Authenticator):
+    """Caches the answers of another authenticator.
 
-    Right and wrong keys are remembered apart, so that guessing cannot push the right ones out.
+    Valid and invalid keys have a cache each, so that guessing cannot push out the valid ones.
     """
 
     def __init__(
         self,
-        behind: ports.Authenticator,
+        source: Authenticator,
         limits: options.Limits,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._behind, self._limits, self._now_s = behind, limits, now_s
-        self._right: OrderedDict[str, _Known] = OrderedDict()
-        self._wrong: OrderedDict[str, _Known] = OrderedDict()
+        self._source, self._limits, self._now_s = source, limits, now_s
+        self._valid: OrderedDict[str, _CachedKey] = OrderedDict()
+        self._invalid: OrderedDict[str, _CachedKey] = OrderedDict()
 
     async def merchant_of(self, key: str) -> str | None:
-        """See ports.Authenticator."""
+        """See Authenticator."""
         digest = ids.digest(key.encode())
-        known = self._right.get(digest) or self._wrong.get(digest)
-        if known and self._now_s() - known.read_at_s < self._limits.key_ttl_s:
-            return known.merchant_id
+        cached = self._valid.get(digest) or self._invalid.get(digest)
+        if cached and self._now_s() - cached.read_at_s < self._limits.key_ttl_s:
+            return cached.merchant_id
         try:
-            merchant_id = await self._behind.merchant_of(key)
+            merchant_id = await self._source.merchant_of(key)
         except errors.DatabaseAway:
-            return self._while_away(known)
+            return self._while_away(cached)
         self._keep(digest, merchant_id)
         return merchant_id
 
-    def _while_away(self, known: _Known | None) -> str | None:
-        """Let a merchant in that was known lately; nobody else can be told right from wrong now."""
-        if known and self._now_s() - known.read_at_s < self._limits.key_stale_max_s:
-            return known.merchant_id
+    def _while_away(self, cached: _CachedKey | None) -> str | None:
+        """Answer from the cache, if it knows the key; no other key can be checked now."""
+        if cached and self._now_s() - cached.read_at_s < self._limits.key_stale_max_s:
+            return cached.merchant_id
         raise errors.DatabaseAway("API keys cannot be looked up")
 
     def _keep(self, digest: str, merchant_id: str | None) -> None:
-        self._right.pop(digest, None)
-        self._wrong.pop(digest, None)
-        room = self._wrong if merchant_id is None else self._right
-        room[digest] = _Known(merchant_id, self._now_s())
-        if len(room) > self._limits.keys_max:
-            room.popitem(last=False)
+        self._valid.pop(digest, None)
+        self._invalid.pop(digest, None)
+        cache = self._invalid if merchant_id is None else self._valid
+        cache[digest] = _CachedKey(merchant_id, self._now_s())
+        if len(cache) > self._limits.keys_max:
+            cache.popitem(last=False)

@@ -1,7 +1,7 @@
-"""Finds card numbers in requests, in whatever field, before anything else looks at them.
+"""Finds card numbers in any field of a request, before anything else reads it.
 
-The request's bytes are searched first: that clears nearly every request in a few microseconds.
-Only a suspicious one is walked field by field. The number itself is never told.
+The request's bytes are searched first, which clears nearly every request in a few microseconds.
+Only a suspicious one is searched field by field. The number itself is never repeated.
 """
 
 import re
@@ -18,23 +18,28 @@ _LEADS_A_DIGIT = b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"
 _ALL_BUT_DIGITS = bytes(set(range(256)) - set(b"0123456789" + _LEADS_A_DIGIT))
 
 
-def find(raw: bytes, request: message.Message) -> list[str]:
-    """Return the paths of the fields of `request`, serialized as `raw`, that hold a card number."""
-    if is_clean(raw):
+def find(encoded: bytes, request: message.Message) -> list[str]:
+    """Return the paths of the fields that hold a card number.
+
+    Args:
+        encoded: the request in protobuf's encoding.
+        request: the same as a message.
+    """
+    if is_clean(encoded):
         return []
     return [path for path, text in _texts(request) if cards.find_card_number(text)]
 
 
-def is_clean(raw: bytes) -> bool:
+def is_clean(encoded: bytes) -> bool:
     """Tell whether no string within these bytes can hold a card number."""
-    candidates = raw.translate(None, _ALL_BUT_DIGITS)
+    candidates = encoded.translate(None, _ALL_BUT_DIGITS)
     if len(candidates) < cards.DIGITS_MIN:
         return True
-    return candidates.isdigit() and _RUN.search(raw) is None
+    return candidates.isdigit() and _RUN.search(encoded) is None
 
 
 def _texts(request: message.Message) -> Iterator[tuple[str, str]]:
-    """Yield (path, text) of every string field, however deep."""
+    """Yield (path, text) of every string field, at any depth."""
     for field, value in request.ListFields():
         values = enumerate(value) if field.is_repeated else [(None, value)]
         for index, item in values:

@@ -1,7 +1,7 @@
-"""Builds the gRPC door, opens it and closes it gracefully.
+"""The gRPC server: binds the port, serves, and drains before it closes.
 
-Closing: health says NOT_SERVING, whoever waits is answered with what is known, no new call is let
-in, those under way may end, and what the desk still holds goes to the broker.
+Draining: health says NOT_SERVING, waiting calls are answered with what is known, new calls are
+refused, open calls may end, and orders still in memory are sent to the broker.
 """
 
 import asyncio
@@ -9,70 +9,33 @@ import contextlib
 from typing import Any
 
 import grpc
-import msgspec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
-from internal.api import authentication, middleware, options
-from internal.api.orders import (
-    cancel,
-    notifier,
-    order_loader,
-    ports,
-    recent_orders,
-    service,
-    submission_batcher,
-    submit,
-    watch,
-)
+from internal.api import grpc_adapter, middleware, options
+from internal.api.orders import service
 from internal.kernel import errors
-from internal.kernel.clock import Clock
 
 PROBE_TIMEOUT_MS = 20_000
 CONNECTION_STREAMS_MAX = 1_000
 FLUSH_S = 1.0
-"""For orders whose callers gave up: they may still go out, or be sent again by their merchant."""
+"""For orders whose callers gave up: they may still be sent, or be sent again by their merchant."""
 METADATA_BYTES_MAX = 16 * 1024
-
-
-class Dependencies(msgspec.Struct, frozen=True):
-    """The rest of the house, as the door sees it."""
-
-    bus: ports.Messages
-    authenticator: ports.Authenticator
-    recorded: ports.RecordedOrders
-    views: ports.OrderViews
-    quoter: ports.Quoter
-    backlog: ports.Backlog
-    clock: Clock
 
 
 class GrpcServer:
     """One gRPC server. `open`, then `run` for as long as it serves, then `close`."""
 
-    def __init__(self, outside: Dependencies, chosen: options.Options) -> None:
-        limits = chosen.limits
-        remembered = recent_orders.RecentOrders(limits.backlog_orders_max)
-        looks = order_loader.OrderLoader(outside.views, remembered)
-        self._options = chosen
-        self._hub = notifier.OrderNotifier(outside.bus)
-        self._desk = submission_batcher.SubmissionBatcher(
-            outside.bus, outside.recorded, remembered, limits
-        )
-        follower = watch.Follower(looks, self._hub, limits)
-        rooms = service.Rooms(
-            submitter=submit.Submitter(self._desk, follower, outside.backlog, limits),
-            canceller=cancel.Canceller(outside.bus, follower),
-            follower=follower,
-            views=outside.views,
-            quoter=outside.quoter,
-        )
-        authenticator = authentication.CachedAuthenticator(outside.authenticator, limits)
-        self._guard = middleware.Guard(authenticator, outside.clock, limits)
-        self._service = service.OrderService(rooms)
+    def __init__(
+        self,
+        orders: service.OrderService,
+        through: middleware.Middleware,
+        chosen: options.Options,
+    ) -> None:
+        self._orders, self._middleware, self._options = orders, through, chosen
         self._health = health.aio.HealthServicer()
-        self._listening: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._server: Any = None
 
     async def open(self) -> int:
@@ -83,39 +46,29 @@ class GrpcServer:
         """
         self._server = self._build()
         port = self._bind()
-        self._listening = asyncio.create_task(self._hub.run(), name="intake hub")
+        self._running = asyncio.create_task(self._orders.run(), name="intake notifier")
         await self._server.start()
         await self._health.set(service.NAME, health_pb2.HealthCheckResponse.SERVING)
         logger.info("gRPC intake on {}:{}", self._options.host, port)
         return port
 
     async def close(self) -> None:
-        """Drain: nothing that was answered OK is lost, and nobody is left without an answer."""
+        """Drain and stop: every order that was answered OK is sent, and every call is answered."""
         await self._health.enter_graceful_shutdown()
-        self._hub.close()
+        self._orders.stop_waiting()
         await self._server.stop(self._options.drain_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
-                await self._desk.drain()
-        if self._listening:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+                await self._orders.drain()
+        if self._running:
+            self._running.cancel()
+            await asyncio.wait([self._running])
         logger.info("gRPC intake closed")
 
-    @property
-    def open_orders(self) -> int:
-        """Count the orders on their way to the broker."""
-        return self._desk.open_orders
-
-    @property
-    def has_waiting_clients(self) -> bool:
-        """Tell whether anybody waits for an order."""
-        return self._hub.has_bells
-
     async def run(self) -> None:
-        """Return only when the door cannot do its work any more, by raising why."""
-        if self._listening:
-            await asyncio.shield(self._listening)
+        """Serve until it cannot any more, and raise why."""
+        if self._running:
+            await asyncio.shield(self._running)
 
     def _build(self) -> Any:  # noqa: ANN401 - grpc ships no types
         limits = self._options.limits
@@ -124,10 +77,8 @@ class GrpcServer:
             maximum_concurrent_rpcs=2 * (limits.calls_max + limits.watches_max),
         )
         handlers = {
-            method.name: self._guard.stream(method)
-            if isinstance(method, middleware.Stream)
-            else self._guard.unary(method)
-            for method in self._service.methods()
+            method.name: grpc_adapter.handler_of(method, self._middleware)
+            for method in self._orders.methods()
         }
         generic = grpc.method_handlers_generic_handler(service.NAME, handlers)
         server.add_generic_rpc_handlers((generic,))

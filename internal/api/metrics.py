@@ -1,4 +1,4 @@
-"""What the gRPC door counts and measures, on prometheus_client's default registry."""
+"""The metrics of all calls, in prometheus_client's default registry."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -11,10 +11,4 @@ RPC_SECONDS = Histogram(
     buckets=shared.LATENCY_BUCKETS_S,
 )
 RPCS_IN_FLIGHT = Gauge("souk_intake_rpcs_in_flight", "Calls and streams open now.")
-ORDERS = Counter("souk_intake_orders_total", "Orders answered, by outcome.", ["outcome"])
-ACCEPTED = ORDERS.labels("accepted")
-REPLAYED = ORDERS.labels("replayed")
 REFUSED = Counter("souk_intake_refused_total", "Calls and orders refused.", ["reason"])
-DESK_BATCH_ORDERS = Histogram(
-    "souk_intake_batch_orders", "Orders published together.", buckets=shared.BATCH_BUCKETS
-)

@@ -1,18 +1,15 @@
-"""What the gRPC door lets in: limits with their units and reasons, and how it is secured.
+"""The options of the API server: its limits, with units and reasons, and how it is reached.
 
-Plain values; whoever starts the door reads them from the settings.
+Plain values; the host fills them from the settings.
 """
 
 from pathlib import Path
 
 import msgspec
 
-ORDER_BYTES_MAX = 64 * 1024
-"""An order of 200 lines takes about 20 KiB. Not a setting: the readers of the topics rely on it."""
-
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much at a time, and how long."""
+    """The limits on numbers, sizes and times."""
 
     request_bytes_max: int = 8 * 1024 * 1024
     """A batch of 1,000 orders of 8 KiB."""
@@ -21,33 +18,33 @@ class Limits(msgspec.Struct, frozen=True):
     watches_max: int = 1_024
     """WatchOrder streams open at once; each reads the database at least once a second."""
     backlog_orders_max: int = 50_000
-    """Orders taken and not recorded yet: what a burst may leave behind; all in memory."""
+    """Orders accepted and not recorded yet: the most that a burst may leave; all are in memory."""
     queue_orders_max: int = 10_000
-    """Orders waiting for a place in a message; more than a few batches only refuses later."""
+    """Orders waiting for a place in a message; a longer queue would only refuse later."""
     batch_orders_max: int = 1_000
-    """Orders published together; beyond that, messages get too big for the stages' transactions."""
+    """Orders published together; a larger batch is too big for the stages' transactions."""
     batches_in_flight_max: int = 2
-    """One is on its way while the next one is packed. More would make them smaller."""
+    """One is on its way while the next one is packed. A higher limit would make them smaller."""
     retry_after_s: float = 1.0
-    """What a refused caller is told to wait."""
+    """How long a refused caller is told to wait."""
     deadline_default_s: float = 30.0
-    """For calls that come without one: nobody may hold a place for ever."""
+    """For calls without a deadline: no call may be open forever."""
     deadline_max_s: float = 120.0
-    """Longer ones are cut."""
+    """Longer deadlines are cut to this."""
     watch_deadline_max_s: float = 3_600.0
-    """Streams live longer; they resume from their last version."""
+    """The same for streams; a client resumes one from the last version it saw."""
     answer_margin_s: float = 0.1
     """A waiting call answers this long before its deadline, so that the answer still arrives."""
     reread_s: float = 1.0
-    """Waiting clients look at the database this often even when no message wakes them."""
+    """A waiting call reads the database this often even when no message wakes it."""
     lookup_s: float = 0.5
-    """The longest look for orders recorded before; without it the order stage is on its own."""
+    """The longest look-up of orders recorded before; after that the order stage decides alone."""
     key_ttl_s: float = 30.0
     """How long a revoked API key may still work."""
     key_stale_max_s: float = 3_600.0
-    """How long a known key works while the database cannot be asked."""
+    """How long a known key works while the database is away."""
     keys_max: int = 10_000
-    """API keys remembered, right ones and wrong ones each."""
+    """API keys cached: valid ones and invalid ones each."""
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -59,7 +56,7 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """Where the door stands and how it opens."""
+    """Where the server listens, and how."""
 
     host: str = "127.0.0.1"
     port: int = 50_051
@@ -68,7 +65,7 @@ class Options(msgspec.Struct, frozen=True):
     reflection: bool = True
     """Lets grpcurl list methods and types; off in production."""
     drain_s: float = 10.0
-    """How long open calls may take to end when the door closes."""
+    """How long open calls may take to end when the server closes."""
     keepalive_s: float = 60.0
     """A silent connection is probed this often, and dropped when it does not answer within 20 s."""
     limits: Limits = Limits()

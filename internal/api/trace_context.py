@@ -1,6 +1,6 @@
-"""W3C trace context: takes the caller's trace id, or starts a trace.
+"""W3C trace context: continues the caller's trace, or starts one.
 
-Facts keep the id alone; the caller's span is the parent of the door's.
+Facts carry the trace id alone; the caller's span is the parent of the API call's span.
 Source: www.w3.org/TR/trace-context.
 """
 
@@ -25,7 +25,7 @@ class Caller(NamedTuple):
 
 
 def caller_of(traceparent: str | bytes | None) -> Caller:
-    """Read a valid `traceparent`; otherwise begin a trace, with an id of 32 hex digits."""
+    """Read a valid `traceparent`; otherwise start a trace, with an id of 32 hex digits."""
     if isinstance(traceparent, str):
         match = _VALID.fullmatch(traceparent)
         if match and match[1] != _NO_TRACE and match[2] != _NO_SPAN and _fits(traceparent):
@@ -34,5 +34,5 @@ def caller_of(traceparent: str | bytes | None) -> Caller:
 
 
 def _fits(traceparent: str) -> bool:
-    """Version 00 has four parts of fixed length; later versions may have more."""
+    """Tell whether the length is right: fixed in version 00, free in later versions."""
     return len(traceparent) == LENGTH or not traceparent.startswith("00")

@@ -1,1 +1,1 @@
-"""The embedded host: the bus, the functions and the intake in one process."""
+"""The engine's process: the API server, and embedded also the broker and the functions."""

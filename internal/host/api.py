@@ -1,13 +1,10 @@
-"""Puts the gRPC door into the engine.
-
-Its ports over the database and the bus, its options from the settings.
-"""
+"""Builds the engine's API server, on the database and the bus, from the settings."""
 
 import asyncio
 import contextlib
 
-from internal.api import api_keys, grpc_server, options
-from internal.api.orders import quotes, readers
+from internal.api import api_keys, authentication, grpc_server, middleware, options
+from internal.api.orders import quotes, readers, service
 from internal.flow import topics
 from internal.infra import bus, db, settings
 from internal.infra import clock as system_clock
@@ -15,7 +12,7 @@ from internal.kernel import errors
 
 
 class StageBacklog:
-    """Knows how far the order stage is behind. Implements the door's Backlog."""
+    """Knows how far the order stage is behind. Implements ports.Backlog of the order service."""
 
     def __init__(self, broker: bus.CountingBus, look_every_s: float) -> None:
         self._bus, self._look_every_s = broker, look_every_s
@@ -26,7 +23,7 @@ class StageBacklog:
         return self._orders
 
     async def run(self) -> None:
-        """Look again and again; while the broker is away, what was seen last is as good."""
+        """Keep looking; while the broker is away, the last count stands."""
         stage = topics.ORDER
         while True:
             with contextlib.suppress(errors.BusAway):
@@ -34,24 +31,26 @@ class StageBacklog:
             await asyncio.sleep(self._look_every_s)
 
 
-def make_door(
+def make_server(
     chosen: settings.IntakeSettings,
     database: db.Database,
     broker: bus.CountingBus,
     backlog: StageBacklog,
 ) -> grpc_server.GrpcServer:
-    """Make a door; it is not open yet."""
+    """Make a server; it is not open yet."""
+    serving = _options(chosen)
     recorded = readers.DatabaseOrders(database)
-    outside = grpc_server.Dependencies(
+    dependencies = service.Dependencies(
         bus=broker,
-        authenticator=api_keys.DatabaseKeys(database),
         recorded=recorded,
         views=recorded,
         quoter=quotes.DatabaseQuotes(database),
         backlog=backlog,
-        clock=system_clock.SystemClock(),
     )
-    return grpc_server.GrpcServer(outside, _options(chosen))
+    keys = authentication.CachedAuthenticator(api_keys.DatabaseKeys(database), serving.limits)
+    through = middleware.Middleware(keys, system_clock.SystemClock(), serving.limits)
+    orders = service.OrderService(dependencies, serving.limits)
+    return grpc_server.GrpcServer(orders, through, serving)
 
 
 def _options(chosen: settings.IntakeSettings) -> options.Options:

@@ -1,9 +1,10 @@
-"""The engine's process: intake, janitor and metrics on one event loop.
+"""The engine's process: API server, janitor and metrics on one event loop.
 
-The embedded engine is all of Souk: the three functions run here too, on a broker and a database of
+The embedded engine is all of Souk: the three functions run here, too, on a broker and a database of
 its own. In the full engine the functions run in Pulsar's own runtime, and several processes like
-this one may stand side by side. Started, it serves until it is drained or one of its parts fails; a
-failed part ends it, because everything it had not acknowledged comes again at the next start.
+this one may run side by side. An engine serves until it is drained or one of its parts fails. A
+failed part ends the process, because every message it had not acknowledged comes again at the next
+start.
 """
 
 import asyncio
@@ -31,13 +32,13 @@ from internal.pipeline.function import PipelineFunction
 
 DRAIN_LOOK_S = 0.02
 GC_OBJECTS = 50_000
-"""A batch makes tens of thousands of short-lived values; Python's default is a look every 700."""
+"""A batch makes tens of thousands of short-lived values; Python's default threshold is 700."""
 EMBEDDED_LOOK_S = 0.05
-"""How often the door looks at the backlog: at 10,000 orders/s it is 500 orders late."""
+"""How often the API server counts the backlog: at 10,000 orders/s it is 500 orders late."""
 FULL_LOOK_S = 0.5
-"""Seldomer where looking is a request to the broker."""
+"""Less often in the full engine, where counting is a request to the broker."""
 DRAIN_S = 30.0
-"""How long a drain waits for the stages; what is left then is simply done at the next start."""
+"""How long a drain waits for the stages; the rest is done at the next start."""
 
 
 class Engine:
@@ -47,7 +48,7 @@ class Engine:
         self._options = options
         self.folder = options.storage.data_dir
         self.port = 0
-        """Where the gRPC door listens, once started."""
+        """The port of the API server, once started."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Gets an exception when a part fails."""
 
@@ -77,7 +78,7 @@ class Engine:
             await self._start_stages(stack)
         await self._start_janitor(stack)
         self._serve_metrics(stack)
-        await self._open_door(stack)
+        await self._open_server(stack)
 
     async def _start_stages(self, stack: contextlib.AsyncExitStack) -> None:
         options = self._options
@@ -100,9 +101,9 @@ class Engine:
         stack.push_async_callback(_end, [running])
 
     async def _catch_up(self) -> None:
-        """Let the order stage record what was answered OK before: only then can the door tell.
+        """Let the order stage record the orders answered OK before this start.
 
-        A till that asks for such an order must not hear that it is unknown.
+        A client that asks for such an order must not be told that it is unknown.
         """
         order = topics.ORDER
         while not self.failed.done():
@@ -111,25 +112,25 @@ class Engine:
             await asyncio.sleep(DRAIN_LOOK_S)
         await self.failed
 
-    async def _open_door(self, stack: contextlib.AsyncExitStack) -> None:
+    async def _open_server(self, stack: contextlib.AsyncExitStack) -> None:
         if self._is_embedded:
             await self._catch_up()
         look_every_s = EMBEDDED_LOOK_S if self._is_embedded else FULL_LOOK_S
         backlog = api.StageBacklog(self.bus, look_every_s)
-        looking = self._watch(asyncio.create_task(backlog.run()))
-        stack.push_async_callback(_end, [looking])
-        door = api.make_door(self._options.intake, self.database, self.bus, backlog)
-        self.port = await door.open()
-        stack.push_async_callback(door.close)
-        running = self._watch(asyncio.create_task(door.run()))
+        counting = self._watch(asyncio.create_task(backlog.run()))
+        stack.push_async_callback(_end, [counting])
+        server = api.make_server(self._options.intake, self.database, self.bus, backlog)
+        self.port = await server.open()
+        stack.push_async_callback(server.close)
+        running = self._watch(asyncio.create_task(server.run()))
         stack.push_async_callback(_end, [running])
 
     def _watch(self, task: "asyncio.Task[None]") -> "asyncio.Task[None]":
         """Fail the engine when this task fails."""
-        task.add_done_callback(self._tell)
+        task.add_done_callback(self._fail_with)
         return task
 
-    def _tell(self, task: "asyncio.Task[None]") -> None:
+    def _fail_with(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) and not self.failed.done():
             self.failed.set_exception(error)
 
@@ -147,7 +148,7 @@ class Engine:
         stack.callback(server.shutdown)
 
     async def _drain(self) -> None:
-        """Wait until every stage has acknowledged what it was given."""
+        """Wait until every stage has acknowledged all its messages."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while not self.failed.done() and await self._backlog():  # noqa: ASYNC110 - the bus has no event for this
@@ -179,7 +180,7 @@ async def _end(tasks: list["asyncio.Task[None]"]) -> None:
 
 @contextlib.contextmanager
 def _locked_folder(folder: Path, *, is_alone: bool) -> Iterator[None]:
-    """Make the folder and hold it: two engines on one file would serve every message twice."""
+    """Make the folder and lock it: two engines on one file would process every message twice."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / files.LOCK).open("w")

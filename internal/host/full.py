@@ -1,4 +1,4 @@
-"""What `scripts/start --full` adds: the servers, and for a demo run also the functions on them."""
+"""The servers of `scripts/start --full`, and for a demo run also the functions on them."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from internal.kernel import errors
 from internal.stack import layout, stack
 
 STACK_FOLDER = Path("data", "stack")
-"""Where scripts/stack keeps its own when nothing else is said."""
+"""The default folder of scripts/stack."""
 
 Tell = Callable[[str], None]
 
@@ -33,13 +33,13 @@ def settings_file(data: Path | None) -> Path:
 
 
 def _named(data: Path | None) -> Path | None:
-    """Return SOUK_CONFIG's file, unless a folder is given: its servers are somebody else's."""
+    """Return SOUK_CONFIG's file unless a folder is given. Its servers are not Souk's to run."""
     named = os.environ.get("SOUK_CONFIG")
     return Path(named) if named and data is None else None
 
 
 def advice(data: Path | None) -> str:
-    """Return what to do when a server does not answer; nothing where they are somebody else's."""
+    """Return what to do when a server does not answer; nothing about servers Souk does not own."""
     if _named(data):
         return ""
     where = f" --dir {data}" if data else ""
@@ -48,9 +48,9 @@ def advice(data: Path | None) -> str:
 
 @contextlib.contextmanager
 def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
-    """Have the servers of a stack for a while; what did not run before is stopped again.
+    """Run the servers of a stack for a while; stop those that did not run before.
 
-    Those that SOUK_CONFIG names are somebody else's to start and to stop.
+    Servers that SOUK_CONFIG names are neither started nor stopped.
 
     Raises:
         Misconfigured: something is missing on this machine, or a port is taken.
@@ -73,7 +73,7 @@ def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
 
 
 async def functions_up(config: Path, tell: Tell) -> None:
-    """Deploy the three functions, and see that each answers.
+    """Deploy the three functions, and check that each answers.
 
     Raises:
         Misconfigured: one does not answer; the message says why.

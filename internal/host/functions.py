@@ -1,7 +1,7 @@
-"""The embedded host of the functions: the official runtime's part, in this process.
+"""The embedded host of the functions, which stands in for Pulsar's runtime in this process.
 
-It calls `process(input, context)` for each message like the runtime does, and knows nothing of what
-a function is for.
+It calls `process(input, context)` for each message as the runtime does. It must not know what a
+function does.
 """
 
 import asyncio
@@ -17,10 +17,7 @@ RECEIVE_MESSAGES_MAX = 500
 
 
 class MessageContext(msgspec.Struct, frozen=True):
-    """What the runtime's Context tells a function about the message at hand.
-
-    As far as Souk's functions ask.
-    """
+    """The part of the runtime's Context that Souk's functions use."""
 
     delivery: bus.Delivery
 
@@ -30,27 +27,27 @@ class MessageContext(msgspec.Struct, frozen=True):
         return self
 
     def data(self) -> bytes:
-        """Return its payload."""
+        """Return the payload of the message."""
         return self.delivery.payload
 
     def redelivery_count(self) -> int:
-        """Return how often it came before."""
+        """Return how often the message was delivered before."""
         return self.delivery.redeliveries
 
     def get_message_id(self) -> "MessageContext":
-        """Return what acknowledges the message; as a text it is the broker's name for it."""
+        """Return what acknowledges the message; its text is the broker's id."""
         return self
 
     def __str__(self) -> str:
-        """Return the broker's name for the message."""
+        """Return the broker's id of the message."""
         return self.delivery.message_id
 
     def get_current_message_topic_name(self) -> str:
-        """Return the topic it came from."""
+        """Return the topic of the message."""
         return self.delivery.topic
 
     def get_message_properties(self) -> dict[str, str]:
-        """Return its properties."""
+        """Return the properties of the message."""
         return dict(self.delivery.properties)
 
 
@@ -69,7 +66,7 @@ class Hosted:
         """Feed the function until cancelled.
 
         Raises:
-            ExceptionGroup: something escaped the stage; the process must end and be started again.
+            ExceptionGroup: an error escaped the stage; the process must end and be started again.
         """
         ports = msgspec.structs.replace(ports, acknowledge=self._acknowledge)
         running = runner.Runner(self._handler, ports, limits)
@@ -102,4 +99,4 @@ async def host(
 
 
 async def nobody(_handles: Sequence[object]) -> None:
-    """Acknowledge nothing: stands in the ports until a subscription takes its place."""
+    """Acknowledge nothing: the value in the ports until a subscription replaces it."""

@@ -1,4 +1,4 @@
-"""What `scripts/start` does: an engine with a demo shop, the embedded one unless --full says so.
+"""The command `scripts/start`: runs an engine with a demo shop, the embedded one without --full.
 
 It runs until Ctrl-C, or until the end of a demo run.
 """
@@ -27,7 +27,7 @@ Seed = Callable[[sa.Connection, int, Callable[[int], str]], str | None]
 """Fills an empty database with the demo shop; returns its API key when it was made just now."""
 
 SWITCH_INTERVAL_S = 0.0005
-"""Python's default of 5 ms lets a busy event loop hold up every statement of the writer thread."""
+"""Python's default of 5 ms lets a busy event loop delay every statement of the writer thread."""
 EXIT_MISCONFIGURED = 2
 EXIT_FAILED = 1
 
@@ -35,12 +35,12 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Arguments(NamedTuple):
-    """What the command line said."""
+    """The arguments of the command line."""
 
     data: Path | None
     port: int | None
     demo: list[str] | None
-    """The demo's command, without where to find the engine."""
+    """The demo's command, without the engine's address."""
     is_full: bool
 
     def settings(self) -> settings.Settings:
@@ -64,12 +64,12 @@ class Arguments(NamedTuple):
         return full.settings_file(self.data)
 
     def folder(self, running: engine.Engine) -> Path:
-        """Return the folder that tells a demo beside the engine all about it."""
+        """Return the folder in which a demo beside the engine finds its data."""
         return self.data or (full.STACK_FOLDER if self.is_full else running.folder)
 
 
 def run(seed: Seed, demo_script: Path) -> None:
-    """Read the command line and do what it says.
+    """Run the command line.
 
     Exits with 0, 1 (failed) or 2 (wrong usage or setting).
     """
@@ -79,7 +79,7 @@ def run(seed: Seed, demo_script: Path) -> None:
         data: Annotated[
             Path | None,
             typer.Option(
-                help="Folder for all that must survive; with --full the stack's.",
+                help="Folder of all lasting data; with --full the stack's.",
                 show_default="./data, ./data/stack",
             ),
         ] = None,
@@ -87,20 +87,20 @@ def run(seed: Seed, demo_script: Path) -> None:
             int | None, typer.Option(help="gRPC port, 0 for a free one.", show_default="50051")
         ] = None,
         demo: Annotated[
-            int | None, typer.Option(min=1, max=1_000_000, help="Submit so many orders and stop.")
+            int | None, typer.Option(min=1, max=1_000_000, help="Submit this many orders and stop.")
         ] = None,
         json_file: Annotated[
-            Path | None, typer.Option("--json", help="Write the demo's figures there.")
+            Path | None, typer.Option("--json", help="Write the demo's figures to this file.")
         ] = None,
         is_full: Annotated[
             bool,
-            typer.Option("--full", help="On Pulsar and MySQL; with --demo it brings them up too."),
+            typer.Option("--full", help="Run on Pulsar and MySQL; with --demo, start them, too."),
         ] = False,
     ) -> None:
-        """Start Souk: intake, functions and broker in one process, on one folder.
+        """Start Souk: API server, functions and broker in one process, on one folder.
 
-        With --full only the intake, on the servers of `scripts/stack up`; the functions are put
-        there by `scripts/deploy_functions`.
+        With --full, start only the API server, on the servers of `scripts/stack up`, where
+        `scripts/deploy_functions` puts the functions.
         """
         if json_file and demo is None:
             raise typer.BadParameter("goes with --demo", param_hint="--json")
@@ -143,7 +143,7 @@ def _run(seed: Seed, arguments: Arguments) -> int:
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
-    """Keep the terminal for people, unless a place for logs was chosen."""
+    """Log to the data folder unless another file is set: the terminal is for people."""
     file = options.log.file or options.storage.data_dir / files.LOG
     return options.log.model_copy(update={"file": file})
 
@@ -166,7 +166,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _demo_key(running: engine.Engine, seed: Seed) -> str:
-    """Seed the demo shop once; its key stands in a file that only this user reads."""
+    """Seed the demo shop once; its key is in a file that only this user can read."""
     file = running.folder / files.DEMO_KEY
     now_us = clock.SystemClock().now_us()
     made = await running.database.write(lambda c: seed(c, now_us, ids.random_token))
@@ -235,7 +235,7 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
 
 
 def _failed(error: BaseException | None) -> int:
-    """Tell why a part has failed: the cause, not the groups in which it came."""
+    """Print why a part has failed: the cause, without the exception groups around it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     said = str(error) if isinstance(error, errors.SoukError) else repr(error)
@@ -244,7 +244,7 @@ def _failed(error: BaseException | None) -> int:
 
 
 async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:
-    """Run the demo in a process of its own, so that the client's work is not the engine's."""
+    """Run the demo in its own process, so that the client does not slow the engine down."""
     target = f"127.0.0.1:{running.port}"
     arguments = [*command, "--target", target, "--data", str(folder)]
     process = await asyncio.create_subprocess_exec(

@@ -110,6 +110,7 @@ TENDER = {
     ],
 }
 PAID_BY_VOUCHER = """
+from internal.api import calls
 from internal.api.orders import from_wire, to_wire
 from internal.checks import invariants
 from internal.ledger import store as ledger
@@ -123,7 +124,8 @@ draft = order_pb2.OrderDraft(
     lines=[order_pb2.DraftLine(sku="tea", quantity=1)],
     tenders=[order_pb2.Tender(voucher=order_pb2.VoucherTender())],
 )
-placed = from_wire.placed(draft, from_wire.Origin(shop.MERCHANT, "", shop.NOW_US), "order")
+origin = calls.Origin(shop.MERCHANT, "", shop.NOW_US)
+placed = from_wire.placed(draft, from_wire.body_of(draft), origin, "order.")
 with staged_orders.books() as connection:
     shop.open_for_business(connection)
     line = staged_orders.StagedOrders(connection)

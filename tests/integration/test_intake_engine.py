@@ -1,4 +1,4 @@
-"""The door in the embedded engine: real bus, real stages, real database, all in one process."""
+"""The API in the embedded engine: real bus, real stages, real database, all in one process."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from internal.infra import settings
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.support import shop
-from tests.unit.api import memory
+from tests.unit.api import grpc_fixture, memory
 
 KEYS = {
     merchant_id: auth_rules.issue(f"{number:012x}", f"{number:064x}")
@@ -47,20 +47,20 @@ async def channel(running: engine.Engine) -> AsyncIterator[grpc.aio.Channel]:
 
 
 @pytest.fixture
-def client(channel: grpc.aio.Channel) -> memory.Client:
-    return memory.Client(channel, (("x-api-key", KEYS[shop.MERCHANT].secret),))
+def client(channel: grpc.aio.Channel) -> grpc_fixture.Client:
+    return grpc_fixture.Client(channel, (("x-api-key", KEYS[shop.MERCHANT].secret),))
 
 
 @pytest.fixture
-def other(channel: grpc.aio.Channel) -> memory.Client:
-    return memory.Client(channel, (("x-api-key", KEYS[shop.OTHER_MERCHANT].secret),))
+def other(channel: grpc.aio.Channel) -> grpc_fixture.Client:
+    return grpc_fixture.Client(channel, (("x-api-key", KEYS[shop.OTHER_MERCHANT].secret),))
 
 
 def tea(order_id: str = "o-1", **others: object) -> o.OrderDraft:
     return memory.draft(order_id, **({"store_id": shop.STORE, "lines": [TEA]} | others))
 
 
-async def test_a_quote_is_the_price_paid(client: memory.Client) -> None:
+async def test_a_quote_is_the_price_paid(client: grpc_fixture.Client) -> None:
     quote = s.QuoteOrderRequest(store_id=shop.STORE, currency="EUR", lines=[TEA])
     quoted = await client.QuoteOrder(quote)
     answer = await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
@@ -73,16 +73,16 @@ async def test_a_quote_is_the_price_paid(client: memory.Client) -> None:
     assert answer.order.receipt_number == 1
 
 
-async def test_the_same_answer_again_and_another_body_refused(client: memory.Client) -> None:
+async def test_the_same_answer_again_and_another_body_refused(client: grpc_fixture.Client) -> None:
     first = await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
     again = await client.submit(tea())
     assert again.replayed
     assert again.order == first.order
-    failure = await memory.failure_of(client.submit(tea(note="other")))
+    failure = await grpc_fixture.failure_of(client.submit(tea(note="other")))
     assert failure.reason == "ORDER_ID_REUSED"
 
 
-async def test_a_refusal_comes_with_its_reason(client: memory.Client) -> None:
+async def test_a_refusal_comes_with_its_reason(client: grpc_fixture.Client) -> None:
     greedy = tea(lines=[o.DraftLine(sku="rare", quantity=3)])
     answer = await client.submit(greedy, wait_for=s.WAIT_FOR_FINALIZED)
     assert answer.state == o.ORDER_STATE_REJECTED
@@ -93,7 +93,7 @@ async def test_a_refusal_comes_with_its_reason(client: memory.Client) -> None:
     assert answer.order.lines[0].sku == "nothing"
 
 
-async def test_the_story_from_the_start_and_from_the_middle(client: memory.Client) -> None:
+async def test_the_story_from_the_start_and_from_the_middle(client: grpc_fixture.Client) -> None:
     await client.submit(tea())
     stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
     told = [answer async for answer in stream]
@@ -103,17 +103,17 @@ async def test_the_story_from_the_start_and_from_the_middle(client: memory.Clien
     assert [answer async for answer in stream] == told[3:]
 
 
-async def test_too_late_to_cancel(client: memory.Client) -> None:
+async def test_too_late_to_cancel(client: grpc_fixture.Client) -> None:
     await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
     request = s.CancelOrderRequest(order_id="o-1", request_id="r-1")
-    failures = [await memory.failure_of(client.CancelOrder(request)) for _ in range(2)]
+    failures = [await grpc_fixture.failure_of(client.CancelOrder(request)) for _ in range(2)]
     assert failures[0] == failures[1]
     assert failures[0].reason == "ORDER_NOT_CANCELLABLE"
     assert failures[0].metadata["state"] == "FINALIZED"
 
 
 async def test_merchants_see_their_own_orders_only(
-    client: memory.Client, other: memory.Client
+    client: grpc_fixture.Client, other: grpc_fixture.Client
 ) -> None:
     for number in range(5):
         await client.submit(tea(f"o-{number}"), wait_for=s.WAIT_FOR_FINALIZED)
@@ -125,11 +125,13 @@ async def test_merchants_see_their_own_orders_only(
     assert seen == ["o-4", "o-3", "o-2", "o-1", "o-0"]
     assert second.next_page_token == ""
     assert len((await other.ListOrders(s.ListOrdersRequest())).orders) == 1
-    failure = await memory.failure_of(other.GetOrder(s.GetOrderRequest(order_id="o-1")))
+    failure = await grpc_fixture.failure_of(other.GetOrder(s.GetOrderRequest(order_id="o-1")))
     assert failure.code == "NOT_FOUND"
 
 
 async def test_a_wrong_key(channel: grpc.aio.Channel) -> None:
     wrong = auth_rules.issue("f" * 12, "f" * 64).secret
-    failure = await memory.failure_of(memory.Client(channel, (("x-api-key", wrong),)).submit())
+    failure = await grpc_fixture.failure_of(
+        grpc_fixture.Client(channel, (("x-api-key", wrong),)).submit()
+    )
     assert failure.reason == "API_KEY_INVALID"

@@ -1,4 +1,4 @@
-"""Whatever arrives: typed answers only, and the server still answers afterwards."""
+"""Any bytes get a typed answer, and the server still answers afterwards."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from internal.wire.souk.v1 import order_service_pb2_grpc
-from tests.unit.api import memory
+from tests.unit.api import grpc_fixture, memory
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -48,13 +48,13 @@ TYPED = {
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A door in a thread of its own, so that tests may be synchronous."""
+    """A server in a thread of its own, so that tests may be synchronous."""
     opened, done = threading.Event(), threading.Event()
     found: list[str] = []
 
     async def serve() -> None:
-        async with memory.open_house(stages=True) as house:
-            found.append(house.address)
+        async with grpc_fixture.running_server(stages=True) as server:
+            found.append(server.address)
             opened.set()
             await asyncio.to_thread(done.wait)
 
@@ -79,7 +79,7 @@ def send(channel: grpc.Channel, method: str, raw: bytes) -> None:
         status = rpc_status.from_call(error)
         assert error.code() in TYPED, error
         assert status is not None
-        assert memory.failure_in(status).reason
+        assert grpc_fixture.failure_in(status).reason
 
 
 def error_of(channel: grpc.Channel, method: str, raw: bytes) -> grpc.RpcError | None:

@@ -1,4 +1,4 @@
-"""The door under load and at its end: sizes, deadlines, limiters, drain. Over a real server."""
+"""The gRPC server under load and at its end: sizes, deadlines, limits, drain."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from internal.api import options
-from internal.api.orders import service
+from internal.api.orders import service, submit
 from internal.orders.messages import OrderPlaced
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.unit.api import memory
+from tests.unit.api import grpc_fixture, memory
 
 FINALIZED = s.SubmitOrderRequest(order=memory.draft(), wait_for=s.WAIT_FOR_FINALIZED)
 
@@ -20,8 +20,11 @@ class TestSize:
     async def test_an_order_above_64_kib(self) -> None:
         big = memory.draft()
         big.MergeFromString(b"\xfa\x3f\x80\x80\x04" + bytes(2**16))  # an unknown field
-        async with memory.open_house() as house, memory.client_of(house) as client:
-            failure = await memory.failure_of(client.submit(big))
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            failure = await grpc_fixture.failure_of(client.submit(big))
             assert (failure.code, failure.reason) == ("INVALID_ARGUMENT", "ORDER_TOO_LARGE")
             assert failure.fields == ("order",)
             assert not (await client.submit()).replayed
@@ -38,13 +41,19 @@ class TestSize:
             tenders=[o.Tender(card=o.CardTender(token=word + word), amount=amount)] * 8,
             note="\U0001f339" * 500,
         )
-        assert largest.ByteSize() < options.ORDER_BYTES_MAX / 2
-        async with memory.open_house() as house, memory.client_of(house) as client:
+        assert largest.ByteSize() < submit.ORDER_BYTES_MAX / 2
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             await client.submit(largest)
 
     async def test_a_request_above_the_limit(self) -> None:
         limits = options.Limits(request_bytes_max=10_000)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             request = s.SubmitOrdersRequest(orders=[memory.draft(note="x" * 400)] * 30)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.SubmitOrders(request)
@@ -55,42 +64,48 @@ class TestSize:
 class TestOverload:
     async def test_a_deep_backlog_refuses_new_orders_and_only_those(self) -> None:
         limits = options.Limits(backlog_orders_max=100, retry_after_s=2.5)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             await client.submit()
-            house.backlog.waiting = 100
+            server.backlog.waiting = 100
             batch = s.SubmitOrdersRequest(orders=[memory.draft("o-2")])
             for call in (client.submit(memory.draft("o-2")), client.SubmitOrders(batch)):
-                failure = await memory.failure_of(call)
+                failure = await grpc_fixture.failure_of(call)
                 assert failure.code == "RESOURCE_EXHAUSTED"
                 assert failure.reason == "BACKLOG_TOO_DEEP"
                 assert failure.retry_after_s == 2.5
             await client.GetOrder(s.GetOrderRequest(order_id="o-1"))
-            house.backlog.waiting = 99
+            server.backlog.waiting = 99
             assert not (await client.submit(memory.draft("o-2"))).replayed
 
-    async def test_orders_at_the_desk_are_part_of_the_backlog(self) -> None:
+    async def test_orders_on_their_way_to_the_broker_are_part_of_the_backlog(self) -> None:
         limits = options.Limits(backlog_orders_max=3)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
-            with house.bus.standing_still():
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            with server.bus.standing_still():
                 waiting = [
                     asyncio.ensure_future(client.submit(memory.draft(f"o-{n}"))) for n in range(3)
                 ]
                 await asyncio.sleep(0.2)
-                failure = await memory.failure_of(client.submit(memory.draft("o-4")))
+                failure = await grpc_fixture.failure_of(client.submit(memory.draft("o-4")))
                 assert failure.reason == "BACKLOG_TOO_DEEP"
             assert len(await asyncio.gather(*waiting)) == 3
 
     async def test_too_many_calls(self) -> None:
         async with (
-            memory.open_house(options.Limits(calls_max=2)) as house,
-            memory.client_of(house) as client,
+            grpc_fixture.running_server(options.Limits(calls_max=2)) as server,
+            grpc_fixture.client_of(server) as client,
         ):
-            with house.bus.standing_still():
+            with server.bus.standing_still():
                 waiting = [
                     asyncio.ensure_future(client.submit(memory.draft(f"o-{n}"))) for n in range(2)
                 ]
-                await house_is_busy(house, 2)
-                failure = await memory.failure_of(client.submit(memory.draft("o-4")))
+                await orders_are_open(server, 2)
+                failure = await grpc_fixture.failure_of(client.submit(memory.draft("o-4")))
                 assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
                 assert failure.retry_after_s
             await asyncio.gather(*waiting)
@@ -98,14 +113,14 @@ class TestOverload:
 
     async def test_too_many_streams_do_not_hold_up_calls(self) -> None:
         async with (
-            memory.open_house(options.Limits(watches_max=1)) as house,
-            memory.client_of(house) as client,
+            grpc_fixture.running_server(options.Limits(watches_max=1)) as server,
+            grpc_fixture.client_of(server) as client,
         ):
             await client.submit()
             request = s.WatchOrderRequest(order_id="o-1")
             first = client.WatchOrder(request)
             await asyncio.sleep(0.1)
-            failure = await memory.failure_of(client.WatchOrder(request).read())
+            failure = await grpc_fixture.failure_of(client.WatchOrder(request).read())
             assert failure.reason == "TOO_MANY_CALLS"
             await client.GetOrder(s.GetOrderRequest(order_id="o-1"))
             first.cancel()
@@ -114,17 +129,23 @@ class TestOverload:
 class TestDeadlines:
     async def test_a_call_without_one_gets_one(self) -> None:
         limits = options.Limits(deadline_default_s=0.2)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
-            with house.bus.standing_still():
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            with server.bus.standing_still():
                 call = client.SubmitOrder(s.SubmitOrderRequest(order=memory.draft()))
-                failure = await memory.failure_of(call)
+                failure = await grpc_fixture.failure_of(call)
             assert (failure.code, failure.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_PENDING")
-            await house.bus.first(OrderPlaced)
+            await server.bus.first(OrderPlaced)
             assert (await client.submit()).replayed
 
     async def test_a_longer_one_is_cut(self) -> None:
         limits = options.Limits(deadline_max_s=0.3)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             started_s = asyncio.get_running_loop().time()
             answer = await client.SubmitOrder(FINALIZED, timeout=60)
             assert answer.state == o.ORDER_STATE_PLACED
@@ -132,45 +153,54 @@ class TestDeadlines:
 
     async def test_streams_have_their_own(self) -> None:
         limits = options.Limits(deadline_max_s=0.1, watch_deadline_max_s=0.4)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             await client.submit()
             started_s = asyncio.get_running_loop().time()
             stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
-            failure = await memory.failure_of(stream.read())
+            failure = await grpc_fixture.failure_of(stream.read())
             assert failure.code == "DEADLINE_EXCEEDED"
             assert asyncio.get_running_loop().time() - started_s > 0.3
 
 
 class TestDrain:
-    async def test_whoever_is_inside_is_answered(self) -> None:
-        async with memory.open_house() as house, memory.client_of(house) as client:
+    async def test_open_calls_are_answered(self) -> None:
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             await client.submit(memory.draft("watched"))
             stream = client.WatchOrder(s.WatchOrderRequest(order_id="watched"))
             waiting = asyncio.ensure_future(client.SubmitOrder(FINALIZED))
-            await house.bus.first(OrderPlaced)
+            await server.bus.first(OrderPlaced)
             await asyncio.sleep(0.1)
-            with house.bus.standing_still():
+            with server.bus.standing_still():
                 placing = asyncio.ensure_future(client.submit(memory.draft("o-2")))
-                await house_is_busy(house, 1)
-                closing = asyncio.create_task(house.door.close())
+                await orders_are_open(server, 1)
+                closing = asyncio.create_task(server.grpc.close())
                 await asyncio.sleep(0.2)
             assert (await waiting).state == o.ORDER_STATE_PLACED
             assert (await placing).order_id == "o-2"
-            failure = await memory.failure_of(stream.read())
+            failure = await grpc_fixture.failure_of(stream.read())
             assert (failure.code, failure.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
             await closing
-            assert {fact.key for fact in house.bus.facts()} == {"o-1", "o-2", "watched"}
+            assert {fact.key for fact in server.bus.facts()} == {"o-1", "o-2", "watched"}
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.submit(memory.draft("late"))
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
     async def test_a_broker_that_stays_silent_does_not_hold_it_open(self) -> None:
-        async with memory.open_house() as house, memory.client_of(house) as client:
-            with house.bus.standing_still():
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            with server.bus.standing_still():
                 placing = asyncio.ensure_future(client.submit())
-                await house_is_busy(house, 1)
-                async with asyncio.timeout(3 * house.options.drain_s):
-                    await house.door.close()
+                await orders_are_open(server, 1)
+                async with asyncio.timeout(3 * server.options.drain_s):
+                    await server.grpc.close()
             with pytest.raises(grpc.aio.AioRpcError):
                 await placing
 
@@ -178,8 +208,8 @@ class TestDrain:
 class TestHealth:
     async def test_serving_until_it_drains(self) -> None:
         async with (
-            memory.open_house() as house,
-            grpc.aio.insecure_channel(house.address) as channel,
+            grpc_fixture.running_server() as server,
+            grpc.aio.insecure_channel(server.address) as channel,
         ):
             stub = health_pb2_grpc.HealthStub(channel)
             for name in ("", service.NAME):
@@ -187,14 +217,14 @@ class TestHealth:
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING
             watch = stub.Watch(health_pb2.HealthCheckRequest(service=service.NAME))
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-            closing = asyncio.create_task(house.door.close())
+            closing = asyncio.create_task(server.grpc.close())
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
             watch.cancel()
             await closing
 
 
-async def house_is_busy(house: memory.House, calls: int) -> None:
-    """Wait until so many orders are at the desk."""
+async def orders_are_open(server: grpc_fixture.Server, count: int) -> None:
+    """Wait until this many orders are on their way to the broker."""
     async with asyncio.timeout(5):
-        while house.door.open_orders < calls:  # noqa: ASYNC110 - nothing tells it
+        while server.service.open_orders < count:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Every method of the gRPC door, over a real server and client."""
+"""Every method of the gRPC API, over a real server and client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,113 +15,120 @@ from internal.kernel.states import OrderState
 from internal.orders.messages import CancelRequested, OrderPlaced
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.unit.api import memory
-from tests.unit.api.memory import Client
+from tests.unit.api import grpc_fixture, memory
+from tests.unit.api.grpc_fixture import Client
 
-NAME = ids.OrderRef(memory.MERCHANT, "o-1")
+REF = ids.OrderRef(memory.MERCHANT, "o-1")
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[memory.House]:
-    """A door whose orders stay where they are."""
-    async with memory.open_house(options.Limits(reread_s=0.2)) as opened:
+async def server() -> AsyncIterator[grpc_fixture.Server]:
+    """A server whose orders stay where they are."""
+    async with grpc_fixture.running_server(options.Limits(reread_s=0.2)) as opened:
         yield opened
 
 
 @pytest.fixture
-async def client(house: memory.House) -> AsyncIterator[Client]:
-    async with memory.client_of(house) as connected:
+async def client(server: grpc_fixture.Server) -> AsyncIterator[Client]:
+    async with grpc_fixture.client_of(server) as connected:
         yield connected
 
 
 @pytest.fixture
-async def other(house: memory.House) -> AsyncIterator[Client]:
+async def other(server: grpc_fixture.Server) -> AsyncIterator[Client]:
     """A client of another merchant."""
-    async with memory.client_of(house, memory.AUTH_OTHER) as connected:
+    async with grpc_fixture.client_of(server, memory.AUTH_OTHER) as connected:
         yield connected
 
 
 @pytest.fixture
 async def busy() -> AsyncIterator[Client]:
-    """A client of a door whose orders are taken to their end."""
-    async with memory.open_house(stages=True) as opened, memory.client_of(opened) as connected:
+    """A client of a server whose orders are taken to their end."""
+    async with (
+        grpc_fixture.running_server(stages=True) as opened,
+        grpc_fixture.client_of(opened) as connected,
+    ):
         yield connected
 
 
 class TestSubmitOrder:
-    async def test_ok_means_published(self, house: memory.House, client: Client) -> None:
+    async def test_ok_means_published(self, server: grpc_fixture.Server, client: Client) -> None:
         answer = await client.submit()
         assert answer == s.SubmitOrderResponse(order_id="o-1", state="ORDER_STATE_PLACED")
-        [fact] = house.bus.facts()
+        [fact] = server.bus.facts()
         assert isinstance(fact, OrderPlaced)
         assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
-        assert fact.placed_at_us == house.clock.now_us()
+        assert fact.placed_at_us == server.clock.now_us()
         assert len(fact.trace_id) == 32
 
     async def test_not_answered_before_the_receipt(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
-        with house.bus.standing_still():
+        with server.bus.standing_still():
             call = asyncio.create_task(client.submit())
             await asyncio.sleep(0.1)
             assert not call.done()
         await call
 
-    async def test_same_order_again_is_replayed(self, house: memory.House, client: Client) -> None:
+    async def test_same_order_again_is_replayed(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         await client.submit()
         again = await client.submit()
         assert again.replayed
         assert again.state == o.ORDER_STATE_PLACED
-        assert len(house.bus.messages) == 1
+        assert len(server.bus.messages) == 1
 
     async def test_a_replay_tells_where_the_recorded_order_stands(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
-        await house.record_all()
-        house.orders.move(NAME, OrderState.PAID)
+        await server.record_all()
+        server.orders.move(REF, OrderState.PAID)
         again = await client.submit()
         assert again.replayed
         assert (again.state, again.version) == (o.ORDER_STATE_PAID, 3)
         assert again.order.totals.total.units == 7
 
     async def test_other_order_under_the_same_id_is_refused(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
-        failure = await memory.failure_of(client.submit(memory.draft(note="other")))
+        failure = await grpc_fixture.failure_of(client.submit(memory.draft(note="other")))
         assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
-        await house.record_all()
-        failure = await memory.failure_of(client.submit(memory.draft(note="other")))
+        await server.record_all()
+        failure = await grpc_fixture.failure_of(client.submit(memory.draft(note="other")))
         assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
-        assert len(house.bus.messages) == 1
+        assert len(server.bus.messages) == 1
 
     async def test_merchants_have_ids_of_their_own(
-        self, house: memory.House, client: Client, other: Client
+        self, server: grpc_fixture.Server, client: Client, other: Client
     ) -> None:
         await client.submit()
         assert not (await other.submit(memory.draft(note="other"))).replayed
-        assert len(house.bus.messages) == 2
+        assert len(server.bus.messages) == 2
 
     async def test_a_refused_order_leaves_its_id_free(self, client: Client) -> None:
         bad = memory.draft(currency="eur")
-        failure = await memory.failure_of(client.submit(bad))
+        failure = await grpc_fixture.failure_of(client.submit(bad))
         assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", ("order.currency",))
         assert not (await client.submit()).replayed
 
-    async def test_no_receipt_leaves_its_id_free(self, house: memory.House, client: Client) -> None:
-        house.bus.is_away = True
-        failure = await memory.failure_of(client.submit())
+    async def test_no_receipt_leaves_its_id_free(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        server.bus.is_away = True
+        failure = await grpc_fixture.failure_of(client.submit())
         assert (failure.code, failure.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
         assert failure.retry_after_s == 1.0
-        house.bus.is_away = False
+        server.bus.is_away = False
         assert not (await client.submit()).replayed
 
     async def test_taken_while_the_database_is_away(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit(memory.draft("first"))
-        house.orders.is_away = True
+        server.orders.is_away = True
         assert (await client.submit()).state == o.ORDER_STATE_PLACED
         assert (await client.submit()).replayed
 
@@ -132,19 +139,19 @@ class TestSubmitOrder:
         assert answer.order.receipt_number == 1
         assert answer.order.tenders[0].captured.units == 7
 
-    async def test_wait_for_acceptance(self, house: memory.House, client: Client) -> None:
+    async def test_wait_for_acceptance(self, server: grpc_fixture.Server, client: Client) -> None:
         call = asyncio.create_task(client.submit(wait_for=s.WAIT_FOR_ACCEPTED))
-        await house.bus.first(OrderPlaced)
-        await house.record_all()
-        await house.orders.tell(NAME, topics.ACCEPTED)
+        await server.bus.first(OrderPlaced)
+        await server.record_all()
+        await server.orders.tell(REF, topics.ACCEPTED)
         assert (await call).state == o.ORDER_STATE_ACCEPTED
 
     async def test_a_missed_message_costs_a_moment_only(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         call = asyncio.create_task(client.submit(wait_for=s.WAIT_FOR_ACCEPTED))
-        await house.bus.first(OrderPlaced)
-        await house.record_all()
+        await server.bus.first(OrderPlaced)
+        await server.record_all()
         assert (await call).state == o.ORDER_STATE_ACCEPTED
 
     async def test_when_the_deadline_comes_first_it_answers_with_what_it_knows(
@@ -155,18 +162,20 @@ class TestSubmitOrder:
         assert (answer.state, answer.version) == (o.ORDER_STATE_PLACED, 0)
         assert answer.order.lines[0].sku == "tea"
 
-    async def test_trace_parent_is_taken_on(self, house: memory.House, client: Client) -> None:
+    async def test_trace_parent_is_taken_on(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
         parent = ("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01")
         request = s.SubmitOrderRequest(order=memory.draft())
         await client.SubmitOrder(request, metadata=(*memory.AUTH, parent))
-        [fact] = house.bus.facts()
+        [fact] = server.bus.facts()
         assert fact.trace_id == trace_id
 
 
 class TestSubmitOrders:
-    async def test_a_verdict_for_each_and_a_bad_one_stops_nobody(
-        self, house: memory.House, client: Client
+    async def test_a_verdict_for_each_and_a_bad_one_stops_no_other(
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit(memory.draft("old"))
         orders = [
@@ -191,19 +200,21 @@ class TestSubmitOrders:
             "replayed",
             ("INVALID_MONEY", ("orders[7].lines[0].expected_price",)),
         ]
-        assert [fact.key for fact in house.bus.facts()[1:]] == ["a", "b"]
+        assert [fact.key for fact in server.bus.facts()[1:]] == ["a", "b"]
 
     async def test_a_thousand_go_out_in_one_message_per_shard(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         orders = [memory.draft(f"o-{number}") for number in range(1_000)]
         answer = await client.SubmitOrders(s.SubmitOrdersRequest(orders=orders))
         assert {_outcome(v) for v in answer.verdicts} == {"accepted"}
-        assert house.bus.batches == [1_000]
-        assert len(house.bus.messages) == len({m.key for m in house.bus.messages})
+        assert server.bus.batches == [1_000]
+        assert len(server.bus.messages) == len({m.key for m in server.bus.messages})
 
-    async def test_no_receipt_is_told_for_each(self, house: memory.House, client: Client) -> None:
-        house.bus.is_away = True
+    async def test_no_receipt_is_told_for_each(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        server.bus.is_away = True
         request = s.SubmitOrdersRequest(orders=[memory.draft("a"), memory.draft("b")])
         answer = await client.SubmitOrders(request)
         assert [_outcome(v) for v in answer.verdicts] == [("BROKER_UNAVAILABLE", ())] * 2
@@ -211,7 +222,7 @@ class TestSubmitOrders:
     @pytest.mark.parametrize("count", [0, 1_001])
     async def test_one_to_a_thousand(self, client: Client, count: int) -> None:
         request = s.SubmitOrdersRequest(orders=[memory.draft(f"o-{n}") for n in range(count)])
-        failure = await memory.failure_of(client.SubmitOrders(request))
+        failure = await grpc_fixture.failure_of(client.SubmitOrders(request))
         assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", ("orders",))
 
     async def test_one_too_large_is_refused_alone(self, client: Client) -> None:
@@ -224,13 +235,13 @@ class TestSubmitOrders:
 
 
 class TestGetOrder:
-    async def test_placed_until_recorded(self, house: memory.House, client: Client) -> None:
+    async def test_placed_until_recorded(self, server: grpc_fixture.Server, client: Client) -> None:
         await client.submit(memory.draft(note="ring twice", terminal_id="till-1"))
         order = (await client.GetOrder(s.GetOrderRequest(order_id="o-1"))).order
         assert (order.state, order.version) == (o.ORDER_STATE_PLACED, 0)
         assert (order.note, order.terminal_id) == ("ring twice", "till-1")
         assert not order.HasField("totals")
-        await house.record_all()
+        await server.record_all()
         order = (await client.GetOrder(s.GetOrderRequest(order_id="o-1"))).order
         assert (order.state, order.version) == (o.ORDER_STATE_ACCEPTED, 2)
         assert order.note == "ring twice"
@@ -238,37 +249,37 @@ class TestGetOrder:
         assert [entry.stage for entry in order.timeline] == ["intake", "order_processing"]
 
     async def test_unknown(self, client: Client) -> None:
-        failure = await memory.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-9")))
+        failure = await grpc_fixture.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-9")))
         assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
 
     async def test_another_merchants_order_is_not_found(
-        self, house: memory.House, client: Client, other: Client
+        self, server: grpc_fixture.Server, client: Client, other: Client
     ) -> None:
         await client.submit()
         request = s.GetOrderRequest(order_id="o-1")
-        unrecorded = await memory.failure_of(other.GetOrder(request))
-        await house.record_all()
-        recorded = await memory.failure_of(other.GetOrder(request))
-        unknown = await memory.failure_of(other.GetOrder(s.GetOrderRequest(order_id="o-1")))
+        unrecorded = await grpc_fixture.failure_of(other.GetOrder(request))
+        await server.record_all()
+        recorded = await grpc_fixture.failure_of(other.GetOrder(request))
+        unknown = await grpc_fixture.failure_of(other.GetOrder(s.GetOrderRequest(order_id="o-1")))
         assert unrecorded == recorded == unknown
         assert recorded.code == "NOT_FOUND"
 
-    async def test_the_database_is_away(self, house: memory.House, client: Client) -> None:
-        house.orders.is_away = True
-        failure = await memory.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-1")))
+    async def test_the_database_is_away(self, server: grpc_fixture.Server, client: Client) -> None:
+        server.orders.is_away = True
+        failure = await grpc_fixture.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-1")))
         assert (failure.code, failure.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
         assert failure.retry_after_s
 
 
 class TestListOrders:
     @pytest.fixture(autouse=True)
-    async def orders(self, house: memory.House, client: Client, other: Client) -> None:
+    async def orders(self, server: grpc_fixture.Server, client: Client, other: Client) -> None:
         for number in range(7):
-            house.clock.advance_us(1_000_000)
+            server.clock.advance_us(1_000_000)
             await client.submit(memory.draft(f"o-{number}", store_id=f"s-{number % 2}"))
         await other.submit(memory.draft("theirs"))
-        await house.record_all()
-        house.orders.move(
+        await server.record_all()
+        server.orders.move(
             ids.OrderRef(memory.MERCHANT, "o-3"), OrderState.REJECTED, "PAYMENT_DECLINED"
         )
 
@@ -292,8 +303,8 @@ class TestListOrders:
         answer = await client.ListOrders(s.ListOrdersRequest(store_id="s-1"))
         assert [order.order_id for order in answer.orders] == ["o-5", "o-3", "o-1"]
 
-    async def test_by_time(self, house: memory.House, client: Client) -> None:
-        start = house.clock.now_us() // 1_000_000 - 7
+    async def test_by_time(self, server: grpc_fixture.Server, client: Client) -> None:
+        start = server.clock.now_us() // 1_000_000 - 7
         request = s.ListOrdersRequest(
             placed_after=timestamp_pb2.Timestamp(seconds=start + 3),
             placed_before=timestamp_pb2.Timestamp(seconds=start + 5),
@@ -303,13 +314,15 @@ class TestListOrders:
 
     @pytest.mark.parametrize("token", ["x", "WzEsMl0=", "\u00fc", "4111", "W" * 512])
     async def test_foreign_tokens(self, client: Client, token: str) -> None:
-        failure = await memory.failure_of(client.ListOrders(s.ListOrdersRequest(page_token=token)))
+        failure = await grpc_fixture.failure_of(
+            client.ListOrders(s.ListOrdersRequest(page_token=token))
+        )
         assert (failure.code, failure.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
     async def test_a_token_belongs_to_its_filters(self, client: Client) -> None:
         token = (await client.ListOrders(s.ListOrdersRequest(page_size=2))).next_page_token
         request = s.ListOrdersRequest(page_size=2, page_token=token, store_id="s-1")
-        failure = await memory.failure_of(client.ListOrders(request))
+        failure = await grpc_fixture.failure_of(client.ListOrders(request))
         assert failure.reason == "PAGE_TOKEN_INVALID"
 
     @pytest.mark.parametrize(
@@ -325,66 +338,70 @@ class TestListOrders:
     async def test_wrong_filters(
         self, client: Client, request_: s.ListOrdersRequest, field: str
     ) -> None:
-        failure = await memory.failure_of(client.ListOrders(request_))
+        failure = await grpc_fixture.failure_of(client.ListOrders(request_))
         assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", (field,))
 
 
 class TestWatchOrder:
-    async def test_tells_the_whole_story_as_it_unfolds(
-        self, house: memory.House, client: Client
+    async def test_sends_each_step_as_it_happens(
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
-        await house.record_all()
-        await house.orders.tell(NAME, topics.ACCEPTED)
+        await server.record_all()
+        await server.orders.tell(REF, topics.ACCEPTED)
         first, second = [await stream.read() for _ in range(2)]
         assert [first.entry.version, second.entry.version] == [1, 2]
-        house.orders.move(NAME, OrderState.PAID)
-        await house.orders.tell(NAME, topics.PAID)
+        server.orders.move(REF, OrderState.PAID)
+        await server.orders.tell(REF, topics.PAID)
         third = await stream.read()
         assert third.entry.state == o.ORDER_STATE_PAID
         assert not third.HasField("order")
-        house.orders.move(NAME, OrderState.FINALIZED)
-        await house.orders.tell(NAME, topics.FINALIZED)
+        server.orders.move(REF, OrderState.FINALIZED)
+        await server.orders.tell(REF, topics.FINALIZED)
         last = await stream.read()
         assert last.order.state == o.ORDER_STATE_FINALIZED
         assert last.order.version == last.entry.version == 4
         assert await stream.read() is grpc.aio.EOF
 
-    async def test_resumes_from_a_version(self, house: memory.House, client: Client) -> None:
+    async def test_resumes_from_a_version(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         await client.submit()
-        await house.record_all()
+        await server.record_all()
         for state in (OrderState.PAID, OrderState.FINALIZED):
-            house.orders.move(NAME, state)
+            server.orders.move(REF, state)
         request = s.WatchOrderRequest(order_id="o-1", from_version=2)
         versions = [answer.entry.version async for answer in client.WatchOrder(request)]
         assert versions == [3, 4]
         request.from_version = 4
         assert [answer async for answer in client.WatchOrder(request)] == []
 
-    async def test_refused_requests_are_no_steps(self, house: memory.House, client: Client) -> None:
+    async def test_refused_requests_are_not_steps(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         await client.submit()
-        await house.record_all()
-        house.orders.note(NAME, CancelRequested("m1", "o-1", "r", 0), "ORDER_NOT_CANCELLABLE")
+        await server.record_all()
+        server.orders.note(REF, CancelRequested("m1", "o-1", "r", 0), "ORDER_NOT_CANCELLABLE")
         for state in (OrderState.PAID, OrderState.FINALIZED):
-            house.orders.move(NAME, state)
+            server.orders.move(REF, state)
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
         assert [answer.entry.version async for answer in stream] == [1, 2, 3, 4]
 
     async def test_unknown(self, client: Client) -> None:
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-9"))
-        failure = await memory.failure_of(stream.read())
+        failure = await grpc_fixture.failure_of(stream.read())
         assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
 
     async def test_a_client_that_leaves_is_forgotten(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
         await asyncio.sleep(0.1)
         stream.cancel()
         await asyncio.sleep(0.1)
-        assert not house.door.has_waiting_clients
+        assert not server.service.has_waiting_calls
 
 
 class TestCancelOrder:
@@ -396,87 +413,98 @@ class TestCancelOrder:
         }
         return s.CancelOrderRequest(**(values | others))
 
-    async def cancelled(self, house: memory.House, client: Client) -> memory.Answer:
+    async def cancelled(self, server: grpc_fixture.Server, client: Client) -> grpc_fixture.Answer:
         call = client.CancelOrder(self.request(), timeout=5)
-        wish = await house.bus.first(CancelRequested)
-        house.orders.note(NAME, wish, "")
-        await house.orders.tell(NAME, topics.REJECTED)
+        request = await server.bus.first(CancelRequested)
+        server.orders.note(REF, request, "")
+        await server.orders.tell(REF, topics.REJECTED)
         return await call
 
-    async def test_cancelled_and_the_same_again(self, house: memory.House, client: Client) -> None:
+    async def test_cancelled_and_the_same_again(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         await client.submit()
-        await house.record_all()
-        answer = await self.cancelled(house, client)
+        await server.record_all()
+        answer = await self.cancelled(server, client)
         expected = s.CancelOrderResponse(order_id="o-1", state="ORDER_STATE_CANCELLED", version=3)
         assert answer == expected
-        published = len(house.bus.messages)
+        published = len(server.bus.messages)
         assert await client.CancelOrder(self.request()) == expected
-        assert len(house.bus.messages) == published
+        assert len(server.bus.messages) == published
 
     async def test_goes_after_the_order_on_the_same_topic_and_key(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
-        await house.record_all()
-        await self.cancelled(house, client)
-        placed, wish = house.bus.messages[:2]
-        assert (placed.topic, placed.key) == (wish.topic, wish.key) == (topics.PLACED, wish.key)
+        await server.record_all()
+        await self.cancelled(server, client)
+        placed, cancel = server.bus.messages[:2]
+        assert (
+            (placed.topic, placed.key) == (cancel.topic, cancel.key) == (topics.PLACED, cancel.key)
+        )
 
     async def test_same_request_with_another_reason(
-        self, house: memory.House, client: Client
+        self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
-        await house.record_all()
-        await self.cancelled(house, client)
-        failure = await memory.failure_of(client.CancelOrder(self.request(reason="other")))
+        await server.record_all()
+        await self.cancelled(server, client)
+        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request(reason="other")))
         assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
 
     async def test_too_late(self, busy: Client) -> None:
         await busy.submit(wait_for=s.WAIT_FOR_FINALIZED)
         for _ in range(2):
-            failure = await memory.failure_of(busy.CancelOrder(self.request(), timeout=5))
+            failure = await grpc_fixture.failure_of(busy.CancelOrder(self.request(), timeout=5))
             assert failure.code == "FAILED_PRECONDITION"
             assert failure.reason == "ORDER_NOT_CANCELLABLE"
             assert failure.metadata["state"] == "FINALIZED"
 
     async def test_unknown(self, client: Client, other: Client) -> None:
-        failure = await memory.failure_of(client.CancelOrder(self.request()))
+        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))
         assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
         await client.submit()
-        failure = await memory.failure_of(other.CancelOrder(self.request()))
+        failure = await grpc_fixture.failure_of(other.CancelOrder(self.request()))
         assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
 
     async def test_undecided_within_the_servers_deadline(self) -> None:
         limits = options.Limits(deadline_max_s=0.3)
-        async with memory.open_house(limits) as house, memory.client_of(house) as client:
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             await client.submit()
-            failure = await memory.failure_of(client.CancelOrder(self.request(), timeout=30))
+            failure = await grpc_fixture.failure_of(client.CancelOrder(self.request(), timeout=30))
             assert (failure.code, failure.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_PENDING")
 
-    async def test_the_wish_was_not_sent(self, house: memory.House, client: Client) -> None:
+    async def test_the_cancel_request_was_not_sent(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         await client.submit()
-        house.bus.is_away = True
-        failure = await memory.failure_of(client.CancelOrder(self.request()))
+        server.bus.is_away = True
+        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))
         assert (failure.code, failure.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
 
 
 class TestQuoteOrder:
-    async def test_totals_without_a_trace(self, house: memory.House, client: Client) -> None:
+    async def test_totals_without_a_trace(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         lines = [o.DraftLine(sku="tea", quantity=2), o.DraftLine(sku="rose", quantity=1)]
         request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
         answer = await client.QuoteOrder(request)
         assert answer.totals.total == money_pb2.Money(currency_code="EUR", units=19)
         assert answer.lines[0].gross == money_pb2.Money(currency_code="EUR", units=7)
-        assert not house.bus.messages
+        assert not server.bus.messages
 
     async def test_a_refusal(self, client: Client) -> None:
         lines = [o.DraftLine(sku="gold", quantity=2)]
         request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
-        failure = await memory.failure_of(client.QuoteOrder(request))
+        failure = await grpc_fixture.failure_of(client.QuoteOrder(request))
         assert (failure.code, failure.reason) == ("FAILED_PRECONDITION", "UNKNOWN_SKU")
 
     async def test_wrong_fields(self, client: Client) -> None:
-        failure = await memory.failure_of(client.QuoteOrder(s.QuoteOrderRequest()))
+        failure = await grpc_fixture.failure_of(client.QuoteOrder(s.QuoteOrderRequest()))
         assert failure.fields == ("store_id", "currency", "lines")
 
 
@@ -485,6 +513,6 @@ USD = money_pb2.Money(currency_code="USD", units=3)
 
 def _outcome(verdict: s.OrderVerdict) -> object:
     if verdict.HasField("refused"):
-        failure = memory.failure_in(verdict.refused)
+        failure = grpc_fixture.failure_in(verdict.refused)
         return failure.reason, failure.fields
     return "replayed" if verdict.accepted.replayed else "accepted"

@@ -1,4 +1,4 @@
-"""Who gets in and what is kept out: keys, card numbers, TLS, reflection. Over a real server."""
+"""Access and secrets, over a real server: keys, card numbers, TLS, reflection."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from internal.api import options
 from internal.kernel import errors
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.unit.api import memory
+from tests.unit.api import grpc_fixture, memory
 
 CARD = "4111111111111111"
 REQUESTS = {
@@ -79,13 +79,16 @@ class TestKeys:
         ],
     )
     async def test_refused(self, metadata: memory.Metadata, reason: str) -> None:
-        async with memory.open_house() as house, memory.client_of(house, metadata) as client:
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server, metadata) as client,
+        ):
             for call in (
                 client.submit(),
                 client.GetOrder(s.GetOrderRequest()),
                 client.WatchOrder(s.WatchOrderRequest()).read(),
             ):
-                failure = await memory.failure_of(call)
+                failure = await grpc_fixture.failure_of(call)
                 assert (failure.code, failure.reason) == ("UNAUTHENTICATED", reason)
 
     @pytest.mark.parametrize(
@@ -98,13 +101,19 @@ class TestKeys:
         ],
     )
     async def test_let_in(self, metadata: memory.Metadata) -> None:
-        async with memory.open_house() as house, memory.client_of(house, metadata) as client:
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server, metadata) as client,
+        ):
             await client.submit()
 
     async def test_unknown_keys_while_the_database_is_away(self) -> None:
-        async with memory.open_house() as house, memory.client_of(house) as client:
-            house.keys.is_away = True
-            failure = await memory.failure_of(client.submit())
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            server.keys.is_away = True
+            failure = await grpc_fixture.failure_of(client.submit())
             assert (failure.code, failure.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
 
 
@@ -115,10 +124,13 @@ class TestCardNumbers:
     ) -> None:
         lines: list[str] = []
         sink = logger.add(lines.append, format="{message} {extra}")
-        async with memory.open_house() as house, memory.client_of(house) as client:
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
             call = getattr(client, method)(request_)
-            failure = await memory.failure_of(call.read() if method == "WatchOrder" else call)
-            assert not house.bus.messages
+            failure = await grpc_fixture.failure_of(call.read() if method == "WatchOrder" else call)
+            assert not server.bus.messages
         logger.remove(sink)
         assert (failure.code, failure.reason) == ("INVALID_ARGUMENT", "CARD_NUMBER_REFUSED")
         assert failure.fields == (path,)
@@ -133,10 +145,15 @@ class TestCardNumbers:
 class TestOurMistakes:
     async def test_an_id_goes_out_and_the_rest_into_the_logs(self) -> None:
         lines: list[str] = []
-        async with memory.open_house() as house, memory.client_of(house) as client:
-            house.orders.views = {(memory.MERCHANT, "o-1"): "secret"}  # type: ignore[dict-item]
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            server.orders.views = {(memory.MERCHANT, "o-1"): "secret"}  # type: ignore[dict-item]
             sink = logger.add(lines.append, format="{message} {extra} {exception}")
-            failure = await memory.failure_of(client.GetOrder(s.GetOrderRequest(order_id="o-1")))
+            failure = await grpc_fixture.failure_of(
+                client.GetOrder(s.GetOrderRequest(order_id="o-1"))
+            )
             logger.remove(sink)
             assert (failure.code, failure.reason) == ("INTERNAL", "INTERNAL_ERROR")
             assert "secret" not in failure.text
@@ -148,11 +165,11 @@ class TestOurMistakes:
 class TestTls:
     async def test_server_certificate(self, certificates: Path) -> None:
         tls = options.Tls(certificates / "server.pem", certificates / "server.key")
-        async with memory.open_house(tls=tls) as house:
+        async with grpc_fixture.running_server(tls=tls) as server:
             ca = (certificates / "ca.pem").read_bytes()
-            await submit_over(house, grpc.ssl_channel_credentials(ca))
+            await submit_over(server, grpc.ssl_channel_credentials(ca))
             with pytest.raises(grpc.aio.AioRpcError):
-                await submit_over(house, None)
+                await submit_over(server, None)
 
     async def test_client_certificate(self, certificates: Path) -> None:
         ca = (certificates / "ca.pem").read_bytes()
@@ -161,27 +178,27 @@ class TestTls:
         )
         client = [(certificates / f"client.{part}").read_bytes() for part in ("key", "pem")]
         foreign = [(certificates / f"foreign.{part}").read_bytes() for part in ("key", "pem")]
-        async with memory.open_house(tls=tls) as house:
-            await submit_over(house, grpc.ssl_channel_credentials(ca, *client))
+        async with grpc_fixture.running_server(tls=tls) as server:
+            await submit_over(server, grpc.ssl_channel_credentials(ca, *client))
             for credentials in (
                 grpc.ssl_channel_credentials(ca),
                 grpc.ssl_channel_credentials(ca, *foreign),
             ):
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await submit_over(house, credentials)
+                    await submit_over(server, credentials)
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
     async def test_a_missing_file_stops_the_start(self, tmp_path: Path) -> None:
         tls = options.Tls(tmp_path / "none.pem", tmp_path / "none.key")
         with pytest.raises(errors.Misconfigured, match=r"none\.key"):
-            async with memory.open_house(tls=tls):
+            async with grpc_fixture.running_server(tls=tls):
                 pass
 
     async def test_a_taken_port_stops_the_start(self) -> None:
-        async with memory.open_house() as house:
-            second = memory.House(options.Options(port=house.port))
+        async with grpc_fixture.running_server() as server:
+            second = grpc_fixture.Server(options.Options(port=server.port))
             with pytest.raises(errors.Misconfigured, match="cannot listen"):
-                await second.door.open()
+                await second.grpc.open()
 
 
 class TestReflection:
@@ -192,8 +209,8 @@ class TestReflection:
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="souk.v1.OrderService"),
         ]
         async with (
-            memory.open_house(reflection=is_on) as house,
-            grpc.aio.insecure_channel(house.address) as channel,
+            grpc_fixture.running_server(reflection=is_on) as server,
+            grpc.aio.insecure_channel(server.address) as channel,
         ):
             stub = reflection_pb2_grpc.ServerReflectionStub(channel)
             if not is_on:
@@ -207,16 +224,16 @@ class TestReflection:
             assert described.file_descriptor_response.file_descriptor_proto
 
 
-async def submit_over(house: memory.House, credentials: object) -> None:
+async def submit_over(server: grpc_fixture.Server, credentials: object) -> None:
     """Submit an order over TLS with these credentials, or without TLS."""
     channel = (
-        grpc.aio.insecure_channel(house.address)
+        grpc.aio.insecure_channel(server.address)
         if credentials is None
-        else grpc.aio.secure_channel(f"localhost:{house.port}", credentials)
+        else grpc.aio.secure_channel(f"localhost:{server.port}", credentials)
     )
     async with channel:
         request = s.SubmitOrderRequest(order=memory.draft())
-        await memory.Client(channel, memory.AUTH).SubmitOrder(request, timeout=5)
+        await grpc_fixture.Client(channel, memory.AUTH).SubmitOrder(request, timeout=5)
 
 
 @pytest.fixture(scope="module")

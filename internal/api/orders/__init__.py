@@ -1,1 +1,1 @@
-"""The order service: one file for each call, and the two directions of the wire."""
+"""The order service: one file per call, and the two directions between wire and facts."""

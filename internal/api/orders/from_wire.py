@@ -1,15 +1,15 @@
-"""From the wire to facts: what a merchant sent, in Souk's own words. Pure; checks.py went before.
+"""From the wire to facts: turns what a merchant sent into Souk's own messages. Pure.
 
-Money is read here, exactly, and must be in the order's currency. The caller hands in who the
-merchant is and what time it is.
+Requests are validated before. Money is read here, exactly, and must be in the order's currency. The
+caller passes in the merchant and the time.
 """
 
 from collections.abc import Iterable
 
-import msgspec
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 
+from internal.api import calls
 from internal.kernel import errors, ids, money
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders.messages import CancelRequested, OrderPlaced
@@ -19,19 +19,25 @@ from internal.pricing.messages import Discount, DiscountKind, PriceRequest, Want
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 
-class Origin(msgspec.Struct, frozen=True):
-    """Where a request comes from: the merchant whose API key it showed, its trace, the time."""
-
-    merchant_id: str
-    trace_id: str
-    at_us: int
+def body_of(draft: order_pb2.OrderDraft) -> bytes:
+    """Return the one encoding of a draft that is measured, searched and hashed."""
+    return draft.SerializeToString(deterministic=True)
 
 
-def placed(draft: order_pb2.OrderDraft, origin: Origin, path: str) -> OrderPlaced:
-    """Return the fact of a checked draft that stands at `path` in its request ("order.").
+def placed(
+    draft: order_pb2.OrderDraft, body: bytes, origin: calls.Origin, path: str
+) -> OrderPlaced:
+    """Return the fact of a validated draft.
+
+    Args:
+        draft: what the merchant sent.
+        body: the draft's `body_of`.
+        origin: where it comes from.
+        path: leads the path of every field in its request ("order.").
 
     Raises:
-        InvalidMoney: an amount that the currency cannot express, of another currency, or too small.
+        InvalidMoney: an amount is not in the order's currency, cannot be expressed in it, or is too
+            small.
         InvalidInput: a tender is of no known kind, or more than one leaves its amount out.
     """
     currency = draft.currency
@@ -43,7 +49,7 @@ def placed(draft: order_pb2.OrderDraft, origin: Origin, path: str) -> OrderPlace
         currency=currency,
         lines=_lines(draft.lines, currency, path),
         tenders=_tenders(draft.tenders, currency, path),
-        body_hash=ids.digest(draft.SerializeToString(deterministic=True)),
+        body_hash=ids.digest(body),
         placed_at_us=origin.at_us,
         discount=_discount(draft.discount, currency, path) if draft.HasField("discount") else None,
         terminal_id=draft.terminal_id,
@@ -53,7 +59,7 @@ def placed(draft: order_pb2.OrderDraft, origin: Origin, path: str) -> OrderPlace
 
 
 def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str) -> PriceRequest:
-    """Return what a checked quote asks for.
+    """Return what a validated quote asks for.
 
     Raises:
         InvalidMoney: as for `placed`.
@@ -66,9 +72,9 @@ def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str
 
 
 def cancel_requested(
-    request: order_service_pb2.CancelOrderRequest, origin: Origin
+    request: order_service_pb2.CancelOrderRequest, origin: calls.Origin
 ) -> CancelRequested:
-    """Return the fact of a checked cancellation."""
+    """Return the fact of a validated cancel request."""
     return CancelRequested(
         merchant_id=origin.merchant_id,
         order_id=request.order_id,
@@ -86,17 +92,17 @@ def _lines(
         WantedLine(
             line.sku,
             line.quantity,
-            _minor(line.expected_price, currency, f"{path}lines[{place}].expected_price", 0)
+            _minor(line.expected_price, currency, f"{path}lines[{index}].expected_price", 0)
             if line.HasField("expected_price")
             else None,
         )
-        for place, line in enumerate(lines)
+        for index, line in enumerate(lines)
     )
 
 
 def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> tuple[Tender, ...]:
     read = tuple(
-        _tender(tender, currency, f"{path}tenders[{place}]") for place, tender in enumerate(tenders)
+        _tender(tender, currency, f"{path}tenders[{index}]") for index, tender in enumerate(tenders)
     )
     if sum(tender.amount_minor is None for tender in read) > 1:
         what = "at most one tender may leave its amount out"

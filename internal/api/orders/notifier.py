@@ -1,7 +1,7 @@
-"""Wakes the calls that wait for an order, by listening to what the stages send.
+"""Wakes the calls that wait for an order, by listening to the stages' messages.
 
-A message only says that it is time to look; the truth is read from the database. While nobody
-waits, no message is opened. A message missed costs a waiting call a second, never its answer.
+A message only says that it is time to look; the truth is read from the database. Messages are not
+decoded while no call waits. A missed message costs a waiting call a second, never its answer.
 """
 
 import asyncio
@@ -19,98 +19,98 @@ from internal.kernel import ids
 MESSAGES_MAX = 1_000
 
 
-class _Named(msgspec.Struct):
-    """What is needed of a fact here; its other fields are skipped."""
+class _Fact(msgspec.Struct):
+    """The fields of a fact that are needed here; the others are skipped."""
 
     merchant_id: str
     order_id: str
 
 
 class _Message(msgspec.Struct):
-    facts: list[_Named] = []
+    facts: list[_Fact] = []
 
 
 _decoder = msgspec.json.Decoder(_Message)
 
 
 class Subscription:
-    """Rings for one call when a message about its order appears on one of its topics."""
+    """Wakes one call when a message about its order appears on one of its topics."""
 
     def __init__(self, topics: Iterable[str]) -> None:
         self.topics = frozenset(topics)
-        self._rung = asyncio.Event()
+        self._event = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the call."""
-        self._rung.set()
+        self._event.set()
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when it rings or has rung since the last wait, or after `timeout_s`."""
+        """Return when notified, now or since the last wait, or after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
+                await self._event.wait()
         except TimeoutError:
             return
-        self._rung.clear()
+        self._event.clear()
 
 
 class OrderNotifier:
-    """All bells, by order."""
+    """All subscriptions, by order."""
 
     def __init__(self, messages: ports.Messages) -> None:
         self._bus = messages
-        self._bells: dict[ids.OrderRef, set[Subscription]] = {}
+        self._subscriptions: dict[ids.OrderRef, set[Subscription]] = {}
         self.is_closing = False
 
     @property
-    def has_bells(self) -> bool:
-        """Tell whether anybody waits."""
-        return bool(self._bells)
+    def has_subscriptions(self) -> bool:
+        """Tell whether any call waits."""
+        return bool(self._subscriptions)
 
     @contextmanager
-    def bell(self, name: ids.OrderRef, topics: Iterable[str]) -> Iterator[Subscription]:
-        """Hang up a bell for as long as the context lasts. Look once after hanging it up."""
-        bell = Subscription(topics)
-        bells = self._bells.setdefault(name, set())
-        bells.add(bell)
+    def subscribe(self, ref: ids.OrderRef, topics: Iterable[str]) -> Iterator[Subscription]:
+        """Subscribe to an order while the context lasts. Look at the order once after that."""
+        subscription = Subscription(topics)
+        of_order = self._subscriptions.setdefault(ref, set())
+        of_order.add(subscription)
         try:
-            yield bell
+            yield subscription
         finally:
-            bells.discard(bell)
-            if not bells:
-                self._bells.pop(name, None)
+            of_order.discard(subscription)
+            if not of_order:
+                self._subscriptions.pop(ref, None)
 
     async def run(self) -> None:
         """Listen until cancelled."""
         await retry.until_it_works("intake.hub", self._listen)
 
     def close(self) -> None:
-        """Wake everybody: whoever waits should answer with what is known."""
+        """Wake every waiting call: it should answer with what is known."""
         self.is_closing = True
-        for bells in self._bells.values():
-            for bell in bells:
-                bell.ring()
+        for of_order in self._subscriptions.values():
+            for subscription in of_order:
+                subscription.notify()
 
     async def _listen(self) -> None:
-        subscription = await self._bus.tail(topics.OUTCOMES)
+        tail = await self._bus.tail(topics.OUTCOMES)
         try:
             while True:
-                deliveries = await subscription.receive(MESSAGES_MAX)
-                if self._bells:
-                    self._wake(deliveries)
+                deliveries = await tail.receive(MESSAGES_MAX)
+                if self._subscriptions:
+                    self._notify(deliveries)
         finally:
-            await subscription.close()
+            await tail.close()
 
-    def _wake(self, deliveries: Iterable[bus.Delivery]) -> None:
+    def _notify(self, deliveries: Iterable[bus.Delivery]) -> None:
         for delivery in deliveries:
-            for name in _names_in(delivery.payload):
-                for bell in self._bells.get(name, ()):
-                    if delivery.topic in bell.topics:
-                        bell.ring()
+            for ref in _refs_in(delivery.payload):
+                for subscription in self._subscriptions.get(ref, ()):
+                    if delivery.topic in subscription.topics:
+                        subscription.notify()
 
 
-def _names_in(payload: bytes) -> Iterable[ids.OrderRef]:
-    """Return the orders a message is about; none of one that cannot be read, which is no loss."""
+def _refs_in(payload: bytes) -> Iterable[ids.OrderRef]:
+    """Return the orders that a message is about; none if it is unreadable, which does no harm."""
     try:
         message = _decoder.decode(payload)
     except kernel_facts.UNREADABLE:

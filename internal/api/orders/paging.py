@@ -1,6 +1,6 @@
-"""Page tokens: where a listing goes on, and for which filters. Opaque to clients, but no secret.
+"""Page tokens: where a listing goes on, and for which filters. Opaque to clients, but not secret.
 
-A token gives no access to anything: the merchant always comes from the API key.
+A token gives access to nothing: the merchant always comes from the API key.
 """
 
 import base64
@@ -30,7 +30,7 @@ _decoder = msgspec.json.Decoder(_Token)
 
 
 def filter_of(request: order_service_pb2.ListOrdersRequest) -> Filter:
-    """Return what a checked request wants to see."""
+    """Return the filter of a validated request."""
     return Filter(
         states=tuple(_state(number) for number in request.states),
         store_id=request.store_id,
@@ -44,13 +44,13 @@ def filter_of(request: order_service_pb2.ListOrdersRequest) -> Filter:
 
 
 def token_after(view: OrderView, wanted: Filter) -> str:
-    """Return the token of the page behind `view`."""
+    """Return the token of the page that begins after `view`."""
     token = _Token(view.placed_at_us, view.order_key, _digest(wanted))
     return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode()
 
 
 def page_of(token: str, wanted: Filter) -> Page | None:
-    """Return where a token points; None if it is not a token of this listing."""
+    """Return where a token points to; None if it is not a token of this listing."""
     try:
         read = _decoder.decode(base64.urlsafe_b64decode(token.encode()))
     except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What the door needs from the rest of the house. Whoever starts it hands in implementations."""
+"""The ports of the order service to the rest of Souk. The host passes in the implementations."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,26 +13,14 @@ from internal.views.order import Filter, OrderView, Page
 
 
 class Messages(bus.Publisher, Protocol):
-    """What the door does with the broker: publish, and listen in."""
+    """The broker, as far as the service uses it: publish, and tail topics."""
 
     async def tail(self, topics: Sequence[str]) -> bus.Subscription:
         """See bus.Bus."""
         ...
 
 
-class Authenticator(Protocol):
-    """Knows API keys."""
-
-    async def merchant_of(self, key: str) -> str | None:
-        """Return the merchant that holds this key; None for a wrong, unknown or revoked one.
-
-        Raises:
-            DatabaseAway: it cannot be told now.
-        """
-        ...
-
-
-class Known(msgspec.Struct, frozen=True):
+class RecordedOrder(msgspec.Struct, frozen=True):
     """A recorded order, as far as a retry needs it."""
 
     body_hash: str
@@ -43,23 +31,23 @@ class Known(msgspec.Struct, frozen=True):
 class RecordedOrders(Protocol):
     """Knows which orders the order stage has recorded."""
 
-    async def find(self, names: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, Known]:
-        """Return those of `names` that are recorded, in one read.
+    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, RecordedOrder]:
+        """Return those of `refs` that are recorded, in one read.
 
         Raises:
-            DatabaseAway: it cannot be told now.
+            DatabaseAway: the orders cannot be read now.
         """
         ...
 
 
 class OrderViews(Protocol):
-    """Tells merchants about their orders, as the database has them."""
+    """Reads orders for their merchants, as they are recorded."""
 
-    async def get_many(self, names: Sequence[ids.OrderRef]) -> list[OrderView]:
-        """Return all about those of `names` that are recorded, in one read.
+    async def get_many(self, refs: Sequence[ids.OrderRef]) -> list[OrderView]:
+        """Return full views of those of `refs` that are recorded, in one read.
 
         Raises:
-            DatabaseAway: it cannot be told now.
+            DatabaseAway: the orders cannot be read now.
         """
         ...
 
@@ -69,16 +57,16 @@ class OrderViews(Protocol):
         """Return up to `orders_max` of a merchant's orders, newest first, from below `page` on.
 
         Raises:
-            DatabaseAway: it cannot be told now.
+            DatabaseAway: the orders cannot be read now.
         """
         ...
 
 
 class Quoter(Protocol):
-    """Prices what is not an order, by the rules that price orders."""
+    """Prices an order that is not placed, by the rules that price orders."""
 
     async def quote(self, request: PriceRequest) -> PricedOrder | Refusal:
-        """Return what it would cost, or why it cannot be priced. Leaves no trace.
+        """Return what it would cost, or why it cannot be priced. Records nothing.
 
         Raises:
             DatabaseAway: the catalogue cannot be read now.

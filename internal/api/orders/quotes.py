@@ -1,7 +1,4 @@
-"""The door's port to prices, over the database.
-
-The order stage's own pricing, on the catalogue as it is now.
-"""
+"""Quotes from the database: the order stage's own pricing, on the catalogue as it is now."""
 
 import sqlalchemy as sa
 

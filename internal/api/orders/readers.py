@@ -1,4 +1,4 @@
-"""The door's ports to recorded orders, over the database."""
+"""Recorded orders from the database."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from internal.kernel import ids
 from internal.orders import store
 from internal.views import order as order_view
 
-QUICK_NAMES_MAX = 10
-"""So many orders are looked up on the spot: within a millisecond."""
+QUICK_ORDERS_MAX = 10
+"""Up to this many orders are looked up on the spot: within a millisecond."""
 
 
 class DatabaseOrders:
@@ -18,19 +18,19 @@ class DatabaseOrders:
     def __init__(self, database: db.Database) -> None:
         self._database = database
 
-    async def find(self, names: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         """See ports.RecordedOrders."""
-        is_quick = len(names) <= QUICK_NAMES_MAX
-        found = await self._database.read(lambda c: store.find(c, names), is_quick=is_quick)
+        is_quick = len(refs) <= QUICK_ORDERS_MAX
+        found = await self._database.read(lambda c: store.find(c, refs), is_quick=is_quick)
         return {
-            name: ports.Known(order.body_hash, order.state, order.version)
-            for name, order in found.items()
+            ref: ports.RecordedOrder(order.body_hash, order.state, order.version)
+            for ref, order in found.items()
         }
 
-    async def get_many(self, names: Sequence[ids.OrderRef]) -> list[order_view.OrderView]:
+    async def get_many(self, refs: Sequence[ids.OrderRef]) -> list[order_view.OrderView]:
         """See ports.OrderViews."""
-        is_quick = len(names) <= QUICK_NAMES_MAX
-        return await self._database.read(lambda c: order_view.get_many(c, names), is_quick=is_quick)
+        is_quick = len(refs) <= QUICK_ORDERS_MAX
+        return await self._database.read(lambda c: order_view.get_many(c, refs), is_quick=is_quick)
 
     async def list_page(
         self,

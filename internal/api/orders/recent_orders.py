@@ -1,7 +1,7 @@
-"""What this door has answered OK lately, so that it can speak of orders that are not recorded yet.
+"""The orders answered OK lately, so that the API can tell of orders that are not recorded yet.
 
-Bounded by the backlog limit: what falls out is recorded by then. The database's word always goes
-before what is remembered here.
+Bounded by the backlog limit: an order that falls out is recorded by then. The database takes
+precedence over what is kept here.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from internal.orders.messages import OrderPlaced
 
 
 class RecentOrders:
-    """Orders by name, oldest first: the hash of each, and all of those not seen recorded yet."""
+    """The body hash of each order, oldest first, and the fact of each not seen recorded yet."""
 
     def __init__(self, orders_max: int) -> None:
         self._orders_max = orders_max
@@ -21,23 +21,23 @@ class RecentOrders:
         self._facts: dict[ids.OrderRef, bytes] = {}
 
     def add(self, fact: OrderPlaced) -> None:
-        """Remember an order that the broker has."""
-        name = ids.OrderRef(fact.merchant_id, fact.order_id)
-        self._hashes[name] = fact.body_hash
-        self._facts[name] = codec.encode(fact)  # a third of the memory of the fact itself
+        """Keep an order that the broker has."""
+        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        self._hashes[ref] = fact.body_hash
+        self._facts[ref] = codec.encode(fact)  # a third of the memory of the fact itself
         if len(self._hashes) > self._orders_max:
             oldest, _ = self._hashes.popitem(last=False)
             self._facts.pop(oldest, None)
 
-    def hash_of(self, name: ids.OrderRef) -> str | None:
-        """Return the body's hash of an order answered OK lately."""
-        return self._hashes.get(name)
+    def hash_of(self, ref: ids.OrderRef) -> str | None:
+        """Return the body hash of an order answered OK lately."""
+        return self._hashes.get(ref)
 
-    def unrecorded(self, name: ids.OrderRef) -> OrderPlaced | None:
+    def unrecorded(self, ref: ids.OrderRef) -> OrderPlaced | None:
         """Return an order answered OK lately and not seen recorded yet."""
-        data = self._facts.get(name)
+        data = self._facts.get(ref)
         return None if data is None else cast("OrderPlaced", codec.decode(data))
 
-    def saw_recorded(self, name: ids.OrderRef) -> None:
-        """Note that an order was found in the database: only its hash is kept."""
-        self._facts.pop(name, None)
+    def saw_recorded(self, ref: ids.OrderRef) -> None:
+        """Note that an order was found in the database; only its hash is kept from now on."""
+        self._facts.pop(ref, None)

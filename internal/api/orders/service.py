@@ -1,14 +1,28 @@
-"""The methods of souk.v1.OrderService. Thin: what takes more than a few lines has its own module.
+"""The methods of souk.v1.OrderService, and the parts behind them.
 
-A refusal is returned as a google.rpc.Status; the guard around each method ends the call with it.
+Thin: a method of more than a few lines has its own module. A refusal is returned as a value; the
+adapter that the call came through ends the call with it.
 """
 
 from contextlib import aclosing
 
 import msgspec
 
-from internal.api import middleware, status
-from internal.api.orders import cancel, from_wire, paging, ports, submit, to_wire, watch
+from internal.api import calls, options, status
+from internal.api.orders import (
+    cancel,
+    from_wire,
+    notifier,
+    order_loader,
+    paging,
+    ports,
+    recent_orders,
+    refusals,
+    submission_batcher,
+    submit,
+    to_wire,
+    watch,
+)
 from internal.kernel import ids
 from internal.pricing.messages import Refusal
 from internal.wire.souk.v1 import order_service_pb2 as wire
@@ -16,51 +30,83 @@ from internal.wire.souk.v1 import order_service_pb2 as wire
 NAME = wire.DESCRIPTOR.services_by_name["OrderService"].full_name
 
 
-class Rooms(msgspec.Struct, frozen=True):
-    """What the methods work with."""
+class Dependencies(msgspec.Struct, frozen=True):
+    """The rest of Souk, as the service sees it."""
 
-    submitter: submit.Submitter
-    canceller: cancel.Canceller
-    follower: watch.Follower
+    bus: ports.Messages
+    recorded: ports.RecordedOrders
     views: ports.OrderViews
     quoter: ports.Quoter
+    backlog: ports.Backlog
 
 
 class OrderService:
-    """One instance serves all calls."""
+    """One instance serves all calls, whichever adapter they come through."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+    def __init__(self, dependencies: Dependencies, limits: options.Limits) -> None:
+        recent = recent_orders.RecentOrders(limits.backlog_orders_max)
+        loader = order_loader.OrderLoader(dependencies.views, recent)
+        self._views, self._quoter = dependencies.views, dependencies.quoter
+        self._notifier = notifier.OrderNotifier(dependencies.bus)
+        self._follower = watch.Follower(loader, self._notifier, limits)
+        self._batcher = submission_batcher.SubmissionBatcher(
+            dependencies.bus, dependencies.recorded, recent, limits
+        )
+        self._submitter = submit.Submitter(
+            self._batcher, self._follower, dependencies.backlog, limits
+        )
+        self._canceller = cancel.Canceller(dependencies.bus, self._follower)
 
-    def methods(self) -> list[middleware.Method]:
+    def methods(self) -> list[calls.Method]:
         """Return every method of the service."""
-        submitter, canceller = self._rooms.submitter, self._rooms.canceller
+        submitter = self._submitter
         return [
-            middleware.Unary("SubmitOrder", wire.SubmitOrderRequest, submitter.one),
-            middleware.Unary(
-                "SubmitOrders", wire.SubmitOrdersRequest, submitter.many, checks_itself=True
+            calls.Unary("SubmitOrder", wire.SubmitOrderRequest, submitter.submit_order),
+            calls.Unary(
+                "SubmitOrders",
+                wire.SubmitOrdersRequest,
+                submitter.submit_orders,
+                checks_itself=True,
             ),
-            middleware.Unary("GetOrder", wire.GetOrderRequest, self.get_order),
-            middleware.Unary("ListOrders", wire.ListOrdersRequest, self.list_orders),
-            middleware.Stream("WatchOrder", wire.WatchOrderRequest, self.watch_order),
-            middleware.Unary("CancelOrder", wire.CancelOrderRequest, canceller.cancel),
-            middleware.Unary("QuoteOrder", wire.QuoteOrderRequest, self.quote_order),
+            calls.Unary("GetOrder", wire.GetOrderRequest, self.get_order),
+            calls.Unary("ListOrders", wire.ListOrdersRequest, self.list_orders),
+            calls.Stream("WatchOrder", wire.WatchOrderRequest, self.watch_order),
+            calls.Unary("CancelOrder", wire.CancelOrderRequest, self._canceller.cancel),
+            calls.Unary("QuoteOrder", wire.QuoteOrderRequest, self.quote_order),
         ]
 
-    async def get_order(
-        self, call: middleware.Call, request: wire.GetOrderRequest
-    ) -> middleware.Answer:
-        """Tell all about one order."""
-        name = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        known = await self._rooms.follower.known(name)
+    async def run(self) -> None:
+        """Listen to the stages until cancelled; calls that wait for orders depend on it."""
+        await self._notifier.run()
+
+    def stop_waiting(self) -> None:
+        """Make every waiting call answer with what is known, now and from now on."""
+        self._notifier.close()
+
+    async def drain(self) -> None:
+        """Return when the broker has every order that was submitted."""
+        await self._batcher.drain()
+
+    @property
+    def open_orders(self) -> int:
+        """Count the orders on their way to the broker."""
+        return self._batcher.open_orders
+
+    @property
+    def has_waiting_calls(self) -> bool:
+        """Tell whether any call waits for an order."""
+        return self._notifier.has_subscriptions
+
+    async def get_order(self, call: calls.Call, request: wire.GetOrderRequest) -> calls.Answer:
+        """Return everything about one order."""
+        ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
+        known = await self._follower.get(ref)
         if known is None:
-            return status.not_found(request.order_id)
+            return refusals.not_found(request.order_id)
         return wire.GetOrderResponse(order=to_wire.order_of(known))
 
-    async def list_orders(
-        self, call: middleware.Call, request: wire.ListOrdersRequest
-    ) -> middleware.Answer:
-        """List orders, newest first. One more than fits tells whether there is another page."""
+    async def list_orders(self, call: calls.Call, request: wire.ListOrdersRequest) -> calls.Answer:
+        """List orders, newest first. Reading one more tells whether there is another page."""
         wanted = paging.filter_of(request)
         page = paging.page_of(request.page_token, wanted) if request.page_token else None
         if request.page_token and page is None:
@@ -68,20 +114,20 @@ class OrderService:
             return status.invalid("PAGE_TOKEN_INVALID", [("page_token", what)])
         size = request.page_size or paging.ORDERS_DEFAULT
         merchant_id = call.origin.merchant_id
-        views = await self._rooms.views.list_page(merchant_id, wanted, page, size + 1)
+        views = await self._views.list_page(merchant_id, wanted, page, size + 1)
         token = paging.token_after(views[size - 1], wanted) if len(views) > size else ""
         orders = [to_wire.summary_of(view) for view in views[:size]]
         return wire.ListOrdersResponse(orders=orders, next_page_token=token)
 
     async def watch_order(
-        self, call: middleware.Call, request: wire.WatchOrderRequest, send: middleware.Send
+        self, call: calls.Call, request: wire.WatchOrderRequest, send: calls.Send
     ) -> status.Refused | None:
-        """Stream what happens to an order; all about it comes with the last step."""
-        name = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        if await self._rooms.follower.known(name) is None:
-            return status.not_found(request.order_id)
-        async with aclosing(self._rooms.follower.story(name, request.from_version)) as story:
-            async for entry, view in story:
+        """Stream the steps of an order; the last one comes with the whole order."""
+        ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
+        if await self._follower.get(ref) is None:
+            return refusals.not_found(request.order_id)
+        async with aclosing(self._follower.follow(ref, request.from_version)) as steps:
+            async for entry, view in steps:
                 response = wire.WatchOrderResponse(entry=to_wire.step_of(entry))
                 is_last = watch.is_ended(view) and entry.version == view.version
                 if is_last:
@@ -89,14 +135,12 @@ class OrderService:
                 await send(response)
                 if is_last:
                     return None
-        return status.shutting_down() if self._rooms.follower.is_closing else None
+        return status.shutting_down() if self._follower.is_closing else None
 
-    async def quote_order(
-        self, call: middleware.Call, request: wire.QuoteOrderRequest
-    ) -> middleware.Answer:
-        """Tell what an order would cost."""
+    async def quote_order(self, call: calls.Call, request: wire.QuoteOrderRequest) -> calls.Answer:
+        """Return what an order would cost."""
         wanted = from_wire.price_request(request, call.origin.merchant_id)
-        priced = await self._rooms.quoter.quote(wanted)
+        priced = await self._quoter.quote(wanted)
         if isinstance(priced, Refusal):
-            return status.of_refusal(priced)
+            return refusals.not_priced(priced)
         return to_wire.quote_of(priced)

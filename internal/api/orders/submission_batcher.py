@@ -1,9 +1,9 @@
-"""The desk between calls and the bus: natural batching, and the word on retries.
+"""Collects the orders of many calls, publishes them in batches, and recognises repeated ones.
 
-Whatever waits goes out together, one message per shard; nobody waits for company. An order is
-answered OK only after the broker's receipt. Two drafts under one id are told apart by their body's
-hash: here for orders under way, in memory and in the database for earlier ones. The order stage has
-the final word, so a look-up that fails holds nothing up.
+All orders that wait leave together, one message per shard; no order waits for others to come. An
+order is answered OK only after the broker's receipt. Two drafts with the same id are compared by
+their body's hash: with open orders here, with earlier ones in memory and in the database. The order
+stage decides in the end, so a failed look-up delays nothing.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from functools import partial
 import msgspec
 from loguru import logger
 
-from internal.api import metrics, options
-from internal.api.orders import ports, recent_orders
+from internal.api import options
+from internal.api.orders import metrics, ports, recent_orders
 from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import errors, ids
@@ -25,7 +25,7 @@ from internal.orders.messages import OrderPlaced
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """The broker has it. Version 0: no more is known than that."""
+    """The broker has the order. At version 0 nothing more is known."""
 
     replayed: bool = False
     state: OrderState = OrderState.PLACED
@@ -33,7 +33,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Conflicting(msgspec.Struct, frozen=True):
-    """Another order stands under this id; it is untouched."""
+    """The id is taken by another order, which stays as it is."""
 
 
 class Unplaced(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Unplaced(msgspec.Struct, frozen=True):
 Verdict = Placed | Conflicting | Unplaced
 
 LOOKUP_PAUSE_S = 1.0
-"""After a look-up without an answer, the next batches go without one for this long."""
+"""After a look-up without an answer, batches leave without one for this long."""
 
 
 class PendingCall:
@@ -56,9 +56,9 @@ class PendingCall:
         self.open_orders = orders
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def settle(self, place: int, verdict: Verdict) -> None:
+    def answer(self, index: int, verdict: Verdict) -> None:
         """Note the verdict on one order."""
-        self.verdicts[place] = verdict
+        self.verdicts[index] = verdict
         self.open_orders -= 1
         if self.open_orders == 0 and not self.future.done():
             self.future.set_result(None)
@@ -70,33 +70,33 @@ class PendingCall:
 
 
 class PendingOrder:
-    """One order at the desk, and those that came under the same name while it was there."""
+    """One order without a verdict yet, and those that came later under the same id."""
 
-    __slots__ = ("fact", "followers", "name", "place", "settled", "ticket")
+    __slots__ = ("call", "fact", "index", "is_answered", "later", "ref")
 
-    def __init__(self, fact: OrderPlaced, ticket: PendingCall, place: int) -> None:
-        self.fact, self.ticket, self.place = fact, ticket, place
-        self.name = ids.OrderRef(fact.merchant_id, fact.order_id)
-        self.followers: list[PendingOrder] = []
-        self.settled = False
+    def __init__(self, fact: OrderPlaced, call: PendingCall, index: int) -> None:
+        self.fact, self.call, self.index = fact, call, index
+        self.ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        self.later: list[PendingOrder] = []
+        self.is_answered = False
 
 
 class SubmissionBatcher:
-    """Takes orders from calls and puts them on the bus."""
+    """Takes orders from calls and publishes them."""
 
     def __init__(
         self,
         publisher: bus.Publisher,
         recorded: ports.RecordedOrders,
-        remembered: recent_orders.RecentOrders,
+        recent: recent_orders.RecentOrders,
         limits: options.Limits,
     ) -> None:
-        self._publisher, self._recorded, self._recent = publisher, recorded, remembered
+        self._publisher, self._recorded, self._recent = publisher, recorded, recent
         self._limits = limits
         self._queue: deque[PendingOrder] = deque()
         self._open: dict[ids.OrderRef, PendingOrder] = {}
-        self._flights: set[asyncio.Task[None]] = set()
-        self._is_called = False
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._is_scheduled = False
         self._no_lookup_until_s = 0.0
 
     @property
@@ -105,123 +105,130 @@ class SubmissionBatcher:
         return len(self._open)
 
     async def submit(self, facts: Sequence[OrderPlaced]) -> list[Verdict]:
-        """Return a verdict per order, in their order, once the broker has those that are new.
+        """Return one verdict per order, in the same order, once the broker has the new ones.
 
-        A caller that gives up in between leaves it open whether its orders were placed.
+        If the caller gives up before that, its orders may or may not be placed.
 
         Raises:
-            Overloaded: too many wait already; none of these was taken.
+            Overloaded: too many orders wait already; none of these was taken.
         """
         if len(self._queue) + len(facts) > self._limits.queue_orders_max:
             what = f"{len(self._queue)} orders wait for the broker"
             raise errors.Overloaded(what, self._limits.retry_after_s)
-        ticket = PendingCall(len(facts))
-        for place, fact in enumerate(facts):
-            self._enqueue(PendingOrder(fact, ticket, place))
-        self._call()
-        await ticket.future
-        return [verdict for verdict in ticket.verdicts if verdict is not None]
+        call = PendingCall(len(facts))
+        for index, fact in enumerate(facts):
+            self._enqueue(PendingOrder(fact, call, index))
+        self._schedule()
+        await call.future
+        return [verdict for verdict in call.verdicts if verdict is not None]
 
-    def _enqueue(self, slot: PendingOrder) -> None:
-        first = self._open.setdefault(slot.name, slot)
-        if first is slot:
-            self._queue.append(slot)
+    def _enqueue(self, order: PendingOrder) -> None:
+        first = self._open.setdefault(order.ref, order)
+        if first is order:
+            self._queue.append(order)
         else:
-            first.followers.append(slot)
+            first.later.append(order)
 
     async def drain(self) -> None:
-        """Return when nothing waits or is on its way any more."""
-        while self._flights or self._queue:
-            await asyncio.wait(self._flights) if self._flights else await asyncio.sleep(0)
+        """Return when no order waits or is on its way any more."""
+        while self._in_flight or self._queue:
+            await asyncio.wait(self._in_flight) if self._in_flight else await asyncio.sleep(0)
 
-    def _call(self) -> None:
-        """See to it that a batch leaves, once everybody who has something now has queued up."""
-        is_free = len(self._flights) < self._limits.batches_in_flight_max
-        if self._queue and is_free and not self._is_called:
-            self._is_called = True
-            asyncio.get_running_loop().call_soon(self._leave)
+    def _schedule(self) -> None:
+        """Let a batch leave, after the calls that can run now have added their orders."""
+        is_free = len(self._in_flight) < self._limits.batches_in_flight_max
+        if self._queue and is_free and not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._start_batch)
 
-    def _leave(self) -> None:
-        self._is_called = False
+    def _start_batch(self) -> None:
+        self._is_scheduled = False
         batch = self._take()
         if batch:
-            flight = asyncio.create_task(self._place(batch))
-            self._flights.add(flight)
-            flight.add_done_callback(partial(self._landed, batch))
-        self._call()
+            task = asyncio.create_task(self._place(batch))
+            self._in_flight.add(task)
+            task.add_done_callback(partial(self._end_batch, batch))
+        self._schedule()
 
     def _take(self) -> list[PendingOrder]:
+        """Take a batch from the queue; skip the orders that no call waits for any more."""
         batch: list[PendingOrder] = []
         while self._queue and len(batch) < self._limits.batch_orders_max:
-            slot = self._queue.popleft()
-            if slot.ticket.future.cancelled() and not slot.followers:
-                del self._open[slot.name]
+            order = self._queue.popleft()
+            if order.call.future.cancelled() and not order.later:
+                del self._open[order.ref]
             else:
-                batch.append(slot)
+                batch.append(order)
         return batch
 
     async def _place(self, batch: Sequence[PendingOrder]) -> None:
-        known = await self._look_up([slot.name for slot in batch])
-        fresh = [slot for slot in batch if not self._is_replay(slot, known.get(slot.name))]
-        if fresh:
-            facts = [slot.fact for slot in fresh]
+        recorded = await self._find_recorded([order.ref for order in batch])
+        new = [
+            order for order in batch if not self._answer_if_replayed(order, recorded.get(order.ref))
+        ]
+        if new:
+            facts = [order.fact for order in new]
             await self._publisher.publish(topics.ENVELOPE.pack(facts))
-            metrics.DESK_BATCH_ORDERS.observe(len(facts))
-            for slot in fresh:
-                self._recent.add(slot.fact)
-                self._settle(slot, slot.fact.body_hash, Placed())
+            metrics.BATCH_ORDERS.observe(len(facts))
+            for order in new:
+                self._recent.add(order.fact)
+                self._answer(order, order.fact.body_hash, Placed())
 
-    async def _look_up(self, names: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+    async def _find_recorded(
+        self, refs: Sequence[ids.OrderRef]
+    ) -> dict[ids.OrderRef, ports.RecordedOrder]:
         if time.monotonic() < self._no_lookup_until_s:
             return {}
         try:
             async with asyncio.timeout(self._limits.lookup_s):
-                return await self._recorded.find(names)
+                return await self._recorded.find(refs)
         except (errors.DatabaseAway, TimeoutError) as error:
             self._no_lookup_until_s = time.monotonic() + LOOKUP_PAUSE_S
             logger.warning("orders are taken without a look at those recorded: {!r}", error)
             return {}
 
-    def _is_replay(self, slot: PendingOrder, known: ports.Known | None) -> bool:
-        """Settle an order that was placed before; tell whether it was."""
-        if known:
-            self._recent.saw_recorded(slot.name)
-            self._settle(
-                slot,
-                known.body_hash,
-                Placed(replayed=True, state=known.state, version=known.version),
+    def _answer_if_replayed(
+        self, order: PendingOrder, recorded: ports.RecordedOrder | None
+    ) -> bool:
+        """Answer an order that was placed before; tell whether it was."""
+        if recorded:
+            self._recent.saw_recorded(order.ref)
+            self._answer(
+                order,
+                recorded.body_hash,
+                Placed(replayed=True, state=recorded.state, version=recorded.version),
             )
             return True
-        remembered = self._recent.hash_of(slot.name)
-        if remembered:
-            self._settle(slot, remembered, Placed(replayed=True))
-        return remembered is not None
+        body_hash = self._recent.hash_of(order.ref)
+        if body_hash:
+            self._answer(order, body_hash, Placed(replayed=True))
+        return body_hash is not None
 
-    def _settle(self, slot: PendingOrder, body_hash: str, placed: Placed) -> None:
-        """Give an order and its followers their verdicts; `body_hash` stands under the id."""
-        slot.settled = True
-        del self._open[slot.name]
-        same = slot.fact.body_hash == body_hash
-        slot.ticket.settle(slot.place, placed if same else Conflicting())
+    def _answer(self, order: PendingOrder, body_hash: str, placed: Placed) -> None:
+        """Give verdicts to an order and the later ones under its id, which has `body_hash`."""
+        order.is_answered = True
+        del self._open[order.ref]
+        is_same = order.fact.body_hash == body_hash
+        order.call.answer(order.index, placed if is_same else Conflicting())
         again = msgspec.structs.replace(placed, replayed=True)
-        for follower in slot.followers:
-            same = follower.fact.body_hash == body_hash
-            follower.ticket.settle(follower.place, again if same else Conflicting())
+        for later in order.later:
+            is_same = later.fact.body_hash == body_hash
+            later.call.answer(later.index, again if is_same else Conflicting())
 
-    def _landed(self, batch: Sequence[PendingOrder], task: asyncio.Task[None]) -> None:
-        """Make way for the next batch; answer those that this one leaves without a verdict."""
-        self._flights.discard(task)
-        self._call()
+    def _end_batch(self, batch: Sequence[PendingOrder], task: asyncio.Task[None]) -> None:
+        """Make way for the next batch; answer the orders that this one left without a verdict."""
+        self._in_flight.discard(task)
+        self._schedule()
         error = None if task.cancelled() else task.exception()
-        for slot in _with_followers(slot for slot in batch if not slot.settled):
-            self._open.pop(slot.name, None)
+        for order in _with_later_ones(order for order in batch if not order.is_answered):
+            self._open.pop(order.ref, None)
             if isinstance(error, errors.Temporary):
-                slot.ticket.settle(slot.place, Unplaced(error))
+                order.call.answer(order.index, Unplaced(error))
             else:
-                slot.ticket.fail(error or asyncio.CancelledError())
+                order.call.fail(error or asyncio.CancelledError())
 
 
-def _with_followers(slots: Iterable[PendingOrder]) -> Iterable[PendingOrder]:
-    for slot in slots:
-        yield slot
-        yield from slot.followers
+def _with_later_ones(orders: Iterable[PendingOrder]) -> Iterable[PendingOrder]:
+    for order in orders:
+        yield order
+        yield from order.later

@@ -1,6 +1,6 @@
-"""From Souk's own words to the wire: orders, quotes and steps as merchants see them. Pure.
+"""From facts and views to the wire: orders, quotes and steps as merchants see them. Pure.
 
-Card tokens, other merchants' data and anything internal stay inside.
+Never writes card tokens, other merchants' data or anything internal.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ def tender_kind_of(kind: str) -> str:
 
 
 def order_of(known: OrderView | OrderPlaced) -> order_pb2.Order:
-    """Return all about an order, recorded or only placed."""
+    """Return the whole of an order, recorded or only placed."""
     return _recorded(known) if isinstance(known, OrderView) else _placed(known)
 
 
@@ -132,7 +132,7 @@ def _recorded(view: OrderView) -> order_pb2.Order:
 
 
 def _add_amounts(order: order_pb2.Order, view: OrderView, placed: OrderPlaced | None) -> None:
-    """Tell what an order costs; one that could not be priced has only what was wanted."""
+    """Add the lines and totals; an order that could not be priced has its draft's lines only."""
     if view.lines:
         order.lines.extend(_lines(view.lines, view.currency))
         order.taxes.extend(_taxes(view.taxes, view.currency))
@@ -194,18 +194,18 @@ def _totals(of: OrderView | PricedOrder) -> order_pb2.OrderTotals:
 def _tenders(
     tenders: Sequence[Tender], currency: str, timeline: Sequence[TimelineEntry] = ()
 ) -> list[order_pb2.OrderTender]:
-    """Return the tenders, and what each of a paid order brought: both in the same order."""
-    answers = []
+    """Return the tenders, each with what it paid; a paid order lists both in the same order."""
+    found = []
     for tender in tenders:
-        answer = order_pb2.OrderTender(kind=tender_kind_of(tender.kind))
+        shown = order_pb2.OrderTender(kind=tender_kind_of(tender.kind))
         if tender.amount_minor is not None:
-            answer.amount.CopyFrom(money_of(tender.amount_minor, currency))
-        answers.append(answer)
+            shown.amount.CopyFrom(money_of(tender.amount_minor, currency))
+        found.append(shown)
     paid = next((e.fact for e in timeline if isinstance(e.fact, OrderPaid)), None)
-    for answer, captured in zip(answers, paid.captured if paid else (), strict=False):
-        answer.captured.CopyFrom(money_of(captured.amount_minor, currency))
-        answer.gateway_reference = captured.gateway_reference
-    return answers
+    for shown, captured in zip(found, paid.captured if paid else (), strict=False):
+        shown.captured.CopyFrom(money_of(captured.amount_minor, currency))
+        shown.gateway_reference = captured.gateway_reference
+    return found
 
 
 def _instant(at_us: int) -> timestamp_pb2.Timestamp:

@@ -1,22 +1,18 @@
-"""The rest of the house in memory, for tests of the gRPC door: a bus, orders, keys and prices.
+"""The API server's dependencies in memory: a bus, orders, API keys, prices and a backlog.
 
-Small but true: messages are encoded and decoded, orders move through their legal states, and
-whatever can be away in life can be away here.
+Small but true: messages are encoded and decoded, orders move through their legal states, and each
+part can be away. Knows no gRPC: see grpc_fixture.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import grpc
 import msgspec
-import pytest
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
-from internal.api import grpc_server, options
-from internal.api.orders import ports
+from internal.api import authentication, middleware, options
+from internal.api.orders import ports, service
 from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import errors, ids, states
@@ -30,13 +26,8 @@ from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
 from internal.views.order import Filter, OrderView, Page, TimelineEntry
 from internal.wire.souk.v1 import order_pb2 as o
-from internal.wire.souk.v1 import order_service_pb2 as s
-from internal.wire.souk.v1 import order_service_pb2_grpc
 
 F = TypeVar("F", bound=messages.Fact)
-Answer = Any
-"""Whatever the generated stub returns; it has no types."""
-
 MERCHANT, OTHER = "m1", "m2"
 Metadata = tuple[tuple[str, str], ...]
 AUTH: Metadata = (("authorization", "Bearer key-of-m1"),)
@@ -64,26 +55,26 @@ class MemoryTail:
         return found
 
     async def acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
-        """Nothing is kept back."""
+        """Redeliver nothing."""
 
     async def close(self) -> None:
         self.topics.clear()
 
 
 class MemoryBus:
-    """A broker that can stand still (`open_gate`) and be away (`is_away`)."""
+    """A broker that can hold receipts back (`standing_still`) and be away (`is_away`)."""
 
     def __init__(self) -> None:
         self.messages: list[bus.Outgoing] = []
         self.batches: list[int] = []
         self.tails: list[MemoryTail] = []
         self.is_away = False
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self._may_answer = asyncio.Event()
+        self._may_answer.set()
         self._published = asyncio.Event()
 
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
-        await self.gate.wait()
+        await self._may_answer.wait()
         await asyncio.sleep(0)
         if self.is_away:
             raise errors.BusAway("in this test")
@@ -116,9 +107,9 @@ class MemoryBus:
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """Give no receipts for a while."""
-        self.gate.clear()
+        self._may_answer.clear()
         yield
-        self.gate.set()
+        self._may_answer.set()
 
 
 class MemoryOrders:
@@ -130,18 +121,18 @@ class MemoryOrders:
         self.is_away = False
         self.reads = 0
 
-    async def find(self, names: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.Known]:
+    async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         self._read()
         return {
-            name: ports.Known(view.body_hash, view.state, view.version)
-            for name in names
-            if (view := self.views.get(name))
+            ref: ports.RecordedOrder(view.body_hash, view.state, view.version)
+            for ref in refs
+            if (view := self.views.get(ref))
         }
 
-    async def get_many(self, names: Sequence[ids.OrderRef]) -> list[OrderView]:
+    async def get_many(self, refs: Sequence[ids.OrderRef]) -> list[OrderView]:
         self._read()
         await asyncio.sleep(0)
-        return [self.views[name] for name in names if name in self.views]
+        return [self.views[ref] for ref in refs if ref in self.views]
 
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
@@ -155,9 +146,9 @@ class MemoryOrders:
             and (not wanted.store_id or view.store_id == wanted.store_id)
             and view.placed_at_us >= (wanted.placed_from_us or 0)
             and (wanted.placed_before_us is None or view.placed_at_us < wanted.placed_before_us)
-            and (page is None or _place(view) < (page.placed_at_us, page.order_key))
+            and (page is None or _position(view) < (page.placed_at_us, page.order_key))
         ]
-        return sorted(found, key=_place, reverse=True)[:orders_max]
+        return sorted(found, key=_position, reverse=True)[:orders_max]
 
     def _read(self) -> None:
         self.reads += 1
@@ -166,10 +157,10 @@ class MemoryOrders:
 
     def record(self, fact: OrderPlaced) -> OrderView:
         """Accept an order, as the order stage does; one recorded before stays as it is."""
-        name = ids.OrderRef(fact.merchant_id, fact.order_id)
-        if name not in self.views:
+        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        if ref not in self.views:
             view = _accepted(fact, len(self.views) + 1)
-            self.views[name] = msgspec.structs.replace(
+            self.views[ref] = msgspec.structs.replace(
                 view,
                 timeline=(
                     TimelineEntry(
@@ -178,11 +169,11 @@ class MemoryOrders:
                     _entry(LogStage.ORDER, "placed", view, fact),
                 ),
             )
-        return self.views[name]
+        return self.views[ref]
 
-    def move(self, name: ids.OrderRef, state: OrderState, reason: str = "") -> OrderView:
+    def move(self, ref: ids.OrderRef, state: OrderState, reason: str = "") -> OrderView:
         """Take an order one step further, as the later stages do."""
-        before = self.views[name]
+        before = self.views[ref]
         assert states.may_move(before.state, state)
         after = msgspec.structs.replace(
             before,
@@ -196,20 +187,20 @@ class MemoryOrders:
         )
         entry = _entry(LogStage.PAYMENT, state, after, _fact(after, state), reason)
         after = msgspec.structs.replace(after, timeline=(*before.timeline, entry))
-        self.views[name] = after
+        self.views[ref] = after
         return after
 
-    def note(self, name: ids.OrderRef, wish: messages.CancelRequested, reason: str) -> None:
-        """Log what became of a cancellation."""
-        view = self.views[name]
-        fact: messages.Fact = wish
+    def note(self, ref: ids.OrderRef, request: messages.CancelRequested, reason: str) -> None:
+        """Log the outcome of a cancel request."""
+        view = self.views[ref]
+        fact: messages.Fact = request
         if not reason:
             view = msgspec.structs.replace(
                 view, state=OrderState.CANCELLED, version=view.version + 1
             )
-            fact = _fact(view, OrderState.CANCELLED, wish)
-        entry = _entry(LogStage.CANCEL, wish.request_id, view, fact, reason)
-        self.views[name] = msgspec.structs.replace(view, timeline=(*view.timeline, entry))
+            fact = _fact(view, OrderState.CANCELLED, request)
+        entry = _entry(LogStage.CANCEL, request.request_id, view, fact, reason)
+        self.views[ref] = msgspec.structs.replace(view, timeline=(*view.timeline, entry))
 
     async def stages(self) -> None:
         """Take every order to its end, and every cancellation to its outcome, until cancelled."""
@@ -224,36 +215,36 @@ class MemoryOrders:
             await self._cancel(fact)
         if not isinstance(fact, OrderPlaced):
             return
-        name = ids.OrderRef(fact.merchant_id, fact.order_id)
+        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         self.record(fact)
-        await self.tell(name, topics.ACCEPTED)
+        await self.tell(ref, topics.ACCEPTED)
         for state, topic in (
             (OrderState.PAID, topics.PAID),
             (OrderState.FINALIZED, topics.FINALIZED),
         ):
             await asyncio.sleep(0.001)
-            if states.may_move(self.views[name].state, state):
-                self.move(name, state)
-                await self.tell(name, topic)
+            if states.may_move(self.views[ref].state, state):
+                self.move(ref, state)
+                await self.tell(ref, topic)
 
-    async def _cancel(self, wish: messages.CancelRequested) -> None:
-        name = ids.OrderRef(wish.merchant_id, wish.order_id)
-        view = self.views[name]
-        if any(entry.event_id == wish.request_id for entry in view.timeline):
+    async def _cancel(self, request: messages.CancelRequested) -> None:
+        ref = ids.OrderRef(request.merchant_id, request.order_id)
+        view = self.views[ref]
+        if any(entry.event_id == request.request_id for entry in view.timeline):
             return
         late = not states.may_move(view.state, OrderState.CANCELLED)
-        self.note(name, wish, "ORDER_NOT_CANCELLABLE" if late else "")
+        self.note(ref, request, "ORDER_NOT_CANCELLABLE" if late else "")
         if not late:
-            await self.tell(name, topics.REJECTED)
+            await self.tell(ref, topics.REJECTED)
 
-    async def tell(self, name: ids.OrderRef, topic: str) -> None:
+    async def tell(self, ref: ids.OrderRef, topic: str) -> None:
         """Publish what the stages publish about an order's newest step."""
-        fact = self.views[name].timeline[-1].fact
+        fact = self.views[ref].timeline[-1].fact
         message = bus.Outgoing(topic, "00", envelope.encode([fact]), {"orders": "1"})
         await self._bus.publish([message])
 
 
-def _place(view: OrderView) -> tuple[int, int]:
+def _position(view: OrderView) -> tuple[int, int]:
     return view.placed_at_us, view.order_key
 
 
@@ -317,7 +308,7 @@ def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
 
 
 def _fact(
-    view: OrderView, state: OrderState, wish: messages.CancelRequested | None = None
+    view: OrderView, state: OrderState, request: messages.CancelRequested | None = None
 ) -> messages.Fact:
     common: dict[str, Any] = {
         "order_key": view.order_key,
@@ -338,8 +329,10 @@ def _fact(
         return messages.OrderFinalized(
             **common, currency=view.currency, total_minor=view.total_minor, receipt_no=1
         )
-    if state is OrderState.CANCELLED and wish:
-        return messages.OrderCancelled(**common, request_id=wish.request_id, reason=wish.reason)
+    if state is OrderState.CANCELLED and request:
+        return messages.OrderCancelled(
+            **common, request_id=request.request_id, reason=request.reason
+        )
     return messages.OrderRejected(**common, stage="test", reason=view.reason, explanation="no")
 
 
@@ -385,80 +378,31 @@ class MemoryBacklog:
         return self.waiting
 
 
-class House:
-    """All of it, and the door."""
+class Backend:
+    """All of them, and the order service on top."""
 
-    def __init__(self, chosen: options.Options) -> None:
+    def __init__(self, limits: options.Limits) -> None:
         self.bus = MemoryBus()
         self.orders = MemoryOrders(self.bus)
         self.keys = MemoryKeys()
         self.backlog = MemoryBacklog()
         self.clock = ManualClock()
-        self.options = chosen
-        self.port = 0
-        outside = grpc_server.Dependencies(
+        dependencies = service.Dependencies(
             bus=self.bus,
-            authenticator=self.keys,
             recorded=self.orders,
             views=self.orders,
             quoter=MemoryPrices(),
             backlog=self.backlog,
-            clock=self.clock,
         )
-        self.door = grpc_server.GrpcServer(outside, chosen)
-
-    @property
-    def address(self) -> str:
-        return f"{self.options.host}:{self.port}"
+        self.service = service.OrderService(dependencies, limits)
+        keys = authentication.CachedAuthenticator(self.keys, limits)
+        self.middleware = middleware.Middleware(keys, self.clock, limits)
 
     async def record_all(self) -> None:
         """Record every order that was published."""
         for fact in self.bus.facts():
             if isinstance(fact, OrderPlaced):
                 self.orders.record(fact)
-
-
-class Client:
-    """A merchant's client: sends its key with every call."""
-
-    def __init__(self, channel: grpc.aio.Channel, key: Metadata) -> None:
-        self._stub = order_service_pb2_grpc.OrderServiceStub(channel)  # type: ignore[no-untyped-call]
-        self._key = key
-
-    def __getattr__(self, method: str) -> Callable[..., Answer]:
-        call = getattr(self._stub, method)
-        return lambda request, **others: call(request, **({"metadata": self._key} | others))
-
-    async def submit(self, order: o.OrderDraft | None = None, **others: object) -> Answer:
-        """Submit one order."""
-        request = s.SubmitOrderRequest(order=order or draft(), **others)  # type: ignore[arg-type]
-        return await self.SubmitOrder(request, timeout=10)
-
-
-@asynccontextmanager
-async def client_of(house: House, key: Metadata | None = None) -> AsyncIterator[Client]:
-    """Connect to a door as merchant m1, or with another key."""
-    async with grpc.aio.insecure_channel(house.address) as channel:
-        yield Client(channel, AUTH if key is None else key)
-
-
-@asynccontextmanager
-async def open_house(
-    limits: options.Limits | None = None, *, stages: bool = False, **others: object
-) -> AsyncIterator[House]:
-    """Open a door on a free port; with `stages`, orders are taken to their end."""
-    chosen = options.Options(port=0, drain_s=2.0, limits=limits or options.Limits(), **others)  # type: ignore[arg-type]
-    house = House(chosen)
-    house.port = await house.door.open()
-    worker = asyncio.create_task(house.orders.stages()) if stages else None
-    await asyncio.sleep(0)
-    try:
-        yield house
-    finally:
-        if worker:
-            worker.cancel()
-            await asyncio.wait([worker])
-        await house.door.close()
 
 
 def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:
@@ -471,44 +415,3 @@ def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:
         "tenders": [o.Tender(cash=o.CashTender())],
     }
     return o.OrderDraft(**(values | others))  # type: ignore[arg-type]
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """An error as a client sees it."""
-
-    code: str
-    reason: str
-    text: str
-    metadata: dict[str, str]
-    fields: tuple[str, ...]
-    retry_after_s: float | None
-
-
-async def failure_of(call: Awaitable[object]) -> Failure:
-    """Await a call that must fail, and return how it did."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    status = rpc_status.from_call(caught.value)
-    assert status is not None, f"no details: {caught.value!r}"
-    return failure_in(status)
-
-
-def failure_in(status: status_pb2.Status) -> Failure:
-    """Read a google.rpc.Status."""
-    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    retry = error_details_pb2.RetryInfo()
-    found = {packed.TypeName(): packed for packed in status.details}
-    for detail in (info, bad, retry):
-        if detail.DESCRIPTOR.full_name in found:
-            found[detail.DESCRIPTOR.full_name].Unpack(detail)
-    assert info.domain == "souk.v1"
-    return Failure(
-        code=next(code.name for code in grpc.StatusCode if code.value[0] == status.code),
-        reason=info.reason,
-        text=status.message,
-        metadata=dict(info.metadata),
-        fields=tuple(violation.field for violation in bad.field_violations),
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
-        if "google.rpc.RetryInfo" in found
-        else None,
-    )

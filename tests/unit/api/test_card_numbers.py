@@ -1,4 +1,4 @@
-"""The quick look at a request's bytes never misses what the walk through its fields would find."""
+"""The quick search of a request's bytes never misses what the search of its fields would find."""
 
 import timeit
 

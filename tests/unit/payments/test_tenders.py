@@ -17,11 +17,13 @@ from google.protobuf import (
     text_format,
 )
 
+from internal.api import calls
 from internal.api.orders import from_wire, to_wire
 from internal.checks import gateway as gateway_checks
 from internal.kernel import errors
 from internal.ledger import rules as ledger_rules
 from internal.ledger.messages import AccountKind, Posting, Sale
+from internal.orders.messages import OrderPlaced
 from internal.payments import rules, store, tenders
 from internal.payments.messages import AttemptState, Captured, Tender, TenderKind
 from internal.payments.tenders import SettledBy, TenderType
@@ -35,7 +37,7 @@ VOUCHER = TenderType(
     settled_by=SettledBy.TILL,
     account=VOUCHERS,
 )
-ORIGIN = from_wire.Origin("m-1", "", 17)
+ORIGIN = calls.Origin("m-1", "", 17)
 UNKNOWN = cast("TenderKind", "SHELLS")
 
 
@@ -119,22 +121,26 @@ def test_an_unknown_kind_is_an_error_and_never_cash() -> None:
         assert caught.value.code == "UNKNOWN_TENDER"
 
 
+def read(draft: order_pb2.OrderDraft) -> OrderPlaced:
+    return from_wire.placed(draft, from_wire.body_of(draft), ORIGIN, "order.")
+
+
 def test_a_tender_of_no_kind_is_refused_as_the_proto_refuses_it() -> None:
     draft = memory.draft("o-1", tenders=[order_pb2.Tender()])
     with pytest.raises(errors.InvalidInput) as caught:
-        from_wire.placed(draft, ORIGIN, "order.")
+        read(draft)
     expected = ("order.tenders[0].kind", "exactly one field is required in oneof")
     assert caught.value.violations == [expected]
 
 
 def test_a_kind_of_the_wire_without_a_row_is_refused() -> None:
     with pytest.raises(errors.InvalidInput) as caught:
-        from_wire.placed(draft_with_voucher(), ORIGIN, "order.")
+        read(draft_with_voucher())
     assert [path for path, _ in caught.value.violations] == ["order.tenders[0].kind"]
 
 
 def test_a_new_kind_arrives_from_the_wire_and_returns_to_it(voucher: TenderType) -> None:
-    placed = from_wire.placed(draft_with_voucher(), ORIGIN, "order.")
+    placed = read(draft_with_voucher())
     assert placed.tenders == (Tender(voucher.kind, 300), Tender(TenderKind.CASH))
     kinds = wire_with_voucher().FindEnumTypeByName("souk.v1.TenderKind")
     assert to_wire.tender_kind_of(voucher.kind) in kinds.values_by_name

@@ -1,24 +1,29 @@
-"""From the wire to facts: amounts are exact, in the order's currency, or refused by their path."""
+"""From the wire to facts: amounts are exact and in the order's currency, or refused by path."""
 
 import pytest
 from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from internal.api import calls
 from internal.api.orders import from_wire, to_wire
 from internal.kernel import errors, ids
-from internal.orders.messages import CancelRequested
+from internal.orders.messages import CancelRequested, OrderPlaced
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import memory
 
-ORIGIN = from_wire.Origin("m1", "trace", 17)
+ORIGIN = calls.Origin("m1", "trace", 17)
 
 
 def money(units: int, nanos: int = 0, currency: str = "EUR") -> money_pb2.Money:
     return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
+
+
+def placed(draft: o.OrderDraft, origin: calls.Origin = ORIGIN, path: str = "order.") -> OrderPlaced:
+    return from_wire.placed(draft, from_wire.body_of(draft), origin, path)
 
 
 def line(price: money_pb2.Money) -> o.DraftLine:
@@ -37,7 +42,7 @@ def test_every_field_arrives() -> None:
         discount=o.Discount(basis_points=250),
         tenders=[cash(money(5)), o.Tender(card=o.CardTender(token="tok"))],
     )
-    fact = from_wire.placed(draft, ORIGIN, "order.")
+    fact = placed(draft)
     assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
     assert (fact.terminal_id, fact.note, fact.currency) == ("till-1", "ring twice", "EUR")
     assert (fact.placed_at_us, fact.trace_id) == (17, "trace")
@@ -48,9 +53,9 @@ def test_every_field_arrives() -> None:
 
 
 def test_the_hash_covers_the_draft_and_nothing_else() -> None:
-    first = from_wire.placed(memory.draft(), ORIGIN, "order.")
-    later = from_wire.placed(memory.draft(), from_wire.Origin("m1", "other", 18), "orders[7].")
-    other = from_wire.placed(memory.draft(note="other"), ORIGIN, "order.")
+    first = placed(memory.draft())
+    later = placed(memory.draft(), calls.Origin("m1", "other", 18), "orders[7].")
+    other = placed(memory.draft(note="other"))
     assert first.body_hash == later.body_hash != other.body_hash
 
 
@@ -73,30 +78,30 @@ def test_the_hash_covers_the_draft_and_nothing_else() -> None:
 )
 def test_refused_by_path(changes: dict[str, object], path: str) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
-        from_wire.placed(memory.draft("o-1", **changes), ORIGIN, "order.")
+        placed(memory.draft("o-1", **changes))
     assert [field for field, _ in caught.value.violations] == [path]
 
 
 def test_a_free_line_and_a_discount_by_amount() -> None:
     draft = memory.draft(lines=[line(money(0))], discount=o.Discount(amount=money(1, 10_000_000)))
-    fact = from_wire.placed(draft, ORIGIN, "order.")
+    fact = placed(draft)
     assert fact.lines[0].expected_price_minor == 0
     assert fact.discount == Discount(DiscountKind.AMOUNT, 101)
 
 
-def test_a_quote_and_a_cancellation() -> None:
+def test_a_quote_and_a_cancel_request() -> None:
     lines = [o.DraftLine(sku="tea", quantity=2)]
     request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
     expected = PriceRequest("m1", "s-1", "EUR", (WantedLine("tea", 2),))
     assert from_wire.price_request(request, "m1") == expected
-    wish = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
-    expected_wish = CancelRequested("m1", "o-1", "r-1", 17, "late", "trace")
-    assert from_wire.cancel_requested(wish, ORIGIN) == expected_wish
+    cancel = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
+    expected_fact = CancelRequested("m1", "o-1", "r-1", 17, "late", "trace")
+    assert from_wire.cancel_requested(cancel, ORIGIN) == expected_fact
 
 
 @given(minor=st.integers(1, 2**62), currency=st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
 def test_amounts_go_in_and_out_unchanged(minor: int, currency: str) -> None:
-    """What answers.py writes, drafts.py reads."""
+    """from_wire reads the amounts that to_wire writes."""
     discount = o.Discount(amount=to_wire.money_of(minor, currency))
-    fact = from_wire.placed(memory.draft(currency=currency, discount=discount), ORIGIN, "order.")
+    fact = placed(memory.draft(currency=currency, discount=discount))
     assert fact.discount == Discount(DiscountKind.AMOUNT, minor)

@@ -1,4 +1,4 @@
-"""Page tokens come back as they went out, belong to their filters, and hurt nobody."""
+"""Page tokens come back as they went out, belong to their filters, and do no harm if foreign."""
 
 from hypothesis import given
 from hypothesis import strategies as st

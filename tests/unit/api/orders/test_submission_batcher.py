@@ -1,4 +1,4 @@
-"""The desk: who is answered what, and when, and in how many messages."""
+"""The batcher: which call gets which verdict, when, and in how many messages orders leave."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,22 +20,24 @@ CONFLICT = submission_batcher.Conflicting()
 
 
 def fact(order_id: str = "o-1", body: str = "a", merchant_id: str = "m1") -> OrderPlaced:
-    """Return a placed order; `body` stands for all that its hash covers."""
+    """Return a placed order; `body` stands for everything that its hash covers."""
     return OrderPlaced(merchant_id, order_id, "s-1", "EUR", (), (), body, 0)
 
 
 class Rig:
-    """A desk with what it stands on."""
+    """A batcher with its dependencies."""
 
     def __init__(self, limits: options.Limits) -> None:
         self.bus = memory.MemoryBus()
         self.orders = memory.MemoryOrders(self.bus)
         self.recent = recent_orders.RecentOrders(limits.backlog_orders_max)
-        self.desk = submission_batcher.SubmissionBatcher(self.bus, self.orders, self.recent, limits)
+        self.batcher = submission_batcher.SubmissionBatcher(
+            self.bus, self.orders, self.recent, limits
+        )
 
     async def submit(self, *facts: OrderPlaced) -> list[submission_batcher.Verdict]:
         async with asyncio.timeout(5):
-            return await self.desk.submit(facts)
+            return await self.batcher.submit(facts)
 
     def start(self, *facts: OrderPlaced) -> asyncio.Task[list[submission_batcher.Verdict]]:
         return asyncio.create_task(self.submit(*facts))
@@ -44,7 +46,7 @@ class Rig:
 async def made(limits: options.Limits) -> AsyncIterator[Rig]:
     built = Rig(limits)
     yield built
-    await built.desk.drain()
+    await built.batcher.drain()
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def turns(count: int = 10) -> None:
-    """Let everybody else have their turn."""
+    """Let all other tasks run."""
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -81,13 +83,13 @@ async def test_the_recorded_order_tells_its_state(rig: Rig) -> None:
     assert rig.recent.unrecorded(ids.OrderRef("m1", "o-1")) is None
 
 
-async def test_an_order_recorded_before_this_desk_was_opened(rig: Rig) -> None:
+async def test_an_order_recorded_before_this_start(rig: Rig) -> None:
     rig.orders.record(fact())
     assert await rig.submit(fact(body="b")) == [CONFLICT]
     assert not rig.bus.messages
 
 
-async def test_nobody_is_answered_before_the_receipt_not_even_a_repetition(rig: Rig) -> None:
+async def test_no_order_is_answered_before_the_receipt_not_even_a_repeated_one(rig: Rig) -> None:
     with rig.bus.standing_still():
         first = rig.start(fact())
         await turns()
@@ -109,10 +111,10 @@ async def test_without_a_receipt_nothing_is_kept(rig: Rig) -> None:
         assert isinstance(verdict.error, errors.BusAway)
     rig.bus.is_away = False
     assert await rig.submit(fact(body="b")) == [PLACED]
-    assert rig.desk.open_orders == 0
+    assert rig.batcher.open_orders == 0
 
 
-async def test_what_waits_goes_out_together(rig: Rig) -> None:
+async def test_waiting_orders_leave_together(rig: Rig) -> None:
     with rig.bus.standing_still():
         calls = [rig.start(fact(f"o-{number}")) for number in range(300)]
         await turns()
@@ -173,10 +175,10 @@ async def test_a_caller_that_gives_up_in_the_queue_is_not_served() -> None:
         assert await flying == [PLACED]
         assert await rig.submit(fact("c")) == [PLACED]
         assert rig.bus.batches == [1, 1]
-        assert rig.desk.open_orders == 0
+        assert rig.batcher.open_orders == 0
 
 
-async def test_its_followers_are_served_all_the_same() -> None:
+async def test_later_orders_under_its_id_are_still_answered() -> None:
     async for rig in made(options.Limits(batch_orders_max=1, batches_in_flight_max=1)):
         with rig.bus.standing_still():
             flying, leaving = rig.start(fact("a")), rig.start(fact("b"))
@@ -189,23 +191,23 @@ async def test_its_followers_are_served_all_the_same() -> None:
         assert await staying == [REPLAYED]
 
 
-async def test_a_mistake_of_ours_reaches_the_callers_and_stops_nobody_else(rig: Rig) -> None:
+async def test_a_mistake_of_ours_reaches_the_callers_and_stops_no_other(rig: Rig) -> None:
     rig.orders.views[ids.OrderRef("m1", "o-1")] = "no view"  # type: ignore[assignment]
     with pytest.raises(AttributeError):
         await rig.submit(fact())
     assert await rig.submit(fact("o-2")) == [PLACED]
-    assert rig.desk.open_orders == 0
+    assert rig.batcher.open_orders == 0
 
 
 async def test_drain_waits_for_all(rig: Rig) -> None:
     with rig.bus.standing_still():
         calls = [rig.start(fact(f"o-{number}")) for number in range(10)]
         await turns()
-        draining = asyncio.create_task(rig.desk.drain())
+        draining = asyncio.create_task(rig.batcher.drain())
         await turns()
         assert not draining.done()
     await draining
-    assert rig.desk.open_orders == 0
+    assert rig.batcher.open_orders == 0
     await asyncio.gather(*calls)
 
 
@@ -222,27 +224,27 @@ steps = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(steps=steps)
 def test_an_id_never_stands_for_two_orders(steps: list[tuple[str, str, str]]) -> None:
-    """Whatever fails in between: one body per id is ever answered OK, and all of those are out."""
+    """After any failures: at most one body per id is answered OK, and all of those are out."""
     asyncio.run(_follow(steps))
 
 
 async def _follow(steps: list[tuple[str, str, str]]) -> None:
     rig = Rig(options.Limits(lookup_s=0.1))
     answered: dict[str, str] = {}
-    for order_id, body, weather in steps:
-        rig.bus.is_away = weather == "bus away"
-        rig.orders.is_away = weather == "database away"
+    for order_id, body, event in steps:
+        rig.bus.is_away = event == "bus away"
+        rig.orders.is_away = event == "database away"
         order = fact(order_id, body)
-        facts = [order, fact(order_id, "a"), order] if weather == "together" else [order]
+        facts = [order, fact(order_id, "a"), order] if event == "together" else [order]
         for sent, verdict in zip(facts, await rig.submit(*facts), strict=True):
             if isinstance(verdict, submission_batcher.Placed):
                 assert answered.setdefault(order_id, sent.body_hash) == sent.body_hash
             elif isinstance(verdict, submission_batcher.Conflicting):
                 assert answered.get(order_id, sent.body_hash) != sent.body_hash
-        if weather == "record":
+        if event == "record":
             for out in rig.bus.facts():
                 assert isinstance(out, OrderPlaced)
                 rig.orders.record(out)
     published = {f.order_id: f.body_hash for f in rig.bus.facts() if isinstance(f, OrderPlaced)}
     assert published == answered
-    await rig.desk.drain()
+    await rig.batcher.drain()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from internal.api import validation
+from internal.api import calls, validation
 from internal.api.orders import from_wire
 from internal.catalogue.messages import CatalogueSnapshot, Product, Store, TaxRate
 from internal.kernel import errors
@@ -49,11 +49,12 @@ SHELF = shelf_of(SHOP)
 
 def at_door(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
     """Return the fact of a draft, or the reason why the door refuses it."""
-    fault = validation.fault_of(draft, draft.SerializeToString())
+    body = from_wire.body_of(draft)
+    fault = validation.fault_of(draft, body)
     if fault:
         return str(fault.reason)
     try:
-        return from_wire.placed(draft, from_wire.Origin(MERCHANT, "", 1), "order.")
+        return from_wire.placed(draft, body, calls.Origin(MERCHANT, "", 1), "order.")
     except errors.InvalidInput as error:
         return error.code
 

@@ -1,0 +1,71 @@
+"""A call in its neutral form: what an adapter gives to the middleware, and what a method gets.
+
+Knows neither a protocol nor a noun. A request and an answer are protobuf messages here, in whatever
+encoding they travel.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from google.protobuf import message
+
+from internal.api import status
+
+Metadata = Mapping[str, str | bytes]
+"""Headers, by their names in lower case."""
+Read = Callable[[type[message.Message]], tuple[message.Message, bytes]]
+"""Returns the request as a message of this type, and its protobuf encoding.
+
+Raises DecodeError if the caller sent something else.
+"""
+Answer = message.Message | status.Refused
+Send = Callable[[message.Message], Awaitable[None]]
+
+
+class IncomingCall(msgspec.Struct, frozen=True):
+    """A call as it arrived."""
+
+    metadata: Metadata
+    read: Read
+    """Called once the caller is authenticated."""
+    time_left_s: float | None
+    """The time until the caller's deadline; None if it set none."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a request comes from: the merchant whose API key it showed, its trace, its time."""
+
+    merchant_id: str
+    trace_id: str
+    at_us: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """An admitted call."""
+
+    origin: Origin
+    answer_by_s: float
+    """The loop's time at which a waiting method should answer with what it knows."""
+
+
+class Unary(msgspec.Struct, frozen=True):
+    """A method with one answer."""
+
+    name: str
+    request: type[message.Message]
+    work: Callable[[Call, Any], Awaitable[Answer]]
+    checks_itself: bool = False
+    """Whether the method itself looks for card numbers and broken field rules."""
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """A method that sends any number of messages. It returns None when all is well."""
+
+    name: str
+    request: type[message.Message]
+    work: Callable[[Call, Any, Send], Awaitable[status.Refused | None]]
+    checks_itself: bool = False
+
+
+Method = Unary | Stream

@@ -1,0 +1,46 @@
+"""The refusals that are about orders. The general ones are in api/status.py."""
+
+from internal.api import status
+from internal.pricing.messages import Refusal
+
+
+def not_found(order_id: str) -> status.Refused:
+    """This merchant has no such order; another merchant may have one."""
+    text = f"there is no order {order_id}"
+    return status.Refused(status.Code.NOT_FOUND, "ORDER_NOT_FOUND", text, {"order_id": order_id})
+
+
+def too_large(size_bytes: int, max_bytes: int, path: str) -> status.Refused:
+    """One order takes too many bytes."""
+    what = f"{size_bytes} bytes; one order has at most {max_bytes}"
+    return status.invalid("ORDER_TOO_LARGE", [(path, what)])
+
+
+def order_id_reused(order_id: str) -> status.Refused:
+    """The order id is taken by an order with another body."""
+    text = f"another order stands under the id {order_id}; it is untouched"
+    return _reused("ORDER_ID_REUSED", text, {"order_id": order_id})
+
+
+def request_id_reused(request_id: str) -> status.Refused:
+    """The request id is taken by a request with other contents."""
+    text = f"another request stands under the id {request_id}; its outcome is unchanged"
+    return _reused("REQUEST_ID_REUSED", text, {"request_id": request_id})
+
+
+def not_cancellable(order_id: str, state: str) -> status.Refused:
+    """The order is past the states in which it can be cancelled."""
+    text = f"the order {order_id} is {state} and cannot be cancelled"
+    metadata = {"order_id": order_id, "state": state}
+    code = status.Code.FAILED_PRECONDITION
+    return status.Refused(code, "ORDER_NOT_CANCELLABLE", text, metadata)
+
+
+def not_priced(refusal: Refusal) -> status.Refused:
+    """The order cannot be priced; the pricing rules say why."""
+    text = status.shortened(refusal.explanation)
+    return status.Refused(status.Code.FAILED_PRECONDITION, refusal.reason, text)
+
+
+def _reused(reason: str, text: str, metadata: dict[str, str]) -> status.Refused:
+    return status.Refused(status.Code.ALREADY_EXISTS, reason, text, metadata)

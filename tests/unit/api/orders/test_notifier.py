@@ -1,0 +1,64 @@
+"""The notifier wakes the calls that wait for an order, and no others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from internal.flow import topics
+from internal.infra import bus
+from internal.kernel import ids
+from internal.kernel.states import OrderState
+from internal.views.order import OrderView
+from tests.unit.api.orders import waiting
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[waiting.Rig]:
+    async with waiting.running_rig() as running:
+        yield running
+
+
+async def test_wakes_for_its_order_on_its_topics_only(rig: waiting.Rig) -> None:
+    rig.orders.record(waiting.fact())
+    rig.orders.record(waiting.fact("o-2"))
+    call = rig.follow()
+    await waiting.turns()
+    reads = rig.orders.reads
+    await rig.orders.tell(waiting.REF, topics.ACCEPTED)
+    await rig.orders.tell(ids.OrderRef("m1", "o-2"), topics.FINALIZED)
+    await waiting.turns()
+    assert rig.orders.reads == reads
+    rig.orders.move(waiting.REF, OrderState.REJECTED)
+    await rig.orders.tell(waiting.REF, topics.REJECTED)
+    view = await call
+    assert isinstance(view, OrderView)
+    assert view.state is OrderState.REJECTED
+    assert rig.orders.reads == reads + 1
+    assert not rig.notifier.has_subscriptions
+
+
+async def test_a_message_between_look_and_wait_is_not_lost(rig: waiting.Rig) -> None:
+    with rig.notifier.subscribe(waiting.REF, topics.OUTCOMES) as subscription:
+        subscription.notify()
+        async with asyncio.timeout(1):
+            await subscription.wait(60)
+
+
+async def test_unreadable_messages_wake_no_call_and_break_nothing(rig: waiting.Rig) -> None:
+    with rig.notifier.subscribe(waiting.REF, topics.OUTCOMES) as subscription:
+        for payload in (b"", b"{", b"[]", b'{"v":1,"facts":[{}]}', b'{"facts":null}'):
+            await rig.bus.publish([bus.Outgoing(topics.PAID, "00", payload, {"orders": "1"})])
+        await waiting.turns()
+        rig.orders.record(waiting.fact())
+        await rig.orders.tell(waiting.REF, topics.ACCEPTED)
+        async with asyncio.timeout(1):
+            await subscription.wait(60)
+
+
+async def test_closing_wakes_every_call(rig: waiting.Rig) -> None:
+    rig.recent.add(waiting.fact())
+    call = rig.follow(60)
+    await waiting.turns()
+    rig.notifier.close()
+    assert await call == waiting.fact()
