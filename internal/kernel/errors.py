@@ -12,7 +12,7 @@ SoukError
 │   └── InvalidInput     a caller's mistake, with the fields that are wrong
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
 │       ├── CardNumber   a field holds what looks like a card number
-│       └── UnknownReport  no report has this name; carries the names that exist
+│       └── UnknownReport no report has this name; carries the names that exist
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
 └── Misconfigured        a setting is wrong; stops the start and names it
 

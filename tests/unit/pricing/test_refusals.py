@@ -9,10 +9,10 @@ from internal.catalogue import messages as catalogue
 from internal.kernel import money
 from internal.pricing import messages, rules
 from internal.pricing.messages import RefusalReason
-from tests.unit.pricing import shelves
-from tests.unit.pricing.shelves import MERCHANT, STORE, amount, basis_points
+from tests.unit.pricing import snapshots
+from tests.unit.pricing.snapshots import MERCHANT, STORE, amount, basis_points
 
-SHELF = shelves.shelf_of(
+SNAPSHOT = snapshots.snapshot_of(
     "EUR",
     {"FULL": (190_000, True), "ON": (200_000, False)},
     {
@@ -27,14 +27,14 @@ SHELF = shelves.shelf_of(
 
 def with_product(product: catalogue.Product) -> catalogue.CatalogueSnapshot:
     return msgspec.structs.replace(
-        SHELF, products={**SHELF.products, (MERCHANT, product.sku): product}
+        SNAPSHOT, products={**SNAPSHOT.products, (MERCHANT, product.sku): product}
     )
 
 
 def refused(
-    request: messages.PriceRequest, shelf: catalogue.CatalogueSnapshot = SHELF
+    request: messages.PriceRequest, snapshot: catalogue.CatalogueSnapshot = SNAPSHOT
 ) -> tuple[str, str]:
-    answer = rules.price(request, shelf)
+    answer = rules.price(request, snapshot)
     assert isinstance(answer, messages.Refusal)
     return answer.reason, answer.explanation
 
@@ -115,7 +115,7 @@ def test_a_product_in_another_currency() -> None:
 
 
 def test_an_order_in_another_currency() -> None:
-    assert refused(shelves.request_of("USD", [("cola", 1)])) == (
+    assert refused(snapshots.request_of("USD", [("cola", 1)])) == (
         RefusalReason.CURRENCY_MISMATCH,
         "store 's-1' sells in EUR, not in USD",
     )
@@ -130,12 +130,12 @@ def test_another_merchants_store_and_goods_are_unknown() -> None:
     request = msgspec.structs.replace(ask(), merchant_id="m-2")
     assert refused(request)[0] == RefusalReason.UNKNOWN_STORE
     store = catalogue.Store("m-2", STORE, "Next door", "EUR")
-    both = msgspec.structs.replace(SHELF, stores={**SHELF.stores, ("m-2", STORE): store})
+    both = msgspec.structs.replace(SNAPSHOT, stores={**SNAPSHOT.stores, ("m-2", STORE): store})
     assert refused(request, both)[0] == RefusalReason.UNKNOWN_SKU
 
 
 def test_an_order_of_nothing() -> None:
-    assert refused(shelves.request_of("EUR", [])) == (
+    assert refused(snapshots.request_of("EUR", [])) == (
         RefusalReason.INVALID_ORDER,
         "the order has no lines",
     )
@@ -166,16 +166,16 @@ def test_a_discount_that_cannot_be_given(
 
 def test_an_expected_price_that_holds_is_no_matter() -> None:
     line = messages.WantedLine("lamp", 1, 2_499)
-    assert isinstance(rules.price(ask(line), SHELF), messages.PricedOrder)
+    assert isinstance(rules.price(ask(line), SNAPSHOT), messages.PricedOrder)
 
 
 def test_tax_may_be_what_is_too_much() -> None:
-    request = shelves.request_of("EUR", [("gold", 1)], amount(1))
+    request = snapshots.request_of("EUR", [("gold", 1)], amount(1))
     assert refused(request)[0] == RefusalReason.AMOUNT_TOO_LARGE
 
 
 def test_no_discount_saves_a_gross_that_is_too_much() -> None:
-    request = shelves.request_of("EUR", [("gold", 1), ("gold", 1)], basis_points(9_000))
+    request = snapshots.request_of("EUR", [("gold", 1), ("gold", 1)], basis_points(9_000))
     assert refused(request)[0] == RefusalReason.AMOUNT_TOO_LARGE
 
 
@@ -200,7 +200,7 @@ ANY_REQUEST = st.builds(
 
 @given(ANY_REQUEST)
 def test_whatever_is_asked_has_an_answer_of_64_bits(request: messages.PriceRequest) -> None:
-    answer = rules.price(request, SHELF)
+    answer = rules.price(request, SNAPSHOT)
     if isinstance(answer, messages.Refusal):
         assert answer.reason in set(RefusalReason)
         assert answer.explanation

@@ -14,7 +14,7 @@ STORE = "s-1"
 
 
 class Rounding(NamedTuple):
-    """How the store of a shelf rounds."""
+    """How the store of a snapshot rounds."""
 
     mode: RoundingMode
     point: RoundingPoint
@@ -24,13 +24,13 @@ HALF_UP_BY_LINE = Rounding(RoundingMode.HALF_UP, RoundingPoint.LINE)
 
 
 class Case(NamedTuple):
-    """A request and the shelf to price it from."""
+    """A request and the snapshot to price it from."""
 
     request: messages.PriceRequest
-    shelf: catalogue.CatalogueSnapshot
+    snapshot: catalogue.CatalogueSnapshot
 
 
-def shelf_of(
+def snapshot_of(
     currency: str,
     rates: dict[str, tuple[int, bool]],
     products: dict[str, tuple[int, str]],
@@ -89,5 +89,5 @@ def cases(draw: st.DrawFn) -> Case:
         st.builds(amount, st.integers(0, gross)),
         st.builds(basis_points, st.integers(0, 10_000)),
     )
-    shelf = shelf_of(currency, rates, products, draw(ROUNDINGS))
-    return Case(request_of(currency, lines, draw(some_discount)), shelf)
+    snapshot = snapshot_of(currency, rates, products, draw(ROUNDINGS))
+    return Case(request_of(currency, lines, draw(some_discount)), snapshot)
