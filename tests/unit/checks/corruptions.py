@@ -21,7 +21,7 @@ def replaces_tables(statements: Sequence[str]) -> bool:
 
 
 LOG = "stage, event_id, version, state, reason, fact, digest, at_us"
-"""What `$log` stands for."""
+"""The columns that `$log` stands for."""
 ATTEMPT = (
     "INSERT INTO payment_attempts SELECT {key}, 9, 'CHARGE', 0, 'CASH', {minor}, '{currency}',"
     " 'another', '{state}', '', '', '', '', 0, 0"

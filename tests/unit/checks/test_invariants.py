@@ -206,19 +206,19 @@ def test_another_amount_at_the_gateway_is_found(database: Database, key: str) ->
 
 
 @pytest.mark.parametrize("key", ["m-1/declined/2", "m-1/away/1"])
-def test_money_of_a_refused_order_at_the_gateway_is_found(database: Database, key: str) -> None:
+def test_a_capture_for_a_rejected_order_is_found(database: Database, key: str) -> None:
     query = sa.text("SELECT amount_minor FROM payment_attempts WHERE attempt_key = :key")
     database.captured[key] = database.connection.execute(query, {"key": key}).scalar_one()
     (found,) = database.check()
     assert f"key={key}" in found.examples[0]
 
 
-def test_an_unknown_charge_may_be_at_the_gateway_or_not(database: Database) -> None:
+def test_an_unknown_charge_may_or_may_not_be_at_the_gateway(database: Database) -> None:
     del database.captured["m-1/asked/1"]
     assert not database.check()
 
 
-def test_a_void_under_way_may_have_been_done_or_not(database: Database) -> None:
+def test_an_open_void_may_or_may_not_be_done(database: Database) -> None:
     database.corrupt(
         "INSERT INTO payment_attempts SELECT order_key, 2, 'VOID', tender_no, tender_kind,"
         " amount_minor, currency, 'void', 'UNKNOWN', '', attempt_key, '', '', 1, 0"

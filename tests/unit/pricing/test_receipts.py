@@ -1,4 +1,4 @@
-"""Receipts calculated by hand: what a cashier, an accountant and a tax office would expect."""
+"""Receipts calculated by hand, as a cashier, an accountant and a tax office expect them."""
 
 import pytest
 
@@ -212,7 +212,7 @@ def test_the_odd_cent_of_a_discount_goes_to_the_first_line() -> None:
 
 
 @pytest.mark.parametrize("discount", [amount(1847), basis_points(10_000)])
-def test_all_of_it_may_be_given_away(discount: messages.Discount) -> None:
+def test_a_discount_may_be_the_whole_order(discount: messages.Discount) -> None:
     order = price(german_shop(), [("cola", 3), ("book", 1)], discount)
     assert (order.discount_minor, order.net_minor, order.tax_minor) == (1847, 0, 0)
     assert [line.total_minor for line in order.lines] == [0, 0]

@@ -1,4 +1,4 @@
-"""What holds for every priced order, whatever the catalogue, the discount and the rounding."""
+"""Properties of every priced order, for any catalogue, discount and rounding."""
 
 import collections
 import decimal
@@ -74,7 +74,7 @@ def test_buckets_sum_to_the_document(case: snapshots.Case) -> None:
 
 
 @given(snapshots.cases())
-def test_a_line_adds_up_and_answers_what_was_wanted(case: snapshots.Case) -> None:
+def test_a_line_adds_up_and_matches_its_request(case: snapshots.Case) -> None:
     order = priced(case)
     for line_no, (line, wanted) in enumerate(
         zip(order.lines, case.request.lines, strict=True), start=1
@@ -101,7 +101,7 @@ def test_shares_and_taxes_are_fair(case: snapshots.Case) -> None:
 
 
 @given(snapshots.cases())
-def test_tax_is_rounded_where_the_store_wants_it(case: snapshots.Case) -> None:
+def test_tax_is_rounded_at_the_rounding_point_of_the_store(case: snapshots.Case) -> None:
     order, store = priced(case), store_of(case)
     if store.rounding_point == RoundingPoint.LINE:
         for line in order.lines:
@@ -117,7 +117,7 @@ def test_tax_is_rounded_where_the_store_wants_it(case: snapshots.Case) -> None:
 
 
 @given(snapshots.cases())
-def test_the_discount_is_what_was_asked_for(case: snapshots.Case) -> None:
+def test_the_discount_is_the_requested_one(case: snapshots.Case) -> None:
     order, discount = priced(case), case.request.discount
     if discount is None:
         assert order.discount_minor == 0
@@ -134,7 +134,7 @@ def test_the_same_order_costs_the_same_again(case: snapshots.Case) -> None:
 
 
 @given(snapshots.cases())
-def test_the_trace_tells_every_line_bucket_and_rounding(case: snapshots.Case) -> None:
+def test_the_trace_has_every_line_bucket_and_rounding(case: snapshots.Case) -> None:
     order, store = priced(case), store_of(case)
     steps = len(order.lines) + len(order.taxes) + (case.request.discount is not None) + 1
     assert len(order.trace) == steps
@@ -157,7 +157,7 @@ def test_tax_put_on_top_is_found_inside_again(net: int, ppm: int, mode: Rounding
 def test_refunds_unit_by_unit_in_any_order_sum_to_the_sale(
     case: snapshots.Case, chance: random.Random
 ) -> None:
-    """Given back for k units of a line: the rounded k-th part of it, less what was given before."""
+    """A refund of k units is the rounded k-th part of the line less the refunds before it."""
     order, mode = priced(case), store_of(case).rounding_mode
     units = [line for line in order.lines for _ in range(line.quantity)]
     chance.shuffle(units)
