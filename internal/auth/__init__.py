@@ -1,1 +1,1 @@
-"""Who is asking: merchants and their API keys."""
+"""Authentication: merchants, their API keys, and the log of what operators did."""

@@ -1,6 +1,6 @@
-"""What operators did about orders: who, when, what and why. It only grows.
+"""The audit log: which operator did what about an order, when and why. Rows are only appended.
 
-Whoever does it writes it in the transaction that does it.
+An action and its row are written in one transaction.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ OPERATOR_LOG = sa.Table(
 
 
 class Action(msgspec.Struct, frozen=True):
-    """Something an operator did."""
+    """One action of an operator."""
 
     at_us: int
     actor: str
@@ -36,7 +36,7 @@ class Action(msgspec.Struct, frozen=True):
     merchant_id: str
     order_id: str
     subject: int
-    """The number of the payment attempt, or of the dead letter."""
+    """Number of the payment attempt or of the dead letter."""
     detail: str = ""
     reason: str = ""
 
@@ -45,19 +45,23 @@ _COLUMNS = tuple(OPERATOR_LOG.c.keys())[1:]
 
 
 def log(connection: sa.Connection, actions: Sequence[Action]) -> None:
-    """Append."""
-    rows = [[_fitting(name, getattr(action, name)) for name in _COLUMNS] for action in actions]
+    """Append actions. Texts that are too long for their column are cut."""
+    rows = [
+        [_cut_to_column(name, getattr(action, name)) for name in _COLUMNS] for action in actions
+    ]
     bulk.insert(connection, OPERATOR_LOG, _COLUMNS, rows)
 
 
-def _fitting(name: str, value: int | str) -> int | str:
+def _cut_to_column(name: str, value: int | str) -> int | str:
     chars_max = getattr(OPERATOR_LOG.c[name].type, "length", None)
     return value[:chars_max] if isinstance(value, str) and chars_max else value
 
 
 def of_order(connection: sa.Connection, merchant_id: str, order_id: str) -> list[Action]:
-    """Return what was done about an order, oldest first."""
+    """Return the actions about an order, oldest first."""
     t = OPERATOR_LOG.c
-    query = sa.select(OPERATOR_LOG).where(t.merchant_id == merchant_id, t.order_id == order_id)
+    query = sa.select(*(t[name] for name in _COLUMNS)).where(
+        t.merchant_id == merchant_id, t.order_id == order_id
+    )
     rows = connection.execute(query.order_by(t.action_key))
-    return [Action(*row[1:]) for row in rows]
+    return [Action(**row._asdict()) for row in rows]

@@ -1,17 +1,17 @@
-"""Merchants and their API keys. A key is shown once, when it is made; only its hash is kept."""
+"""Merchants and their API keys. A key is shown once, when it is made; only its hash is stored."""
 
 import msgspec
 
 
 class Merchant(msgspec.Struct, frozen=True):
-    """Somebody who sells."""
+    """A business that sends orders."""
 
     merchant_id: str
     name: str
 
 
 class IssuedKey(msgspec.Struct, frozen=True):
-    """A new API key: `secret` is what the merchant sends, `key_hash` what is stored."""
+    """A new API key: the merchant sends `secret`, the database stores `key_hash`."""
 
     key_id: str
     secret: str

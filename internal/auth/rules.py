@@ -1,8 +1,8 @@
-"""How API keys are made and compared. Pure: the random part is handed in.
+"""Makes and compares API keys. Pure: the caller passes the random part in.
 
-A key is souk_<key id>_<64 hex digits>. It has 256 random bits, so a plain SHA-256 is a safe hash
-for it (nothing to guess, unlike a password) and costs a microsecond. Source: GitHub's and Stripe's
-prefixed tokens.
+A key is souk_<key id>_<64 hex digits>. It has 256 random bits and cannot be guessed like a
+password, so a plain SHA-256 is a safe hash for it and costs a microsecond. Source: GitHub's and
+Stripe's prefixed tokens.
 """
 
 import hmac
@@ -21,11 +21,11 @@ def issue(key_id: str, random_part: str) -> IssuedKey:
 
 
 def key_id_of(secret: str) -> str | None:
-    """Return the part of a key that finds its row; None when it is no key at all."""
+    """Return the part of a key by which its row is found; None if `secret` is not a key."""
     match = KEY.match(secret)
     return match["key_id"] if match else None
 
 
 def is_right(secret: str, key_hash: str) -> bool:
-    """Compare in constant time."""
+    """Tell whether `secret` has this hash. Compares in constant time."""
     return hmac.compare_digest(ids.digest(secret.encode()), key_hash)

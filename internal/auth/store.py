@@ -33,7 +33,7 @@ def add_merchant(
     """Add a merchant with its first key.
 
     Raises:
-        InvalidInput: the merchant exists already.
+        InvalidInput: a merchant of this id exists.
     """
     row = {"merchant_id": merchant.merchant_id, "name": merchant.name, "created_at_us": now_us}
     try:
@@ -47,10 +47,10 @@ def add_merchant(
 def rotate_key(
     connection: sa.Connection, merchant_id: str, key: IssuedKey, now_us: int, *, keep_old: bool
 ) -> None:
-    """Give a merchant a new key and revoke the others, unless they are kept for a while.
+    """Give a merchant a new key, and revoke its other keys unless `keep_old`.
 
     Raises:
-        InvalidInput: no such merchant.
+        InvalidInput: there is no such merchant.
     """
     if find_merchant(connection, merchant_id) is None:
         raise errors.InvalidInput([("merchant_id", f"there is no merchant {merchant_id}")])
@@ -66,7 +66,7 @@ def _add_key(connection: sa.Connection, merchant_id: str, key: IssuedKey, now_us
 
 
 def merchant_of(connection: sa.Connection, secret: str) -> str | None:
-    """Return who holds this key; None for a wrong, unknown or revoked one."""
+    """Return the id of the merchant with this key; None if it is wrong, unknown or revoked."""
     key_id = rules.key_id_of(secret)
     if key_id is None:
         return None
@@ -78,13 +78,13 @@ def merchant_of(connection: sa.Connection, secret: str) -> str | None:
 
 
 def find_merchant(connection: sa.Connection, merchant_id: str) -> Merchant | None:
-    """Return a merchant, if there is one of that id."""
+    """Return the merchant of this id, or None."""
     query = sa.select(MERCHANTS.c.merchant_id, MERCHANTS.c.name)
     row = connection.execute(query.where(MERCHANTS.c.merchant_id == merchant_id)).one_or_none()
     return Merchant(*row) if row else None
 
 
 def list_merchants(connection: sa.Connection) -> list[Merchant]:
-    """Return all merchants by id."""
+    """Return all merchants, sorted by id."""
     query = sa.select(MERCHANTS.c.merchant_id, MERCHANTS.c.name).order_by(MERCHANTS.c.merchant_id)
     return [Merchant(*row) for row in connection.execute(query)]

@@ -1,1 +1,1 @@
-"""Stores, products and tax rates: what can be sold, where, and how it is taxed."""
+"""Stores, products and tax rates: the goods, where they are sold and how they are taxed."""

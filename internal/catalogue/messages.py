@@ -1,7 +1,4 @@
-"""What the catalogue tells other rooms: stores, tax rates, products.
-
-Frozen values, amounts in minor units.
-"""
+"""The catalogue's values: stores, tax rates, products. Frozen, with amounts in minor units."""
 
 from enum import StrEnum
 
@@ -14,7 +11,7 @@ PPM = 1_000_000
 
 
 class RoundingPoint(StrEnum):
-    """Where tax is rounded: on each line, once per tax rate, or once for the document."""
+    """Where tax is rounded: on each line, once per tax rate, or once per document."""
 
     LINE = "LINE"
     TAX_RATE = "TAX_RATE"
@@ -22,7 +19,7 @@ class RoundingPoint(StrEnum):
 
 
 class Store(msgspec.Struct, frozen=True):
-    """A place that sells: its currency and its rounding, as data."""
+    """A place of sale with its currency and its rounding."""
 
     merchant_id: str
     store_id: str
@@ -33,7 +30,7 @@ class Store(msgspec.Struct, frozen=True):
 
 
 class TaxRate(msgspec.Struct, frozen=True):
-    """A tax rate in parts per million; `inclusive` when shelf prices already hold it."""
+    """A tax rate in parts per million; `inclusive` if prices already contain the tax."""
 
     merchant_id: str
     tax_code: str
@@ -43,7 +40,7 @@ class TaxRate(msgspec.Struct, frozen=True):
 
 
 class Product(msgspec.Struct, frozen=True):
-    """Something that can be sold, with its base price in minor units of `currency`."""
+    """A product with its base price in minor units of `currency`."""
 
     merchant_id: str
     sku: str
@@ -55,7 +52,7 @@ class Product(msgspec.Struct, frozen=True):
 
 
 class CatalogueSnapshot(msgspec.Struct, frozen=True):
-    """All the catalogue that a batch of orders of several merchants needs, read at one moment."""
+    """The part of the catalogue that a batch of orders needs, read at one moment."""
 
     stores: dict[tuple[str, str], Store]
     """By (merchant_id, store_id)."""

@@ -1,7 +1,4 @@
-"""The SQL of stores, tax rates and products.
-
-Reads what a batch of orders needs in three statements.
-"""
+"""The SQL of stores, tax rates and products. The catalogue of a batch is read in three queries."""
 
 from collections.abc import Collection, Sequence
 
@@ -61,14 +58,17 @@ _RATES_QUERY = (
 )
 
 
-def load_shelf(
+def load_snapshot(
     connection: sa.Connection,
     stores: Collection[tuple[str, str]],
     products: Collection[tuple[str, str]],
 ) -> CatalogueSnapshot:
-    """Read the given (merchant_id, store_id) and (merchant_id, sku).
+    """Read these stores and products, and all tax rates of the stores' merchants.
 
-    And these merchants' tax rates.
+    Args:
+        connection: a transaction or a snapshot.
+        stores: (merchant_id, store_id) of each.
+        products: (merchant_id, sku) of each.
     """
     merchants = {(merchant_id,) for merchant_id, _ in stores}
     found_stores, found_products, rates = bulk.select_many(
@@ -88,24 +88,35 @@ def load_shelf(
 
 def _store(row: bulk.Row) -> Store:
     mode, point = RoundingMode(row.rounding_mode), RoundingPoint(row.rounding_point)
-    return Store(row.merchant_id, row.store_id, row.name, row.currency, mode, point)
+    return Store(
+        merchant_id=row.merchant_id,
+        store_id=row.store_id,
+        name=row.name,
+        currency=row.currency,
+        rounding_mode=mode,
+        rounding_point=point,
+    )
 
 
 def _product(row: bulk.Row) -> Product:
     return Product(
-        row.merchant_id,
-        row.sku,
-        row.name,
-        row.price_minor,
-        row.currency,
-        row.tax_code,
+        merchant_id=row.merchant_id,
+        sku=row.sku,
+        name=row.name,
+        price_minor=row.price_minor,
+        currency=row.currency,
+        tax_code=row.tax_code,
         active=bool(row.active),
     )
 
 
 def _tax_rate(row: bulk.Row) -> TaxRate:
     return TaxRate(
-        row.merchant_id, row.tax_code, row.name, row.rate_ppm, inclusive=bool(row.inclusive)
+        merchant_id=row.merchant_id,
+        tax_code=row.tax_code,
+        name=row.name,
+        rate_ppm=row.rate_ppm,
+        inclusive=bool(row.inclusive),
     )
 
 
@@ -138,7 +149,7 @@ def _replace(
 def list_products(
     connection: sa.Connection, merchant_id: str, after_sku: str, products_max: int
 ) -> list[Product]:
-    """Return up to `products_max` products with a sku above `after_sku`, by sku."""
+    """Return up to `products_max` products with a sku above `after_sku`, sorted by sku."""
     query = (
         sa.select(PRODUCTS)
         .where(PRODUCTS.c.merchant_id == merchant_id, PRODUCTS.c.sku > after_sku)
@@ -149,13 +160,13 @@ def list_products(
 
 
 def list_stores(connection: sa.Connection, merchant_id: str) -> list[Store]:
-    """Return the merchant's stores by id."""
+    """Return the merchant's stores, sorted by id."""
     query = sa.select(STORES).where(STORES.c.merchant_id == merchant_id).order_by(STORES.c.store_id)
     rows = connection.execute(query)
     return [_store(row) for row in rows]
 
 
 def list_tax_rates(connection: sa.Connection, merchant_id: str) -> list[TaxRate]:
-    """Return the merchant's tax rates by code."""
+    """Return the merchant's tax rates, sorted by code."""
     rows = bulk.select(connection, _MERCHANTS, _RATES_QUERY, [(merchant_id,)])
     return sorted(map(_tax_rate, rows), key=lambda rate: rate.tax_code)

@@ -1,1 +1,1 @@
-"""The invariants behind `souk check`: every room's tables agree, alone and together."""
+"""The invariants behind `souk check`: the tables of every package agree, alone and together."""

@@ -1,7 +1,7 @@
-"""What a look at the books found wrong, and how questions about them are asked.
+"""Rules about the database, and findings where a rule is broken.
 
-A question is a query for the rows that break a rule: none is the good answer. It is put in SQL that
-SQLite, MySQL and MariaDB read alike, and answered with a count and a few examples, never with all.
+A rule has a query for the rows that break it, in SQL that SQLite, MySQL and MariaDB understand
+alike. A finding has a count and a few examples, never all rows.
 """
 
 from collections import Counter, defaultdict
@@ -15,65 +15,65 @@ from internal.kernel.states import OrderState
 from internal.payments.messages import AttemptKind, AttemptState
 
 EXAMPLES_MAX = 5
-"""Enough to see what is wrong; the count says how much of it there is."""
+"""Enough to see what is wrong; the count tells how often it occurs."""
 
-WORDS: Mapping[str, str] = {
+PARAMETERS: Mapping[str, str] = {
     **{f"order_{state.name.lower()}": str(state) for state in OrderState},
     **{f"attempt_{state.name.lower()}": str(state) for state in AttemptState},
     **{f"kind_{kind.name.lower()}": str(kind) for kind in AttemptKind},
 }
-"""The words that every question may use as parameters: `:order_paid`, `:kind_void`."""
+"""Query parameters that every rule may use, such as `:order_paid` and `:kind_void`."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One rule that does not hold."""
+    """A rule that does not hold."""
 
     invariant: str
     """ "I1" to "I10"."""
     sentence: str
     """The rule."""
     count: int
-    """How many times it is broken."""
+    """How often the rule is broken."""
     examples: tuple[str, ...]
-    """EXAMPLES_MAX of them at most."""
+    """Up to EXAMPLES_MAX of them."""
 
 
-class Question(msgspec.Struct, frozen=True):
-    """A rule, and the query whose rows break it. Its columns tell where: their names are shown."""
+class Rule(msgspec.Struct, frozen=True):
+    """A rule and the query for rows that break it. Examples show the query's columns by name."""
 
     invariant: str
     sentence: str
     query: str
 
 
-def ask(
-    connection: sa.Connection, questions: Sequence[Question], parameters: Mapping[str, Any] = WORDS
+def evaluate(
+    connection: sa.Connection, rules: Sequence[Rule], parameters: Mapping[str, Any] = PARAMETERS
 ) -> list[Finding]:
-    """Ask one question after another; return what was found."""
-    answers = (_answer(connection, question, parameters) for question in questions)
-    return [finding for finding in answers if finding is not None]
+    """Evaluate the rules one by one and return the broken ones."""
+    found = (_evaluate_one(connection, rule, parameters) for rule in rules)
+    return [finding for finding in found if finding is not None]
 
 
-def _answer(
-    connection: sa.Connection, question: Question, parameters: Mapping[str, Any]
+def _evaluate_one(
+    connection: sa.Connection, rule: Rule, parameters: Mapping[str, Any]
 ) -> Finding | None:
-    """Count only where something is wrong: a good database is read once."""
-    broken = f"SELECT * FROM ({question.query}) AS broken LIMIT {EXAMPLES_MAX}"  # noqa: S608
+    """Count only if the rule is broken, so that a correct database is read once."""
+    broken = f"SELECT * FROM ({rule.query}) AS broken LIMIT {EXAMPLES_MAX}"  # noqa: S608
     rows = connection.execute(sa.text(broken), parameters).all()
     if not rows:
         return None
     count = len(rows)
     if count == EXAMPLES_MAX:
-        counting = sa.text(f"SELECT COUNT(*) FROM ({question.query}) AS broken")  # noqa: S608
+        counting = sa.text(f"SELECT COUNT(*) FROM ({rule.query}) AS broken")  # noqa: S608
         count = connection.execute(counting, parameters).scalar_one()
     examples = tuple(show(**row._asdict()) for row in rows)
-    return Finding(question.invariant, question.sentence, count, examples)
+    return Finding(rule.invariant, rule.sentence, count, examples)
 
 
 def windows(connection: sa.Connection, key: sa.Column[int], size: int) -> Iterator[dict[str, int]]:
-    """Cut all keys into runs of `size`, as the parameters `:after` and `:upto` of a query.
+    """Yield windows of `size` keys, over all keys, as the query parameters `:after` and `:upto`.
 
-    What has to be sorted, or compared outside the database, is so never more than one run of it.
+    A query that sorts, or a comparison in memory, then covers one window at a time.
     """
     first, last = connection.execute(sa.select(sa.func.min(key), sa.func.max(key))).one()
     if first is not None:
@@ -82,12 +82,12 @@ def windows(connection: sa.Connection, key: sa.Column[int], size: int) -> Iterat
 
 
 def show(**values: object) -> str:
-    """Write an example: "order_id=o1 total=700"."""
+    """Return an example as text: "order_id=o1 total=700"."""
     return " ".join(f"{name}={value}" for name, value in values.items())
 
 
-class Notes:
-    """Gathers what is found case by case: counts all, remembers a few."""
+class Collector:
+    """Collects the cases in which a rule is broken: counts all, keeps a few as examples."""
 
     def __init__(self, invariant: str) -> None:
         self._invariant = invariant
@@ -95,13 +95,13 @@ class Notes:
         self._examples: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, sentence: str, example: str, count: int = 1) -> None:
-        """Note a case, or several that are alike."""
+        """Add a case, or `count` cases that are alike."""
         self._counts[sentence] += count
         if len(self._examples[sentence]) < EXAMPLES_MAX:
             self._examples[sentence].append(example)
 
     def findings(self) -> list[Finding]:
-        """Return what was noted, one finding a sentence."""
+        """Return one finding per sentence."""
         return [
             Finding(self._invariant, sentence, count, tuple(self._examples[sentence]))
             for sentence, count in self._counts.items()

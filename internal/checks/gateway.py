@@ -1,7 +1,7 @@
-"""I3 against the gateway's own ledger: no money there that we do not know of, nor the reverse.
+"""I3 against the gateway's ledger: it holds the captures that the attempts record, and no other.
 
-Walks the attempts a window at a time; reads only. A charge whose word is still missing, or whose
-void is, may or may not be at the gateway.
+Reads the attempts window by window; writes nothing. While the gateway's verdict on a charge or on
+its void is missing, the charge may or may not be at the gateway.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -16,10 +16,10 @@ from internal.payments import store, tenders
 from internal.payments.messages import AttemptState
 
 Captured = Mapping[str, int]
-"""{idempotency key: minor units} of what the gateway captured and did not give back."""
+"""{idempotency key: minor units} that the gateway captured and did not give back."""
 
 WINDOW_ORDERS = 5_000
-"""Orders whose charges are in memory at once."""
+"""Orders whose charges are in memory at the same time."""
 
 _CHARGES = sa.text(
     """
@@ -34,9 +34,9 @@ _CHARGES = sa.text(
     """
 ).bindparams(sa.bindparam("at_gateway", expanding=True))
 
-_UNKNOWN_HERE = "the gateway holds money that no attempt knows of"
-_DIFFERS = "the gateway and the attempts agree on what is captured"
-_TWICE = "the gateway captured a tender once at most"
+_NO_ATTEMPT = "the gateway holds money that no attempt knows of"
+_AGREES = "the gateway and the attempts agree on what is captured"
+_ONE_CAPTURE = "the gateway captured a tender once at most"
 
 
 class _Charge(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class _Charge(msgspec.Struct, frozen=True):
     state: AttemptState
     order_state: str | None
     void_open: int | None
-    """1 if a void is under way, 0 if it is done, None without one."""
+    """1 if a void is open, 0 if it is done, None without a void."""
 
 
 def check(
@@ -59,12 +59,12 @@ def check(
     """Return where the gateway's ledger and the attempts disagree.
 
     Args:
-        connection: on one snapshot.
+        connection: a snapshot.
         captured: the gateway's ledger.
-        moving: keys of charges that changed there around the moment of the snapshot.
+        moving: keys of charges that changed at the gateway around the time of the snapshot.
     """
     captured = {key: minor for key, minor in captured.items() if key not in moving}
-    notes, known = findings.Notes("I3"), 0
+    broken, known = findings.Collector("I3"), 0
     for window in _windows(connection):
         tenders: dict[tuple[int, int], str] = {}
         for charge in window:
@@ -73,19 +73,20 @@ def check(
             there = captured.get(charge.attempt_key)
             if there is not None:
                 known += 1
-                _note_second(notes, tenders, charge)
+                _check_second(broken, tenders, charge)
             if not _agrees(charge, there):
-                notes.add(_DIFFERS, _show(charge, there))
+                broken.add(_AGREES, _show(charge, there))
     if known < len(captured):
-        _note_unknown(connection, notes, captured)
-    return notes.findings()
+        _add_unknown(connection, broken, captured)
+    return broken.findings()
 
 
 def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
-    words = {**findings.WORDS, "at_gateway": tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)}
+    at_gateway = tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)
+    parameters = {**findings.PARAMETERS, "at_gateway": at_gateway}
     for window in findings.windows(connection, keys, WINDOW_ORDERS):
-        rows = connection.execute(_CHARGES, {**words, **window})
+        rows = connection.execute(_CHARGES, {**parameters, **window})
         yield [_charge(row) for row in rows]
 
 
@@ -95,38 +96,38 @@ def _charge(row: sa.Row[tuple[Any, ...]]) -> _Charge:
     return _Charge(**values)
 
 
-def _note_second(
-    notes: findings.Notes, tenders: dict[tuple[int, int], str], charge: _Charge
+def _check_second(
+    broken: findings.Collector, tenders: dict[tuple[int, int], str], charge: _Charge
 ) -> None:
     first = tenders.setdefault((charge.order_key, charge.tender_no), charge.attempt_key)
     if first != charge.attempt_key:
         example = findings.show(order_key=charge.order_key, first=first, second=charge.attempt_key)
-        notes.add(_TWICE, example)
+        broken.add(_ONE_CAPTURE, example)
 
 
 def _agrees(charge: _Charge, there: int | None) -> bool:
-    """Tell whether the gateway may say `there` of this charge."""
+    """Tell whether the gateway may hold `there` for this charge."""
     if there is not None and there != charge.amount_minor:
         return False
     is_open = charge.state in {AttemptState.PENDING, AttemptState.UNKNOWN} or charge.void_open == 1
-    if is_open or (charge.state is AttemptState.FAILED and not _is_over(charge)):
+    if is_open or (charge.state is AttemptState.FAILED and not _is_order_terminal(charge)):
         return True
     is_ours = charge.state is AttemptState.SUCCEEDED and charge.void_open is None
     return is_ours == (there is not None)
 
 
-def _is_over(charge: _Charge) -> bool:
+def _is_order_terminal(charge: _Charge) -> bool:
     state = charge.order_state
     return state is None or states.is_terminal(states.OrderState(state))
 
 
-def _note_unknown(connection: sa.Connection, notes: findings.Notes, captured: Captured) -> None:
-    """Name the captures that no attempt stands for: a second walk, for bad books only."""
+def _add_unknown(connection: sa.Connection, broken: findings.Collector, captured: Captured) -> None:
+    """Add the captures that have no attempt. Reads the attempts again, only if there are any."""
     unknown = set(captured)
     for window in _windows(connection):
         unknown.difference_update(charge.attempt_key for charge in window)
     for key in sorted(unknown):
-        notes.add(_UNKNOWN_HERE, findings.show(key=key, captured=captured[key]))
+        broken.add(_NO_ATTEMPT, findings.show(key=key, captured=captured[key]))
 
 
 def _show(charge: _Charge, there: int | None) -> str:

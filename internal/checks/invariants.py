@@ -1,7 +1,7 @@
-"""What must hold of the books, whatever happened: I1 to I7, I9 and I10 of the reliability rules.
+"""The invariants I1 to I7, I9 and I10 of the reliability rules, which hold after any failure.
 
-Every rule is a question to the database, asked for all orders at once; memory stays small however
-many there are. Reads only, and judges only what is given: an order under way is no finding.
+Every rule is a database query over all orders at once, so memory use does not grow with them.
+Writes nothing. An order that is still in progress is not a finding.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,11 +18,10 @@ from internal.kernel import ids
 from internal.orders import store
 
 Finding = findings.Finding
-OrderName = ids.OrderRef
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """So many orders are in this state, for this reason (empty if it needs none)."""
+    """The number of orders in a state, by reason; the reason is empty in states without one."""
 
     state: str
     reason: str
@@ -35,21 +34,21 @@ def check(
     captured_at_gateway: Mapping[str, int] | None = None,
     moving_at_gateway: Collection[str] = (),
     backlog: Mapping[str, int] | None = None,
-    acknowledged: Iterable[OrderName] | None = None,
+    acknowledged: Iterable[ids.OrderRef] | None = None,
     may_wait: bool = False,
     now_us: int | None = None,
 ) -> list[Finding]:
-    """Return every rule that does not hold; none of them is the good answer.
+    """Return every rule that does not hold.
 
     Args:
         connection: a snapshot of the database; nothing is written.
-        captured_at_gateway: {idempotency key: minor units} that the gateway holds by its own books.
+        captured_at_gateway: {idempotency key: minor units} in the gateway's own ledger.
         moving_at_gateway: keys whose charges changed there while the snapshot was taken.
         backlog: {subscription: messages not acknowledged}; all should be 0.
-        acknowledged: orders that were answered OK; read once, in batches. Each must have come to
-            its end.
-        may_wait: let those of them pass that wait for an operator.
-        now_us: the present, to find deadlines that have long passed.
+        acknowledged: orders that were answered OK; iterated once, in batches. Each must be in a
+            terminal state.
+        may_wait: accept those of them that wait for an operator.
+        now_us: the current time, to find deadlines that passed long ago.
     """
     found: list[Finding] = []
     if acknowledged is not None:
@@ -65,7 +64,7 @@ def check(
 
 
 def summary(connection: sa.Connection) -> list[Tally]:
-    """Count the orders by state and reason."""
+    """Return the number of orders by state and reason."""
     orders = store.ORDERS.c
     group = (orders.state, orders.reason)
     query = sa.select(*group, sa.func.count()).group_by(*group).order_by(*group)
@@ -73,32 +72,32 @@ def summary(connection: sa.Connection) -> list[Tally]:
 
 
 def canaries(connection: sa.Connection, numbers: Sequence[str]) -> list[Finding]:
-    """Return where any of `numbers` stands in the database: every text column of every table.
+    """Search every text column of every table for `numbers`; return where they were found.
 
-    For tests, which send such numbers in every field. The numbers themselves are not repeated.
+    For tests, which send such numbers in every field. Findings do not repeat the numbers.
     """
-    inspector, notes = sa.inspect(connection), findings.Notes("I10")
+    inspector, broken = sa.inspect(connection), findings.Collector("I10")
     for table in inspector.get_table_names():
-        for name, rows in _count_holding(connection, inspector, table, numbers).items():
+        for name, rows in _count_matches(connection, inspector, table, numbers).items():
             if rows:
                 example = findings.show(column=f"{table}.{name}", rows=rows)
-                notes.add("no card number or secret stands in the database", example, rows)
-    return notes.findings()
+                broken.add("no card number or secret is in the database", example, rows)
+    return broken.findings()
 
 
-def _count_holding(
+def _count_matches(
     connection: sa.Connection, inspector: sa.Inspector, table: str, numbers: Sequence[str]
 ) -> dict[str, int]:
-    """Count per text column, in one walk over the table, the rows that hold any of `numbers`."""
+    """Count the rows with any of `numbers`, per text column, in one scan of the table."""
     kinds = (sa.String, sa.LargeBinary, sa.JSON)
     names = [c["name"] for c in inspector.get_columns(table) if isinstance(c["type"], kinds)]
     if not names or not numbers:
         return {}
-    counts = [sa.func.sum(sa.case((_holds(name, numbers), 1), else_=0)) for name in names]
+    counts = [sa.func.sum(sa.case((_contains(name, numbers), 1), else_=0)) for name in names]
     row = connection.execute(sa.select(*counts).select_from(sa.table(table))).one()
     return dict(zip(names, (int(count or 0) for count in row), strict=True))
 
 
-def _holds(name: str, numbers: Sequence[str]) -> sa.ColumnElement[bool]:
+def _contains(name: str, numbers: Sequence[str]) -> sa.ColumnElement[bool]:
     column: sa.ColumnElement[str] = sa.column(name, sa.Text())
     return sa.or_(*(sa.func.instr(column, number) > 0 for number in numbers))

@@ -1,6 +1,6 @@
-"""I3 and I4 by our own books: what was captured, what was booked, and that both are the totals.
+"""I3 and I4 in the database: captures, ledger entries and order totals agree.
 
-What the gateway says of it is compared in gateway_invariants. Reads only.
+The gateway's ledger is compared in `checks.gateway`. Writes nothing.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from internal.ledger import store as ledger_store
 from internal.ledger.messages import AccountKind
 
 WINDOW_TRANSACTIONS = 20_000
-"""Transactions that are added up at once."""
+"""Transactions that are summed by one query."""
 
 _HELD = """
     (SELECT COALESCE(SUM(c.amount_minor), 0) FROM payment_attempts c
@@ -23,14 +23,14 @@ _HELD = """
           WHERE v.order_key = c.order_key AND v.kind = :kind_void
             AND v.state = :attempt_succeeded AND v.voids_key = c.attempt_key))
 """
-"""SQL: what is ours of an order `o`: its charges that succeeded and were not voided."""
+"""SQL: the money held for an order `o`, which is its charges that succeeded and were not voided."""
 
 _RECEIVING = " OR ".join(f"e.account LIKE :receiving_{kind.lower()}" for kind in AccountKind)
 """SQL: whether the account of an entry `e` receives payments."""
 
-_FINALIZED_AGREES = findings.Question(
+_FINALIZED_AGREES = findings.Rule(
     "I3",
-    "a finalized order's captures, its books and its total are one amount, and its tax is booked",
+    "a finalized order's captures, ledger and total are one amount, and its tax is booked",
     f"""
     SELECT merchant_id, order_id, total, held, booked, tax, tax_booked
     FROM (
@@ -47,7 +47,7 @@ _FINALIZED_AGREES = findings.Question(
     WHERE held <> total OR booked <> total OR tax_booked <> tax
     """,  # noqa: S608 - a fragment of our own
 )
-_PAID_AGREES = findings.Question(
+_PAID_AGREES = findings.Rule(
     "I3",
     "a paid order's captures are its total",
     f"""
@@ -59,9 +59,9 @@ _PAID_AGREES = findings.Question(
     WHERE held <> total
     """,  # noqa: S608
 )
-_NOTHING_HELD = findings.Question(
+_NOTHING_HELD = findings.Rule(
     "I3",
-    "of a rejected or cancelled order nothing is held",
+    "a rejected or cancelled order holds no money",
     f"""
     SELECT merchant_id, order_id, state, held
     FROM (
@@ -71,9 +71,9 @@ _NOTHING_HELD = findings.Question(
     WHERE held <> 0
     """,  # noqa: S608
 )
-_NOTHING_OPEN = findings.Question(
+_NOTHING_OPEN = findings.Rule(
     "I3",
-    "no order comes to its end while the gateway's word on an attempt is missing",
+    "no order ends while the gateway's verdict on an attempt is missing",
     """
     SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
@@ -81,7 +81,7 @@ _NOTHING_OPEN = findings.Question(
       AND o.state IN (:order_paid, :order_finalized, :order_rejected, :order_cancelled)
     """,
 )
-_ONE_CAPTURE = findings.Question(
+_ONE_CAPTURE = findings.Rule(
     "I3",
     "a tender is captured once at most",
     """
@@ -93,7 +93,7 @@ _ONE_CAPTURE = findings.Question(
           AND earlier.tender_no = c.tender_no)
     """,
 )
-_ATTEMPTS_HAVE_ORDERS = findings.Question(
+_ATTEMPTS_HAVE_ORDERS = findings.Rule(
     "I3",
     "an attempt belongs to an order, in its currency",
     """
@@ -102,7 +102,7 @@ _ATTEMPTS_HAVE_ORDERS = findings.Question(
     WHERE o.order_key IS NULL OR o.currency <> a.currency
     """,
 )
-_BALANCED_EACH = findings.Question(
+_BALANCED_EACH = findings.Rule(
     "I4",
     "debits equal credits in every transaction, of one merchant and currency",
     """
@@ -112,7 +112,7 @@ _BALANCED_EACH = findings.Question(
         OR MIN(currency) <> MAX(currency) OR MIN(merchant_id) <> MAX(merchant_id)
     """,
 )
-_ONE_SIDED = findings.Question(
+_ONE_SIDED = findings.Rule(
     "I4",
     "an entry is a debit or a credit, of more than nothing",
     """
@@ -121,7 +121,7 @@ _ONE_SIDED = findings.Question(
        OR (debit_minor = 0 AND credit_minor = 0) OR (debit_minor > 0 AND credit_minor > 0)
     """,
 )
-_ENTRIES_HAVE_ORDERS = findings.Question(
+_ENTRIES_HAVE_ORDERS = findings.Rule(
     "I4",
     "a sale's entry belongs to a finalized order of that merchant and currency",
     """
@@ -131,7 +131,7 @@ _ENTRIES_HAVE_ORDERS = findings.Question(
        OR o.merchant_id <> e.merchant_id OR o.currency <> e.currency)
     """,
 )
-QUESTIONS = (
+RULES = (
     _FINALIZED_AGREES,
     _PAID_AGREES,
     _NOTHING_HELD,
@@ -145,9 +145,9 @@ QUESTIONS = (
 
 
 def check(connection: sa.Connection) -> list[findings.Finding]:
-    """Return what is wrong with the money."""
-    words = {
-        **findings.WORDS,
+    """Return the broken rules about money."""
+    parameters = {
+        **findings.PARAMETERS,
         "sale": "sale",
         **{
             f"receiving_{kind.lower()}": ledger_rules.receiving_account(kind, "%")
@@ -155,11 +155,11 @@ def check(connection: sa.Connection) -> list[findings.Finding]:
         },
         "taxes": ledger_rules.tax_payable("%"),
     }
-    return findings.ask(connection, QUESTIONS, words) + _balance(connection)
+    return findings.evaluate(connection, RULES, parameters) + _balance(connection)
 
 
 def _balance(connection: sa.Connection) -> list[findings.Finding]:
-    """Add up debits less credits of every merchant and currency, a window at a time."""
+    """Sum debits less credits of every merchant and currency, window by window."""
     sums: Counter[tuple[str, str]] = Counter()
     entries = ledger_store.LEDGER_ENTRIES.c
     kinds = connection.execute(sa.select(entries.source_kind).distinct()).scalars().all()
@@ -167,14 +167,14 @@ def _balance(connection: sa.Connection) -> list[findings.Finding]:
     for kind, window in itertools.product(kinds, windows):
         for row in connection.execute(_DIFFERENCES, {"kind": kind, **window}):
             sums[row.merchant_id, row.currency] += int(row.difference)
-    notes = findings.Notes("I4")
+    broken = findings.Collector("I4")
     for (merchant_id, currency), difference in sums.items():
         if difference:
             example = findings.show(
                 merchant_id=merchant_id, currency=currency, difference=difference
             )
-            notes.add("debits equal credits, per merchant and currency", example)
-    return notes.findings()
+            broken.add("debits equal credits, per merchant and currency", example)
+    return broken.findings()
 
 
 _DIFFERENCES = sa.text(

@@ -1,6 +1,7 @@
-"""I1, I2, I6, I7 and I9: no order lost, doubled, stuck or astray, no claim or receipt number twice.
+"""I1, I2, I6, I7 and I9: orders, their histories, claims, receipt numbers and deadlines.
 
-Reads only.
+No order is lost, doubled, stuck or in an illegal state, and no claim or receipt number is used
+twice. Writes nothing.
 """
 
 import itertools
@@ -15,21 +16,22 @@ from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import store
 
-NAMES_AT_ONCE = 10_000
+BATCH_ORDERS = 10_000
+"""Acknowledged orders that are looked up by one query."""
 WINDOW_ORDERS = 20_000
-"""Orders whose histories are sorted at once."""
+"""Orders whose histories are grouped by one query."""
 OVERDUE_AFTER_S = 300
-"""Since then the janitor looked many times, and still nothing moved."""
+"""By then the janitor has looked at the order many times without effect."""
 
-_DOUBLED = findings.Question(
+_DOUBLED = findings.Rule(
     "I2",
-    "an order stands in the books once",
+    "an order is recorded once",
     """
     SELECT merchant_id, order_id, COUNT(*) AS orders FROM orders
     GROUP BY merchant_id, order_id HAVING COUNT(*) > 1
     """,
 )
-_LOG_HAS_ORDERS = findings.Question(
+_LOG_HAS_ORDERS = findings.Rule(
     "I6",
     "a row of the order log belongs to an order",
     """
@@ -37,7 +39,7 @@ _LOG_HAS_ORDERS = findings.Question(
     FROM order_log l LEFT JOIN orders o ON o.order_key = l.order_key WHERE o.order_key IS NULL
     """,
 )
-_CLAIMED_TWICE = findings.Question(
+_CLAIMED_TWICE = findings.Rule(
     "I7",
     "an event is claimed once",
     """
@@ -45,7 +47,7 @@ _CLAIMED_TWICE = findings.Question(
     GROUP BY order_key, stage, event_id HAVING COUNT(*) > 1
     """,
 )
-_RECEIPTS_RUN = findings.Question(
+_RECEIPTS_RUN = findings.Rule(
     "I7",
     "a store's receipt numbers are 1, 2, 3 and so on, without a gap",
     """
@@ -55,7 +57,7 @@ _RECEIPTS_RUN = findings.Question(
     HAVING COUNT(*) <> MAX(receipt_no) OR MIN(receipt_no) <> 1
     """,
 )
-_RECEIPTS_DIFFER = findings.Question(
+_RECEIPTS_DIFFER = findings.Rule(
     "I7",
     "a store gives a receipt number once",
     """
@@ -64,7 +66,7 @@ _RECEIPTS_DIFFER = findings.Question(
     GROUP BY merchant_id, store_id, receipt_no HAVING COUNT(*) > 1
     """,
 )
-_COUNTERS_AGREE = findings.Question(
+_COUNTERS_AGREE = findings.Rule(
     "I7",
     "a store's receipt counter stands at its last receipt",
     """
@@ -78,7 +80,7 @@ _COUNTERS_AGREE = findings.Question(
     GROUP BY merchant_id, store_id HAVING SUM(counted) <> SUM(given)
     """,
 )
-_RECEIPT_MEANS_FINALIZED = findings.Question(
+_RECEIPT_MEANS_FINALIZED = findings.Rule(
     "I7",
     "every finalized order has a receipt number, and no other order has one",
     """
@@ -87,23 +89,23 @@ _RECEIPT_MEANS_FINALIZED = findings.Question(
        OR (state <> :order_finalized AND receipt_no IS NOT NULL)
     """,
 )
-_OVER_BUT_DUE = findings.Question(
+_TERMINAL_BUT_DUE = findings.Rule(
     "I9",
-    "an order that has come to its end has no deadline",
+    "an order in a terminal state has no deadline",
     """
     SELECT merchant_id, order_id, state, due_at_us FROM orders
     WHERE due_at_us IS NOT NULL
       AND state IN (:order_finalized, :order_rejected, :order_cancelled)
     """,
 )
-_OVERDUE = findings.Question(
+_OVERDUE = findings.Rule(
     "I9",
     "no order's deadline has long passed",
     """
     SELECT merchant_id, order_id, state, due_at_us FROM orders WHERE due_at_us < :overdue_us
     """,
 )
-QUESTIONS = (
+RULES = (
     _DOUBLED,
     _LOG_HAS_ORDERS,
     _CLAIMED_TWICE,
@@ -111,7 +113,7 @@ QUESTIONS = (
     _RECEIPTS_DIFFER,
     _COUNTERS_AGREE,
     _RECEIPT_MEANS_FINALIZED,
-    _OVER_BUT_DUE,
+    _TERMINAL_BUT_DUE,
 )
 AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
     OrderState.PLACED: frozenset(),
@@ -133,85 +135,87 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
     ),
     OrderState.CANCELLED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
 }
-"""What charge and stock may say of a recorded order in each state."""
+"""The charge and stock states that a recorded order may have in each order state."""
 
 
 def check(connection: sa.Connection, now_us: int | None) -> list[findings.Finding]:
-    """Return what is wrong with orders, their log, claims, receipts and, told when, deadlines.
+    """Return the broken rules about orders, their log, claims and receipts: see RULES and AXES.
 
-    See QUESTIONS and AXES.
+    Deadlines are checked if `now_us` is given.
     """
-    found = findings.ask(connection, QUESTIONS)
+    found = findings.evaluate(connection, RULES)
     found += _histories(connection)
     found += _axes(connection)
     if now_us is not None:
         overdue_us = now_us - OVERDUE_AFTER_S * US_PER_SECOND
-        found += findings.ask(connection, (_OVERDUE,), {"overdue_us": overdue_us})
+        found += findings.evaluate(connection, (_OVERDUE,), {"overdue_us": overdue_us})
     return found
 
 
 def check_acknowledged(
-    connection: sa.Connection, names: Iterable[ids.OrderRef], *, may_wait: bool
+    connection: sa.Connection, orders: Iterable[ids.OrderRef], *, may_wait: bool
 ) -> list[findings.Finding]:
-    """Return which of these orders are missing, and which have not come to their end.
+    """Return which of these orders are missing, and which are not in a terminal state.
 
-    `may_wait` lets those pass that nothing but an operator can move: open ones without a deadline.
+    `may_wait` accepts orders that only an operator can move: open ones without a deadline.
     """
-    notes = findings.Notes("I1")
-    for some in _batches(names):
-        for row in bulk.select(connection, _NAME, _NOT_OVER, some):
+    broken = findings.Collector("I1")
+    for batch in _batches(orders):
+        for row in bulk.select(connection, _ORDER_REF, _NOT_TERMINAL, batch):
             example = findings.show(**row._asdict())
             if row.state is None:
-                notes.add("an order that was answered OK is in the books", example)
+                broken.add("an order that was answered OK is recorded", example)
             elif not (may_wait and row.due_at_us is None):
-                notes.add("an order that was answered OK comes to its end", example)
-    return notes.findings()
+                broken.add("an order that was answered OK comes to its end", example)
+    return broken.findings()
 
 
 def check_backlog(backlog: Mapping[str, int]) -> list[findings.Finding]:
     """Return the subscriptions ({name: messages}) that have not acknowledged everything."""
-    notes = findings.Notes("I9")
+    broken = findings.Collector("I9")
     for name, messages in backlog.items():
         if messages:
             example = findings.show(subscription=name, messages=messages)
-            notes.add("nothing is left unacknowledged", example, messages)
-    return notes.findings()
+            broken.add("nothing is left unacknowledged", example, messages)
+    return broken.findings()
 
 
-_NAME = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
-_OVER = ", ".join(f"'{state}'" for state in sorted(states.ORDER_TERMINAL))
-_NOT_OVER = (
+_ORDER_REF = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
+_TERMINAL = ", ".join(f"'{state}'" for state in sorted(states.ORDER_TERMINAL))
+_NOT_TERMINAL = (
     "SELECT w.merchant_id, w.order_id, t.state, t.due_at_us FROM {w} LEFT JOIN orders t"  # noqa: S608
     " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
-    f" WHERE t.state IS NULL OR t.state NOT IN ({_OVER})"
+    f" WHERE t.state IS NULL OR t.state NOT IN ({_TERMINAL})"
 )
 
 
-def _batches(names: Iterable[ids.OrderRef]) -> Iterator[list[ids.OrderRef]]:
-    rest = iter(names)
-    while some := list(itertools.islice(rest, NAMES_AT_ONCE)):
-        yield some
+def _batches(orders: Iterable[ids.OrderRef]) -> Iterator[list[ids.OrderRef]]:
+    rest = iter(orders)
+    while batch := list(itertools.islice(rest, BATCH_ORDERS)):
+        yield batch
 
 
-def _longest_way(state: OrderState = OrderState.PLACED) -> int:
+def _longest_history(state: OrderState = OrderState.PLACED) -> int:
     """Return how many states the longest legal history has."""
-    return 1 + max(map(_longest_way, states.ORDER_MOVES[state]), default=0)
+    return 1 + max(map(_longest_history, states.ORDER_MOVES[state]), default=0)
 
 
 def _histories(connection: sa.Connection) -> list[findings.Finding]:
-    """Sort all orders by their whole history in the log: few kinds, judged by the one table."""
-    notes, versions = findings.Notes("I6"), range(1, _longest_way() + 1)
+    """Group all orders by their history in the log, and check each of the few histories once."""
+    broken, versions = findings.Collector("I6"), range(1, _longest_history() + 1)
     query = sa.text(_histories_sql(versions))
     for window in findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS):
         for row in connection.execute(query, window):
-            if not _is_in_order(row, versions):
+            if not _is_legal(row, versions):
                 history = ">".join(str(getattr(row, f"high{n}")) for n in versions)
                 where = {"order_key": row.example, "state": row.state, "version": row.version}
-                notes.add(_ON_ITS_WAY, findings.show(**where, history=history), row.orders)
-    return notes.findings()
+                broken.add(_LEGAL_HISTORY, findings.show(**where, history=history), row.orders)
+    return broken.findings()
 
 
-_ON_ITS_WAY = "an order's history in the log is a path of the table and ends where the order stands"
+_LEGAL_HISTORY = (
+    "an order's history in the log is a path of the table and ends in the order's state"
+)
 
 
 def _histories_sql(versions: range) -> str:
@@ -230,7 +234,7 @@ def _histories_sql(versions: range) -> str:
           FROM orders o LEFT JOIN order_log l ON l.order_key = o.order_key
           WHERE o.order_key > :after AND o.order_key <= :upto
           GROUP BY o.order_key
-        ) AS ways
+        ) AS histories
         GROUP BY state, version, latest, earliest, {names}
     """  # noqa: S608 - names of our own
 
@@ -238,30 +242,30 @@ def _histories_sql(versions: range) -> str:
 _SIDES = {"MIN": "low", "MAX": "high"}
 
 
-def _is_in_order(row: sa.Row[tuple[object, ...]], versions: range) -> bool:
-    """Judge one kind of history: one state a version, from PLACED to where the order stands."""
+def _is_legal(row: sa.Row[tuple[object, ...]], versions: range) -> bool:
+    """Tell whether a history has one state per version, from PLACED to the order's own state."""
     if row.latest != row.version or row.earliest != 1 or row.version not in versions:
         return False
-    walked = range(1, row.version + 1)
-    if any(getattr(row, f"low{n}") != getattr(row, f"high{n}") for n in walked):
+    reached = range(1, row.version + 1)
+    if any(getattr(row, f"low{n}") != getattr(row, f"high{n}") for n in reached):
         return False
-    named = [getattr(row, f"high{n}") for n in walked]
+    named = [getattr(row, f"high{n}") for n in reached]
     if any(name not in OrderState.__members__ for name in named):
         return False
     return named[-1] == row.state and states.is_legal_history([OrderState(n) for n in named])
 
 
 def _axes(connection: sa.Connection) -> list[findings.Finding]:
-    """Sort all orders by their three states."""
+    """Group all orders by their three states, and check each combination once."""
     query = sa.text(
         "SELECT state, charge_state, stock_state, COUNT(*) AS orders, MIN(order_key) AS example"
         " FROM orders WHERE order_key > :after AND order_key <= :upto"
         " GROUP BY state, charge_state, stock_state"
     )
-    notes = findings.Notes("I6")
+    broken = findings.Collector("I6")
     for window in findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS):
         for row in connection.execute(query, window):
             if (row.charge_state, row.stock_state) not in AXES.get(row.state, ()):
                 example = findings.show(**row._asdict())
-                notes.add("an order's charge and stock agree with its state", example, row.orders)
-    return notes.findings()
+                broken.add("an order's charge and stock agree with its state", example, row.orders)
+    return broken.findings()

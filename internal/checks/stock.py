@@ -1,4 +1,4 @@
-"""I5: what the shelves hold, what is promised, and the movements behind it. Reads only.
+"""I5: on-hand and reserved stock agrees with movements and open orders. Writes nothing.
 
 Memory grows with the stock rows, not with the orders.
 """
@@ -12,9 +12,9 @@ from internal.inventory import store
 from internal.inventory.messages import MovementKind, StockKey, StockLevel
 
 WINDOW_MOVEMENTS = 50_000
-"""Movements that are added up at once."""
+"""Movements that are summed by one query."""
 
-_SALES_MOVED = findings.Question(
+_SALES_MOVED = findings.Rule(
     "I5",
     "a finalized order's lines have left the stock, and no other order's have",
     """
@@ -30,7 +30,7 @@ _SALES_MOVED = findings.Question(
     WHERE sold <> CASE WHEN state = :order_finalized THEN wanted ELSE 0 END
     """,
 )
-_SALES_HAVE_ORDERS = findings.Question(
+_SALES_HAVE_ORDERS = findings.Rule(
     "I5",
     "a sale's movement belongs to an order",
     """
@@ -42,25 +42,27 @@ _SALES_HAVE_ORDERS = findings.Question(
 
 
 def check(connection: sa.Connection) -> list[findings.Finding]:
-    """Return what is wrong with the stock."""
-    words = {**findings.WORDS, "movement_sale": str(MovementKind.SALE)}
-    found = findings.ask(connection, (_SALES_MOVED, _SALES_HAVE_ORDERS), words)
+    """Return the broken rules about stock."""
+    parameters = {**findings.PARAMETERS, "movement_sale": str(MovementKind.SALE)}
+    found = findings.evaluate(connection, (_SALES_MOVED, _SALES_HAVE_ORDERS), parameters)
     return found + _levels(connection)
 
 
 def _levels(connection: sa.Connection) -> list[findings.Finding]:
-    """Compare every stock row with its movements and promises, which are added up before."""
-    moved, promised = _moved(connection), _promised(connection)
-    notes = findings.Notes("I5")
+    """Compare every stock row with the sums of its movements and of the open orders' lines."""
+    moved, reserved = _moved(connection), _reserved(connection)
+    broken = findings.Collector("I5")
     for row in connection.execute(sa.select(store.STOCK)):
         key, level = StockKey(*row[:3]), StockLevel(*row[3:])
-        _compare(notes, key, level, StockLevel(moved.pop(key, 0), promised.pop(key, 0)))
-    for key in sorted(moved.keys() | promised.keys()):
-        _compare(notes, key, StockLevel(0, 0), StockLevel(moved[key], promised[key]))
-    return notes.findings()
+        _compare(broken, key, level, StockLevel(moved.pop(key, 0), reserved.pop(key, 0)))
+    for key in sorted(moved.keys() | reserved.keys()):
+        _compare(broken, key, StockLevel(0, 0), StockLevel(moved[key], reserved[key]))
+    return broken.findings()
 
 
-def _compare(notes: findings.Notes, key: StockKey, is_: StockLevel, should: StockLevel) -> None:
+def _compare(
+    broken: findings.Collector, key: StockKey, is_: StockLevel, should: StockLevel
+) -> None:
     if is_ != should or min(is_.on_hand, is_.reserved) < 0:
         example = findings.show(
             merchant_id=key.merchant_id,
@@ -71,7 +73,7 @@ def _compare(notes: findings.Notes, key: StockKey, is_: StockLevel, should: Stoc
             reserved=is_.reserved,
             promised=should.reserved,
         )
-        notes.add(_AGREES, example)
+        broken.add(_AGREES, example)
 
 
 def _moved(connection: sa.Connection) -> Counter[StockKey]:
@@ -83,13 +85,13 @@ def _moved(connection: sa.Connection) -> Counter[StockKey]:
     return sums
 
 
-def _promised(connection: sa.Connection) -> Counter[StockKey]:
-    rows = connection.execute(_PROMISED, findings.WORDS)
+def _reserved(connection: sa.Connection) -> Counter[StockKey]:
+    rows = connection.execute(_RESERVED, findings.PARAMETERS)
     return Counter({StockKey(*row[:3]): int(row[3]) for row in rows})
 
 
 _AGREES = (
-    "what is on hand is the sum of its movements, what is reserved the lines of open orders, and"
+    "stock on hand is the sum of its movements, reserved stock the lines of open orders, and"
     " neither is negative"
 )
 _MOVED = sa.text(
@@ -98,7 +100,7 @@ _MOVED = sa.text(
     WHERE movement_key > :after AND movement_key <= :upto GROUP BY merchant_id, store_id, sku
     """
 )
-_PROMISED = sa.text(
+_RESERVED = sa.text(
     """
     SELECT o.merchant_id, o.store_id, l.sku, SUM(l.quantity)
     FROM orders o JOIN order_lines l ON l.order_key = o.order_key

@@ -26,6 +26,7 @@ class Souk(lazy_groups.LazyGroup):
         "products": "internal.cli.commands.products",
         "stock": "internal.cli.commands.stock",
         "ledger": "internal.cli.commands.ledger",
+        "reports": "internal.cli.commands.reports",
         "check": "internal.cli.commands.check",
         "dlq": "internal.cli.commands.dead_letters",
         "payments": "internal.cli.commands.payments",

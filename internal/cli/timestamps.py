@@ -15,8 +15,8 @@ FORMS = (
 )
 
 
-def parse(text: str, now_us: int, option: str) -> int:
-    """Return an instant; one without a zone is local time.
+def parse(text: str, now_us: int, option: str, zone: datetime.tzinfo | None = None) -> int:
+    """Return an instant; one without a zone is in `zone`, or local time without that.
 
     Raises:
         typer.BadParameter: it is no instant from 1970 on.
@@ -25,15 +25,16 @@ def parse(text: str, now_us: int, option: str) -> int:
     if ago:
         at_us = now_us - int(ago[1]) * _SECONDS[ago[2]] * US_PER_SECOND
     else:
-        at_us = _calendar_us(text, option)
+        at_us = _calendar_us(text, option, zone)
     if at_us < 0:
         raise typer.BadParameter(f"{text!r} is before 1970", param_hint=option)
     return at_us
 
 
-def _calendar_us(text: str, option: str) -> int:
+def _calendar_us(text: str, option: str, zone: datetime.tzinfo | None) -> int:
     try:
-        at = datetime.datetime.fromisoformat(text).astimezone()
+        at = datetime.datetime.fromisoformat(text)
+        at = at.replace(tzinfo=at.tzinfo or zone).astimezone()
     except (ValueError, OverflowError, OSError) as error:
         raise typer.BadParameter(f"{text!r} is none of {FORMS}", param_hint=option) from error
     return (at - _EPOCH) // datetime.timedelta(microseconds=1)

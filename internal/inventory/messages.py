@@ -1,4 +1,4 @@
-"""What stock tells other rooms. Quantities are whole units of a product in one store."""
+"""Stock keys, levels, demands and movements. A quantity is whole units of a product in a store."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ import msgspec
 class StockKey(msgspec.Struct, frozen=True, order=True):
     """A product in a store.
 
-    Sorted by these fields, stock rows are locked in the same order by everybody.
+    Every transaction locks stock rows sorted by these fields, so that they cannot deadlock.
     """
 
     merchant_id: str
@@ -17,19 +17,19 @@ class StockKey(msgspec.Struct, frozen=True, order=True):
 
 
 class StockLevel(msgspec.Struct, frozen=True):
-    """What is there and what of it is promised."""
+    """The units in a store, and how many of them are reserved for orders."""
 
     on_hand: int
     reserved: int
 
     @property
     def available(self) -> int:
-        """What can still be promised."""
+        """Units that can still be reserved."""
         return self.on_hand - self.reserved
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """What one order wants of a store's stock: {sku: quantity}."""
+    """The quantities, {sku: quantity}, that one order needs from a store."""
 
     merchant_id: str
     store_id: str
@@ -37,7 +37,7 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """Why a demand cannot be met. `available=None`: the store does not stock the product at all."""
+    """Why a demand cannot be met; `available` is None if the store does not stock the product."""
 
     sku: str
     wanted: int
@@ -45,7 +45,7 @@ class Shortage(msgspec.Struct, frozen=True):
 
 
 class MovementKind(StrEnum):
-    """Why stock changed. Every change of on_hand has a movement row."""
+    """The reason of a movement. Every change of on_hand has a movement row."""
 
     COUNT = "COUNT"
     RECEIPT = "RECEIPT"
@@ -54,7 +54,7 @@ class MovementKind(StrEnum):
 
 
 class Movement(msgspec.Struct, frozen=True):
-    """One change of on_hand; `order_key` for a sale."""
+    """One change of on_hand. A sale has an `order_key`."""
 
     key: StockKey
     kind: MovementKind

@@ -1,4 +1,4 @@
-"""Who gets the stock. Pure: levels and demands in, shares and shortages out."""
+"""Allocates stock to demands. Pure: levels and demands in, reservations and shortages out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,18 +8,18 @@ from internal.inventory.messages import Demand, Shortage, StockKey, StockLevel
 def allocate(
     levels: Mapping[StockKey, StockLevel], demands: Sequence[Demand]
 ) -> tuple[list[Shortage | None], dict[StockKey, int]]:
-    """Give each demand all it wants or nothing, first come first served.
+    """Give each demand all of its quantities or nothing, first come, first served.
 
     Returns:
-        For each demand None or the first shortage that stopped it, and the reservations to add per
-        stock row.
+        For each demand None, or the first shortage that stopped it; and {stock row: quantity} to
+        reserve.
     """
     reserved: dict[StockKey, int] = {}
-    verdicts = [_try_one(levels, reserved, demand) for demand in demands]
-    return verdicts, reserved
+    shortages = [_allocate_one(levels, reserved, demand) for demand in demands]
+    return shortages, reserved
 
 
-def _try_one(
+def _allocate_one(
     levels: Mapping[StockKey, StockLevel], reserved: dict[StockKey, int], demand: Demand
 ) -> Shortage | None:
     wanted = {key_of(demand, sku): quantity for sku, quantity in demand.quantities.items()}
@@ -34,12 +34,12 @@ def _try_one(
 
 
 def key_of(demand: Demand, sku: str) -> StockKey:
-    """Return the stock row that a demand for `sku` touches."""
+    """Return the key of the stock row that `demand` takes `sku` from."""
     return StockKey(demand.merchant_id, demand.store_id, sku)
 
 
 def total(demands: Iterable[Demand]) -> dict[StockKey, int]:
-    """Add up the demands per stock row."""
+    """Add up the quantities of all demands per stock row."""
     sums: dict[StockKey, int] = {}
     for demand in demands:
         for sku, quantity in demand.quantities.items():

@@ -1,7 +1,4 @@
-"""The SQL of stock.
-
-Guarded changes for a whole batch in one statement, and the movements behind them.
-"""
+"""The SQL of stock: guarded changes of a whole batch in one statement, and their movements."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,28 +37,28 @@ _KEY = ("merchant_id", "store_id", "sku")
 _LEVEL = bulk.shape_of(STOCK, *_KEY)
 _CHANGE = bulk.shape_of(STOCK, *_KEY, quantity=STOCK.c.reserved)
 PLENTY_BATCHES = 32
-"""Enough for so many batches like this one is plenty: twice as many as there are shards, and so
-stages that could record at the same time.
+"""Stock that suffices for this many batches like the present one is plenty: twice the number of
+shards, and so of the stages that can record at the same time.
 """
 
 
 def find_levels(connection: sa.Connection, keys: Sequence[StockKey]) -> dict[StockKey, StockLevel]:
-    """Read stock rows."""
+    """Read stock rows without locking them."""
     return _levels(connection, keys, lock=False)
 
 
 def lock_levels(connection: sa.Connection, keys: Sequence[StockKey]) -> dict[StockKey, StockLevel]:
-    """Read stock rows and hold them until the transaction ends. `keys` in lock order (sorted)."""
+    """Read stock rows and lock them until the transaction ends. `keys` must be sorted."""
     return _levels(connection, keys, lock=True)
 
 
 def levels_for(
     connection: sa.Connection, wanted: Mapping[StockKey, int]
 ) -> dict[StockKey, StockLevel]:
-    """Read the stock rows that so much is wanted of; hold those that may not be enough.
+    """Read the stock rows of `wanted`, and lock those that may not suffice.
 
-    Where there is plenty nobody waits: a batch touches every product that sells, and would hold up
-    all others until its commit. `reserve` looks again, and says Conflict should it not suffice.
+    Plentiful rows stay unlocked: a batch touches every product that sells, so its locks would stop
+    all other batches until its commit. `reserve` checks again and raises Conflict on a shortage.
     """
     levels = find_levels(connection, sorted(wanted))
     scarce = [
@@ -85,7 +82,7 @@ def _levels(
 
 
 def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
-    """Promise stock, guarded: never more than is available.
+    """Reserve stock. A guard in SQL prevents reserving more than is available.
 
     Raises:
         Conflict: a row changed since it was read; repeat the whole transaction.
@@ -99,7 +96,7 @@ def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
 
 
 def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
-    """Take promises back.
+    """Release reserved stock.
 
     Raises:
         Conflict: as for reserve.
@@ -110,7 +107,7 @@ def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
 
 
 def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
-    """Turn promises into sales; the caller adds the movements.
+    """Turn reservations into sales. The caller adds the movements.
 
     Raises:
         Conflict: as for reserve.
@@ -132,14 +129,14 @@ def _change(
 
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:
-    """Write the movement rows."""
+    """Insert the movement rows."""
     names = (*_KEY, "kind", "quantity", "order_key", "at_us")
     rows = [(*_row(m.key), m.kind, m.quantity, m.order_key, m.at_us) for m in movements]
     bulk.insert_deferred(connection, STOCK_MOVEMENTS, names, rows)
 
 
 def receive(connection: sa.Connection, movements: Sequence[Movement]) -> None:
-    """Add to on_hand what arrived or was counted for the first time, with its movements."""
+    """Add received and first counted units to on_hand, and insert their movements."""
     existing = lock_levels(connection, sorted({movement.key for movement in movements}))
     new = [(*_row(key), 0, 0) for key in sorted({m.key for m in movements} - existing.keys())]
     bulk.insert(connection, STOCK, (*_KEY, "on_hand", "reserved"), new)
@@ -153,7 +150,7 @@ def receive(connection: sa.Connection, movements: Sequence[Movement]) -> None:
 def list_levels(
     connection: sa.Connection, merchant_id: str, store_id: str = "", sku: str = ""
 ) -> list[tuple[StockKey, StockLevel]]:
-    """Return the merchant's stock by store and sku, all or of one store or sku."""
+    """Return the merchant's stock, of one store or sku if given, sorted by store and sku."""
     query = sa.select(STOCK).where(STOCK.c.merchant_id == merchant_id)
     if store_id:
         query = query.where(STOCK.c.store_id == store_id)

@@ -11,7 +11,8 @@ SoukError
 │   ├── Poison           a message that cannot be read or recorded
 │   └── InvalidInput     a caller's mistake, with the fields that are wrong
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
-│       └── CardNumber   a field holds what looks like a card number
+│       ├── CardNumber   a field holds what looks like a card number
+│       └── UnknownReport no report has this name; carries the names that exist
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
 └── Misconfigured        a setting is wrong; stops the start and names it
 
@@ -89,6 +90,17 @@ class CardNumber(InvalidInput):
     """A field holds what looks like a card number; the number itself is never repeated."""
 
     code = "CARD_NUMBER_REFUSED"
+
+
+class UnknownReport(InvalidInput):
+    """No report is called `name`; `known` are the names that exist."""
+
+    code = "UNKNOWN_REPORT"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__([("", f"there is no report {name!r}; there are {', '.join(known)}")])
+        self.name = name
+        self.known = known
 
 
 class GatewaySilent(SoukError):

@@ -1,1 +1,1 @@
-"""From lines and a catalogue to totals, every cent explained. Pure."""
+"""Prices orders: from lines and a catalogue to totals, with every cent explained. Pure."""

@@ -1,4 +1,4 @@
-"""A priced order: what every line and the whole costs, and why. Frozen, amounts in minor units."""
+"""Price requests and priced orders with their explanation. Frozen, amounts in minor units."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class DiscountKind(StrEnum):
-    """An order-level discount is an amount or a share of the gross."""
+    """Whether a discount on the order is an amount or a share of the gross."""
 
     AMOUNT = "AMOUNT"
     BASIS_POINTS = "BASIS_POINTS"
@@ -20,7 +20,7 @@ class Discount(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WantedLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line as the merchant asked for it. `expected_price_minor` is checked, never believed."""
+    """A line as the merchant sent it. `expected_price_minor` is compared but never charged."""
 
     sku: str
     quantity: int
@@ -28,7 +28,7 @@ class WantedLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PriceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is to be priced: the part of an order, or of a quote, that decides its amounts."""
+    """The part of an order or a quote that decides its amounts."""
 
     merchant_id: str
     store_id: str
@@ -60,7 +60,7 @@ class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TaxBucket(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All tax of one code. `taxable_minor` is without the tax."""
+    """The tax of one code. `taxable_minor` excludes the tax."""
 
     tax_code: str
     rate_ppm: int
@@ -70,10 +70,10 @@ class TaxBucket(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an order costs. `net_minor + tax_minor == total_minor`, always.
+    """The amounts of an order. `net_minor + tax_minor == total_minor`, always.
 
-    `gross_minor` is the sum of quantity x unit price, `discount_minor` what was taken off it, and
-    `net_minor` what remains without any tax.
+    `gross_minor` is the sum of quantity x unit price, `discount_minor` is taken off it, and
+    `net_minor` is the rest without any tax.
     """
 
     currency: str
@@ -85,14 +85,14 @@ class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     tax_minor: int
     total_minor: int
     trace: tuple[str, ...]
-    """The steps, in words, in order: price rule, discount share, tax bucket, rounding."""
+    """The steps as sentences, in order: price rule, discount share, tax bucket, rounding."""
 
 
 class RefusalReason(StrEnum):
     """Why an order cannot be priced."""
 
     INVALID_ORDER = "INVALID_ORDER"
-    """No lines, a quantity out of range, a negative discount: the doors refuse these before."""
+    """No lines, a quantity out of range, a negative discount. The API rejects these earlier."""
     UNKNOWN_STORE = "UNKNOWN_STORE"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     UNKNOWN_SKU = "UNKNOWN_SKU"
@@ -104,8 +104,8 @@ class RefusalReason(StrEnum):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A business refusal: a reason for machines, a sentence for people."""
+    """A business refusal, with a reason for machines and a sentence for people."""
 
     reason: str
-    """UPPER_SNAKE; a RefusalReason here, other rooms have their own."""
+    """UPPER_SNAKE: a RefusalReason here; other packages have their own reasons."""
     explanation: str

@@ -1,8 +1,8 @@
-"""From wanted lines and the catalogue to totals: price, discount, tax, rounding, all explained.
+"""Prices an order from the catalogue: price, discount, tax and rounding, all explained.
 
-Pure: whatever it needs is handed in. A business refusal is a value, so that one bad order never
-blocks its neighbours. Must not allow for stock, payment, or who asks: a quote and an order that
-reach the same catalogue cost the same.
+Pure: the caller passes everything in. A refusal is a return value, so that one bad order never
+blocks the rest of its batch. The price must not depend on stock, payment or the caller: a quote
+and an order that see the same catalogue cost the same.
 """
 
 import functools
@@ -16,7 +16,7 @@ from internal.kernel import money
 from internal.pricing import messages
 
 BASIS_POINTS = 10_000
-"""In a whole: 10 % is 1,000 basis points."""
+"""Basis points in a whole: 10 % is 1,000 of them."""
 
 _PPM_PER_PERCENT = catalogue.PPM // 100
 _PPM_PER_BASIS_POINT = catalogue.PPM // BASIS_POINTS
@@ -31,7 +31,7 @@ _Reason = messages.RefusalReason
 
 
 class _Item(NamedTuple):
-    """A wanted line beside what the catalogue knows of it."""
+    """A wanted line with its product and tax rate."""
 
     wanted: messages.WantedLine
     product: catalogue.Product
@@ -40,9 +40,9 @@ class _Item(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """The lines of one tax code: where they stand, what they cost together after the discount.
+    """The lines of one tax code: their positions, and `base`, their sum after the discount.
 
-    The exact tax of each is its numerator / denominator.
+    The exact tax of a line is its numerator / denominator.
     """
 
     rate: catalogue.TaxRate
@@ -53,25 +53,25 @@ class _Group(NamedTuple):
 
 
 def price(
-    request: messages.PriceRequest, shelf: catalogue.CatalogueSnapshot
+    request: messages.PriceRequest, snapshot: catalogue.CatalogueSnapshot
 ) -> messages.PricedOrder | messages.Refusal:
-    """Price an order, or say why it cannot be priced.
+    """Price an order, or return why it cannot be priced.
 
-    Line by line: base price x quantity, less the line's share of the order's discount (by largest
-    remainder on the gross), then tax, inside or on top, rounded as the store wants it. Where tax is
-    rounded for more than a line it is shared among the lines again, so that they always sum to the
-    document. Promised of every answer:
+    Each line is base price x quantity, less its share of the order's discount (by largest remainder
+    on the gross), then tax, inside or on top, rounded by the store's rule. Tax that is rounded for
+    several lines at once is shared among them again, so that lines always sum to the document.
+    Every priced order satisfies:
 
     - net_minor + tax_minor == total_minor
     - lines sum to the document, tax buckets sum to its net and its tax
-    - each discount share and each tax lies less than one minor unit from its exact value
+    - each discount share and each tax is less than one minor unit from its exact value
 
-    The shelf must hold prices and rates of zero or more, in ISO 4217 currencies.
+    The snapshot must have prices and rates of zero or more, in ISO 4217 currencies.
     """
-    store = shelf.stores.get((request.merchant_id, request.store_id))
+    store = snapshot.stores.get((request.merchant_id, request.store_id))
     if store is None:
         return _refuse(_Reason.UNKNOWN_STORE, f"there is no store {request.store_id!r}")
-    items = _look_up(request, store, shelf)
+    items = _look_up(request, store, snapshot)
     if isinstance(items, messages.Refusal):
         return items
     gross = sum(item.gross for item in items)
@@ -85,9 +85,9 @@ def price(
 
 
 def _look_up(
-    request: messages.PriceRequest, store: catalogue.Store, shelf: catalogue.CatalogueSnapshot
+    request: messages.PriceRequest, store: catalogue.Store, snapshot: catalogue.CatalogueSnapshot
 ) -> list[_Item] | messages.Refusal:
-    """Put every line beside its product and tax rate, or refuse the first that cannot be sold."""
+    """Find the product and tax rate of every line, or refuse the first that cannot be sold."""
     if request.currency != store.currency:
         what = f"store {store.store_id!r} sells in {store.currency}, not in {request.currency}"
         return _refuse(_Reason.CURRENCY_MISMATCH, what)
@@ -96,24 +96,24 @@ def _look_up(
     merchant_id = request.merchant_id
     items: list[_Item] = []
     for line_no, wanted in enumerate(request.lines, start=1):
-        product = shelf.products.get((merchant_id, wanted.sku))
+        product = snapshot.products.get((merchant_id, wanted.sku))
         if product is None:
             return _refuse_line(_Reason.UNKNOWN_SKU, line_no, wanted, "there is no such product")
-        rate = shelf.tax_rates.get((merchant_id, product.tax_code))
+        rate = snapshot.tax_rates.get((merchant_id, product.tax_code))
         if rate is None:
             what = f"its tax code {product.tax_code!r} is not in the catalogue"
             return _refuse_line(_Reason.UNKNOWN_TAX_CODE, line_no, wanted, what)
-        refusal = _objection(line_no, wanted, product, store)
+        refusal = _refusal_of(line_no, wanted, product, store)
         if refusal is not None:
             return refusal
         items.append(_Item(wanted, product, rate, wanted.quantity * product.price_minor))
     return items
 
 
-def _objection(
+def _refusal_of(
     line_no: int, wanted: messages.WantedLine, product: catalogue.Product, store: catalogue.Store
 ) -> messages.Refusal | None:
-    """Say why `product` cannot be sold as this line wants it."""
+    """Return why `product` cannot be sold as `wanted`; None if it can."""
     if not 1 <= wanted.quantity <= money.INT64_MAX:
         what = f"the quantity is {wanted.quantity}, it must be at least 1 and fit into 64 bits"
         return _refuse_line(_Reason.INVALID_ORDER, line_no, wanted, what)
@@ -133,7 +133,7 @@ def _objection(
 def _discount_of(
     discount: messages.Discount | None, gross: int, store: catalogue.Store
 ) -> int | messages.Refusal:
-    """Return what a discount takes off `gross`, in minor units."""
+    """Return the amount that a discount takes off `gross`, in minor units."""
     if discount is None:
         return 0
     if discount.value < 0:
@@ -154,7 +154,7 @@ def _discount_of(
 def _total_up(
     wanted: messages.Discount | None, items: list[_Item], discount: int, store: catalogue.Store
 ) -> messages.PricedOrder:
-    """Spread the discount, tax what remains, sum up."""
+    """Share the discount among the lines, add tax to the rest, and sum up."""
     grosses = [item.gross for item in items]
     shares = money.allocate(discount, grosses)
     groups = _group(items, [gross - share for gross, share in zip(grosses, shares, strict=True)])
@@ -181,7 +181,7 @@ def _total_up(
 
 
 def _group(items: list[_Item], bases: list[int]) -> list[_Group]:
-    """Gather the lines of each tax code, in the order of their first line."""
+    """Group the lines by tax code, in the order of their first line."""
     positions: dict[str, list[int]] = {}
     for position, item in enumerate(items):
         positions.setdefault(item.rate.tax_code, []).append(position)
@@ -195,7 +195,7 @@ def _group(items: list[_Item], bases: list[int]) -> list[_Group]:
 
 
 def _taxes_of(groups: list[_Group], store: catalogue.Store) -> list[list[int]]:
-    """Return the tax of every line, group by group, rounded where the store wants it."""
+    """Return the tax of every line, group by group, rounded at the store's rounding point."""
     mode = store.rounding_mode
     if store.rounding_point == catalogue.RoundingPoint.LINE:
         return [
@@ -215,7 +215,7 @@ def _taxes_of(groups: list[_Group], store: catalogue.Store) -> list[list[int]]:
 
 
 def _taxes_of_document(groups: list[_Group], mode: money.RoundingMode) -> list[int]:
-    """Return the tax of every group: rounded once in all, over the common denominator."""
+    """Return the tax of every group, rounded once for all of them over the common denominator."""
     whole = math.lcm(*[group.denominator for group in groups])
     exact = [sum(group.numerators) * (whole // group.denominator) for group in groups]
     return money.apportion(money.divide_round(sum(exact), whole, mode), exact, whole)
@@ -258,7 +258,7 @@ def _trace(
     buckets: tuple[messages.TaxBucket, ...],
     store: catalogue.Store,
 ) -> tuple[str, ...]:
-    """Tell the steps in words. One sentence a line and a bucket: this runs for every order."""
+    """Explain the steps. One sentence per line and bucket, because this runs for every order."""
     text = functools.partial(money.to_text, currency=store.currency)
     steps = [_line_step(line, text) for line in lines]
     if wanted is not None:
@@ -296,13 +296,13 @@ def _bucket_step(bucket: messages.TaxBucket, text: Callable[[int], str]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _percent(rate_ppm: int) -> str:
-    """Write parts per million as people do: 88_750 is "8.875 %"."""
+    """Return parts per million as a percentage: 88_750 is "8.875 %"."""
     percent, rest = divmod(rate_ppm, _PPM_PER_PERCENT)
     return f"{percent}.{rest:04}".rstrip("0").rstrip(".") + " %"
 
 
 def _refuse_size(items: list[_Item]) -> messages.Refusal:
-    """Name the line that is too large, or the order when its lines are so only together."""
+    """Name the line that is too large, or the order if only the sum of its lines is."""
     for line_no, item in enumerate(items, start=1):
         if item.gross > money.INT64_MAX:
             what = "quantity times price is more than 64 bits can hold"

@@ -1,1 +1,1 @@
-"""Reports for people: one file each, found by the registry."""
+"""Reports for people: one module each, found by the registry."""

@@ -1,1 +1,1 @@
-"""What an empty database can be filled with."""
+"""Sample data for an empty database."""

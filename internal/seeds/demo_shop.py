@@ -1,6 +1,6 @@
-"""The demo merchant: two stores, three tax rates, two hundred products, stock. The same every time.
+"""The demo merchant: two stores, three tax rates, two hundred products, stock. Always the same.
 
-`seed` may run at every start; it adds what is missing as a whole and never touches what is there.
+`seed` may run at every start: it creates the merchant with everything or changes nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,9 +20,21 @@ from internal.kernel.money import RoundingMode
 MERCHANT_ID = "demo"
 CURRENCY = "EUR"
 STORES = (
-    Store(MERCHANT_ID, "berlin", "Berlin", CURRENCY, RoundingMode.HALF_UP, RoundingPoint.LINE),
     Store(
-        MERCHANT_ID, "lisbon", "Lisbon", CURRENCY, RoundingMode.HALF_EVEN, RoundingPoint.DOCUMENT
+        merchant_id=MERCHANT_ID,
+        store_id="berlin",
+        name="Berlin",
+        currency=CURRENCY,
+        rounding_mode=RoundingMode.HALF_UP,
+        rounding_point=RoundingPoint.LINE,
+    ),
+    Store(
+        merchant_id=MERCHANT_ID,
+        store_id="lisbon",
+        name="Lisbon",
+        currency=CURRENCY,
+        rounding_mode=RoundingMode.HALF_EVEN,
+        rounding_point=RoundingPoint.DOCUMENT,
     ),
 )
 STANDARD, REDUCED, SALES = "standard", "reduced", "sales"
@@ -32,7 +44,7 @@ TAX_RATES = (
     TaxRate(MERCHANT_ID, SALES, "Sales tax 8.875 %", 88_750, inclusive=False),
 )
 PLENTY_UNITS = 900_000
-"""More than any load run sells, and fewer than the largest line of an order may want."""
+"""More than any load run sells, and fewer than an order line may ask for at most."""
 SCARCE_UNITS = 3
 SCARCE_SKUS = frozenset(
     {"COFFEE-SUMATRA-2KG", "TEA-JASMINE-500", "LAMP-BRASS-60", "BOWL-COBALT-30"}
@@ -44,90 +56,116 @@ SECRET_BYTES = 32
 
 
 class Kind(NamedTuple):
-    """Something sold in several sorts and sizes."""
+    """A kind of product, sold in several varieties and sizes."""
 
     code: str
     noun: str
     tax_code: str
     price_minor: int
-    """Of the first sort in the first size."""
-    sorts: str
+    """Price of the first variety in the first size."""
+    varieties: str
     sizes: str
-    """Four of them. A SKU has the digits, and the unit where they would mislead without."""
+    """Four sizes. A SKU has the digits, and the unit where the digits alone would mislead."""
 
 
 KINDS = (
     Kind(
-        "COFFEE",
-        "coffee beans",
-        REDUCED,
-        449,
-        "House Huila Sidamo Antigua Sumatra",
-        "250 g,500 g,1 kg,2 kg",
-    ),
-    Kind("TEA", "tea", REDUCED, 389, "House Sencha Assam Oolong Jasmine", "50 g,100 g,250 g,500 g"),
-    Kind(
-        "OIL",
-        "olive oil",
-        REDUCED,
-        599,
-        "House Koroneiki Picual Arbequina Coratina",
-        "250 ml,500 ml,750 ml,1 l",
+        code="COFFEE",
+        noun="coffee beans",
+        tax_code=REDUCED,
+        price_minor=449,
+        varieties="House Huila Sidamo Antigua Sumatra",
+        sizes="250 g,500 g,1 kg,2 kg",
     ),
     Kind(
-        "HONEY",
-        "honey",
-        REDUCED,
-        329,
-        "House Acacia Thyme Chestnut Linden",
-        "125 g,250 g,500 g,1 kg",
+        code="TEA",
+        noun="tea",
+        tax_code=REDUCED,
+        price_minor=389,
+        varieties="House Sencha Assam Oolong Jasmine",
+        sizes="50 g,100 g,250 g,500 g",
     ),
     Kind(
-        "SPICE",
-        "spice",
-        REDUCED,
-        199,
-        "House Cumin Sumac Paprika Cardamom",
-        "25 g,50 g,100 g,250 g",
-    ),
-    Kind("SOAP", "soap", STANDARD, 279, "House Olive Laurel Rose Cedar", "80 g,120 g,200 g,400 g"),
-    Kind(
-        "CANDLE",
-        "candle",
-        STANDARD,
-        349,
-        "House Amber Fig Vetiver Beeswax",
-        "8 cm,12 cm,16 cm,20 cm",
+        code="OIL",
+        noun="olive oil",
+        tax_code=REDUCED,
+        price_minor=599,
+        varieties="House Koroneiki Picual Arbequina Coratina",
+        sizes="250 ml,500 ml,750 ml,1 l",
     ),
     Kind(
-        "TOWEL",
-        "towel",
-        STANDARD,
-        699,
-        "House Indigo Sand Sage Terracotta",
-        "30 cm,50 cm,70 cm,100 cm",
+        code="HONEY",
+        noun="honey",
+        tax_code=REDUCED,
+        price_minor=329,
+        varieties="House Acacia Thyme Chestnut Linden",
+        sizes="125 g,250 g,500 g,1 kg",
     ),
-    Kind("BOWL", "bowl", SALES, 850, "House Cobalt Ochre Celadon Slate", "12 cm,18 cm,24 cm,30 cm"),
     Kind(
-        "LAMP", "lamp", SALES, 2_490, "House Brass Copper Glass Walnut", "20 cm,30 cm,45 cm,60 cm"
+        code="SPICE",
+        noun="spice",
+        tax_code=REDUCED,
+        price_minor=199,
+        varieties="House Cumin Sumac Paprika Cardamom",
+        sizes="25 g,50 g,100 g,250 g",
+    ),
+    Kind(
+        code="SOAP",
+        noun="soap",
+        tax_code=STANDARD,
+        price_minor=279,
+        varieties="House Olive Laurel Rose Cedar",
+        sizes="80 g,120 g,200 g,400 g",
+    ),
+    Kind(
+        code="CANDLE",
+        noun="candle",
+        tax_code=STANDARD,
+        price_minor=349,
+        varieties="House Amber Fig Vetiver Beeswax",
+        sizes="8 cm,12 cm,16 cm,20 cm",
+    ),
+    Kind(
+        code="TOWEL",
+        noun="towel",
+        tax_code=STANDARD,
+        price_minor=699,
+        varieties="House Indigo Sand Sage Terracotta",
+        sizes="30 cm,50 cm,70 cm,100 cm",
+    ),
+    Kind(
+        code="BOWL",
+        noun="bowl",
+        tax_code=SALES,
+        price_minor=850,
+        varieties="House Cobalt Ochre Celadon Slate",
+        sizes="12 cm,18 cm,24 cm,30 cm",
+    ),
+    Kind(
+        code="LAMP",
+        noun="lamp",
+        tax_code=SALES,
+        price_minor=2_490,
+        varieties="House Brass Copper Glass Walnut",
+        sizes="20 cm,30 cm,45 cm,60 cm",
     ),
 )
 SIZE_FACTORS = (100, 190, 360, 690)
-"""Percent of the smallest size's price: more of it costs less for each."""
-SORT_SURCHARGE_PERCENT = 15
-"""On top for each sort after the house's own."""
+"""Percent of the smallest size's price. Larger sizes cost less per unit."""
+VARIETY_SURCHARGE_PERCENT = 15
+"""Surcharge for each variety after the first, which is the shop's own."""
 
 
 def seed(connection: sa.Connection, now_us: int, random_token: Callable[[int], str]) -> str | None:
-    """Make the demo merchant with its shop, unless it exists.
+    """Create the demo merchant with its shop, unless it exists.
 
     Args:
         connection: a transaction on tables that are up to date.
-        now_us: the present.
-        random_token: gives twice as many random hex digits as it is asked for.
+        now_us: the current time.
+        random_token: returns 2 * N random hex digits for N.
 
     Returns:
-        The API key when it was made just now, which nothing can tell again; otherwise None.
+        The API key if it was created now, which cannot be read again later; otherwise None.
     """
     if auth_store.find_merchant(connection, MERCHANT_ID):
         return None
@@ -143,32 +181,32 @@ def seed(connection: sa.Connection, now_us: int, random_token: Callable[[int], s
 
 
 def products() -> Iterator[Product]:
-    """Yield what the demo shop sells."""
+    """Yield the products of the demo shop."""
     for kind in KINDS:
-        for sort_no, sort in enumerate(kind.sorts.split()):
+        for variety_no, variety in enumerate(kind.varieties.split()):
             for size, factor in zip(kind.sizes.split(","), SIZE_FACTORS, strict=True):
-                sku = _sku(kind, "" if sort_no == 0 else sort, size)
+                sku = _sku(kind, "" if variety_no == 0 else variety, size)
                 yield Product(
-                    MERCHANT_ID,
-                    sku,
-                    f"{sort} {kind.noun}, {size}",
-                    _price_minor(kind, sort_no, factor),
-                    CURRENCY,
-                    kind.tax_code,
+                    merchant_id=MERCHANT_ID,
+                    sku=sku,
+                    name=f"{variety} {kind.noun}, {size}",
+                    price_minor=_price_minor(kind, variety_no, factor),
+                    currency=CURRENCY,
+                    tax_code=kind.tax_code,
                     active=sku != INACTIVE_SKU,
                 )
 
 
-def _sku(kind: Kind, sort: str, size: str) -> str:
-    """Name a product: COFFEE-250, COFFEE-HUILA-1KG."""
+def _sku(kind: Kind, variety: str, size: str) -> str:
+    """Return the SKU of a product, such as COFFEE-250 or COFFEE-HUILA-1KG."""
     number, unit = size.split()
     short = number + (unit.upper() if unit in {"kg", "l"} else "")
-    return "-".join(filter(None, (kind.code, sort.upper(), short)))
+    return "-".join(filter(None, (kind.code, variety.upper(), short)))
 
 
-def _price_minor(kind: Kind, sort_no: int, factor: int) -> int:
-    """Return a price that ends in a nine, as shops like it."""
-    percent = (100 + SORT_SURCHARGE_PERCENT * sort_no) * factor
+def _price_minor(kind: Kind, variety_no: int, factor: int) -> int:
+    """Return a price that ends in a nine, as shop prices often do."""
+    percent = (100 + VARIETY_SURCHARGE_PERCENT * variety_no) * factor
     return kind.price_minor * percent // 100_000 * 10 + 9
 
 

@@ -160,7 +160,7 @@ def load_shelf(
     """Read all the catalogue that these orders name."""
     stores = {(order.merchant_id, order.store_id) for order in orders}
     products = {(order.merchant_id, line.sku) for order in orders for line in order.lines}
-    return catalogue_store.load_shelf(connection, stores, products)
+    return catalogue_store.load_snapshot(connection, stores, products)
 
 
 def draft(placed: messages.OrderPlaced, shelf: CatalogueSnapshot) -> PricedDraft:

@@ -1,1 +1,1 @@
-"""Read models across rooms: an order with all that belongs to it, and its timeline."""
+"""Read models that span packages: a whole order, and its timeline for support staff."""

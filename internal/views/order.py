@@ -1,4 +1,4 @@
-"""An order as its merchant sees it: every table about it, read in one snapshot. Writes nothing."""
+"""An order as its merchant sees it, read from all its tables in one snapshot. Writes nothing."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from internal.pricing.messages import PricedLine, TaxBucket
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
-    """One thing that happened: who wrote it, the order's state and version after it, and why."""
+    """An entry of the order log: its stage, the order's state and version after it, and why."""
 
     stage: str
     event_id: str
@@ -29,7 +29,7 @@ class TimelineEntry(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True):
-    """All of an order. Amounts are 0 and lines empty for one that could not be priced."""
+    """A whole order. One that could not be priced has amounts of 0 and no lines."""
 
     order_key: int
     merchant_id: str
@@ -58,21 +58,21 @@ class OrderView(msgspec.Struct, frozen=True):
     lines: tuple[PricedLine, ...]
     taxes: tuple[TaxBucket, ...]
     tenders: tuple[Tender, ...]
-    """With their amounts, once the order is accepted; as they were sent before."""
+    """Tenders with their amounts once the order is accepted, and as they were sent until then."""
     attempts: tuple[Attempt, ...]
     timeline: tuple[TimelineEntry, ...]
     next_commands: tuple[str, ...]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Where a listing goes on: below this (placed_at_us, order_key)."""
+    """A position in a listing, which continues below this (placed_at_us, order_key)."""
 
     placed_at_us: int
     order_key: int
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which orders to list, newest first."""
+    """Conditions that every listed order meets."""
 
     states: tuple[OrderState, ...] = ()
     store_id: str = ""
@@ -81,25 +81,25 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderView | None:
-    """Return one order of this merchant."""
+    """Return one order of this merchant, or None."""
     found = get_many(connection, [ids.OrderRef(merchant_id, order_id)])
     return found[0] if found else None
 
 
-def get_many(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[OrderView]:
-    """Return those of the orders (merchant_id, order_id) that are recorded."""
+def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[OrderView]:
+    """Return those of the orders that are recorded."""
     shape = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
     query = (
         "SELECT t.* FROM {w} CROSS JOIN orders t"
         " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
     )
-    return _assemble(connection, bulk.select(connection, shape, query, names))
+    return _assemble(connection, bulk.select(connection, shape, query, orders))
 
 
 def list_page(
     connection: sa.Connection, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
 ) -> list[OrderView]:
-    """Return up to `orders_max` orders, newest first, from below `page` on."""
+    """Return up to `orders_max` orders, newest first, beginning below `page`."""
     o = store.ORDERS.c
     query = sa.select(store.ORDERS).where(o.merchant_id == merchant_id)
     if wanted.states:
@@ -124,8 +124,8 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
     found_lines, found_log, attempts = bulk.select_many(
         connection,
         [
-            _question(store.ORDER_LINES, keys),
-            _question(store.ORDER_LOG, keys),
+            _rows_of(store.ORDER_LINES, keys),
+            _rows_of(store.ORDER_LOG, keys),
             payments_store.histories_query(keys),
         ],
     )
@@ -144,7 +144,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
     ]
 
 
-def _question(table: sa.Table, keys: Sequence[int]) -> bulk.Query:
+def _rows_of(table: sa.Table, keys: Sequence[int]) -> bulk.Query:
     query = (
         f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
         " ON t.order_key = w.order_key"
@@ -155,7 +155,7 @@ def _question(table: sa.Table, keys: Sequence[int]) -> bulk.Query:
 def _by_order(
     rows: Sequence[bulk.Row], order: Callable[[bulk.Row], Any]
 ) -> dict[int, list[bulk.Row]]:
-    """Sorted here: MariaDB would write a file for it, as a fact may be a long text."""
+    """Group rows by order, sorted here: MariaDB would sort long texts, such as facts, in a file."""
     found: dict[int, list[bulk.Row]] = {}
     for row in sorted(rows, key=order):
         found.setdefault(row.order_key, []).append(row)
@@ -171,13 +171,13 @@ def _line(row: bulk.Row) -> PricedLine:
 
 def _entry(row: bulk.Row) -> TimelineEntry:
     return TimelineEntry(
-        row.stage,
-        row.event_id,
-        row.version,
-        OrderState(row.state),
-        row.reason,
-        row.at_us,
-        codec.decode(row.fact),
+        stage=row.stage,
+        event_id=row.event_id,
+        version=row.version,
+        state=OrderState(row.state),
+        reason=row.reason,
+        at_us=row.at_us,
+        fact=codec.decode(row.fact),
     )
 
 

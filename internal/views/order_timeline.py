@@ -1,7 +1,7 @@
-"""An order's story for support staff: every step, and what it waits for now.
+"""An order's timeline for support staff: every step, and what the order waits for now.
 
-Reads the books, not the door: it knows what a merchant is not told, such as payment attempts, dead
-letters, lives that it cost and what operators did. Writes nothing; shows no card token.
+Reads the database, not the API, so it includes details that merchants do not see: payment
+attempts, dead letters, crashes and operators' actions. Writes nothing; shows no card token.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from internal.views import order as order_view
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Something that happened."""
+    """One event of the timeline."""
 
     at_us: int
     who: str
@@ -29,8 +29,8 @@ class Step(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Story(msgspec.Struct, frozen=True):
-    """All of an order."""
+class OrderTimeline(msgspec.Struct, frozen=True, rename={"crashes": "lives_lost"}):
+    """An order's current state and its steps, oldest first."""
 
     merchant_id: str
     order_id: str
@@ -43,31 +43,31 @@ class Story(msgspec.Struct, frozen=True):
     total_minor: int
     trace_id: str
     waits_for: str
-    """In words; empty for an order that has come to its end."""
+    """A sentence; empty for an order in a terminal state."""
     next_look_us: int | None
-    """When somebody looks at it again, if nothing happens before."""
-    lives_lost: dict[str, int]
-    """Processes that died with it in hand, by stage."""
+    """The instant at which the order is examined again, if nothing happens earlier."""
+    crashes: dict[str, int]
+    """{stage: processes that died while they handled the order}; `lives_lost` in JSON."""
     steps: tuple[Step, ...]
 
 
-def tell(connection: sa.Connection, merchant_id: str, order_id: str) -> Story | None:
-    """Return an order's story; None for one of which nothing is known.
+def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTimeline | None:
+    """Return the timeline of an order; None if nothing is known of it.
 
-    One that is not recorded may still have dead letters.
+    An order that is not recorded may still have dead letters.
     """
     view = order_view.get(connection, merchant_id, order_id)
     letters = dead_letters.of_order(connection, merchant_id, order_id)
     if view is None and not letters:
         return None
     steps = [
-        *(_logged(view) if view else ()),
-        *(_asked(connection, view) if view else ()),
-        *(_of_letter(letter) for letter in letters),
-        *(_of_action(it) for it in audit_log.of_order(connection, merchant_id, order_id)),
+        *(_log_steps(view) if view else ()),
+        *(_payment_steps(connection, view) if view else ()),
+        *(_dead_letter_step(letter) for letter in letters),
+        *(_operator_step(it) for it in audit_log.of_order(connection, merchant_id, order_id)),
     ]
     open_letters = [letter for letter in letters if letter.closed_at_us is None]
-    return Story(
+    return OrderTimeline(
         merchant_id=merchant_id,
         order_id=order_id,
         store_id=view.store_id if view else "",
@@ -80,19 +80,19 @@ def tell(connection: sa.Connection, merchant_id: str, order_id: str) -> Story | 
         trace_id=view.trace_id if view else "",
         waits_for=_waits_for(view, open_letters),
         next_look_us=view.due_at_us if view else None,
-        lives_lost=crash_counts.of_order(connection, ids.OrderRef(merchant_id, order_id)),
+        crashes=crash_counts.of_order(connection, ids.OrderRef(merchant_id, order_id)),
         steps=tuple(sorted(steps, key=lambda step: step.at_us)),
     )
 
 
-def _logged(view: order_view.OrderView) -> Iterator[Step]:
+def _log_steps(view: order_view.OrderView) -> Iterator[Step]:
     for entry in view.timeline:
         what = f"{type(entry.fact).__name__}, {entry.state} version {entry.version}"
         yield Step(entry.at_us, entry.stage, what, entry.reason)
 
 
-def _asked(connection: sa.Connection, view: order_view.OrderView) -> Iterator[Step]:
-    """Yield what is known of each attempt, at the instant when it became known."""
+def _payment_steps(connection: sa.Connection, view: order_view.OrderView) -> Iterator[Step]:
+    """Yield the last known state of each attempt, at the instant at which it became known."""
     table = payments_store.PAYMENT_ATTEMPTS.c
     query = sa.select(table.attempt_no, table.updated_at_us)
     rows = connection.execute(query.where(table.order_key == view.order_key))
@@ -105,13 +105,13 @@ def _asked(connection: sa.Connection, view: order_view.OrderView) -> Iterator[St
         yield Step(at_us[it.attempt_no], "gateway", what, why)
 
 
-def _of_letter(letter: dead_letters.DeadLetter) -> Step:
-    standing = letter.closed_by or "open"
-    what = f"dead letter {letter.letter_key}, {standing}"
+def _dead_letter_step(letter: dead_letters.DeadLetter) -> Step:
+    status = letter.closed_by or "open"
+    what = f"dead letter {letter.letter_key}, {status}"
     return Step(letter.at_us, letter.stage, what, f"{letter.code}: {letter.explanation}")
 
 
-def _of_action(action: audit_log.Action) -> Step:
+def _operator_step(action: audit_log.Action) -> Step:
     what = f"{action.action} {action.subject}: {action.detail}"
     return Step(action.at_us, f"operator {action.actor}", what, action.reason)
 
@@ -121,7 +121,7 @@ def _waits_for(
 ) -> str:
     if open_letters:
         key = open_letters[-1].letter_key
-        return f"an operator: put aside, see `souk dlq show {key}`, then replay or drop it"
+        return f"an operator: dead-lettered, see `souk dlq show {key}`, then replay or drop it"
     if view is None:
         return f"{topics.ORDER.name}: its message is on the way again"
     if is_terminal(view.state):
@@ -129,6 +129,6 @@ def _waits_for(
     if any(map(manual_resolution.is_undecided, view.attempts)):
         if view.due_at_us is None:
             return "an operator: `souk payments decide` or `ask`"
-        return "the gateway's word on an UNKNOWN payment"
-    _, _, taker = janitor.LAST_FACT[view.state]
-    return f"{taker.name}" if taker else ""
+        return "the gateway's verdict on an UNKNOWN payment"
+    _, _, consumer = janitor.LAST_FACT[view.state]
+    return consumer.name if consumer else ""

@@ -505,7 +505,7 @@ class TestPayments:
             assert souk("orders", "submit", *LINE, *pay, "--order-id", order_id).code == 0
         assert is_soon(lambda: len(souk("payments", "unknown", "--json").json["payments"]) == 2)
         assert "demo/pay-1 1 4.49 EUR 1x CHARGE UNKNOWN" in souk("payments", "unknown").words
-        assert "the gateway's word" in souk("orders", "show", "pay-1", *MINE).words
+        assert "the gateway's verdict" in souk("orders", "show", "pay-1", *MINE).words
 
         decide = ("payments", "decide", "pay-1", "--as", "succeeded", *MINE)
         assert souk(*decide).code == 2
@@ -535,7 +535,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
-            (["chek"], "there are orders, products, stock, ledger, check"),
+            (["chek"], "there are orders, products, stock, ledger, reports, check"),
             (["orders", "gte"], "Did you mean 'get'?"),
             (["orders", "list", "--stat", "x"], "--state"),
             (["orders", "list", "--state", "x"], "'placed', 'accepted', 'paid'"),

@@ -49,8 +49,8 @@ async def decide(world: World, verdict: Verdict) -> None:
     await world.database.write(lambda c: payment_review.decide(c, word, None, verdict, "ref-7"))
 
 
-async def tell(world: World) -> order_timeline.Story:
-    told = await world.database.read(lambda c: order_timeline.tell(c, *NAME))
+async def tell(world: World) -> order_timeline.OrderTimeline:
+    told = await world.database.read(lambda c: order_timeline.get(c, *NAME))
     assert told is not None
     return told
 
@@ -107,7 +107,7 @@ async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
     assert await world.states("p") == ["FINALIZED"]
     (letter,) = await world.letters()
     told = await tell(world)
-    assert (told.state, told.lives_lost) == (
+    assert (told.state, told.crashes) == (
         "PLACED",
         {topics.ORDER.name: crash_counts.COUNTED_MAX},
     )
@@ -118,7 +118,7 @@ async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
     await world.drain()
     assert await dlq_copies.clear(world.database, world.bus) == 1
     told = await tell(world)
-    assert (told.state, told.lives_lost, told.waits_for) == ("FINALIZED", {}, "")
+    assert (told.state, told.crashes, told.waits_for) == ("FINALIZED", {}, "")
     whats = [step.what for step in told.steps]
     key = letter.letter_key
     assert f"dead letter {key}, replayed" in whats
@@ -130,7 +130,7 @@ def _die_over_it(connection: sa.Connection) -> None:
 
 
 async def test_the_story_of_nothing(world: World) -> None:
-    assert await world.database.read(lambda c: order_timeline.tell(c, *NAME)) is None
+    assert await world.database.read(lambda c: order_timeline.get(c, *NAME)) is None
 
 
 async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> None:

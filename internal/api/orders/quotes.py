@@ -20,6 +20,6 @@ class DatabaseQuotes:
         def price(connection: sa.Connection) -> PricedOrder | Refusal:
             products = {(request.merchant_id, line.sku) for line in request.lines}
             stores = {(request.merchant_id, request.store_id)}
-            return rules.price(request, catalogue_store.load_shelf(connection, stores, products))
+            return rules.price(request, catalogue_store.load_snapshot(connection, stores, products))
 
         return await self._database.read(price)

@@ -24,9 +24,9 @@ def show_order(
     For support staff: on the database, without an API key, with what merchants are not told.
     """
 
-    def find(connection: sa.Connection) -> order_timeline.Story:
+    def find(connection: sa.Connection) -> order_timeline.OrderTimeline:
         merchant_id = merchants.require(connection, merchant)
-        found = order_timeline.tell(connection, merchant_id, order_id)
+        found = order_timeline.get(connection, merchant_id, order_id)
         if found is None:
             what = f"nothing is known of an order {order_id!r} of {merchant_id}"
             raise errors.InvalidInput([("", f"{what}; it may not be recorded yet")])
@@ -39,7 +39,7 @@ def show_order(
         _show(found)
 
 
-def _show(it: order_timeline.Story) -> None:
+def _show(it: order_timeline.OrderTimeline) -> None:
     output.say("Order ", it.order_id, "  ", output.state(it.state), style="bold")
     total = f", {output.amount(it.total_minor, it.currency)}" if it.currency else ""
     output.say(f"of {it.merchant_id}, store {it.store_id or '?'}{total}")
@@ -58,8 +58,8 @@ def _show(it: order_timeline.Story) -> None:
         )
         before_us = step.at_us
     output.terminal().print(table)
-    for stage, lives in it.lives_lost.items():
-        output.say(f"{lives} processes of {stage} began with it and did not end", style="red")
+    for stage, crashes in it.crashes.items():
+        output.say(f"{crashes} processes of {stage} began with it and did not end", style="red")
     if it.waits_for:
         when = f"; looked at again {output.instant(it.next_look_us)}" if it.next_look_us else ""
         output.say(f"It waits for {it.waits_for}{when}", style="yellow")

@@ -113,7 +113,7 @@ def _save(
     connection: sa.Connection, products: Sequence[Product], *, dry_run: bool
 ) -> dict[str, int]:
     keys = [(product.merchant_id, product.sku) for product in products]
-    before = store.load_shelf(connection, (), keys).products
+    before = store.load_snapshot(connection, (), keys).products
     changed = [
         product for product in products if before.get((product.merchant_id, product.sku)) != product
     ]

@@ -92,7 +92,7 @@ def _require_store(connection: sa.Connection, merchant_id: str, store_id: str) -
 
 def _require_products(connection: sa.Connection, merchant_id: str, skus: Sequence[str]) -> None:
     wanted = {(merchant_id, sku) for sku in skus if sku}
-    missing = sorted(wanted - catalogue.load_shelf(connection, (), wanted).products.keys())
+    missing = sorted(wanted - catalogue.load_snapshot(connection, (), wanted).products.keys())
     if not missing:
         return
     products = catalogue.list_products(connection, merchant_id, "", SKUS_MAX)

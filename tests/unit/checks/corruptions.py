@@ -1,13 +1,13 @@
-"""Ways to damage good books: for each the rule it breaks, and the SQL that does it.
+"""Ways to corrupt a correct database: for each the rule that it breaks, and the SQL that does it.
 
-`$sale` stands for the order_key of the order called "sale", `$now` for the present.
+`$sale` stands for the order_key of the order called "sale", `$now` for the current time.
 """
 
 from collections.abc import Mapping, Sequence
 
 
-def bare(table: str) -> tuple[str, ...]:
-    """Return the SQL that takes all keys and checks off a table; a copy of it remains."""
+def without_keys(table: str) -> tuple[str, ...]:
+    """Return the SQL that removes all keys and checks of a table, and leaves a copy of it."""
     return (
         f"CREATE TABLE bare_{table} AS SELECT * FROM {table}",  # noqa: S608 - a name of our own
         f"DROP TABLE {table}",
@@ -15,13 +15,13 @@ def bare(table: str) -> tuple[str, ...]:
     )
 
 
-def takes_apart(statements: Sequence[str]) -> bool:
-    """Tell whether whole tables are replaced."""
+def replaces_tables(statements: Sequence[str]) -> bool:
+    """Tell whether the statements replace whole tables."""
     return any(statement.startswith(("CREATE", "DROP", "ALTER")) for statement in statements)
 
 
 LOG = "stage, event_id, version, state, reason, fact, digest, at_us"
-"""What `$log` stands for."""
+"""The columns that `$log` stands for."""
 ATTEMPT = (
     "INSERT INTO payment_attempts SELECT {key}, 9, 'CHARGE', 0, 'CASH', {minor}, '{currency}',"
     " 'another', '{state}', '', '', '', '', 0, 0"
@@ -32,10 +32,10 @@ MOVEMENT = (
     " VALUES ('m-1', 'main', 'tea', '{kind}', {quantity}, {key}, 0)"
 )
 
-DAMAGES: Mapping[str, tuple[str, ...]] = {
+CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "an order twice": (
-        "I2 once",
-        *bare("orders"),
+        "I2 recorded once",
+        *without_keys("orders"),
         "UPDATE bare_orders SET order_key = 999 WHERE order_key = $unknown_sku",
         "INSERT INTO orders SELECT * FROM bare_orders WHERE order_key = 999",
         "INSERT INTO order_log (order_key, $log) SELECT 999, $log FROM order_log"
@@ -68,11 +68,11 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
     ),
     "a rejected order without its void": (
-        "I3 nothing is held",
+        "I3 holds no money",
         "DELETE FROM payment_attempts WHERE kind = 'VOID' AND tender_kind = 'CASH'",
     ),
-    "an end while a charge is unknown": (
-        "I3 word on an attempt is missing",
+    "a rejection while a charge is unknown": (
+        "I3 verdict on an attempt is missing",
         "UPDATE payment_attempts SET state = 'UNKNOWN' WHERE kind = 'CHARGE' AND order_key = $away",
     ),
     "a tender captured twice": (
@@ -87,7 +87,7 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "I3 in its currency",
         ATTEMPT.format(key="$sale", minor=5, currency="JPY", state="DECLINED"),
     ),
-    "a credit too much here, too little there": (
+    "credits that are wrong but balance in sum": (
         "I4 every transaction",
         "UPDATE ledger_entries SET credit_minor = credit_minor + 1 WHERE account = 'revenue'"
         " AND source_key = $sale",
@@ -109,11 +109,11 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         ENTRY.format(no=1, minor=5).replace("999", "$declined"),
         ENTRY.format(no=2, minor=5).replace("999", "$declined").replace("5, 0, 0", "0, 5, 0"),
     ),
-    "stock out of nowhere": (
+    "stock without a movement": (
         "I5 sum of its movements",
         "UPDATE stock SET on_hand = on_hand + 1 WHERE merchant_id = 'm-2' AND sku = 'tea'",
     ),
-    "a reservation for nobody": (
+    "a reservation of no order": (
         "I5 lines of open orders",
         "UPDATE stock SET reserved = reserved + 1 WHERE merchant_id = 'm-1' AND sku = 'cup'",
     ),
@@ -121,17 +121,17 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "I5 lines of open orders",
         "UPDATE stock SET reserved = 0 WHERE merchant_id = 'm-1' AND sku = 'cup'",
     ),
-    "a stock row that is gone": (
+    "a deleted stock row": (
         "I5 sum of its movements",
         "DELETE FROM stock WHERE merchant_id = 'm-2' AND sku = 'rare'",
     ),
-    "stock below nothing": (
+    "negative stock": (
         "I5 neither is negative",
-        *bare("stock"),
+        *without_keys("stock"),
         "UPDATE stock SET on_hand = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
         "UPDATE stock_movements SET quantity = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
     ),
-    "a sale that left the stock under another name": (
+    "a sale whose movement is an adjustment": (
         "I5 have left the stock",
         "UPDATE stock_movements SET order_key = NULL, kind = 'ADJUSTMENT' WHERE order_key = $sale",
     ),
@@ -145,7 +145,7 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         MOVEMENT.format(kind="SALE", quantity=-1, key=999),
         MOVEMENT.format(kind="RECEIPT", quantity=1, key="NULL"),
     ),
-    "a step that the table does not know": (
+    "an illegal transition": (
         "I6 path of the table",
         "UPDATE order_log SET state = 'REJECTED'"
         " WHERE version = 2 AND state = 'ACCEPTED' AND order_key = $sale",
@@ -158,11 +158,11 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "I6 path of the table",
         "DELETE FROM order_log WHERE version = 1 AND order_key = $sale",
     ),
-    "no log at all": (
+    "a log that is missing": (
         "I6 path of the table",
         "DELETE FROM order_log WHERE order_key = $sale",
     ),
-    "two stories about one version": (
+    "two entries for one version": (
         "I6 path of the table",
         "INSERT INTO order_log (order_key, $log)"
         " SELECT order_key, 'cancel', 'x', 2, 'REJECTED', '', '{}', 0, 0"
@@ -172,20 +172,20 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "I6 path of the table",
         "UPDATE orders SET version = version + 1 WHERE order_key = $sale",
     ),
-    "an order elsewhere than its log": (
+    "an order in another state than its log": (
         "I6 path of the table",
         "UPDATE orders SET state = 'CANCELLED', stock_state = 'RELEASED'"
         " WHERE order_key = $unknown_sku",
     ),
-    "a state of another world": (
+    "a state that does not exist": (
         "I6 path of the table",
         "UPDATE order_log SET state = 'LOST' WHERE version = 2 AND order_key = $sale",
     ),
-    "a charge that its state does not know": (
+    "a charge state that does not fit the state": (
         "I6 charge and stock agree",
         "UPDATE orders SET charge_state = 'NONE' WHERE order_key = $sale",
     ),
-    "stock that its state does not know": (
+    "a stock state that does not fit the state": (
         "I6 charge and stock agree",
         "UPDATE orders SET stock_state = 'RELEASED' WHERE order_key = $paid",
     ),
@@ -196,7 +196,7 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "an event claimed twice": (
         "I7 claimed once",
-        *bare("order_log"),
+        *without_keys("order_log"),
         "INSERT INTO order_log SELECT * FROM order_log WHERE version = 3 AND order_key = $sale",
     ),
     "a gap in the receipts": (
@@ -206,7 +206,7 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "a receipt number used twice": (
         "I7 number once",
-        *bare("orders"),
+        *without_keys("orders"),
         "UPDATE orders SET receipt_no = 3 WHERE receipt_no = 2",
     ),
     "a counter that ran ahead": (
@@ -223,7 +223,7 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "UPDATE orders SET receipt_no = 4 WHERE order_key = $cancelled",
         "UPDATE receipt_counters SET last_no = 4 WHERE last_no = 3",
     ),
-    "an end with a deadline": (
+    "a terminal state with a deadline": (
         "I9 has no deadline",
         "UPDATE orders SET due_at_us = $now WHERE order_key = $sale",
     ),
@@ -232,4 +232,4 @@ DAMAGES: Mapping[str, tuple[str, ...]] = {
         "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
     ),
 }
-"""By what happened: (invariant and some words of its rule, SQL, ...)."""
+"""{what happened: (invariant and some words of its rule, SQL, ...)}."""

@@ -1,4 +1,4 @@
-"""Who gets the stock: never more than there is, first come first served, all or nothing."""
+"""Allocation of stock: never more than is available, first come, first served, all or nothing."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,26 +37,26 @@ def test_nothing_is_oversold(levels: dict[StockKey, StockLevel], demands: list[D
 
 @given(LEVELS, DEMANDS)
 def test_all_or_nothing(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
-    verdicts, reserved = rules.allocate(levels, demands)
-    served = [demand for demand, shortage in zip(demands, verdicts, strict=True) if not shortage]
+    shortages, reserved = rules.allocate(levels, demands)
+    served = [demand for demand, shortage in zip(demands, shortages, strict=True) if not shortage]
     assert reserved == rules.total(served)
 
 
 @given(LEVELS, DEMANDS)
 def test_first_come_first_served(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
-    """Whoever comes later changes nothing for those before."""
-    verdicts, _ = rules.allocate(levels, demands)
+    """A later demand changes nothing for earlier ones."""
+    shortages, _ = rules.allocate(levels, demands)
     for count in range(len(demands)):
-        assert rules.allocate(levels, demands[:count])[0] == verdicts[:count]
+        assert rules.allocate(levels, demands[:count])[0] == shortages[:count]
 
 
 @given(LEVELS, DEMANDS)
-def test_nobody_goes_short_without_a_reason(
+def test_a_shortage_is_always_real(
     levels: dict[StockKey, StockLevel], demands: list[Demand]
 ) -> None:
-    """A demand is refused only for what those before it have left."""
-    verdicts, _ = rules.allocate(levels, demands)
-    for place, shortage in enumerate(verdicts):
+    """A demand is refused only if earlier ones have left too little."""
+    shortages, _ = rules.allocate(levels, demands)
+    for place, shortage in enumerate(shortages):
         if shortage is None:
             continue
         demand = demands[place]
@@ -71,19 +71,19 @@ def test_nobody_goes_short_without_a_reason(
 def test_a_demand_takes_what_an_earlier_one_left() -> None:
     levels = {key("tea"): StockLevel(on_hand=5, reserved=1), key("cup"): StockLevel(9, 0)}
     demands = [wants(tea=3), wants(tea=2, cup=1), wants(tea=1)]
-    verdicts, reserved = rules.allocate(levels, demands)
-    assert verdicts == [None, Shortage("tea", 2, 1), None]
+    shortages, reserved = rules.allocate(levels, demands)
+    assert shortages == [None, Shortage("tea", 2, 1), None]
     assert reserved == {key("tea"): 4}
 
 
-def test_what_a_store_does_not_stock_is_told_from_what_it_ran_out_of() -> None:
+def test_a_product_that_is_not_stocked_differs_from_one_that_is_sold_out() -> None:
     levels = {key("tea", "south"): StockLevel(0, 0)}
-    verdicts, reserved = rules.allocate(levels, [wants(tea=1), wants("south", tea=1)])
-    assert verdicts == [Shortage("tea", 1, None), Shortage("tea", 1, 0)]
+    shortages, reserved = rules.allocate(levels, [wants(tea=1), wants("south", tea=1)])
+    assert shortages == [Shortage("tea", 1, None), Shortage("tea", 1, 0)]
     assert not reserved
 
 
-def test_a_refused_order_wants_nothing() -> None:
+def test_an_empty_demand_is_met() -> None:
     assert rules.allocate({}, [wants()]) == ([None], {})
 
 

@@ -1,4 +1,4 @@
-"""The SQL of stock keeps its guards: nothing below nothing, and every change has its movement."""
+"""The SQL of stock is guarded: no quantity becomes negative, and every change has a movement."""
 
 from collections.abc import Callable
 
@@ -26,14 +26,14 @@ def levels(connection: sa.Connection) -> dict[StockKey, StockLevel]:
     return store.lock_levels(connection, sorted([TEA, CUP]))
 
 
-def test_what_arrives_adds_up(connection: sa.Connection) -> None:
+def test_received_units_add_up(connection: sa.Connection) -> None:
     store.receive(connection, [received(CUP, 4)])
     assert levels(connection) == {TEA: StockLevel(15, 0), CUP: StockLevel(7, 0)}
     moved = sa.select(sa.func.count()).select_from(store.STOCK_MOVEMENTS)
     assert connection.execute(moved).scalar() == 4
 
 
-def test_a_promise_is_kept_or_taken_back(connection: sa.Connection) -> None:
+def test_a_reservation_is_committed_or_released(connection: sa.Connection) -> None:
     store.reserve(connection, {TEA: 6, CUP: 3})
     store.release(connection, {TEA: 2})
     store.commit(connection, {TEA: 4, CUP: 1})
@@ -41,7 +41,7 @@ def test_a_promise_is_kept_or_taken_back(connection: sa.Connection) -> None:
 
 
 @pytest.mark.parametrize("change", [store.reserve, store.release, store.commit])
-def test_no_change_goes_below_nothing(
+def test_no_quantity_becomes_negative(
     connection: sa.Connection, change: Callable[[sa.Connection, dict[StockKey, int]], None]
 ) -> None:
     store.reserve(connection, {CUP: 2})
@@ -51,7 +51,7 @@ def test_no_change_goes_below_nothing(
     assert levels(connection) == before
 
 
-def test_a_row_that_nobody_has_cannot_be_promised(connection: sa.Connection) -> None:
+def test_a_product_that_is_not_stocked_cannot_be_reserved(connection: sa.Connection) -> None:
     with pytest.raises(errors.DatabaseAway):
         store.reserve(connection, {StockKey("m-1", "main", "ghost"): 1})
 

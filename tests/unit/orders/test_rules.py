@@ -13,7 +13,7 @@ from internal.payments.messages import Tender, TenderKind
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedLine, PricedOrder, Refusal
 from tests.support import facts, shop
-from tests.unit.pricing import shelves
+from tests.unit.pricing import snapshots
 
 AMOUNTS = st.integers(-10, 2_000)
 TENDERS = st.lists(
@@ -110,9 +110,9 @@ def test_a_discount_without_its_tax() -> None:
     assert rules.net_discount(priced(0, *lines)) == 168 + 75
 
 
-@given(shelves.cases())
-def test_a_discount_without_its_tax_is_no_more_than_with_it(case: shelves.Case) -> None:
-    order = pricing_rules.price(case.request, case.shelf)
+@given(snapshots.cases())
+def test_a_discount_without_its_tax_is_no_more_than_with_it(case: snapshots.Case) -> None:
+    order = pricing_rules.price(case.request, case.snapshot)
     assert isinstance(order, PricedOrder)
     net = rules.net_discount(order)
     highest = max((li.tax_rate_ppm for li in order.lines if li.tax_inclusive), default=0)

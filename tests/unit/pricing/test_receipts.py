@@ -1,11 +1,11 @@
-"""Receipts calculated by hand: what a cashier, an accountant and a tax office would expect."""
+"""Receipts calculated by hand, as a cashier, an accountant and a tax office expect them."""
 
 import pytest
 
 from internal.catalogue.messages import CatalogueSnapshot, RoundingPoint
 from internal.kernel.money import RoundingMode
 from internal.pricing import messages, rules
-from tests.unit.pricing.shelves import Rounding, amount, basis_points, request_of, shelf_of
+from tests.unit.pricing.snapshots import Rounding, amount, basis_points, request_of, snapshot_of
 
 GERMAN_RATES = {"FULL": (190_000, True), "REDUCED": (70_000, True)}
 NEW_YORK_RATES = {"NYC": (88_750, False), "NONE": (0, False)}
@@ -13,12 +13,12 @@ JAPANESE_RATES = {"STANDARD": (100_000, True), "FOOD": (80_000, True)}
 
 
 def price(
-    shelf: CatalogueSnapshot,
+    snapshot: CatalogueSnapshot,
     lines: list[tuple[str, int]],
     discount: messages.Discount | None = None,
 ) -> messages.PricedOrder:
-    (store,) = shelf.stores.values()
-    order = rules.price(request_of(store.currency, lines, discount), shelf)
+    (store,) = snapshot.stores.values()
+    order = rules.price(request_of(store.currency, lines, discount), snapshot)
     assert isinstance(order, messages.PricedOrder)
     return order
 
@@ -28,7 +28,7 @@ def taxes(order: messages.PricedOrder) -> list[int]:
 
 
 def german_shop() -> CatalogueSnapshot:
-    return shelf_of("EUR", GERMAN_RATES, {"cola": (199, "FULL"), "book": (1250, "REDUCED")})
+    return snapshot_of("EUR", GERMAN_RATES, {"cola": (199, "FULL"), "book": (1250, "REDUCED")})
 
 
 def test_german_receipt() -> None:
@@ -103,8 +103,8 @@ def test_german_receipt_with_ten_percent_off() -> None:
 
 
 def test_new_york_receipt() -> None:
-    shelf = shelf_of("USD", NEW_YORK_RATES, {"lamp": (2_499, "NYC"), "bread": (350, "NONE")})
-    order = price(shelf, [("lamp", 2), ("bread", 1)], amount(500))
+    snapshot = snapshot_of("USD", NEW_YORK_RATES, {"lamp": (2_499, "NYC"), "bread": (350, "NONE")})
+    order = price(snapshot, [("lamp", 2), ("bread", 1)], amount(500))
     # 5.00 over 49.98 and 3.50: 467.277 and 32.723. Tax 8.875 % of 45.31 = 4.0213
     assert [line.discount_minor for line in order.lines] == [467, 33]
     assert taxes(order) == [402, 0]
@@ -128,8 +128,8 @@ def test_new_york_pennies_depend_on_where_tax_is_rounded(
     point: RoundingPoint, by_line: list[int]
 ) -> None:
     rounding = Rounding(RoundingMode.HALF_UP, point)
-    shelf = shelf_of("USD", NEW_YORK_RATES, {"gum": (99, "NYC")}, rounding)
-    order = price(shelf, [("gum", 1)] * 3)
+    snapshot = snapshot_of("USD", NEW_YORK_RATES, {"gum": (99, "NYC")}, rounding)
+    order = price(snapshot, [("gum", 1)] * 3)
     assert taxes(order) == by_line
     assert order.total_minor == 297 + sum(by_line)
 
@@ -146,15 +146,15 @@ def test_new_york_pennies_depend_on_where_tax_is_rounded(
 def test_a_document_is_rounded_over_its_rates(point: RoundingPoint, by_line: list[int]) -> None:
     rounding = Rounding(RoundingMode.HALF_UP, point)
     rates = {"STATE": (100_000, False), "CITY": (100_000, False)}
-    shelf = shelf_of("USD", rates, {"pen": (105, "STATE"), "ink": (105, "CITY")}, rounding)
-    assert taxes(price(shelf, [("pen", 1), ("ink", 1)])) == by_line
+    snapshot = snapshot_of("USD", rates, {"pen": (105, "STATE"), "ink": (105, "CITY")}, rounding)
+    assert taxes(price(snapshot, [("pen", 1), ("ink", 1)])) == by_line
 
 
 def test_inclusive_and_exclusive_tax_in_one_document() -> None:
     rounding = Rounding(RoundingMode.HALF_UP, RoundingPoint.DOCUMENT)
     rates = {"IN": (190_000, True), "ON": (88_750, False)}
-    shelf = shelf_of("EUR", rates, {"cola": (199, "IN"), "lamp": (2_499, "ON")}, rounding)
-    order = price(shelf, [("cola", 3), ("lamp", 1)])
+    snapshot = snapshot_of("EUR", rates, {"cola": (199, "IN"), "lamp": (2_499, "ON")}, rounding)
+    order = price(snapshot, [("cola", 3), ("lamp", 1)])
     # 0.95319 inside and 2.21786 on top: 3.17105 in all, 0.95 and 2.21 are sure, and the odd cent
     # goes to the lamp's larger remainder.
     assert taxes(order) == [95, 222]
@@ -166,7 +166,7 @@ def test_japanese_receipt() -> None:
     rounding = Rounding(RoundingMode.DOWN, RoundingPoint.TAX_RATE)
     products = {"onigiri": (158, "FOOD"), "tea": (129, "FOOD"), "battery": (299, "STANDARD")}
     order = price(
-        shelf_of("JPY", JAPANESE_RATES, products, rounding),
+        snapshot_of("JPY", JAPANESE_RATES, products, rounding),
         [("onigiri", 2), ("tea", 1), ("battery", 2)],
     )
     # 445 x 8 / 108 = 32.96; 598 x 10 / 110 = 54.36: the yen below, once per rate.
@@ -182,8 +182,8 @@ def test_japanese_receipt() -> None:
 
 def test_japanese_ten_percent_on_top() -> None:
     rounding = Rounding(RoundingMode.DOWN, RoundingPoint.LINE)
-    shelf = shelf_of("JPY", {"TAX": (100_000, False)}, {"lamp": (1_239, "TAX")}, rounding)
-    order = price(shelf, [("lamp", 1)])
+    snapshot = snapshot_of("JPY", {"TAX": (100_000, False)}, {"lamp": (1_239, "TAX")}, rounding)
+    order = price(snapshot, [("lamp", 1)])
     assert (order.net_minor, order.tax_minor, order.total_minor) == (1239, 123, 1362)
 
 
@@ -200,26 +200,26 @@ def test_japanese_ten_percent_on_top() -> None:
 )
 def test_kuwaiti_receipt(mode: RoundingMode, tax: int) -> None:
     rounding = Rounding(mode, RoundingPoint.LINE)
-    shelf = shelf_of("KWD", {"TAX": (50_000, False)}, {"dates": (1_250, "TAX")}, rounding)
-    order = price(shelf, [("dates", 3)])
+    snapshot = snapshot_of("KWD", {"TAX": (50_000, False)}, {"dates": (1_250, "TAX")}, rounding)
+    order = price(snapshot, [("dates", 3)])
     assert (order.net_minor, order.tax_minor, order.total_minor) == (3750, tax, 3750 + tax)
 
 
 def test_the_odd_cent_of_a_discount_goes_to_the_first_line() -> None:
-    shelf = shelf_of("EUR", {"ZERO": (0, True)}, {"pin": (100, "ZERO")})
-    order = price(shelf, [("pin", 1)] * 3, amount(100))
+    snapshot = snapshot_of("EUR", {"ZERO": (0, True)}, {"pin": (100, "ZERO")})
+    order = price(snapshot, [("pin", 1)] * 3, amount(100))
     assert [line.total_minor for line in order.lines] == [66, 67, 67]
 
 
 @pytest.mark.parametrize("discount", [amount(1847), basis_points(10_000)])
-def test_all_of_it_may_be_given_away(discount: messages.Discount) -> None:
+def test_a_discount_may_be_the_whole_order(discount: messages.Discount) -> None:
     order = price(german_shop(), [("cola", 3), ("book", 1)], discount)
     assert (order.discount_minor, order.net_minor, order.tax_minor) == (1847, 0, 0)
     assert [line.total_minor for line in order.lines] == [0, 0]
 
 
 def test_free_goods_take_no_discount() -> None:
-    shelf = shelf_of("EUR", GERMAN_RATES, {"flyer": (0, "FULL"), "book": (1250, "REDUCED")})
-    assert price(shelf, [("flyer", 2)], basis_points(5_000)).total_minor == 0
-    order = price(shelf, [("flyer", 2), ("book", 1)], amount(50))
+    snapshot = snapshot_of("EUR", GERMAN_RATES, {"flyer": (0, "FULL"), "book": (1250, "REDUCED")})
+    assert price(snapshot, [("flyer", 2)], basis_points(5_000)).total_minor == 0
+    order = price(snapshot, [("flyer", 2), ("book", 1)], amount(50))
     assert [line.discount_minor for line in order.lines] == [0, 50]

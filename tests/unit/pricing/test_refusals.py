@@ -1,4 +1,4 @@
-"""What cannot be priced is refused by name, and never raises."""
+"""Orders that cannot be priced get a refusal with its reason, never an exception."""
 
 import msgspec
 import pytest
@@ -9,10 +9,10 @@ from internal.catalogue import messages as catalogue
 from internal.kernel import money
 from internal.pricing import messages, rules
 from internal.pricing.messages import RefusalReason
-from tests.unit.pricing import shelves
-from tests.unit.pricing.shelves import MERCHANT, STORE, amount, basis_points
+from tests.unit.pricing import snapshots
+from tests.unit.pricing.snapshots import MERCHANT, STORE, amount, basis_points
 
-SHELF = shelves.shelf_of(
+SNAPSHOT = snapshots.snapshot_of(
     "EUR",
     {"FULL": (190_000, True), "ON": (200_000, False)},
     {
@@ -27,14 +27,14 @@ SHELF = shelves.shelf_of(
 
 def with_product(product: catalogue.Product) -> catalogue.CatalogueSnapshot:
     return msgspec.structs.replace(
-        SHELF, products={**SHELF.products, (MERCHANT, product.sku): product}
+        SNAPSHOT, products={**SNAPSHOT.products, (MERCHANT, product.sku): product}
     )
 
 
 def refused(
-    request: messages.PriceRequest, shelf: catalogue.CatalogueSnapshot = SHELF
+    request: messages.PriceRequest, snapshot: catalogue.CatalogueSnapshot = SNAPSHOT
 ) -> tuple[str, str]:
-    answer = rules.price(request, shelf)
+    answer = rules.price(request, snapshot)
     assert isinstance(answer, messages.Refusal)
     return answer.reason, answer.explanation
 
@@ -43,7 +43,13 @@ def ask(
     *lines: messages.WantedLine, discount: messages.Discount | None = None
 ) -> messages.PriceRequest:
     cola = messages.WantedLine("cola", 1)
-    return messages.PriceRequest(MERCHANT, STORE, "EUR", (cola, *lines), discount)
+    return messages.PriceRequest(
+        merchant_id=MERCHANT,
+        store_id=STORE,
+        currency="EUR",
+        lines=(cola, *lines),
+        discount=discount,
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,7 @@ def test_a_line_that_cannot_be_priced(
 
 
 def test_a_product_that_is_no_longer_sold() -> None:
-    mug = catalogue.Product(MERCHANT, "mug", "A mug", 500, "EUR", "FULL", active=False)
+    mug = snapshots.product_of("mug", 500, "EUR", "FULL", active=False)
     assert refused(ask(messages.WantedLine("mug", 1)), with_product(mug)) == (
         RefusalReason.INACTIVE_SKU,
         "line 2 (mug): the product is no longer sold",
@@ -107,7 +113,7 @@ def test_a_product_that_is_no_longer_sold() -> None:
 
 
 def test_a_product_in_another_currency() -> None:
-    mug = catalogue.Product(MERCHANT, "mug", "A mug", 500, "USD", "FULL")
+    mug = snapshots.product_of("mug", 500, "USD", "FULL")
     assert refused(ask(messages.WantedLine("mug", 1)), with_product(mug)) == (
         RefusalReason.CURRENCY_MISMATCH,
         "line 2 (mug): its price is in USD, the store sells in EUR",
@@ -115,7 +121,7 @@ def test_a_product_in_another_currency() -> None:
 
 
 def test_an_order_in_another_currency() -> None:
-    assert refused(shelves.request_of("USD", [("cola", 1)])) == (
+    assert refused(snapshots.request_of("USD", [("cola", 1)])) == (
         RefusalReason.CURRENCY_MISMATCH,
         "store 's-1' sells in EUR, not in USD",
     )
@@ -126,16 +132,16 @@ def test_an_unknown_store() -> None:
     assert refused(request) == (RefusalReason.UNKNOWN_STORE, "there is no store 's-2'")
 
 
-def test_another_merchants_store_and_goods_are_unknown() -> None:
+def test_stores_and_products_of_another_merchant_are_unknown() -> None:
     request = msgspec.structs.replace(ask(), merchant_id="m-2")
     assert refused(request)[0] == RefusalReason.UNKNOWN_STORE
     store = catalogue.Store("m-2", STORE, "Next door", "EUR")
-    both = msgspec.structs.replace(SHELF, stores={**SHELF.stores, ("m-2", STORE): store})
+    both = msgspec.structs.replace(SNAPSHOT, stores={**SNAPSHOT.stores, ("m-2", STORE): store})
     assert refused(request, both)[0] == RefusalReason.UNKNOWN_SKU
 
 
-def test_an_order_of_nothing() -> None:
-    assert refused(shelves.request_of("EUR", [])) == (
+def test_an_order_without_lines() -> None:
+    assert refused(snapshots.request_of("EUR", [])) == (
         RefusalReason.INVALID_ORDER,
         "the order has no lines",
     )
@@ -164,18 +170,18 @@ def test_a_discount_that_cannot_be_given(
     assert refused(ask(discount=discount)) == (reason, explanation)
 
 
-def test_an_expected_price_that_holds_is_no_matter() -> None:
+def test_an_expected_price_that_is_right_is_accepted() -> None:
     line = messages.WantedLine("lamp", 1, 2_499)
-    assert isinstance(rules.price(ask(line), SHELF), messages.PricedOrder)
+    assert isinstance(rules.price(ask(line), SNAPSHOT), messages.PricedOrder)
 
 
-def test_tax_may_be_what_is_too_much() -> None:
-    request = shelves.request_of("EUR", [("gold", 1)], amount(1))
+def test_tax_may_be_what_makes_the_total_too_large() -> None:
+    request = snapshots.request_of("EUR", [("gold", 1)], amount(1))
     assert refused(request)[0] == RefusalReason.AMOUNT_TOO_LARGE
 
 
-def test_no_discount_saves_a_gross_that_is_too_much() -> None:
-    request = shelves.request_of("EUR", [("gold", 1), ("gold", 1)], basis_points(9_000))
+def test_a_discount_does_not_save_a_gross_that_is_too_large() -> None:
+    request = snapshots.request_of("EUR", [("gold", 1), ("gold", 1)], basis_points(9_000))
     assert refused(request)[0] == RefusalReason.AMOUNT_TOO_LARGE
 
 
@@ -188,19 +194,19 @@ ANY_LINE = st.builds(
 )
 ANY_REQUEST = st.builds(
     messages.PriceRequest,
-    st.sampled_from([MERCHANT, "m-2"]),
-    st.sampled_from([STORE, "s-2"]),
-    st.sampled_from(["EUR", "USD", ""]),
-    st.lists(ANY_LINE, max_size=4).map(tuple),
-    st.one_of(
+    merchant_id=st.sampled_from([MERCHANT, "m-2"]),
+    store_id=st.sampled_from([STORE, "s-2"]),
+    currency=st.sampled_from(["EUR", "USD", ""]),
+    lines=st.lists(ANY_LINE, max_size=4).map(tuple),
+    discount=st.one_of(
         st.none(), st.builds(messages.Discount, st.sampled_from(messages.DiscountKind), ANY_INT)
     ),
 )
 
 
 @given(ANY_REQUEST)
-def test_whatever_is_asked_has_an_answer_of_64_bits(request: messages.PriceRequest) -> None:
-    answer = rules.price(request, SHELF)
+def test_any_request_has_an_answer_that_fits_64_bits(request: messages.PriceRequest) -> None:
+    answer = rules.price(request, SNAPSHOT)
     if isinstance(answer, messages.Refusal):
         assert answer.reason in set(RefusalReason)
         assert answer.explanation

@@ -1,4 +1,4 @@
-"""What holds for every priced order, whatever the catalogue, the discount and the rounding."""
+"""Properties of every priced order, for any catalogue, discount and rounding."""
 
 import collections
 import decimal
@@ -13,20 +13,20 @@ from internal.catalogue.messages import RoundingPoint
 from internal.kernel import money
 from internal.kernel.money import RoundingMode
 from internal.pricing import messages, rules
-from tests.unit.pricing import shelves
+from tests.unit.pricing import snapshots
 
 ORACLE = decimal.Context(prec=200)
 HALVES = st.sampled_from([RoundingMode.HALF_UP, RoundingMode.HALF_DOWN, RoundingMode.HALF_EVEN])
 
 
-def priced(case: shelves.Case) -> messages.PricedOrder:
-    answer = rules.price(case.request, case.shelf)
+def priced(case: snapshots.Case) -> messages.PricedOrder:
+    answer = rules.price(case.request, case.snapshot)
     assert isinstance(answer, messages.PricedOrder)
     return answer
 
 
-def store_of(case: shelves.Case) -> catalogue.Store:
-    return case.shelf.stores[shelves.MERCHANT, shelves.STORE]
+def store_of(case: snapshots.Case) -> catalogue.Store:
+    return case.snapshot.stores[snapshots.MERCHANT, snapshots.STORE]
 
 
 def base_of(line: messages.PricedLine) -> int:
@@ -43,8 +43,8 @@ def rounded(exact: Fraction, mode: RoundingMode) -> int:
     return int(quotient.to_integral_value(rounding=f"ROUND_{mode}"))
 
 
-@given(shelves.cases())
-def test_net_and_tax_are_the_total(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_net_and_tax_are_the_total(case: snapshots.Case) -> None:
     order = priced(case)
     inside = sum(line.tax_minor for line in order.lines if line.tax_inclusive)
     assert order.net_minor + order.tax_minor == order.total_minor
@@ -52,8 +52,8 @@ def test_net_and_tax_are_the_total(case: shelves.Case) -> None:
     assert min(order.net_minor, order.tax_minor, order.discount_minor) >= 0
 
 
-@given(shelves.cases())
-def test_lines_sum_to_the_document(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_lines_sum_to_the_document(case: snapshots.Case) -> None:
     order = priced(case)
     assert sum(line.gross_minor for line in order.lines) == order.gross_minor
     assert sum(line.discount_minor for line in order.lines) == order.discount_minor
@@ -61,8 +61,8 @@ def test_lines_sum_to_the_document(case: shelves.Case) -> None:
     assert sum(line.total_minor for line in order.lines) == order.total_minor
 
 
-@given(shelves.cases())
-def test_buckets_sum_to_the_document(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_buckets_sum_to_the_document(case: snapshots.Case) -> None:
     order = priced(case)
     assert sum(bucket.tax_minor for bucket in order.taxes) == order.tax_minor
     assert sum(bucket.taxable_minor for bucket in order.taxes) == order.net_minor
@@ -73,8 +73,8 @@ def test_buckets_sum_to_the_document(case: shelves.Case) -> None:
         assert sum(base_of(line) for line in lines) - inside == bucket.taxable_minor
 
 
-@given(shelves.cases())
-def test_a_line_adds_up_and_answers_what_was_wanted(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_a_line_adds_up_and_matches_its_request(case: snapshots.Case) -> None:
     order = priced(case)
     for line_no, (line, wanted) in enumerate(
         zip(order.lines, case.request.lines, strict=True), start=1
@@ -87,8 +87,8 @@ def test_a_line_adds_up_and_answers_what_was_wanted(case: shelves.Case) -> None:
         assert 0 <= line.tax_minor <= line.total_minor
 
 
-@given(shelves.cases())
-def test_shares_and_taxes_are_fair(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_shares_and_taxes_are_fair(case: snapshots.Case) -> None:
     order = priced(case)
     for line in order.lines:
         due = Fraction(order.discount_minor * line.gross_minor, order.gross_minor or 1)
@@ -100,8 +100,8 @@ def test_shares_and_taxes_are_fair(case: shelves.Case) -> None:
             assert abs(bucket.tax_minor - sum(map(exact_tax, lines), Fraction(0))) < 1
 
 
-@given(shelves.cases())
-def test_tax_is_rounded_where_the_store_wants_it(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_tax_is_rounded_at_the_rounding_point_of_the_store(case: snapshots.Case) -> None:
     order, store = priced(case), store_of(case)
     if store.rounding_point == RoundingPoint.LINE:
         for line in order.lines:
@@ -116,8 +116,8 @@ def test_tax_is_rounded_where_the_store_wants_it(case: shelves.Case) -> None:
         assert order.tax_minor == rounded(exact, store.rounding_mode)
 
 
-@given(shelves.cases())
-def test_the_discount_is_what_was_asked_for(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_the_discount_is_the_requested_one(case: snapshots.Case) -> None:
     order, discount = priced(case), case.request.discount
     if discount is None:
         assert order.discount_minor == 0
@@ -128,13 +128,13 @@ def test_the_discount_is_what_was_asked_for(case: shelves.Case) -> None:
         assert order.discount_minor == rounded(exact, store_of(case).rounding_mode)
 
 
-@given(shelves.cases())
-def test_the_same_order_costs_the_same_again(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_the_same_order_costs_the_same_again(case: snapshots.Case) -> None:
     assert priced(case) == priced(case)
 
 
-@given(shelves.cases())
-def test_the_trace_tells_every_line_bucket_and_rounding(case: shelves.Case) -> None:
+@given(snapshots.cases())
+def test_the_trace_has_every_line_bucket_and_rounding(case: snapshots.Case) -> None:
     order, store = priced(case), store_of(case)
     steps = len(order.lines) + len(order.taxes) + (case.request.discount is not None) + 1
     assert len(order.trace) == steps
@@ -153,11 +153,11 @@ def test_tax_put_on_top_is_found_inside_again(net: int, ppm: int, mode: Rounding
     assert inside.total_minor == on_top.total_minor
 
 
-@given(shelves.cases(), st.randoms(use_true_random=False))
+@given(snapshots.cases(), st.randoms(use_true_random=False))
 def test_refunds_unit_by_unit_in_any_order_sum_to_the_sale(
-    case: shelves.Case, chance: random.Random
+    case: snapshots.Case, chance: random.Random
 ) -> None:
-    """Given back for k units of a line: the rounded k-th part of it, less what was given before."""
+    """A refund of k units is the rounded k-th part of the line less the refunds before it."""
     order, mode = priced(case), store_of(case).rounding_mode
     units = [line for line in order.lines for _ in range(line.quantity)]
     chance.shuffle(units)
@@ -173,9 +173,9 @@ def test_refunds_unit_by_unit_in_any_order_sum_to_the_sale(
     assert left_minor == 0
 
 
-@given(shelves.cases(), st.randoms(use_true_random=False))
+@given(snapshots.cases(), st.randoms(use_true_random=False))
 def test_refunds_line_by_line_in_any_order_sum_to_the_sale(
-    case: shelves.Case, chance: random.Random
+    case: snapshots.Case, chance: random.Random
 ) -> None:
     order = priced(case)
     lines = list(order.lines)
@@ -191,6 +191,8 @@ def test_refunds_line_by_line_in_any_order_sum_to_the_sale(
 def order_of_one(
     price_minor: int, ppm: int, mode: RoundingMode, *, inclusive: bool
 ) -> messages.PricedOrder:
-    rounding = shelves.Rounding(mode, RoundingPoint.LINE)
-    shelf = shelves.shelf_of("EUR", {"T": (ppm, inclusive)}, {"x": (price_minor, "T")}, rounding)
-    return priced(shelves.Case(shelves.request_of("EUR", [("x", 1)]), shelf))
+    rounding = snapshots.Rounding(mode, RoundingPoint.LINE)
+    snapshot = snapshots.snapshot_of(
+        "EUR", {"T": (ppm, inclusive)}, {"x": (price_minor, "T")}, rounding
+    )
+    return priced(snapshots.Case(snapshots.request_of("EUR", [("x", 1)]), snapshot))

@@ -1,4 +1,4 @@
-"""The demo shop: believable, always the same, and made once."""
+"""The demo shop: plausible, always the same, and created once."""
 
 import time
 from collections import Counter
@@ -26,11 +26,11 @@ def connection() -> Iterator[sa.Connection]:
 
 
 def seed(connection: sa.Connection) -> str | None:
-    """Seed with true randomness."""
+    """Seed with real random tokens."""
     return demo_shop.seed(connection, NOW_US, ids.random_token)
 
 
-def test_it_is_made_once(connection: sa.Connection) -> None:
+def test_it_is_created_once(connection: sa.Connection) -> None:
     key = seed(connection)
     assert key
     assert auth_store.merchant_of(connection, key) == demo_shop.MERCHANT_ID
@@ -38,7 +38,7 @@ def test_it_is_made_once(connection: sa.Connection) -> None:
     assert auth_store.merchant_of(connection, key) == demo_shop.MERCHANT_ID
 
 
-def test_it_is_made_quickly(connection: sa.Connection) -> None:
+def test_it_is_created_quickly(connection: sa.Connection) -> None:
     started = time.process_time()
     seed(connection)
     assert time.process_time() - started < 1
@@ -57,7 +57,7 @@ def test_products() -> None:
     assert all(50 < product.price_minor < 50_000 for product in products)
 
 
-def test_more_of_it_costs_more() -> None:
+def test_larger_sizes_and_later_varieties_cost_more() -> None:
     prices = {product.sku: product.price_minor for product in demo_shop.products()}
     for kind in ("COFFEE", "COFFEE-SUMATRA"):
         sizes = [prices[f"{kind}-{size}"] for size in ("250", "500", "1KG", "2KG")]
@@ -88,7 +88,7 @@ def test_stores_round_differently(connection: sa.Connection) -> None:
     assert {store.currency for store in stores} == {demo_shop.CURRENCY}
 
 
-def test_stock_is_plenty_but_for_a_few(connection: sa.Connection) -> None:
+def test_stock_is_plentiful_except_for_scarce_products(connection: sa.Connection) -> None:
     seed(connection)
     levels = inventory_store.list_levels(connection, demo_shop.MERCHANT_ID)
     assert len(levels) == 400

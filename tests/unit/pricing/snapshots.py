@@ -1,4 +1,4 @@
-"""Small catalogues to price from, built in a line, and a strategy for any other."""
+"""Small catalogues to price from, each built in one line, and a strategy for any other."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ STORE = "s-1"
 
 
 class Rounding(NamedTuple):
-    """How the store of a shelf rounds."""
+    """How the store of a snapshot rounds."""
 
     mode: RoundingMode
     point: RoundingPoint
@@ -24,39 +24,72 @@ HALF_UP_BY_LINE = Rounding(RoundingMode.HALF_UP, RoundingPoint.LINE)
 
 
 class Case(NamedTuple):
-    """A request and the shelf to price it from."""
+    """A request and the snapshot to price it from."""
 
     request: messages.PriceRequest
-    shelf: catalogue.CatalogueSnapshot
+    snapshot: catalogue.CatalogueSnapshot
 
 
-def shelf_of(
+def snapshot_of(
     currency: str,
     rates: dict[str, tuple[int, bool]],
     products: dict[str, tuple[int, str]],
     rounding: Rounding = HALF_UP_BY_LINE,
 ) -> catalogue.CatalogueSnapshot:
     """Return one store's catalogue of {tax code: (ppm, inclusive)} and {sku: (price, tax code)}."""
-    store = catalogue.Store(MERCHANT, STORE, "The shop", currency, rounding.mode, rounding.point)
+    store = catalogue.Store(
+        merchant_id=MERCHANT,
+        store_id=STORE,
+        name="The shop",
+        currency=currency,
+        rounding_mode=rounding.mode,
+        rounding_point=rounding.point,
+    )
     return catalogue.CatalogueSnapshot(
         stores={(MERCHANT, STORE): store},
         products={
-            (MERCHANT, sku): catalogue.Product(MERCHANT, sku, f"A {sku}", minor, currency, tax_code)
+            (MERCHANT, sku): product_of(sku, minor, currency, tax_code)
             for sku, (minor, tax_code) in products.items()
         },
         tax_rates={
-            (MERCHANT, code): catalogue.TaxRate(MERCHANT, code, f"Tax {code}", ppm, inclusive)
+            (MERCHANT, code): catalogue.TaxRate(
+                merchant_id=MERCHANT,
+                tax_code=code,
+                name=f"Tax {code}",
+                rate_ppm=ppm,
+                inclusive=inclusive,
+            )
             for code, (ppm, inclusive) in rates.items()
         },
+    )
+
+
+def product_of(
+    sku: str, price_minor: int, currency: str, tax_code: str, *, active: bool = True
+) -> catalogue.Product:
+    """Return a product of the merchant."""
+    return catalogue.Product(
+        merchant_id=MERCHANT,
+        sku=sku,
+        name=f"A {sku}",
+        price_minor=price_minor,
+        currency=currency,
+        tax_code=tax_code,
+        active=active,
     )
 
 
 def request_of(
     currency: str, lines: list[tuple[str, int]], discount: messages.Discount | None = None
 ) -> messages.PriceRequest:
-    """Ask the store for [(sku, quantity)]."""
-    wanted = tuple(messages.WantedLine(sku, quantity) for sku, quantity in lines)
-    return messages.PriceRequest(MERCHANT, STORE, currency, wanted, discount)
+    """Return a request to the store for [(sku, quantity)]."""
+    return messages.PriceRequest(
+        merchant_id=MERCHANT,
+        store_id=STORE,
+        currency=currency,
+        lines=tuple(messages.WantedLine(sku, quantity) for sku, quantity in lines),
+        discount=discount,
+    )
 
 
 def amount(minor: int) -> messages.Discount:
@@ -76,7 +109,7 @@ PRICES = st.one_of(st.integers(0, 300), st.integers(0, 10**9))
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Any order that can be priced: 0, 2 and 3 decimals, tax of both kinds, every rounding."""
+    """Draw any order that can be priced: 0, 2 or 3 decimals, both kinds of tax, every rounding."""
     currency = draw(st.sampled_from(["EUR", "JPY", "KWD"]))
     rates = draw(st.dictionaries(st.sampled_from("ABCD"), RATES, min_size=1))
     taxed = st.tuples(PRICES, st.sampled_from(sorted(rates)))
@@ -89,5 +122,5 @@ def cases(draw: st.DrawFn) -> Case:
         st.builds(amount, st.integers(0, gross)),
         st.builds(basis_points, st.integers(0, 10_000)),
     )
-    shelf = shelf_of(currency, rates, products, draw(ROUNDINGS))
-    return Case(request_of(currency, lines, draw(some_discount)), shelf)
+    snapshot = snapshot_of(currency, rates, products, draw(ROUNDINGS))
+    return Case(request_of(currency, lines, draw(some_discount)), snapshot)

@@ -1,0 +1,75 @@
+"""Calendar days of a time zone as plain arithmetic, so that SQL can group instants by them. Pure.
+
+A database does not know the rules of time zones reliably: SQLite has none, a MySQL server only
+those that were loaded into it. Within a period a zone changes its offset a few times at most.
+"""
+
+import bisect
+import datetime
+import itertools
+from typing import NamedTuple
+
+from internal.kernel.clock import US_PER_SECOND
+
+DAY_US = 86_400 * US_PER_SECOND
+LAST_US = 253_370_764_800 * US_PER_SECOND
+"""9999-01-01, UTC: Python's calendar ends with that year, in every zone."""
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_US = datetime.timedelta(microseconds=1)
+
+
+class Offset(NamedTuple):
+    """An offset from UTC, and the instant at which it ends."""
+
+    until_us: int
+    offset_us: int
+
+
+def offsets(since_us: int, until_us: int, zone: datetime.tzinfo) -> list[Offset]:
+    """Return the offsets of `zone` from `since_us` up to `until_us`, in order.
+
+    The zone is asked once per day, and between two days that differ the change is bisected. Two
+    changes within a day that cancel each other would be missed; no zone has had them since 1970.
+    """
+    found: list[Offset] = []
+    for start_us, end_us in itertools.pairwise([*range(since_us, until_us, DAY_US), until_us]):
+        left_us = start_us
+        while (before := _offset_us(left_us, zone)) != _offset_us(end_us, zone):
+            left_us = _first_other(left_us, end_us, zone)
+            found.append(Offset(left_us, before))
+    found.append(Offset(until_us, _offset_us(until_us, zone)))
+    return found
+
+
+def _first_other(left_us: int, right_us: int, zone: datetime.tzinfo) -> int:
+    """Return the first instant after `left_us` whose offset is another."""
+    before = _offset_us(left_us, zone)
+    instants = range(left_us, right_us)
+    return left_us + bisect.bisect_left(
+        instants, 1, key=lambda at_us: int(_offset_us(at_us, zone) != before)
+    )
+
+
+def _offset_us(at_us: int, zone: datetime.tzinfo) -> int:
+    offset = _local(at_us, zone).utcoffset()
+    return (offset or datetime.timedelta()) // _US
+
+
+def _local(at_us: int, zone: datetime.tzinfo) -> datetime.datetime:
+    return (_EPOCH + at_us * _US).astimezone(zone)
+
+
+def start_of_day(at_us: int, zone: datetime.tzinfo) -> int:
+    """Return the instant at which the day of `at_us` begins in `zone`."""
+    midnight = _local(at_us, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return (midnight.astimezone(datetime.UTC) - _EPOCH) // _US
+
+
+def date_text(local_us: int) -> str:
+    """Return the date, YYYY-MM-DD, of an instant to which its zone's offset was added."""
+    return (_EPOCH + local_us * _US).date().isoformat()
+
+
+def instant_text(at_us: int, zone: datetime.tzinfo) -> str:
+    """Return an instant in `zone`, ISO 8601 with its offset."""
+    return _local(at_us, zone).isoformat()

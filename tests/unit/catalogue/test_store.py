@@ -1,0 +1,124 @@
+"""The catalogue in the database: saved or replaced as a whole, and read for a batch of orders."""
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from internal.catalogue import store
+from internal.catalogue.messages import Product, RoundingPoint, Store, TaxRate
+from internal.kernel.money import RoundingMode
+
+BERLIN = Store(
+    merchant_id="m-1",
+    store_id="berlin",
+    name="Berlin",
+    currency="EUR",
+    rounding_mode=RoundingMode.HALF_EVEN,
+    rounding_point=RoundingPoint.DOCUMENT,
+)
+TOKYO = Store(merchant_id="m-1", store_id="tokyo", name="東京", currency="JPY")
+REDUCED = TaxRate(
+    merchant_id="m-1", tax_code="reduced", name="7 %", rate_ppm=70_000, inclusive=True
+)
+SALES = TaxRate(
+    merchant_id="m-1", tax_code="sales", name="8.875 %", rate_ppm=88_750, inclusive=False
+)
+TEA = Product(
+    merchant_id="m-1",
+    sku="tea",
+    name="Tea",
+    price_minor=1_000,
+    currency="EUR",
+    tax_code="reduced",
+)
+CUP = Product(
+    merchant_id="m-1",
+    sku="cup",
+    name="Cup",
+    price_minor=250,
+    currency="EUR",
+    tax_code="sales",
+    active=False,
+)
+
+
+@pytest.fixture
+def connection(any_books: sa.Connection) -> sa.Connection:
+    """A catalogue of two merchants, the second with equal ids."""
+    for merchant_id in ("m-1", "m-2"):
+        as_of = {"merchant_id": merchant_id}
+        store.save_stores(
+            any_books, [msgspec.structs.replace(it, **as_of) for it in (TOKYO, BERLIN)]
+        )
+        rates = [msgspec.structs.replace(it, **as_of) for it in (SALES, REDUCED)]
+        store.save_tax_rates(any_books, rates)
+        store.save_products(any_books, [msgspec.structs.replace(it, **as_of) for it in (TEA, CUP)])
+    return any_books
+
+
+def test_a_catalogue_is_read_as_it_was_saved(connection: sa.Connection) -> None:
+    assert store.list_stores(connection, "m-1") == [BERLIN, TOKYO]
+    assert store.list_tax_rates(connection, "m-1") == [REDUCED, SALES]
+    assert store.list_products(connection, "m-1", "", 10) == [CUP, TEA]
+
+
+def test_an_unknown_merchant_has_no_catalogue(connection: sa.Connection) -> None:
+    assert store.list_stores(connection, "m-3") == []
+    assert store.list_tax_rates(connection, "m-3") == []
+    assert store.list_products(connection, "m-3", "", 10) == []
+
+
+def test_saving_again_replaces_what_has_the_same_id(connection: sa.Connection) -> None:
+    dearer = msgspec.structs.replace(TEA, price_minor=1_100, name="Better tea", active=False)
+    new = msgspec.structs.replace(TEA, sku="pot")
+    store.save_products(connection, [dearer, new])
+    moved = msgspec.structs.replace(BERLIN, rounding_mode=RoundingMode.DOWN)
+    store.save_stores(connection, [moved])
+    raised = msgspec.structs.replace(SALES, rate_ppm=90_000, inclusive=True)
+    store.save_tax_rates(connection, [raised])
+    assert store.list_products(connection, "m-1", "", 10) == [CUP, new, dearer]
+    assert store.list_stores(connection, "m-1") == [moved, TOKYO]
+    assert store.list_tax_rates(connection, "m-1") == [REDUCED, raised]
+    assert [it.price_minor for it in store.list_products(connection, "m-2", "", 10)] == [250, 1_000]
+
+
+def test_products_are_listed_page_by_page(connection: sa.Connection) -> None:
+    assert store.list_products(connection, "m-1", "", 1) == [CUP]
+    assert store.list_products(connection, "m-1", "cup", 1) == [TEA]
+    assert store.list_products(connection, "m-1", "tea", 1) == []
+
+
+def test_a_snapshot_has_the_requested_rows_and_all_rates_of_the_merchants(
+    connection: sa.Connection,
+) -> None:
+    snapshot = store.load_snapshot(
+        connection,
+        {("m-1", "berlin"), ("m-1", "nowhere"), ("m-3", "berlin")},
+        {("m-1", "cup"), ("m-1", "nothing"), ("m-2", "tea")},
+    )
+    assert snapshot.stores == {("m-1", "berlin"): BERLIN}
+    assert snapshot.products == {
+        ("m-1", "cup"): CUP,
+        ("m-2", "tea"): msgspec.structs.replace(TEA, merchant_id="m-2"),
+    }
+    assert snapshot.tax_rates == {("m-1", "reduced"): REDUCED, ("m-1", "sales"): SALES}
+
+
+def test_ids_differ_by_case(connection: sa.Connection) -> None:
+    """MySQL's default collation would find `tea` for `TEA`."""
+    snapshot = store.load_snapshot(connection, {("m-1", "Berlin")}, {("m-1", "TEA")})
+    assert (snapshot.stores, snapshot.products) == ({}, {})
+
+
+def test_a_snapshot_of_nothing_is_empty(connection: sa.Connection) -> None:
+    snapshot = store.load_snapshot(connection, set(), set())
+    assert (snapshot.stores, snapshot.products, snapshot.tax_rates) == ({}, {}, {})
+
+
+def test_a_snapshot_of_a_large_batch_is_complete(connection: sa.Connection) -> None:
+    """More products than one statement can have bound values for."""
+    many = [msgspec.structs.replace(TEA, sku=f"sku-{number:05}") for number in range(20_000)]
+    store.save_products(connection, many)
+    wanted = {(it.merchant_id, it.sku) for it in many}
+    snapshot = store.load_snapshot(connection, {("m-1", "berlin")}, wanted)
+    assert snapshot.products.keys() == wanted

@@ -1,0 +1,112 @@
+"""Days of time zones as arithmetic agree with the calendar of the zone, hour by hour."""
+
+import datetime
+import zoneinfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.kernel.clock import US_PER_SECOND
+from internal.reports import local_days
+from tests.unit.reports import samples
+
+HOUR_US = 3_600 * US_PER_SECOND
+YEARS_10_US = 3_653 * local_days.DAY_US
+ZONES = st.sampled_from(sorted(zoneinfo.available_timezones()))
+INSTANTS = st.integers(0, 2_000_000_000 * US_PER_SECOND)
+
+
+def date_by_offsets(at_us: int, found: list[local_days.Offset]) -> str:
+    offset_us = next((it.offset_us for it in found if at_us < it.until_us), found[-1].offset_us)
+    return local_days.date_text(at_us + offset_us)
+
+
+def date_by_calendar(at_us: int, zone: datetime.tzinfo) -> str:
+    return datetime.datetime.fromtimestamp(at_us // US_PER_SECOND, zone).date().isoformat()
+
+
+@given(ZONES, INSTANTS, st.integers(1, YEARS_10_US), st.floats(0, 1, exclude_max=True))
+def test_any_instant_falls_on_the_day_of_the_calendar(
+    name: str, since_us: int, length_us: int, share: float
+) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    found = local_days.offsets(since_us, since_us + length_us, zone)
+    at_us = since_us + int(length_us * share)
+    assert date_by_offsets(at_us, found) == date_by_calendar(at_us, zone)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("UTC", []),
+        ("Asia/Tokyo", []),
+        ("Europe/Berlin", ["2026-03-29T01:00:00+00:00", "2026-10-25T01:00:00+00:00"]),
+        ("America/New_York", ["2026-03-08T07:00:00+00:00", "2026-11-01T06:00:00+00:00"]),
+    ],
+)
+def test_changes_are_found_to_the_microsecond(name: str, changes: list[str]) -> None:
+    since_us, until_us = (
+        samples.us_of("2026-01-01T00:00:00+00:00"),
+        samples.us_of("2027-01-01T00:00:00+00:00"),
+    )
+    found = local_days.offsets(since_us, until_us, zoneinfo.ZoneInfo(name))
+    assert [it.until_us for it in found] == [*map(samples.us_of, changes), until_us]
+
+
+def test_two_changes_within_a_day_are_both_found() -> None:
+    class Restless(datetime.tzinfo):
+        """Adds an hour at 06:00 UTC and another at 18:00."""
+
+        def utcoffset(self, at: datetime.datetime | None) -> None:
+            """Not asked: `fromutc` tells the whole local time."""
+
+        dst = utcoffset
+
+        def tzname(self, at: datetime.datetime | None) -> str:
+            return f"restless {at}"
+
+        def fromutc(self, at: datetime.datetime) -> datetime.datetime:
+            hours = (at.hour >= 6) + (at.hour >= 18)
+            zone = datetime.timezone(datetime.timedelta(hours=hours))
+            return at.replace(tzinfo=datetime.UTC).astimezone(zone)
+
+    start_us = samples.us_of("2026-01-01T00:00:00+00:00")
+    assert local_days.offsets(start_us, start_us + 23 * HOUR_US, Restless()) == [
+        (start_us + 6 * HOUR_US, 0),
+        (start_us + 18 * HOUR_US, HOUR_US),
+        (start_us + 23 * HOUR_US, 2 * HOUR_US),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-29", 23),
+        ("Europe/Berlin", "2026-10-25", 25),
+        ("Europe/Berlin", "2026-10-26", 24),
+        ("Pacific/Apia", "2011-12-30", 0),
+    ],
+)
+def test_a_day_is_as_long_as_its_zone_makes_it(name: str, day: str, hours: int) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    since_us, until_us = (
+        samples.us_of(f"{day}T00:00:00+00:00"),
+        samples.us_of(f"{day}T00:00:00+00:00"),
+    )
+    window = range(since_us - 30 * HOUR_US, until_us + 60 * HOUR_US, HOUR_US)
+    found = local_days.offsets(window.start, window.stop, zone)
+    assert sum(date_by_offsets(at_us, found) == day for at_us in window) == hours
+
+
+@given(ZONES, st.integers(400_000_000, 2_000_000_000))
+def test_a_day_starts_on_its_date_and_not_later(name: str, at_s: int) -> None:
+    zone, at_us = zoneinfo.ZoneInfo(name), at_s * US_PER_SECOND
+    start_us = local_days.start_of_day(at_us, zone)
+    assert at_us - 26 * HOUR_US < start_us <= at_us
+    assert date_by_calendar(start_us, zone) == date_by_calendar(at_us, zone)
+
+
+def test_an_instant_is_written_in_its_zone() -> None:
+    berlin = zoneinfo.ZoneInfo("Europe/Berlin")
+    assert local_days.instant_text(0, berlin) == "1970-01-01T01:00:00+01:00"
