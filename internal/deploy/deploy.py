@@ -28,7 +28,7 @@ COME_S = 30.0
 LOOK_EVERY_S = 0.25
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be deployed."""
 
     package: wheel.Wheel
@@ -77,10 +77,10 @@ async def deploy(
 ) -> list[Deployed]:
     """Deploy all functions of this checkout. See `carry_out`."""
     package = await asyncio.to_thread(wheel.build)
-    return await carry_out(options, Wish(package=package, parallelism=parallelism), tell)
+    return await carry_out(options, Request(package=package, parallelism=parallelism), tell)
 
 
-async def preview(options: settings.Settings, wish: Wish) -> list[Deployed]:
+async def preview(options: settings.Settings, request: Request) -> list[Deployed]:
     """Return what would be done, without doing anything.
 
     Raises:
@@ -89,12 +89,12 @@ async def preview(options: settings.Settings, wish: Wish) -> list[Deployed]:
     """
     async with admin.PulsarAdmin(options.pulsar) as api:
         functions = functions_api.FunctionsApi(api, options.pulsar)
-        jobs = [await _job(functions, options, wish, stage) for stage in _stages(wish)]
+        jobs = [await _job(functions, options, request, stage) for stage in _stages(request)]
     return [Deployed(job.stage.name, job.plan, job.config["parallelism"]) for job in jobs]
 
 
 async def carry_out(
-    options: settings.Settings, wish: Wish, tell: Tell = _silence
+    options: settings.Settings, request: Request, tell: Tell = _silence
 ) -> list[Deployed]:
     """Deploy, and wait until every instance has answered, or did not: see Deployed.problem.
 
@@ -108,16 +108,16 @@ async def carry_out(
         await _prepare_broker(api)
         functions = functions_api.FunctionsApi(api, options.pulsar)
         jobs = []
-        for stage in _stages(wish):
-            job = await _job(functions, options, wish, stage)
+        for stage in _stages(request):
+            job = await _job(functions, options, request, stage)
             tell(_announcement(job))
-            await _do(functions, job, wish.package)
+            await _do(functions, job, request.package)
             jobs.append(job)
-        await _renewed(functions, jobs, min(wish.patience_s, COME_S))
+        await _renewed(functions, jobs, min(request.patience_s, COME_S))
         tell("probing every instance")
         async with probes.prober(options.pulsar) as prober:
-            await _probe(functions, prober, jobs, wish.patience_s)
-        return [await _result(functions, job, options, wish) for job in jobs]
+            await _probe(functions, prober, jobs, request.patience_s)
+        return [await _result(functions, job, options, request) for job in jobs]
 
 
 async def _prepare_database(options: settings.Settings) -> None:
@@ -134,20 +134,20 @@ async def _prepare_broker(api: admin.PulsarAdmin) -> None:
     await api.ensure(topics.subscriptions())
 
 
-def _stages(wish: Wish) -> Sequence[topics.Stage]:
-    return topics.STAGES if wish.only is None else [topics.stage_named(wish.only)]
+def _stages(request: Request) -> Sequence[topics.Stage]:
+    return topics.STAGES if request.only is None else [topics.stage_named(request.only)]
 
 
 async def _job(
     functions: functions_api.FunctionsApi,
     options: settings.Settings,
-    wish: Wish,
+    request: Request,
     stage: topics.Stage,
 ) -> Job:
     deployed = await functions.config(stage.name)
-    parallelism = wish.parallelism or (deployed or {}).get("parallelism", 1)
+    parallelism = request.parallelism or (deployed or {}).get("parallelism", 1)
     wanted = planning.with_package(
-        function_configs.config_of(stage, options.pulsar, parallelism), wish.package.digest
+        function_configs.config_of(stage, options.pulsar, parallelism), request.package.digest
     )
     return Job(
         stage,
@@ -266,9 +266,9 @@ async def _backlog(functions: functions_api.FunctionsApi, jobs: Sequence[Job]) -
 
 
 async def _result(
-    functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, wish: Wish
+    functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, request: Request
 ) -> Deployed:
-    problem = await _problem(functions, job, options, wish.logs) if job.waiting else ""
+    problem = await _problem(functions, job, options, request.logs) if job.waiting else ""
     took_s = job.took_s or time.perf_counter() - job.began_s
     return Deployed(job.stage.name, job.plan, job.config["parallelism"], took_s, problem)
 
@@ -283,7 +283,7 @@ async def _problem(
     for instance in status.get("instances", []):
         lines += _exceptions(instance)
     for number in numbers[:1] if logs else []:
-        lines += _last_words(_log(logs, options.pulsar, job.stage.name, number))
+        lines += _log_tail(_log(logs, options.pulsar, job.stage.name, number))
     return "\n".join(lines)
 
 
@@ -300,7 +300,7 @@ def _log(logs: Path | None, options: settings.PulsarSettings, name: str, number:
     return folder / f"{name}-{number}.log"
 
 
-def _last_words(file: Path) -> list[str]:
+def _log_tail(file: Path) -> list[str]:
     words = log_tail.of(file)
     return [f"the end of {file}:", *words] if words else []
 

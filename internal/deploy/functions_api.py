@@ -71,7 +71,7 @@ class FunctionsApi:
         await _patiently(create)
 
     async def update(self, config: function_configs.Config) -> None:
-        """Change a function; its package stays. Raises what `create` raises."""
+        """Change a function; its package stays. Raises as `create`."""
         await _patiently(lambda: self._send("PUT", config, None))
 
     async def delete(self, name: str) -> None:

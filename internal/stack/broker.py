@@ -29,7 +29,7 @@ READY_S = 240
 """Some 5 s on an idle machine of two cores, but 16 s of work: a busy one takes its time."""
 STOP_S = 30
 """It takes about 5 s; what is not stored by then is in its journal."""
-STRIKE_OFF_S = 60
+DEREGISTER_S = 60
 """It takes half a second."""
 ANSWER_S = 5.0
 READY_PATHS = (
@@ -77,7 +77,7 @@ class Broker:
         broker_conf.write(self.folder, self.ports, self.home)
         prerequisites.run(
             [sys.executable, stale_bookies.__file__, str(self.home), str(self._metadata)],
-            timeout_s=STRIKE_OFF_S,
+            timeout_s=DEREGISTER_S,
             environment=self.environment({}),
         )
 
@@ -105,7 +105,7 @@ class Broker:
             # Not where a link to it lies: below /usr there may be several.
             **({"JAVA_HOME": str(Path(java).resolve().parents[1])} if java else {}),
             # The functions worker runs the first python3 that it finds.
-            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), prerequisites.PLACES]),
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), prerequisites.SEARCH_PATH]),
             "PULSAR_STANDALONE_CONF": str(self.folder.pulsar / "conf" / "standalone.conf"),
             "PULSAR_LOG_DIR": str(self.folder.logs),
             "PULSAR_LOG_APPENDER": "RollingFile",
@@ -130,7 +130,7 @@ class Broker:
         Raises:
             BusAway: they do not start.
         """
-        function_restart.revive(f"http://{ports.HOST}:{self.ports.admin}")
+        function_restart.restart_failed(f"http://{ports.HOST}:{self.ports.admin}")
 
     def away(self, what: str) -> errors.Temporary:
         """Return the error for a broker that is not there."""

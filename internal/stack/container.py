@@ -38,7 +38,7 @@ def standalone(home: Path) -> dict[str, str]:
     return {
         "advertisedAddress": HOST,
         "STORAGE_PATH": str(home / "data" / "packages"),
-        **{line.name: line.value for line in broker_conf.STANDALONE if _holds_here(line)},
+        **{line.name: line.value for line in broker_conf.STANDALONE if _applies(line)},
     }
 
 
@@ -64,5 +64,5 @@ def with_defaults(script: str, values: dict[str, str]) -> str:
     return "\n".join([*lines, script])
 
 
-def _holds_here(line: broker_conf.Line) -> bool:
+def _applies(line: broker_conf.Line) -> bool:
     return line.name not in LOOPBACK_ONLY

@@ -87,7 +87,7 @@ class Database:
             f"--tmpdir={self.folder.run}",
             f"--port={self.ports.mysql}",
             f"--init-file={self._init_file}",
-            *_as_whoever_runs_this(),
+            *_user_option(),
             *(option.text for option in OPTIONS),
         ]
 
@@ -151,7 +151,7 @@ def _server() -> str:
     return prerequisites.mysqld() or "mariadbd"
 
 
-def _as_whoever_runs_this() -> list[str]:
+def _user_option() -> list[str]:
     """Both servers refuse to run as root unless they are told to."""
     return ["--user=root"] if os.geteuid() == 0 else []
 
@@ -160,7 +160,7 @@ def _installer(data: Path) -> list[str]:
     """Return what makes a data folder: MariaDB has a program for that, MySQL's server does it."""
     installer = prerequisites.find("mariadb-install-db", "mysql_install_db")
     if installer is None:
-        insecure = ["--initialize-insecure", f"--datadir={data}", *_as_whoever_runs_this()]
+        insecure = ["--initialize-insecure", f"--datadir={data}", *_user_option()]
         return [_server(), "--no-defaults", *insecure]
     return [
         installer,
@@ -168,5 +168,5 @@ def _installer(data: Path) -> list[str]:
         f"--datadir={data}",
         "--auth-root-authentication-method=socket",
         "--skip-test-db",
-        *_as_whoever_runs_this(),
+        *_user_option(),
     ]

@@ -20,7 +20,7 @@ ANSWER_S = 30.0
 """A restart is answered when all instances have ended and begun."""
 
 
-def revive(address: str) -> None:
+def restart_failed(address: str) -> None:
     """Start all functions again that could not be started.
 
     Args:

@@ -35,7 +35,7 @@ FREE = Ports(0, 0, 0, 0)
 """Any ports that are free: for tests, and for a second stack."""
 
 
-def settled(ports: Ports) -> Ports:
+def resolved(ports: Ports) -> Ports:
     """Return the ports with a free one for each 0.
 
     Raises:

@@ -16,7 +16,7 @@ from internal.kernel import errors
 Tell = Callable[[str], None]
 
 JAVA_OLDEST = 17
-PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 """Debian keeps servers in folders that are not on everybody's PATH."""
 PACKAGES: dict[str, tuple[str, ...]] = {
     "java": tuple(f"openjdk-{version}-jre-headless" for version in (17, 21, 25)),
@@ -24,7 +24,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "database": ("mariadb-server",),
 }
 """What brings it on Debian: the first of these that the release has."""
-WORDS = {
+NAMES = {
     "java": f"Java {JAVA_OLDEST} or newer",
     "maven": "Maven",
     "database": "a MariaDB server",
@@ -68,7 +68,7 @@ def run(
 
 def find(*names: str) -> str | None:
     """Return the path of the first of these programs that there is."""
-    return next(filter(None, (shutil.which(name, path=PLACES) for name in names)), None)
+    return next(filter(None, (shutil.which(name, path=SEARCH_PATH) for name in names)), None)
 
 
 def java() -> str | None:
@@ -121,7 +121,7 @@ def ensure(wanted: Sequence[str], tell: Tell, *, may_install: bool = True) -> No
 def _advice(missing: Sequence[str]) -> str:
     packages = " ".join(PACKAGES[name][0] for name in missing)
     return (
-        f"this machine lacks {' and '.join(WORDS[name] for name in missing)}."
+        f"this machine lacks {' and '.join(NAMES[name] for name in missing)}."
         f" On Debian or Ubuntu: sudo apt-get install {packages}"
     )
 

@@ -103,8 +103,8 @@ class Stack:
         prerequisites.ensure(["java", "database"], self._tell, may_install=may_install)
         distribution.ready(self._tell, may_install=may_install)
         self.folder.make()
-        with self._alone():
-            self._settle_ports()
+        with self._locked():
+            self._choose_ports()
             layout.write_settings(self.folder, self.ports)
             started = [part for part in self._parts() if self.pid_of(part.name) is None]
             for part in started:
@@ -119,7 +119,7 @@ class Stack:
         """End every process of this stack; returns the names of the parts that ran."""
         if not self.is_there:
             return []
-        with self._alone():
+        with self._locked():
             return [part.name for part in self._parts() if self._end(part)]
 
     def reset(self) -> None:
@@ -135,7 +135,7 @@ class Stack:
             Misconfigured: there is no such part, or its port is taken.
             Temporary: it does not start.
         """
-        with self._alone():
+        with self._locked():
             part = self._part(name)
             is_new = self.pid_of(name) is None
             if is_new:
@@ -146,7 +146,7 @@ class Stack:
 
     def stop(self, name: str) -> bool:
         """End one part with all its processes; returns whether there were any."""
-        with self._alone():
+        with self._locked():
             return self._end(self._part(name))
 
     def pid_of(self, name: str) -> int | None:
@@ -202,12 +202,12 @@ class Stack:
                 return part
         raise errors.Misconfigured(f"there is no part {name!r}; there are {', '.join(self.names)}")
 
-    def _settle_ports(self) -> None:
+    def _choose_ports(self) -> None:
         before = ports.recalled(self.folder.ports_file)
         if self._wanted is None or (before and _fit(self._wanted, before)):
-            chosen = before or ports.settled(ports.Ports())
+            chosen = before or ports.resolved(ports.Ports())
         else:
-            chosen = ports.settled(self._wanted)
+            chosen = ports.resolved(self._wanted)
         idle = [part for part in self._parts() if self.pid_of(part.name) is None]
         running = [name for name in self.names if name not in {part.name for part in idle}]
         if before is not None and chosen != before and running:
@@ -235,10 +235,10 @@ class Stack:
             lambda: self.pid_of(part.name) is None or part.is_ready(), patience_s=part.ready_s
         )
         if self.pid_of(part.name) is None:
-            raise part.away(f"{part.name} ended at its start: {self._last_words(part.name)}")
+            raise part.away(f"{part.name} ended at its start: {self._log_tail(part.name)}")
         if not part.is_ready():
             raise part.away(
-                f"{part.name} did not answer within {part.ready_s} s: {self._last_words(part.name)}"
+                f"{part.name} did not answer within {part.ready_s} s: {self._log_tail(part.name)}"
             )
 
     def _end(self, part: Part) -> bool:
@@ -255,13 +255,13 @@ class Stack:
     def _mark(self, name: str) -> str:
         return f"{self.folder.root}:{name}"
 
-    def _last_words(self, name: str) -> str:
+    def _log_tail(self, name: str) -> str:
         files = [self.folder.log(name), self.folder.log(f"{name}-output")]
         lines = [line for file in files for line in log_tail.of(file)]
         return "\n".join(["", *lines, f"see {self.folder.logs}"])
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Wait for whoever else starts or stops parts of this stack."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
         with self.folder.lock.open("w") as lock:

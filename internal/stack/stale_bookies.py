@@ -26,7 +26,7 @@ JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m")
 """It lives a fifth of a second."""
 
 
-def struck_off(home: Path, metadata: Path) -> list[str]:
+def deregister_all(home: Path, metadata: Path) -> list[str]:
     """Delete all registrations of bookies; returns whose they were.
 
     Args:
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> str:
     if not (metadata / "CURRENT").is_file():
         return ""
     try:
-        return "".join(f"was still registered: {name}\n" for name in struck_off(home, metadata))
+        return "".join(f"was still registered: {name}\n" for name in deregister_all(home, metadata))
     except (OSError, jpype.JException) as error:
         sys.exit(f"{metadata}: {error}")
 

@@ -72,10 +72,10 @@ def command(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def carry_out(
-    options: settings.Settings, wish: deploy.Wish
+    options: settings.Settings, request: deploy.Request
 ) -> dict[str, tuple[planning.Action, int, str]]:
     """Deploy; return {function: (action, instances, problem)}."""
-    done = asyncio.run(deploy.carry_out(options, wish))
+    done = asyncio.run(deploy.carry_out(options, request))
     return {one.function: (one.plan.action, one.instances, one.problem) for one in done}
 
 
@@ -162,8 +162,8 @@ class TestDeployment:
     def test_first_deployment_creates_all_that_is_needed(
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
-        wish = deploy.Wish(package=package)
-        assert carry_out(stack.settings, wish) == all_of(planning.Action.CREATE, 1)
+        request = deploy.Request(package=package)
+        assert carry_out(stack.settings, request) == all_of(planning.Action.CREATE, 1)
         assert deployed(stack.settings) == sorted(NAMES)
         there = subscriptions(stack.settings)
         assert all(set(names) <= there[topic] for topic, names in topics.subscriptions().items())
@@ -172,23 +172,23 @@ class TestDeployment:
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
         before = stack.stack.pids_of("pulsar")
-        wish = deploy.Wish(package=package)
-        assert carry_out(stack.settings, wish) == all_of(planning.Action.NOTHING, 1)
+        request = deploy.Request(package=package)
+        assert carry_out(stack.settings, request) == all_of(planning.Action.NOTHING, 1)
         assert sorted(stack.stack.pids_of("pulsar")) == sorted(before)
 
     def test_every_one_of_more_instances_answers(
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
-        wish = deploy.Wish(package=package, parallelism=2)
-        assert carry_out(stack.settings, wish) == all_of(planning.Action.UPDATE, 2)
+        request = deploy.Request(package=package, parallelism=2)
+        assert carry_out(stack.settings, request) == all_of(planning.Action.UPDATE, 2)
         # Who does not say how many leaves their number as it is.
-        again = deploy.Wish(package=package)
+        again = deploy.Request(package=package)
         assert carry_out(stack.settings, again) == all_of(planning.Action.NOTHING, 2)
 
     def test_paused_function_is_started(self, stack: support.Running, package: wheel.Wheel) -> None:
         asyncio.run(pause(stack.settings, topics.PAYMENT))
-        wish = deploy.Wish(package=package, only=topics.PAYMENT.name)
-        assert carry_out(stack.settings, wish) == {
+        request = deploy.Request(package=package, only=topics.PAYMENT.name)
+        assert carry_out(stack.settings, request) == {
             topics.PAYMENT.name: (planning.Action.NOTHING, 2, "")
         }
 
@@ -197,13 +197,15 @@ class TestDeployment:
     ) -> None:
         logs = stack.folder / "logs"
         name = topics.FINALIZATION.name
-        wish = deploy.Wish(package=broken, only=name, parallelism=1, logs=logs, patience_s=QUICK_S)
-        ((action, _, problem),) = carry_out(stack.settings, wish).values()
+        request = deploy.Request(
+            package=broken, only=name, parallelism=1, logs=logs, patience_s=QUICK_S
+        )
+        ((action, _, problem),) = carry_out(stack.settings, request).values()
         assert action is planning.Action.RECREATE
         assert "no answer from instance 0" in problem
         assert "process() missing" in problem
         assert str(logs) in problem
-        healed = carry_out(stack.settings, deploy.Wish(package=package, only=name))
+        healed = carry_out(stack.settings, deploy.Request(package=package, only=name))
         assert healed == {name: (planning.Action.RECREATE, 1, "")}
 
     def test_status_shows_the_functions(self, stack: support.Running) -> None:
@@ -230,8 +232,8 @@ class TestDeployment:
             await functions.create(by_hand, broken)
             order = bus.Outgoing(stage.topic, ids.SHARD_KEYS[0], b"an order", {})
             await broker.publish([order] * 3)
-            wish = deploy.Wish(package=broken, only=stage.name, patience_s=1.0)
-            (done,) = await deploy.carry_out(options, wish)
+            request = deploy.Request(package=broken, only=stage.name, patience_s=1.0)
+            (done,) = await deploy.carry_out(options, request)
             assert done.plan.action is planning.Action.RECREATE
             deployed = await functions.config(stage.name) or {}
             assert deployed["processingGuarantees"] == "MANUAL"
@@ -326,10 +328,10 @@ def kill_the_broker(other: stacks.Stack) -> list[int]:
 def assert_bookie_is_struck_off(other: stacks.Stack, copy: Path) -> None:
     """On a copy of what the killed broker has left."""
     shutil.copytree(other.folder.pulsar / "data" / "metadata", copy)
-    strike_off = [sys.executable, stale_bookies.__file__]
+    deregister = [sys.executable, stale_bookies.__file__]
     home = str(distribution.CACHE / f"pulsar-{distribution.VERSION}")
     said = [
-        subprocess.run([*strike_off, *where], capture_output=True, text=True, check=False)
+        subprocess.run([*deregister, *where], capture_output=True, text=True, check=False)
         for where in ((home, copy), (home, copy), (copy, copy), (home, copy / "no"), (home,))
     ]
     assert [one.returncode for one in said] == [0, 0, 1, 0, 1]

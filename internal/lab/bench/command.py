@@ -27,17 +27,16 @@ Measure = Callable[[str], Awaitable[list[embedded.Figure]]]
 
 
 class Places(NamedTuple):
-    """Where things are, as cmd/bench.py says."""
+    """What cmd/bench.py hands in."""
 
-    scripts: full_site.Scripts
     folder: Path
     """Where engines get their folders: the disk that is measured."""
-    ground: full_site.Ground
-    """Makes what a full engine stands on."""
+    provisioning: full_site.Provisioning
+    """For the full engine."""
 
 
 def main(given: Sequence[str], places: Places) -> int:
-    """Do what the command line says; returns the exit code."""
+    """Run the command line; return the exit code."""
     options = _parse(given)
     places.folder.mkdir(parents=True, exist_ok=True)
     console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
@@ -48,7 +47,7 @@ def main(given: Sequence[str], places: Places) -> int:
         )
     except asyncio.CancelledError:
         return TERMINATED
-    # Its engines are its own: whatever did not answer here did not work.
+    # It starts its engines itself: an engine that does not answer does not work.
     return command_line.ExitCode.FAILED if code is command_line.ExitCode.AWAY else code
 
 
@@ -66,13 +65,13 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
             "--seconds",
             type=command_line.positive,
             metavar="S",
-            help="seconds of submitting in each that is not a drain",
+            help="seconds of submitting in each scenario that is not a drain",
         )
     of_suite.add_argument(
         "--dir",
         type=Path,
         metavar="DIR",
-        help="a stack that is up, its functions deployed; its orders stay (default: a fresh one)",
+        help="a running stack with deployed functions; its orders stay (default: a fresh one)",
     )
     return parser.parse_args(given)
 
@@ -81,14 +80,14 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
 async def _suite(
     options: argparse.Namespace, places: Places, console: rich_console.Console
 ) -> AsyncIterator[Measure]:
-    """Prepare what all scenarios of a suite share; yield what measures one."""
+    """Prepare what all scenarios of a suite share; yield a function that measures one."""
     size = submission.Size(options.orders, options.seconds)
     reporter = progress.Reporter(console)
     if options.suite == "embedded":
-        tools = embedded.Tools(places.scripts.start, places.folder, reporter, size)
+        tools = embedded.Tools(places.folder, reporter, size)
         yield lambda name: embedded.SCENARIOS[name](tools)
         return
-    async with full_site.opened(places.ground, places.scripts, places.folder, options.dir) as site:
+    async with full_site.opened(places.provisioning, places.folder, options.dir) as site:
         full = throughput.Tools(site, reporter, size)
         yield lambda name: full_suite.SCENARIOS[name](full)
 
@@ -117,7 +116,7 @@ async def _run(
 
 
 def _end_on_terminate() -> None:
-    """Take SIGTERM as Ctrl-C: the engine is stopped, its folder removed."""
+    """Treat SIGTERM like Ctrl-C: the engine is stopped and its folder removed."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,4 +1,4 @@
-"""The command behind `scripts/load`: reads its options, does the run, shows what came of it."""
+"""The command behind `scripts/load`: parses options, does the run, shows the results."""
 
 import argparse
 import contextlib
@@ -14,11 +14,11 @@ from internal.lab.load import view
 from internal.lab.workload import client, command_line, progress, shop, verification
 
 BATCH_MAX = 1_000
-"""As many as SubmitOrders takes."""
+"""The maximum of SubmitOrders."""
 
 
 def main(given: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Do what the command line says; returns the exit code."""
+    """Run the command line; return the exit code."""
     options = _parse(given)
     return command_line.run("load", lambda: _run(options, environment))
 
@@ -77,7 +77,7 @@ async def _run(
 async def _shop(options: argparse.Namespace, access: client.Access) -> shop.Shop:
     if options.shop:
         return shop.read(options.shop)
-    return await verification.Books(settings.of_folder(options.data), access.api_key).shop()
+    return await verification.Records(settings.of_folder(options.data), access.api_key).shop()
 
 
 def _plan(options: argparse.Namespace, sells: shop.Shop) -> load_run.Plan:

@@ -1,8 +1,8 @@
-"""Copies of all orders in the database: many in little time, in books that hold.
+"""Copies all orders in the database: many rows in little time, and every invariant still holds.
 
-For measurements with full tables only. What the simulated gateway has captured is copied, too.
-Copies differ from their originals in keys, names and receipt numbers; the facts in their log still
-tell of the originals.
+Only for measurements with full tables. The captures in the simulated gateway's ledger are copied,
+too. Copies differ from their originals in keys, names and receipt numbers; the facts in their log
+still name the originals.
 """
 
 import contextlib
@@ -16,27 +16,27 @@ import sqlalchemy as sa
 from internal.lab.bench.full import clone_rows
 
 Capture = tuple[Any, ...]
-"""A row of the simulator's ledger; the key of the request first."""
+"""A row of the simulator's ledger; the key of the request comes first."""
 
 
 class Template(NamedTuple):
-    """The orders that are copied: all that there are, of one merchant, at their end."""
+    """The orders that are copied: all orders in the database, of one merchant, all ended."""
 
     upto: int
-    """The largest of their keys."""
+    """The largest order key."""
     orders: int
     captures: Sequence[Capture]
 
 
 def template(connection: sa.Connection, gateway: Path) -> Template:
-    """Look which orders there are, and what the gateway holds for them."""
+    """Read how many orders there are, and the gateway's ledger."""
     upto, orders = connection.execute(sa.text("SELECT MAX(order_key), COUNT(*) FROM orders")).one()
     with contextlib.closing(sqlite3.connect(gateway)) as ledger:
         return Template(upto or 0, orders, ledger.execute("SELECT * FROM requests").fetchall())
 
 
 def copy(connection: sa.Connection, of: Template, number: int) -> None:
-    """Copy the template once, after all orders that there are; no `number` may come twice."""
+    """Copy the template once, with keys after all others; each copy needs a `number` of its own."""
     last = connection.scalar(sa.text("SELECT MAX(order_key) FROM orders"))
     values = {"by": last, "upto": of.upto, "suffix": f".{number}"}
     for kept in clone_rows.TABLES:
@@ -45,7 +45,7 @@ def copy(connection: sa.Connection, of: Template, number: int) -> None:
         connection.execute(sa.text(statement), values)
 
 
-def _copy_sql(kept: clone_rows.Kept) -> str:
+def _copy_sql(kept: clone_rows.OrderTable) -> str:
     columns = ", ".join(kept.names)
     values = ", ".join(_changed(kept, name) for name in kept.names)
     table = kept.table.name
@@ -56,7 +56,7 @@ def _copy_sql(kept: clone_rows.Kept) -> str:
     )
 
 
-def _changed(kept: clone_rows.Kept, name: str) -> str:
+def _changed(kept: clone_rows.OrderTable, name: str) -> str:
     if name == kept.order_key:
         return f"t.{name} + :by"
     if name == "receipt_no":
@@ -86,7 +86,7 @@ _COUNTERS = """
 
 
 def copy_captures(gateway: Path, of: Template, number: int) -> None:
-    """Let the simulated gateway hold the same for a copy. The row's third value is a key, too."""
+    """Copy the rows of the gateway's ledger for one copy. A row's third value is a key, too."""
     suffix = f".{number}"
     rows = [(row[0] + suffix, row[1], row[2] + suffix, *row[3:]) for row in of.captures]
     with contextlib.closing(sqlite3.connect(gateway)) as ledger, ledger:

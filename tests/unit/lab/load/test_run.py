@@ -19,7 +19,7 @@ PAID = order_pb2.ORDER_STATE_PAID
 
 def plan(profile: str = "load", orders: int = 60, **pace: float) -> load_run.Plan:
     at = workload_run.Pace(concurrency=8, **pace)  # type: ignore[arg-type]
-    return load_run.Plan(profile, shops.small(), orders, at, 1, settle_s=0.3)
+    return load_run.Plan(profile, shops.small(), orders, at, 1, ends_within_s=0.3)
 
 
 async def run(connection: client.Client, how: load_run.Plan) -> tuple[load_run.Figures, str]:

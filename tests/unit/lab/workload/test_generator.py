@@ -26,8 +26,8 @@ BY_RULES = frozenset(
 
 def a_run(
     seed: int = 1, name: str = "run-1", mix: scenarios.Mix = scenarios.DEMO_MIX
-) -> generator.Run:
-    return generator.Run(name, seed, mix)
+) -> generator.RunSpec:
+    return generator.RunSpec(name, seed, mix)
 
 
 def shelf_of(sells: shop.Shop) -> CatalogueSnapshot:
@@ -95,11 +95,11 @@ def test_orders_come_to_what_they_are_meant_for(seed: int, name: str) -> None:
     for sent in generator.stream(SHOP, a_run(seed, f"demo-{name}"), 120):
         told = at_door(sent.draft)
         if sent.kind is Kind.INVALID:
-            assert told in scenarios.MEANT[sent.kind].ends
+            assert told in scenarios.EXPECTED[sent.kind].ends
             continue
         assert isinstance(told, OrderPlaced), (sent, told)
         refused = by_rules(told)
-        assert (refused in scenarios.MEANT[sent.kind].ends) == (sent.kind in BY_RULES), (
+        assert (refused in scenarios.EXPECTED[sent.kind].ends) == (sent.kind in BY_RULES), (
             sent,
             refused,
         )
@@ -120,14 +120,14 @@ def test_orders_are_varied() -> None:
 
 
 def test_repeated_orders_follow_their_original() -> None:
-    (deck,) = generator.decks(SHOP, a_run(), 1_000)
-    names = [sent.draft.order_id for sent in deck.first]
-    originals = {s.draft.order_id: s.draft for s in deck.first if s.kind is Kind.ORDINARY}
-    again = [n for n, sent in enumerate(deck.first) if sent.kind is Kind.AGAIN]
+    (chunk,) = generator.chunks(SHOP, a_run(), 1_000)
+    names = [sent.draft.order_id for sent in chunk.first]
+    originals = {s.draft.order_id: s.draft for s in chunk.first if s.kind is Kind.ORDINARY}
+    again = [n for n, sent in enumerate(chunk.first) if sent.kind is Kind.AGAIN]
     assert again
     assert all(names[n] in names[:n] for n in again)
-    assert {sent.kind for sent in deck.later} == scenarios.REPEATS
-    for sent in deck.later:
+    assert {sent.kind for sent in chunk.later} == scenarios.REPEATS
+    for sent in chunk.later:
         is_same = sent.draft == originals[sent.draft.order_id]
         assert is_same == (sent.kind is Kind.AGAIN)
 
@@ -139,7 +139,7 @@ def test_shop_without_rare_or_old_products_does_without() -> None:
 
 
 def test_any_order_may_run_out_of_stock_but_nothing_else() -> None:
-    assert scenarios.is_as_meant(Kind.ORDINARY, "OUT_OF_STOCK")
-    assert scenarios.is_as_meant(Kind.ORDINARY, "FINALIZED")
-    assert not scenarios.is_as_meant(Kind.ORDINARY, "PAYMENT_DECLINED")
-    assert not scenarios.is_as_meant(Kind.DECLINED, "FINALIZED")
+    assert scenarios.is_expected(Kind.ORDINARY, "OUT_OF_STOCK")
+    assert scenarios.is_expected(Kind.ORDINARY, "FINALIZED")
+    assert not scenarios.is_expected(Kind.ORDINARY, "PAYMENT_DECLINED")
+    assert not scenarios.is_expected(Kind.DECLINED, "FINALIZED")

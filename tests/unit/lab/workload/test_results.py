@@ -7,9 +7,9 @@ from internal.wire.souk.v1 import order_pb2
 OK = client.OK
 
 
-def told(*answers: tuple[Kind, str, str, str]) -> results.Tally:
+def told(*answers: tuple[Kind, str, str, str]) -> results.Results:
     """Count (kind, order id, code, reason)."""
-    counted = results.Tally()
+    counted = results.Results()
     for kind, order_id, code, reason in answers:
         draft = order_pb2.OrderDraft(order_id=order_id)
         counted.add(generator.Submission(kind, draft), client.Answer(order_id, code, reason))

@@ -6,7 +6,7 @@ from internal.lab.workload import templates
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 from tests.unit.lab.workload import shops
 
-MADE = templates.Stencils(shops.small(), "bench", 1)
+MADE = templates.Templates(shops.small(), "bench", 1)
 NUMBERS = range(5_000, 7_000)
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from internal.lab.bench import cost
 from internal.lab.bench.full import drain, process_costs
-from internal.lab.workload import engine_process
 
 
-def costs(**cpu_s: float) -> dict[str, engine_process.Cost]:
-    return {part: engine_process.Cost(cpu_s.get(part, 0.0), 0.0) for part in process_costs.PARTS}
+def costs(**cpu_s: float) -> dict[str, cost.Cost]:
+    return {part: cost.Cost(cpu_s.get(part, 0.0), 0.0) for part in process_costs.PARTS}
 
 
 DRAINED = drain.Drained(

@@ -3,9 +3,10 @@
 import pytest
 
 from internal.kernel.states import OrderState
+from internal.lab.bench import cost
 from internal.lab.bench.embedded import Figure
 from internal.lab.bench.full import process_costs, throughput
-from internal.lab.workload import engine_process, outcomes
+from internal.lab.workload import outcomes
 
 S = 1_000_000
 
@@ -29,9 +30,7 @@ def test_what_ends_after_the_last_ok_does_not_count_as_sustained() -> None:
 
 def test_memory_is_that_of_the_largest_function_and_grows_from_half() -> None:
     def sample(orders: int, **mb: float) -> throughput.Sample:
-        return orders, {
-            part: engine_process.Cost(0.0, mb.get(part, 10.0)) for part in process_costs.PARTS
-        }
+        return orders, {part: cost.Cost(0.0, mb.get(part, 10.0)) for part in process_costs.PARTS}
 
     samples = [
         sample(0, finalization=90.0, broker=900.0),
