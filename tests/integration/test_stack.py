@@ -253,7 +253,7 @@ class TestSecondStack:
             assert_taken_port_is_refused(other, tmp_path)
             asyncio.run(add_a_function(other.settings(), tmp_path))
             strays = kill_the_broker(other)
-            assert_bookie_is_struck_off(other, tmp_path / "copy")
+            assert_bookie_is_deregistered(other, tmp_path / "copy")
             assert other.up(may_install=False) == ["pulsar"]
             assert not bookie_was_deleted(other)
             assert other.is_ready("pulsar")
@@ -325,7 +325,7 @@ def kill_the_broker(other: stacks.Stack) -> list[int]:
     return strays
 
 
-def assert_bookie_is_struck_off(other: stacks.Stack, copy: Path) -> None:
+def assert_bookie_is_deregistered(other: stacks.Stack, copy: Path) -> None:
     """On a copy of what the killed broker has left."""
     shutil.copytree(other.folder.pulsar / "data" / "metadata", copy)
     deregister = [sys.executable, stale_bookies.__file__]
@@ -338,7 +338,7 @@ def assert_bookie_is_struck_off(other: stacks.Stack, copy: Path) -> None:
     bookie = f"{ports.HOST}:{other.ports.bookie}"
     assert said[0].stdout == f"was still registered: {bookie}\n"
     assert said[1].stdout == said[3].stdout == ""
-    assert "is no Pulsar" in said[2].stderr
+    assert "is not a Pulsar" in said[2].stderr
     assert "usage" in said[4].stderr
 
 

@@ -63,7 +63,7 @@ async def test_lost_order_is_found(key: str, tmp_path: Path) -> None:
 
 
 async def test_strangers_key_and_an_empty_folder_are_refused(key: str, tmp_path: Path) -> None:
-    with pytest.raises(errors.Misconfigured, match="none of those"):
+    with pytest.raises(errors.Misconfigured, match="not one of those"):
         await verification.Records(settings.of_folder(tmp_path), key[:-1] + "x").shop()
     with pytest.raises(errors.Misconfigured, match="there is no database"):
         await verification.Records(settings.of_folder(tmp_path / "elsewhere"), key).shop()
