@@ -27,7 +27,7 @@ Measure = Callable[[str], Awaitable[list[embedded.Figure]]]
 
 
 class Places(NamedTuple):
-    """What cmd/bench.py hands in."""
+    """Where things are, as cmd/bench.py says."""
 
     folder: Path
     """Where engines get their folders: the disk that is measured."""
@@ -36,7 +36,7 @@ class Places(NamedTuple):
 
 
 def main(given: Sequence[str], places: Places) -> int:
-    """Run the command line; return the exit code."""
+    """Do what the command line says; returns the exit code."""
     options = _parse(given)
     places.folder.mkdir(parents=True, exist_ok=True)
     console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
@@ -47,7 +47,7 @@ def main(given: Sequence[str], places: Places) -> int:
         )
     except asyncio.CancelledError:
         return TERMINATED
-    # It starts its engines itself: an engine that does not answer does not work.
+    # Its engines are its own: whatever did not answer here did not work.
     return command_line.ExitCode.FAILED if code is command_line.ExitCode.AWAY else code
 
 
@@ -65,13 +65,13 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
             "--seconds",
             type=command_line.positive,
             metavar="S",
-            help="seconds of submitting in each scenario that is not a drain",
+            help="seconds of submitting in each that is not a drain",
         )
     of_suite.add_argument(
         "--dir",
         type=Path,
         metavar="DIR",
-        help="a running stack with deployed functions; its orders stay (default: a fresh one)",
+        help="a stack that is up, its functions deployed; its orders stay (default: a fresh one)",
     )
     return parser.parse_args(given)
 
@@ -80,7 +80,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
 async def _suite(
     options: argparse.Namespace, places: Places, console: rich_console.Console
 ) -> AsyncIterator[Measure]:
-    """Prepare what all scenarios of a suite share; yield a function that measures one."""
+    """Prepare what all scenarios of a suite share; yield what measures one."""
     size = submission.Size(options.orders, options.seconds)
     reporter = progress.Reporter(console)
     if options.suite == "embedded":
@@ -116,7 +116,7 @@ async def _run(
 
 
 def _end_on_terminate() -> None:
-    """Treat SIGTERM like Ctrl-C: the engine is stopped and its folder removed."""
+    """Take SIGTERM as Ctrl-C: the engine is stopped, its folder removed."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

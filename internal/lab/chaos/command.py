@@ -1,6 +1,6 @@
 """The command behind `scripts/chaos`: a line per fault as it goes, a table, JSON for machines.
 
-Exit codes: 0 every fault fired and did no harm; 1 otherwise; 2 wrong usage or setting.
+Exit codes: 0 every fault struck and nothing came of any; 1 otherwise; 2 wrong usage or setting.
 """
 
 import argparse
@@ -29,12 +29,12 @@ STACK = "stack"
 
 
 def main(given: Sequence[str], near: Path, broken: Path) -> int:
-    """Run the command line; return the exit code.
+    """Do what the command line says; returns the exit code.
 
     Args:
         given: the command line.
         near: where a stack of our own gets its folder.
-        broken: folder of the functions that are broken on purpose.
+        broken: holds the functions that are broken on purpose.
     """
     options = _parse(given)
     near.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def main(given: Sequence[str], near: Path, broken: Path) -> int:
         code = command_line.run("chaos", lambda: _run(options, near, broken, console))
     except asyncio.CancelledError:
         return command_line.ExitCode.INTERRUPTED
-    # The stack is its own: a server that does not answer does not work.
+    # The stack is its own: whatever did not answer did not work.
     return command_line.ExitCode.FAILED if code is command_line.ExitCode.AWAY else code
 
 
@@ -58,7 +58,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="repeats a run (default: drawn)")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="faults with this in their name"
+        "--only", action="append", default=[], metavar="NAME", help="faults whose names hold this"
     )
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="folder of the stack; stays (default: a fresh one)"
@@ -86,7 +86,7 @@ async def _run(
         print("\n".join([fault.name for fault in wanted] + [control.name for control in wrong]))
         return command_line.ExitCode.OK
     if not wanted and not wrong:
-        raise errors.Misconfigured("--only names no fault; --list shows all of them")
+        raise errors.Misconfigured("--only names no fault; --list tells them all")
     _end_on_terminate()
     report = Report(console, is_json=options.json)
     console.print(f"seed {seed}, commit {trial.commit()}")
@@ -102,7 +102,7 @@ async def _run(
 
 
 class Report:
-    """Prints results as they come, and a table at the end."""
+    """What is told of the results."""
 
     def __init__(self, console: rich_console.Console, *, is_json: bool) -> None:
         self.leaks: list[findings.Finding] = []
@@ -114,11 +114,11 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Tell whether every result was good and no card number leaked."""
+        """Tell whether everything was as it must be."""
         return self._is_good and not self.leaks
 
     def add(self, result: trial.Result, *, is_good: bool | None = None) -> None:
-        """Print one result, in full if it is bad; `is_good` overrides the result's own verdict."""
+        """Tell one result at once, all of it if it is bad; it may be good in a way of its own."""
         is_good = result.is_good if is_good is None else is_good
         self._is_good = self._is_good and is_good
         verdict = "[green]ok[/green]" if is_good else "[red]failed[/red]"
@@ -148,7 +148,7 @@ class Report:
 async def _stack(
     folder: Path | None, near: Path, console: rich_console.Console
 ) -> AsyncIterator[stack.Stack]:
-    """Start a stack whose functions can be armed with failpoints; end it in any case.
+    """Bring up a stack whose functions can be armed; end it in any case.
 
     Raises:
         Misconfigured: it runs already, or something is missing on this machine.
@@ -172,7 +172,7 @@ async def _stack(
 
 
 def _end_on_terminate() -> None:
-    """Treat SIGTERM like Ctrl-C: everything is stopped."""
+    """Take SIGTERM as Ctrl-C: everything is stopped."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,4 +1,4 @@
-"""The command behind `scripts/start --demo`: parses options, runs the demo, shows its figures."""
+"""The command behind `scripts/start --demo`: reads options, runs the demo, shows its figures."""
 
 import argparse
 import contextlib
@@ -16,13 +16,13 @@ ORDERS_DEFAULT = 1_000
 
 
 def main(arguments_given: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the command line; return the exit code."""
+    """Do what the command line says; returns the exit code."""
     options = _parse(arguments_given)
     return command_line.run("demo", lambda: _run(options, environment))
 
 
 def _parse(given: Sequence[str]) -> argparse.Namespace:
-    parser = command_line.parser("demo", "Submits varied orders and shows how they ended.")
+    parser = command_line.parser("demo", "Submits varied orders and shows what became of them.")
     command_line.add_server(parser)
     command_line.add_orders(parser)
     return parser.parse_args(given)

@@ -1,4 +1,4 @@
-"""The command behind `scripts/load`: parses options, does the run, shows the results."""
+"""The command behind `scripts/load`: reads its options, does the run, shows what came of it."""
 
 import argparse
 import contextlib
@@ -14,11 +14,11 @@ from internal.lab.load import view
 from internal.lab.workload import client, command_line, progress, shop, verification
 
 BATCH_MAX = 1_000
-"""The maximum of SubmitOrders."""
+"""As many as SubmitOrders takes."""
 
 
 def main(given: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the command line; return the exit code."""
+    """Do what the command line says; returns the exit code."""
     options = _parse(given)
     return command_line.run("load", lambda: _run(options, environment))
 
