@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.25
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to deploy."""
+    """The wanted deployment."""
 
     package: wheel.Wheel
     parallelism: int | None = None

@@ -41,7 +41,7 @@ class FunctionsApi:
         self._packages = f"/admin/v3/packages/function/{namespace}"
 
     async def config(self, name: str) -> function_configs.Config | None:
-        """Return a deployed function's configuration; None if there is no such function."""
+        """Return a deployed function's configuration; None if the function does not exist."""
         found: function_configs.Config | None = await self._api.get(f"{self._path}/{quote(name)}")
         return found
 
@@ -89,7 +89,7 @@ class FunctionsApi:
             await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
 
     async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
-        """Return the consumers of a subscription; empty if there is no such subscription."""
+        """Return the consumers of a subscription; empty if the subscription does not exist."""
         stats = await self._api.topic_stats(topic) or {}
         connected = stats.get("subscriptions", {}).get(subscription, {}).get("consumers", [])
         return {(c["consumerName"], c.get("connectedSince", "")) for c in connected}
@@ -98,7 +98,7 @@ class FunctionsApi:
         """Count the waiting messages.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
         """
         return int((await self._api.subscription_stats(topic, subscription))["msgBacklog"])
 

@@ -75,7 +75,7 @@ class Engine:
 
     @property
     def output(self) -> str:
-        """What it has written to the terminal so far."""
+        """Everything that it has written to stderr so far."""
         return "".join(self._lines)
 
     async def address(self) -> str:
@@ -165,7 +165,7 @@ async def serving(
     """Start an engine as users do, with the caller's settings; drain and stop it at the end.
 
     Args:
-        arguments: its command line, without the port: any free one is taken.
+        arguments: its command line without the port, which is any free one.
         data_dir: where it writes the API key of the demo shop.
         settings: added to the caller's environment.
 

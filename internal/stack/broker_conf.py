@@ -34,7 +34,7 @@ JAVA: tuple[Line, ...] = (
     Line("-XX:+PerfDisableSharedMem", "", "no file that the kernel writes back during a pause"),
     Line("-XX:+ExitOnOutOfMemoryError", "", "a broker without memory must be seen to be dead"),
 )
-"""The distribution asks for 2 GiB of heap, touched at once, 4 GiB beside it, and ZGC."""
+"""The distribution has 2 GiB of heap, touched at its start, 4 GiB of direct memory, and ZGC."""
 
 _THREADS = "its default is for a server; two cores gain nothing from more threads than this"
 STANDALONE: tuple[Line, ...] = (

@@ -9,7 +9,7 @@ TROUBLE = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Caused by|^\w+(\.\w+)*(Error|
 
 
 def of(log: Path) -> list[str]:
-    """Return the last errors near a log's end, then its last lines; empty if there is no log.
+    """Return the last errors near a log's end, then its last lines; empty without a log.
 
     A server that fails logs the reason first, and then its whole shutdown.
     """

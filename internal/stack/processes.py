@@ -16,7 +16,7 @@ import msgspec
 import tenacity
 
 MARK = "STACK_OF_SOUK"
-"""The environment variable that says which part of which stack a process belongs to."""
+"""The environment variable that names the stack and the part to which a process belongs."""
 LOOK_EVERY_S = 0.1
 KILLED_WITHIN_S = 10.0
 _STAT_STATE, _STAT_THREADS, _STAT_STARTED = 0, 17, 19

@@ -132,7 +132,7 @@ class Stack:
         """Start one part and wait until it answers. The stack must have been up before.
 
         Raises:
-            Misconfigured: there is no such part, or its port is taken.
+            Misconfigured: the part does not exist, or its port is taken.
             Temporary: it does not start.
         """
         with self._locked():

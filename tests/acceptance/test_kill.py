@@ -4,18 +4,16 @@ After each run the database, the broker, the gateway's ledger and the clients' l
 order answered OK is lost or doubled, no card is charged twice, every order comes to its end.
 """
 
-import ast
 import asyncio
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from internal.flow import topics
 from internal.lab import engine_process
 from tests.acceptance import runs
+from tests.support import failpoints
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +25,6 @@ RUNS_AT_ONCE = 3
 RANDOM_ORDERS = 2_000
 RANDOM_KILLS = 6
 
-STAGES = tuple(str(stage.name) for stage in topics.STAGES)
 FAILPOINTS = (
     "bus.after_publish",
     "bus.before_ack",
@@ -117,24 +114,4 @@ def test_orders_survive_a_kill_at(result_of: runs.ResultOf, name: str) -> None:
 
 
 def test_every_failpoint_is_tried() -> None:
-    in_code = {
-        name
-        for room in ("functions", "internal")
-        for path in (engine_process.ROOT / room).rglob("*.py")
-        for name in failpoints_in(path)
-    }
-    assert set(FAILPOINTS) == in_code
-
-
-def failpoints_in(path: Path) -> Iterator[str]:
-    """Yield the failpoints in a module; one that is named by its stage, once for each stage."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "failpoints.hit"):
-            continue
-        match node.args:
-            case [ast.Constant(value=str(name))]:
-                yield name
-            case [ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=str(end))])]:
-                yield from (f"{stage}{end}" for stage in STAGES)
-            case _:
-                raise AssertionError(f"{path}: cannot tell {ast.unparse(node)}")
+    assert set(FAILPOINTS) == failpoints.in_code()

@@ -149,10 +149,10 @@ def test_secrets_are_in_files_of_the_owner_and_on_no_command_line(stack: support
 
 
 class TestDeployment:
-    """One after the other, each on what the one before has left."""
+    """Run in order: each test continues with the result of the one before."""
 
     def test_dry_run_says_what_would_be_done_and_does_nothing(self, stack: support.Running) -> None:
-        # The stack is everybody's: others may have deployed.
+        # The stack is shared: other tests may have deployed.
         asyncio.run(delete_functions(stack.settings))
         said = command("deploy_functions", "--config", str(stack.settings_file), "--dry-run")
         assert said.returncode == 0, said.stderr
@@ -181,7 +181,7 @@ class TestDeployment:
     ) -> None:
         request = deploy.Request(package=package, parallelism=2)
         assert carry_out(stack.settings, request) == all_of(planning.Action.UPDATE, 2)
-        # Who does not say how many leaves their number as it is.
+        # A request without a number of instances keeps the deployed one.
         again = deploy.Request(package=package)
         assert carry_out(stack.settings, again) == all_of(planning.Action.NOTHING, 2)
 
@@ -243,7 +243,7 @@ class TestDeployment:
 
 
 class TestSecondStack:
-    """Beside the first: what would disturb the others."""
+    """A second stack beside the first, for everything that would disturb other tests."""
 
     def test_life_of_a_stack(self, tmp_path: Path, stack: support.Running) -> None:
         del stack  # it is up all the time
@@ -271,7 +271,7 @@ class TestSecondStack:
 
 
 def two_at_once(other: stacks.Stack) -> None:
-    """Two commands at once: one starts everything, the other waits and finds it done."""
+    """Run two commands at once: one starts everything, the other waits and has nothing to do."""
     told: list[str] = []
     twin = stacks.Stack(other.folder.root, tell=told.append)
     started: list[list[str]] = []
@@ -296,7 +296,7 @@ def assert_taken_port_is_refused(other: stacks.Stack, folder: Path) -> None:
 
 
 async def add_a_function(options: settings.Settings, folder: Path) -> None:
-    """Deploy the least that is a function, and wait until its instance is there."""
+    """Deploy a minimal function, and wait until its instance runs."""
     file = folder / "least.py"
     file.write_text("import pulsar\n\n\nclass Least(pulsar.Function):\n    pass\n")
     config = {
@@ -312,7 +312,7 @@ async def add_a_function(options: settings.Settings, folder: Path) -> None:
 
 
 def kill_the_broker(other: stacks.Stack) -> list[int]:
-    """Kill the broker as a crash does; return what it leaves behind."""
+    """Kill the broker as a crash does; return the processes that it leaves behind."""
     pid = other.pid_of("pulsar")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -326,7 +326,7 @@ def kill_the_broker(other: stacks.Stack) -> list[int]:
 
 
 def assert_bookie_is_deregistered(other: stacks.Stack, copy: Path) -> None:
-    """On a copy of what the killed broker has left."""
+    """Check on a copy of the killed broker's metadata."""
     shutil.copytree(other.folder.pulsar / "data" / "metadata", copy)
     deregister = [sys.executable, stale_bookies.__file__]
     home = str(distribution.CACHE / f"pulsar-{distribution.VERSION}")
@@ -343,7 +343,7 @@ def assert_bookie_is_deregistered(other: stacks.Stack, copy: Path) -> None:
 
 
 def bookie_was_deleted(other: stacks.Stack) -> bool:
-    """Tell whether it ever found itself registered and deleted that: it might never stop."""
+    """Tell whether the bookie ever deleted its own registration: that may never stop."""
     return "Deleting path: /ledgers/available" in other.folder.log("pulsar").read_text()
 
 
@@ -356,7 +356,7 @@ def is_open(port: int) -> bool:
 async def connected(
     options: settings.Settings,
 ) -> AsyncIterator[tuple[functions_api.FunctionsApi, pulsar_bus.PulsarBus]]:
-    """Make the namespace, and open what talks to it."""
+    """Create the namespace, and open clients for it."""
     broker = pulsar_bus.PulsarBus(options.pulsar)
     async with admin.PulsarAdmin(options.pulsar) as api:
         await api.ensure_namespace()
@@ -381,7 +381,7 @@ def deployed(options: settings.Settings) -> list[str]:
 
 
 def subscriptions(options: settings.Settings) -> dict[str, set[str]]:
-    """Return {topic: its durable subscriptions} of the topics that must have some."""
+    """Return {topic: its durable subscriptions} for the topics that must have some."""
 
     async def ask() -> dict[str, set[str]]:
         async with admin.PulsarAdmin(options.pulsar) as api:

@@ -1,4 +1,4 @@
-"""What a process has cost so far, from /proc; where there is no /proc, everything is zero."""
+"""The cost of a process so far, from /proc; zero on systems without /proc."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ NOTHING = Cost(0.0, 0.0)
 
 
 def of(pid: int) -> Cost:
-    """Read the cost of a process; zeros where there is no /proc."""
+    """Read the cost of a process; zeros on systems without /proc."""
     folder = Path(f"/proc/{pid}")
     try:
         stat = (folder / "stat").read_text()

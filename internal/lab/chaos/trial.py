@@ -57,8 +57,11 @@ longer than a minute if its instance dies again and again.
 """
 
 
+Finding = findings.Finding  # in Result, its field `findings` hides the module
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """What to try."""
+    """The parameters of a trial."""
 
     fault: faults.Fault
     seed: int
@@ -92,7 +95,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     quiet_after_s: float = 0.0
     """From healing until no work was left."""
     is_quiet: bool = False
-    findings: Sequence[findings.Finding] = ()
+    findings: Sequence[Finding] = ()
     broke_off: str = ""
     """Why the trial could not be completed."""
 

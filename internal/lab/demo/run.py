@@ -20,7 +20,7 @@ Check = Callable[[Iterable[str]], Awaitable[verification.Checked]]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to run."""
+    """The parameters of a demo."""
 
     sells: shop.Shop
     orders: int
@@ -104,31 +104,31 @@ def _first_of(
         yield from chunk.first
 
 
-def figures_of(doing: workload_run.Run, checked: verification.Checked) -> Figures:
-    """Add up a campaign and what the check says."""
-    told, speed, rejected = doing.results, doing.speed(), doing.rejected()
+def figures_of(work: workload_run.Run, checked: verification.Checked) -> Figures:
+    """Return the figures of a run and of the check."""
+    results, speed, rejected = work.results, work.speed(), work.rejected()
     return Figures(
-        orders=told.submissions,
-        accepted=len(told.placed),
-        finalized=doing.finalized(),
+        orders=results.submissions,
+        accepted=len(results.placed),
+        finalized=work.finalized(),
         rejected=rejected.total(),
-        replayed=told.replayed,
-        invalid=told.invalid.total(),
+        replayed=results.replayed,
+        invalid=results.invalid.total(),
         orders_per_s=round(speed.orders_per_s, 1),
         p50_ms=round(speed.took_ms.percentile_ms(50), 2),
         p99_ms=round(speed.took_ms.percentile_ms(99), 2),
         check_ok=checked.is_ok,
-        conflicts=told.conflicts,
-        errors=dict(told.errors),
+        conflicts=results.conflicts,
+        errors=dict(results.errors),
         rejected_by_reason=dict(rejected.most_common()),
-        invalid_by_reason=dict(told.invalid.most_common()),
+        invalid_by_reason=dict(results.invalid.most_common()),
         slow=speed.slow_ms.count,
         slow_max_ms=round(speed.slow_ms.max_ms, 1),
-        retries=dict(doing.sender.retries),
-        hanging=doing.hanging,
-        astray=doing.astray,
-        surprises=told.surprises,
-        surprising=told.surprising,
+        retries=dict(work.sender.retries),
+        hanging=work.hanging,
+        astray=work.astray,
+        surprises=results.surprises,
+        surprising=results.surprising,
         findings=checked.texts(),
         ledger_debit_minor=checked.debit_minor,
         ledger_credit_minor=checked.credit_minor,

@@ -47,7 +47,7 @@ PROFILES: dict[str, Profile] = {
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to run."""
+    """The parameters of a run."""
 
     profile: str
     sells: shop.Shop
@@ -116,28 +116,28 @@ def _calls(plan: Plan) -> Iterator[workload_run.Call]:
     return workload_run.batches(generator.stream(plan.sells, spec, plan.orders), plan.pace.batch)
 
 
-def figures_of(doing: workload_run.Run, profile: str, seconds: float) -> Figures:
-    """Add up a campaign."""
-    told, speed, rejected = doing.results, doing.speed(), doing.rejected()
+def figures_of(work: workload_run.Run, profile: str, seconds: float) -> Figures:
+    """Return the figures of a run."""
+    results, speed, rejected = work.results, work.speed(), work.rejected()
     return Figures(
         profile=profile,
-        orders=told.submissions,
+        orders=results.submissions,
         seconds=round(seconds, 2),
-        accepted=len(told.placed),
-        replayed=told.replayed,
-        conflicts=told.conflicts,
-        invalid=told.invalid.total(),
-        errors=dict(told.errors),
-        retries=dict(doing.sender.retries),
-        finalized=doing.finalized(),
+        accepted=len(results.placed),
+        replayed=results.replayed,
+        conflicts=results.conflicts,
+        invalid=results.invalid.total(),
+        errors=dict(results.errors),
+        retries=dict(work.sender.retries),
+        finalized=work.finalized(),
         rejected=rejected.total(),
         rejected_by_reason=dict(rejected.most_common()),
         orders_per_s=round(speed.orders_per_s, 1),
-        answer_ms=told.answer_ms.summary(),
+        answer_ms=results.answer_ms.summary(),
         end_ms=speed.took_ms.summary(),
-        hanging=doing.hanging,
-        astray=doing.astray,
-        surprises=told.surprises,
-        surprising=told.surprising,
-        verdict_ok=bool(told.placed) and not doing.hanging and not doing.astray,
+        hanging=work.hanging,
+        astray=work.astray,
+        surprises=results.surprises,
+        surprising=results.surprising,
+        verdict_ok=bool(results.placed) and not work.hanging and not work.astray,
     )

@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
 
 
 class RunSpec(NamedTuple):
-    """What determines the orders of one run.
+    """The parameters that determine the orders of one run.
 
     Every order id begins with the name, which must be new to the server. Numbers in an id are
     separated by points: with dashes some ids would look like card numbers.

@@ -10,7 +10,7 @@ from internal.pricing.messages import RefusalReason
 
 
 class Kind(StrEnum):
-    """What is special about an order."""
+    """The special feature of an order."""
 
     ORDINARY = "ordinary"
     AGAIN = "sent again"

@@ -48,7 +48,7 @@ def read(path: Path) -> Shop:
     """Read a shop from a JSON file.
 
     Raises:
-        Misconfigured: there is no such file, or it does not hold a shop.
+        Misconfigured: the file cannot be read, or does not contain a shop.
     """
     try:
         sells = msgspec.json.decode(path.read_bytes(), type=Shop)

@@ -63,7 +63,7 @@ class Records:
         """Return the merchant's shop.
 
         Raises:
-            Misconfigured: there is no database, the key is unknown, or nothing is for sale.
+            Misconfigured: the database is missing, the key is unknown, or nothing is for sale.
         """
         return await self._read(lambda connection: _shop(connection, self._merchant(connection)))
 

@@ -1,4 +1,4 @@
-"""The package that is deployed."""
+"""The wheel that is deployed: reproducible, complete, and without instruments."""
 
 import io
 import zipfile

@@ -26,7 +26,7 @@ def test_two_parts_cannot_share_a_port() -> None:
         ports.resolved(ports.Ports(mysql=8_080))
 
 
-def test_taken_port_is_named_with_its_way_out() -> None:
+def test_taken_port_is_named_with_the_option_to_change_it() -> None:
     with socket.create_server((ports.HOST, 0)) as other:
         wanted = ports.Ports(mysql=other.getsockname()[1])
         with pytest.raises(errors.Misconfigured, match=r"\(mysql\).* --mysql-port 0"):

@@ -31,7 +31,7 @@ class FunctionControl:
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: there is no such function.
+            Misconfigured: the function does not exist.
             Temporary: an instance did not stop in time.
         """
         for name in names:
@@ -60,7 +60,7 @@ class FunctionControl:
         """Return how many instances a function should have.
 
         Raises:
-            Misconfigured: there is no such function.
+            Misconfigured: the function does not exist.
         """
         return int((await self._status(name))["numInstances"])
 

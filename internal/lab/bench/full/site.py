@@ -63,7 +63,7 @@ async def opened(
     """Return the stack in `folder`, or a fresh one in `near` that is deleted afterwards.
 
     Raises:
-        Misconfigured: there is no stack, or something is missing on this machine.
+        Misconfigured: the stack does not exist, or something is missing on this machine.
         Temporary: a part does not start, or a function does not work.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=near) as name:

@@ -1,4 +1,4 @@
-"""Every order of a run is what it was meant to be: shown with the door's checks and the rules."""
+"""Every generated order is of its kind, according to the API server's checks and the rules."""
 
 from collections import Counter
 
@@ -30,7 +30,7 @@ def a_run(
     return generator.RunSpec(name, seed, mix)
 
 
-def shelf_of(sells: shop.Shop) -> CatalogueSnapshot:
+def snapshot_of(sells: shop.Shop) -> CatalogueSnapshot:
     rate = TaxRate(MERCHANT, "A", "VAT", 190_000, inclusive=True)
     return CatalogueSnapshot(
         stores={(MERCHANT, it): Store(MERCHANT, it, it, sells.currency) for it in sells.store_ids},
@@ -44,11 +44,11 @@ def shelf_of(sells: shop.Shop) -> CatalogueSnapshot:
     )
 
 
-SHELF = shelf_of(SHOP)
+SNAPSHOT = snapshot_of(SHOP)
 
 
-def at_door(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
-    """Return the fact of a draft, or the reason why the door refuses it."""
+def at_api(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
+    """Return the fact of a draft, or the API server's reason to refuse it."""
     fault = validation.fault_of(draft, draft.SerializeToString())
     if fault:
         return str(fault.reason)
@@ -59,12 +59,12 @@ def at_door(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
 
 
 def by_rules(placed: OrderPlaced) -> str:
-    """Return why the rules refuse an order, before stock and payment; else nothing."""
-    refusal = order_processing.draft(placed, SHELF).refusal
+    """Return the reason of the rules to refuse an order before stock and payment, or ""."""
+    refusal = order_processing.draft(placed, SNAPSHOT).refusal
     return refusal.reason if refusal else ""
 
 
-def test_demo_mix_deals_every_kind_its_share() -> None:
+def test_demo_mix_has_every_kind_with_its_share() -> None:
     dealt = Counter(sent.kind for sent in generator.stream(SHOP, a_run(), 1_000))
     assert {kind: dealt[kind] for kind in scenarios.DEMO_MIX} == scenarios.DEMO_MIX
     assert dealt.total() == 1_000
@@ -91,9 +91,9 @@ def test_same_seed_and_name_make_the_same_orders() -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 10**6), st.text("0123456789abcdef", min_size=8, max_size=8))
-def test_orders_come_to_what_they_are_meant_for(seed: int, name: str) -> None:
+def test_orders_come_to_their_expected_ends(seed: int, name: str) -> None:
     for sent in generator.stream(SHOP, a_run(seed, f"demo-{name}"), 120):
-        told = at_door(sent.draft)
+        told = at_api(sent.draft)
         if sent.kind is Kind.INVALID:
             assert told in scenarios.EXPECTED[sent.kind].ends
             continue

@@ -1,4 +1,4 @@
-"""The orders of measurements: all different, and as many of each sort as promised."""
+"""The orders of benchmarks: all different, with the documented shares."""
 
 import protovalidate
 
@@ -21,7 +21,7 @@ def test_orders_are_valid_and_have_ids_of_their_own() -> None:
     assert len({draft.order_id for draft in drafts()}) == len(NUMBERS)
 
 
-def test_shares_are_as_promised() -> None:
+def test_shares_are_as_documented() -> None:
     made = drafts()
     assert {len(draft.lines) for draft in made} == {3}
     discounted = [draft for draft in made if draft.HasField("discount")]

@@ -1,4 +1,4 @@
-"""Processes are found by where they listen, and by what the functions worker tells them."""
+"""Processes are found by their ports, and by the details that the functions worker passes."""
 
 import os
 import socket

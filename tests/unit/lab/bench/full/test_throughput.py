@@ -1,4 +1,4 @@
-"""Sustained load and memory, said in figures."""
+"""The figures of sustained load and of memory."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def by_metric(figures: list[Figure]) -> dict[str, float]:
     return {figure.metric: figure.value for figure in figures}
 
 
-def test_what_ends_after_the_last_ok_does_not_count_as_sustained() -> None:
+def test_ends_after_the_last_ok_do_not_count_as_sustained() -> None:
     ends = [end(0, S), end(5 * S, 6 * S), end(10 * S, 10 * S), end(10 * S, 60 * S)]
     found = by_metric(throughput.sustained_figures("s", ends))
     assert found["seconds"] == pytest.approx(10)
