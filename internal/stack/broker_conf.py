@@ -41,7 +41,7 @@ STANDALONE: tuple[Line, ...] = (
     Line("allowEphemeralPorts", "true", "or the bookie ignores the port that it is given"),
     Line("listeningInterface", "lo", "the bookie on loopback: it knows interfaces, not addresses"),
     Line("journalSyncData", "true", "a receipt means: on the disk; default: in the system's cache"),
-    Line("brokerDeleteInactiveTopicsEnabled", "false", "topics stay while nobody is connected"),
+    Line("brokerDeleteInactiveTopicsEnabled", "false", "topics stay without connected clients"),
     Line("managedLedgerNewEntriesCheckDelayInMillis", "0", "deliver at once; default: 10 ms late"),
     Line("webSocketServiceEnabled", "false", "it is not used; one open port less"),
     Line("numHttpServerThreads", "8", "as many as the functions worker has"),

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import random
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import msgspec
 from internal.checks import findings
 from internal.infra import settings
 from internal.lab import engine_process
-from internal.lab.chaos import clients
+from internal.lab.chaos import clients, trial
 from internal.lab.workload import generator, scenarios, verification
 from internal.lab.workload.scenarios import Kind
 from tests.acceptance import audit
@@ -31,18 +30,7 @@ QUIET_WITHIN_S = 60.0
 LAST_ORDERS = 30
 """How many orders are sent to the last engine, which is not killed."""
 
-QUICK_MIX: scenarios.Mix = {
-    Kind.AGAIN: 60,
-    Kind.DECLINED: 60,
-    Kind.SPLIT_DECLINED: 60,
-    Kind.INVALID: 20,
-    Kind.SCARCE: 20,
-    Kind.REUSED: 15,
-    Kind.SOLD_OUT: 20,
-    Kind.PRICE_CHANGED: 10,
-}
-"""Only kinds that do not wait for the gateway."""
-SLOW_MIX: scenarios.Mix = {**QUICK_MIX, Kind.LOST_ANSWER: 40}
+SLOW_MIX: scenarios.Mix = {**trial.MIX, Kind.LOST_ANSWER: 40}
 """With payments that are UNKNOWN for a while. Faults that the simulator repeats in each process are
 left out: after three of them the pause before the next try is as long as all may take."""
 
@@ -127,7 +115,7 @@ class Options(msgspec.Struct, frozen=True):
     """Limit of the orders sent while the engine is ended again and again."""
     orders_all: bool = False
     """Send all of them in any case."""
-    mix: scenarios.Mix = msgspec.field(default_factory=lambda: QUICK_MIX)
+    mix: scenarios.Mix = msgspec.field(default_factory=lambda: trial.MIX)
     script: Path = engine_process.SCRIPT
     settings: Mapping[str, str] = {}
     quiet_within_s: float = QUIET_WITHIN_S
@@ -153,8 +141,8 @@ class RunResult(msgspec.Struct, frozen=True):
         """Describe the result in a few lines, with everything that is needed to repeat the run."""
         log, options = self.log, self.options
         lines = [
-            f"{options.name}: seed {options.seed}, commit {_commit()}, {options.orders_max} orders"
-            f" at most, endings: {'; '.join(map(str, options.endings)) or 'none'}",
+            f"{options.name}: seed {options.seed}, commit {trial.commit()},"
+            f" {options.orders_max} orders at most, endings: {'; '.join(map(str, options.endings)) or 'none'}",
             f"{len(log.placed)} orders OK, {len(log.refused)} refused, {len(log.unsure)} unsure,"
             f" {log.retries.total()} repeated; {len(log.cancelled)} cancelled,"
             f" {len(log.not_cancelled)} too late; {len(log.ends)} waited for;"
@@ -254,9 +242,3 @@ def random_kills(seed: int, orders_all: int, kills: int) -> tuple[Kill, ...]:
     rng = random.Random(seed)
     moments = sorted(rng.sample(range(orders_all // 20, orders_all * 9 // 10), kills))
     return tuple(Kill(moment, rng.uniform(0, 0.05)) for moment in moments)
-
-
-def _commit() -> str:
-    """Return the commit that is tested."""
-    command = ["git", "-C", str(engine_process.ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

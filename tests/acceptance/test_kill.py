@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from internal.lab import engine_process
+from internal.lab.chaos import trial
 from tests.acceptance import runs
 from tests.support import failpoints
 
@@ -76,7 +77,7 @@ def failpoint_run(name: str) -> runs.Options:
     ranges = DATABASE_PASSAGES if name.startswith("db.") else PASSAGES
     endings = tuple(runs.Failpoint(name, rng.randint(*between)) for between in ranges)
     is_about_money = name.startswith(("gateway.", "payment_processing."))
-    mix = runs.SLOW_MIX if is_about_money else runs.QUICK_MIX
+    mix = runs.SLOW_MIX if is_about_money else trial.MIX
     return runs.Options(name, SEED, endings, ORDERS_MAX, mix=mix)
 
 

@@ -125,8 +125,8 @@ class TestRefusals:
     async def test_full_without_servers(self, tmp_path: Path) -> None:
         """With --full even an empty settings file configures the full engine."""
         (tmp_path / "souk.toml").write_text("")
-        nobody = {"SOUK_MYSQL__HOST": "127.0.0.1", "SOUK_MYSQL__PORT": "1"}
-        exit_code, said = await failure(tmp_path, "--full", **nobody)
+        no_server = {"SOUK_MYSQL__HOST": "127.0.0.1", "SOUK_MYSQL__PORT": "1"}
+        exit_code, said = await failure(tmp_path, "--full", **no_server)
         assert exit_code == FAILED
         assert "connect to MySQL" in said
         assert f"scripts/stack up --dir {tmp_path}" in said

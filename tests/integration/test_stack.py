@@ -260,8 +260,8 @@ class TestSecondStack:
             assert other.is_ready("mysql")
             names = dict(zip(other.names, map(other.pids_of, other.names), strict=True))
             assert command("stack", "down", "--dir", str(other.folder.root)).returncode == 0
-            everybody = [*strays, *(pid for pids in names.values() for pid in pids)]
-            assert not any(map(processes.is_alive, everybody))
+            pids = [*strays, *(pid for pids in names.values() for pid in pids)]
+            assert not any(map(processes.is_alive, pids))
             assert not any(map(is_open, other.ports.named().values()))
             status = command("stack", "status", "--dir", str(other.folder.root))
             assert status.returncode == 3

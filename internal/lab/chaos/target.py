@@ -248,7 +248,7 @@ async def opened(
     try:
         at.arm("")
         at.arm("", INTAKE_FILE)
-        await _wait_for_leader(at)
+        await full_site.wait_for_leader(at.options.pulsar)
         await deploy_wheel(at, package)
         await at.start_intake()
         yield at
@@ -257,16 +257,6 @@ async def opened(
         await at.database.close()
         await _undeploy(at)
         await at.admin.close()
-
-
-async def _wait_for_leader(at: Target) -> None:
-    """Wait until the functions workers have a leader: deployments before that stay half done."""
-    async with asyncio.timeout(WHOLE_S):
-        while True:
-            with contextlib.suppress(errors.BusAway):
-                if await at.admin.get(full_site.LEADER):
-                    return
-            await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _undeploy(at: Target) -> None:

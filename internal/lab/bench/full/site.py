@@ -19,7 +19,7 @@ from internal.lab.bench.full import lab as full_lab
 STACK = "stack"
 LEADER = "/admin/v2/worker/cluster/leader"
 DEPLOY_TRIES, DEPLOY_PAUSE_S = 4, 3.0
-LED_S, LOOK_EVERY_S = 60.0, 0.5
+LEADER_S, LOOK_EVERY_S = 90.0, 0.5
 STATEMENT_TIMEOUT_S = 600.0
 """Checks and copies of a million orders take longer than any statement of the engine."""
 
@@ -72,7 +72,7 @@ async def opened(
             return
         async with _running(provisioning.make_stack(Path(name) / STACK)):
             site = _site(provisioning, Path(name), Path(name) / STACK, is_own=True)
-            await _wait_for_leader(site.options.pulsar)
+            await wait_for_leader(site.options.pulsar)
             await site.deploy(1)
             yield site
 
@@ -118,17 +118,17 @@ async def _retried(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Seque
     return await deploy()
 
 
-async def _wait_for_leader(options: settings.PulsarSettings) -> None:
+async def wait_for_leader(options: settings.PulsarSettings) -> None:
     """Wait until the functions workers have a leader: deployments before that stay half done.
 
     Raises:
         BusAway: they had none in time.
     """
-    give_up_at_s = time.perf_counter() + LED_S
+    give_up_at_s = time.perf_counter() + LEADER_S
     async with admin.PulsarAdmin(options) as api:
         while time.perf_counter() < give_up_at_s:
             with contextlib.suppress(errors.BusAway):
                 if await api.get(LEADER):
                     return
             await asyncio.sleep(LOOK_EVERY_S)
-    raise errors.BusAway(f"the functions workers had no leader within {LED_S:.0f} s")
+    raise errors.BusAway(f"the functions workers had no leader within {LEADER_S:.0f} s")
