@@ -142,7 +142,8 @@ class RunResult(msgspec.Struct, frozen=True):
         log, options = self.log, self.options
         lines = [
             f"{options.name}: seed {options.seed}, commit {trial.commit()},"
-            f" {options.orders_max} orders at most, endings: {'; '.join(map(str, options.endings)) or 'none'}",
+            f" {options.orders_max} orders at most,"
+            f" endings: {'; '.join(map(str, options.endings)) or 'none'}",
             f"{len(log.placed)} orders OK, {len(log.refused)} refused, {len(log.unsure)} unsure,"
             f" {log.retries.total()} repeated; {len(log.cancelled)} cancelled,"
             f" {len(log.not_cancelled)} too late; {len(log.ends)} waited for;"
