@@ -16,10 +16,9 @@ def _make_stack(folder: Path) -> stack.Stack:
 if __name__ == "__main__":
     root = Path(__file__).resolve().parents[1]
     places = command.Places(
-        full_site.Scripts(
-            root / "cmd" / "start.py", root / "scripts" / "bench_peers" / "plain_functions.py"
-        ),
         root / ".cache",
-        full_site.Ground(_make_stack, deploy.deploy),
+        full_site.Provisioning(
+            _make_stack, deploy.deploy, root / "scripts" / "bench_peers" / "plain_functions.py"
+        ),
     )
     sys.exit(command.main(sys.argv[1:], places))

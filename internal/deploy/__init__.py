@@ -1,1 +1,1 @@
-"""Puts the three functions on a Pulsar cluster and waits until every instance has answered."""
+"""Deploys the three functions on a Pulsar cluster and waits until every instance has answered."""

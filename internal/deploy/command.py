@@ -63,13 +63,13 @@ def main(
         _check(only)
         package = wheel.read(wheel_file) if wheel_file else wheel.build()
         logs = file.parent / "logs"
-        wish = deploy.Wish(
+        request = deploy.Request(
             package=package,
             parallelism=parallelism,
             only=only,
             logs=logs if logs.is_dir() else None,
         )
-        return _deploy(options, wish, is_dry=dry_run)
+        return _deploy(options, request, is_dry=dry_run)
 
     _end(work)
 
@@ -97,14 +97,14 @@ def _check(only: str | None) -> None:
         raise errors.Misconfigured(f"--only: {error}") from error
 
 
-def _deploy(options: settings.Settings, wish: deploy.Wish, *, is_dry: bool) -> int:
-    console.print(f"wheel {wish.package.name} {wish.package.label}", markup=False)
+def _deploy(options: settings.Settings, request: deploy.Request, *, is_dry: bool) -> int:
+    console.print(f"wheel {request.package.name} {request.package.label}", markup=False)
     if is_dry:
-        done = asyncio.run(deploy.preview(options, wish))
+        done = asyncio.run(deploy.preview(options, request))
         console.print("dry run: nothing is changed")
     else:
-        done = asyncio.run(deploy.carry_out(options, wish, _tell))
-    _print(done, wish.package)
+        done = asyncio.run(deploy.carry_out(options, request, _tell))
+    _print(done, request.package)
     for one in done:
         if one.problem:
             console.print(f"{one.function}: {one.problem}", style="red", markup=False)

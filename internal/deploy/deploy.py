@@ -1,8 +1,8 @@
 """Deploys the three functions so that each instance is known to work, not only to run.
 
-First what must exist before anything flows (tables, namespace, topics, subscriptions), then the
-functions one by one in the order of the flow, then a probe to every instance. May be run again at
-any time: what is as wanted stays as it is, and no backlog is ever dropped.
+First it creates tables, namespace, topics and subscriptions, then the functions one by one in the
+order of the flow; then it probes every instance. It can be repeated at any time: functions that are
+as wanted are left alone, and no backlog is ever dropped.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from internal.stack import log_tail
 
 PATIENCE_S = 60.0
 """How long an instance may take without any progress: a probe waits behind a backlog."""
-COME_S = 30.0
-"""How long instances may take to leave and to come before they are probed all the same."""
+CHANGE_S = 30.0
+"""How long instances may take to stop and to start; after that they are probed in any case."""
 LOOK_EVERY_S = 0.25
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be deployed."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The wanted deployment."""
 
     package: wheel.Wheel
     parallelism: int | None = None
-    """Instances of each function; None leaves what is deployed, or 1."""
+    """Instances of each function; None keeps the deployed number, or 1."""
     only: str | None = None
     """One function's name; None means all."""
     logs: Path | None = None
@@ -43,7 +43,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deployed(msgspec.Struct, frozen=True):
-    """What became of one function. `problem` is empty when every instance answered."""
+    """The result for one function. `problem` is empty if every instance answered."""
 
     function: str
     plan: planning.Plan
@@ -53,15 +53,15 @@ class Deployed(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct):
-    """One function on its way."""
+    """The deployment of one function."""
 
     stage: handler.Stage
     config: function_configs.Config
     plan: planning.Plan
     before: set[functions_api.Consumer]
-    """Who was connected before anything was changed."""
+    """The consumers that were connected before the change."""
     began_s: float
-    waiting: set[probes.Place]
+    waiting: set[probes.Instance]
     """Instances that have not answered yet."""
     took_s: float = 0.0
 
@@ -70,7 +70,7 @@ Tell = Callable[[str], None]
 
 
 def _silence(_: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 async def deploy(
@@ -78,11 +78,11 @@ async def deploy(
 ) -> list[Deployed]:
     """Deploy all functions of this checkout. See `carry_out`."""
     package = await asyncio.to_thread(wheel.build)
-    return await carry_out(options, Wish(package=package, parallelism=parallelism), tell)
+    return await carry_out(options, Request(package=package, parallelism=parallelism), tell)
 
 
-async def preview(options: settings.Settings, wish: Wish) -> list[Deployed]:
-    """Return what would be done, without doing anything.
+async def preview(options: settings.Settings, request: Request) -> list[Deployed]:
+    """Return what would be done, without changing anything.
 
     Raises:
         BusAway: the broker or its functions worker cannot be reached.
@@ -90,35 +90,35 @@ async def preview(options: settings.Settings, wish: Wish) -> list[Deployed]:
     """
     async with admin.PulsarAdmin(options.pulsar) as api:
         functions = functions_api.FunctionsApi(api, options.pulsar)
-        jobs = [await _job(functions, options, wish, stage) for stage in _stages(wish)]
+        jobs = [await _job(functions, options, request, stage) for stage in _stages(request)]
     return [Deployed(job.stage.name, job.plan, job.config["parallelism"]) for job in jobs]
 
 
 async def carry_out(
-    options: settings.Settings, wish: Wish, tell: Tell = _silence
+    options: settings.Settings, request: Request, tell: Tell = _silence
 ) -> list[Deployed]:
-    """Deploy, and wait until every instance has answered, or did not: see Deployed.problem.
+    """Deploy, and wait for an answer of every instance; see Deployed.problem.
 
     Raises:
         BusAway: the broker or its functions worker cannot be reached.
         DatabaseAway: the database cannot be reached.
-        Misconfigured: a setting or name is wrong; the broker refuses something.
+        Misconfigured: a setting or name is wrong, or the broker refuses a change.
     """
     await _prepare_database(options)
     async with admin.PulsarAdmin(options.pulsar) as api:
         await _prepare_broker(api)
         functions = functions_api.FunctionsApi(api, options.pulsar)
         jobs = []
-        for stage in _stages(wish):
-            job = await _job(functions, options, wish, stage)
+        for stage in _stages(request):
+            job = await _job(functions, options, request, stage)
             tell(_announcement(job))
-            await _do(functions, job, wish.package)
+            await _do(functions, job, request.package)
             jobs.append(job)
-        await _renewed(functions, jobs, min(wish.patience_s, COME_S))
+        await _wait_for_new_instances(functions, jobs, min(request.patience_s, CHANGE_S))
         tell("probing every instance")
         async with probes.prober(options.pulsar) as prober:
-            await _probe(functions, prober, jobs, wish.patience_s)
-        return [await _result(functions, job, options, wish) for job in jobs]
+            await _probe(functions, prober, jobs, request.patience_s)
+        return [await _result(functions, job, options, request) for job in jobs]
 
 
 async def _prepare_database(options: settings.Settings) -> None:
@@ -135,20 +135,20 @@ async def _prepare_broker(api: admin.PulsarAdmin) -> None:
     await api.ensure(topics.subscriptions())
 
 
-def _stages(wish: Wish) -> Sequence[handler.Stage]:
-    return topics.STAGES if wish.only is None else [topics.stage_named(wish.only)]
+def _stages(request: Request) -> Sequence[handler.Stage]:
+    return topics.STAGES if request.only is None else [topics.stage_named(request.only)]
 
 
 async def _job(
     functions: functions_api.FunctionsApi,
     options: settings.Settings,
-    wish: Wish,
+    request: Request,
     stage: handler.Stage,
 ) -> Job:
     deployed = await functions.config(stage.name)
-    parallelism = wish.parallelism or (deployed or {}).get("parallelism", 1)
+    parallelism = request.parallelism or (deployed or {}).get("parallelism", 1)
     wanted = planning.with_package(
-        function_configs.config_of(stage, options.pulsar, parallelism), wish.package.digest
+        function_configs.config_of(stage, options.pulsar, parallelism), request.package.digest
     )
     return Job(
         stage,
@@ -156,7 +156,7 @@ async def _job(
         planning.plan(wanted, deployed),
         await functions.consumers(stage.topic, stage.subscription),
         time.perf_counter(),
-        {probes.Place(stage.name, number) for number in range(parallelism)},
+        {probes.Instance(stage.name, number) for number in range(parallelism)},
     )
 
 
@@ -178,46 +178,46 @@ async def _do(functions: functions_api.FunctionsApi, job: Job, package: wheel.Wh
 
 
 async def _recreate(functions: functions_api.FunctionsApi, job: Job, package: wheel.Wheel) -> None:
-    """Delete and create; the subscription, and with it the backlog, must outlive that."""
+    """Delete and create a function; its subscription, and so its backlog, must be kept."""
     stage = job.stage
     deployed = await functions.config(stage.name) or {}
     if deployed.get("cleanupSubscription", True):
         await functions.update({**deployed, "cleanupSubscription": False})
-        await _exchanged(functions, stage, job.before, len(job.before), COME_S)
+        await _wait_for_exchange(functions, stage, job.before, len(job.before), CHANGE_S)
         job.before = await functions.consumers(stage.topic, stage.subscription)
     await functions.delete(stage.name)
     await functions.create(job.config, package)
 
 
 async def _start_if_stopped(functions: functions_api.FunctionsApi, job: Job) -> None:
-    """Somebody may have paused it (functions stop)."""
+    """Start a function that was stopped with the admin API."""
     if not (await functions.status(job.stage.name)).get("numRunning", 0):
         await functions.start(job.stage.name)
 
 
-async def _renewed(
+async def _wait_for_new_instances(
     functions: functions_api.FunctionsApi, jobs: Sequence[Job], patience_s: float
 ) -> None:
-    """Wait until the instances of before have left, and as many as wanted have come.
+    """Wait until the old instances have stopped and the wanted number of new ones is connected.
 
-    An answer must be of a new one, and a probe of a key must find its last owner. Where they do not
-    come in time, the missing answers will tell.
+    Answers must come from new instances, and a key's probe must reach its final owner. If instances
+    do not start in time, their missing answers will show it.
     """
     end_s = time.perf_counter() + patience_s
     for job in jobs:
         old = set() if job.plan.action is planning.Action.NOTHING else job.before
         left_s = end_s - time.perf_counter()
-        await _exchanged(functions, job.stage, old, job.config["parallelism"], left_s)
+        await _wait_for_exchange(functions, job.stage, old, job.config["parallelism"], left_s)
 
 
-async def _exchanged(
+async def _wait_for_exchange(
     functions: functions_api.FunctionsApi,
     stage: handler.Stage,
     old: set[functions_api.Consumer],
     wanted: int,
     patience_s: float,
 ) -> None:
-    """Wait, not for ever, until none of the old instances is connected and enough others are."""
+    """Wait up to `patience_s` until no old instance is connected and enough others are."""
     end_s = time.perf_counter() + patience_s
     while time.perf_counter() < end_s:
         connected = await functions.consumers(stage.topic, stage.subscription)
@@ -232,13 +232,13 @@ async def _probe(
     jobs: Sequence[Job],
     patience_s: float,
 ) -> None:
-    """Ask until all have answered, or nothing has moved for too long."""
+    """Probe until all instances have answered, or there was no progress for too long."""
     progress_s, backlog = time.perf_counter(), -1
     while waiting := [job for job in jobs if job.waiting]:
-        is_alone = all(job.config["parallelism"] == 1 for job in waiting)
+        is_single = all(job.config["parallelism"] == 1 for job in waiting)
         now = backlog
-        with contextlib.suppress(errors.BusAway):  # for a moment, perhaps: no progress this time
-            await prober.ask([job.stage for job in waiting], is_alone=is_alone)
+        with contextlib.suppress(errors.BusAway):  # perhaps only for a moment: no progress now
+            await prober.ask([job.stage for job in waiting], is_single=is_single)
             now = await _backlog(functions, waiting)
         if await _listen(prober, waiting) or now < backlog:
             progress_s = time.perf_counter()
@@ -248,7 +248,7 @@ async def _probe(
 
 
 async def _listen(prober: probes.Prober, waiting: Sequence[Job]) -> bool:
-    """Take answers until one round's time is over; return whether a new instance was among them."""
+    """Collect answers for one round; tell whether one came from a new instance."""
     is_new = False
     end_s = time.perf_counter() + probes.ROUND_S
     while any(job.waiting for job in waiting) and time.perf_counter() < end_s:
@@ -267,9 +267,9 @@ async def _backlog(functions: functions_api.FunctionsApi, jobs: Sequence[Job]) -
 
 
 async def _result(
-    functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, wish: Wish
+    functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, request: Request
 ) -> Deployed:
-    problem = await _problem(functions, job, options, wish.logs) if job.waiting else ""
+    problem = await _problem(functions, job, options, request.logs) if job.waiting else ""
     took_s = job.took_s or time.perf_counter() - job.began_s
     return Deployed(job.stage.name, job.plan, job.config["parallelism"], took_s, problem)
 
@@ -277,14 +277,14 @@ async def _result(
 async def _problem(
     functions: functions_api.FunctionsApi, job: Job, options: settings.Settings, logs: Path | None
 ) -> str:
-    """Say which instances did not answer, and what is known of them."""
+    """Describe which instances did not answer, with their exceptions and logs."""
     numbers = sorted(place.instance for place in job.waiting)
     status = await functions.status(job.stage.name)
     lines = [f"no answer from instance {', '.join(map(str, numbers))}"]
     for instance in status.get("instances", []):
         lines += _exceptions(instance)
     for number in numbers[:1] if logs else []:
-        lines += _last_words(_log(logs, options.pulsar, job.stage.name, number))
+        lines += _log_tail(_log(logs, options.pulsar, job.stage.name, number))
     return "\n".join(lines)
 
 
@@ -296,21 +296,21 @@ def _exceptions(instance: dict[str, Any]) -> list[str]:
 
 
 def _log(logs: Path | None, options: settings.PulsarSettings, name: str, number: int) -> Path:
-    """Return where the functions worker lets an instance log."""
+    """Return the file to which the functions worker writes an instance's log."""
     folder = Path(logs or "", "functions", options.tenant, options.namespace, name)
     return folder / f"{name}-{number}.log"
 
 
-def _last_words(file: Path) -> list[str]:
-    words = log_tail.of(file)
-    return [f"the end of {file}:", *words] if words else []
+def _log_tail(file: Path) -> list[str]:
+    lines = log_tail.of(file)
+    return [f"the end of {file}:", *lines] if lines else []
 
 
 def require_full(options: settings.Settings) -> None:
-    """Refuse settings of the embedded engine: it runs the functions itself.
+    """Refuse settings of the embedded engine, which runs the functions itself.
 
     Raises:
-        Misconfigured: these are such.
+        Misconfigured: the settings are the embedded engine's.
     """
     if options.storage.engine != "full":
         raise errors.Misconfigured(

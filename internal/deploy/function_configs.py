@@ -1,8 +1,8 @@
-"""What the functions worker is told of each function, derived from the flow; and the files of it.
+"""Each function's configuration for the functions worker, derived from the flow, and its files.
 
-The fields are those of Pulsar's FunctionConfig. What is left out matters as much: no output topic
-(a stage publishes by itself, keyed), no log topic, no dead-letter topic and no retries (the runtime
-ignores or refuses them for Python), no resources (they bind nothing in the process runtime).
+The fields are those of Pulsar's FunctionConfig. Omissions matter as much: no output topic (a stage
+publishes by itself, with keys), no log topic, no dead-letter topic and no retries (the runtime
+ignores or refuses them for Python), no resources (they have no effect in the process runtime).
 """
 
 from pathlib import Path
@@ -16,9 +16,9 @@ from internal.pipeline import handler
 
 FOLDER = Path("configs", "functions")
 RECEIVER_QUEUE_MESSAGES = 1_000
-"""What an instance has waiting at hand: some batches. More would only be taken from the others."""
+"""Prefetched by an instance: a few batches. More would only be taken from other instances."""
 SERDE = "internal.pipeline.function.Bytes"
-"""Messages stay as they are; the runtime's own way guesses numbers in them."""
+"""Leaves messages as bytes; the runtime's default guesses numbers in them."""
 HEADER = """\
 # Written by scripts/deploy_functions --write-configs from internal/flow/topics.py: change that.
 # scripts/deploy_functions deploys it; by hand:
@@ -44,15 +44,15 @@ def config_of(
                 "receiverQueueSize": RECEIVER_QUEUE_MESSAGES,
             }
         },
-        # A redeployed function goes on where it was: always the same subscription, ...
+        # A redeployed function continues where it stopped: always on the same subscription.
         "subName": str(stage.subscription),
-        # ... which would otherwise begin with what is sent after the first start, ...
+        # By default the subscription would skip all messages from before the first start.
         "subscriptionPosition": "Earliest",
-        # ... and would be deleted with the function, backlog and all.
+        # By default the subscription and its backlog would be deleted with the function.
         "cleanupSubscription": False,
         # Key_Shared: an order's messages stay in order, whatever the parallelism.
         "retainKeyOrdering": True,
-        # The stage acknowledges when an order is recorded and sent on.
+        # The stage acknowledges once an order is recorded and sent on.
         "processingGuarantees": "MANUAL",
         "autoAck": False,
         "parallelism": parallelism,
@@ -60,19 +60,19 @@ def config_of(
 
 
 def class_of(stage: handler.Stage) -> str:
-    """Name a stage's class: functions.order_processing.OrderProcessing."""
+    """Return the path of a stage's class: functions.order_processing.OrderProcessing."""
     camel = "".join(word.capitalize() for word in stage.name.split("_"))
     return f"functions.{stage.name}.{camel}"
 
 
 def files() -> dict[str, str]:
-    """Return {file name: text} of the configurations in the usual tenant and namespace."""
+    """Return {file name: text} of the configurations in the default tenant and namespace."""
     options = settings.PulsarSettings()
     return {f"{stage.name}.yaml": _text(stage, options) for stage in topics.STAGES}
 
 
 def write_files(folder: Path) -> list[Path]:
-    """Write the configurations; return the files that were not so before."""
+    """Write the configurations; return the files that have changed."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = []
     for name, text in files().items():

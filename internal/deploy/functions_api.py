@@ -1,4 +1,4 @@
-"""Functions in the broker's admin API: what is deployed, creating, changing, who is connected."""
+"""The broker's admin API for functions: read, create, change and delete them, list consumers."""
 
 import contextlib
 import re
@@ -16,19 +16,19 @@ from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 
 STALE = "metadata already exists"
-"""A package of a function that is gone stands in the way of a new one of that name."""
+"""The package of a deleted function prevents the creation of a new one with that name."""
 NOT_STOPPED = "Operation not permitted"
-"""The answer to starting what was not stopped."""
+"""The answer to starting a function that was not stopped."""
 NOT_READY = re.compile(rf"\b503\b|retry again|not done initializing|{STALE}")
-"""What a functions worker says that has just started, when it already answers questions.
+"""The errors of a functions worker that has just started but already answers requests.
 
-It may have stored the package before it said so; deleting that takes effect after a moment.
+It may have stored the package before the error; deleting the package takes effect after a moment.
 """
 READY_S, LOOK_EVERY_S = 30.0, 0.5
 T = TypeVar("T")
 
 Consumer = tuple[str, str]
-"""A connected consumer: its name and when it came; unique in a subscription."""
+"""A connected consumer: its name and when it connected; unique in a subscription."""
 
 
 class FunctionsApi:
@@ -41,12 +41,12 @@ class FunctionsApi:
         self._packages = f"/admin/v3/packages/function/{namespace}"
 
     async def config(self, name: str) -> function_configs.Config | None:
-        """Return a deployed function's configuration; None if there is none of that name."""
+        """Return a deployed function's configuration; None if the function does not exist."""
         found: function_configs.Config | None = await self._api.get(f"{self._path}/{quote(name)}")
         return found
 
     async def status(self, name: str) -> dict[str, Any]:
-        """Return how its instances do; nothing when nobody knows."""
+        """Return the status of its instances; empty if it cannot be read."""
         try:
             return await self._api.function_status(name) or {}
         except (errors.BusAway, errors.Misconfigured):
@@ -57,7 +57,7 @@ class FunctionsApi:
 
         Raises:
             BusAway: the broker or its functions worker cannot be reached.
-            Misconfigured: it is refused.
+            Misconfigured: the broker refuses it.
         """
 
         async def create() -> None:
@@ -68,45 +68,45 @@ class FunctionsApi:
                     await self._forget_packages(config["name"])
                 raise
 
-        await _patiently(create)
+        await _retried(create)
 
     async def update(self, config: function_configs.Config) -> None:
-        """Change a function; its package stays. Raises what `create` raises."""
-        await _patiently(lambda: self._send("PUT", config, None))
+        """Change a function; its package stays. Raises as `create`."""
+        await _retried(lambda: self._send("PUT", config, None))
 
     async def delete(self, name: str) -> None:
-        """Delete a function. Its subscription stays only if its cleanupSubscription is false."""
-        await _patiently(lambda: self._api.delete(f"{self._path}/{quote(name)}"))
+        """Delete a function. Its subscription is kept only if its cleanupSubscription is false."""
+        await _retried(lambda: self._api.delete(f"{self._path}/{quote(name)}"))
         await self._forget_packages(name)
 
     async def start(self, name: str) -> None:
-        """Start the instances of a function that was stopped, or of which none could start."""
+        """Start a function that was stopped, or that has no running instance."""
         try:
-            await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/start"))
+            await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/start"))
         except errors.Misconfigured as error:
             if NOT_STOPPED not in str(error):
                 raise
-            await _patiently(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
+            await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
 
     async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
-        """Return who is connected to a subscription; nobody if there is none."""
+        """Return the consumers of a subscription; empty if the subscription does not exist."""
         stats = await self._api.topic_stats(topic) or {}
         connected = stats.get("subscriptions", {}).get(subscription, {}).get("consumers", [])
         return {(c["consumerName"], c.get("connectedSince", "")) for c in connected}
 
     async def backlog(self, topic: str, subscription: str) -> int:
-        """Count the messages that wait.
+        """Count the waiting messages.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
         """
         return int((await self._api.subscription_stats(topic, subscription))["msgBacklog"])
 
     async def _forget_packages(self, name: str) -> None:
-        """Delete what the functions worker has kept of a function that is gone, and forgets.
+        """Delete the packages of a deleted function, which the functions worker leaves behind.
 
-        A broker without a package service has nothing, and says so in one way or another; nor can
-        what it lists twice be deleted twice.
+        Errors are ignored: a broker without a package service has no packages, and a package that
+        is listed twice cannot be deleted twice.
         """
         if await self.config(name) is not None:
             return
@@ -129,8 +129,8 @@ class FunctionsApi:
             raise errors.Misconfigured(f"{method} {path}: {answer.text}")
 
 
-async def _patiently(change: Callable[[], Awaitable[T]]) -> T:
-    """Change something, again while the functions worker is still starting."""
+async def _retried(change: Callable[[], Awaitable[T]]) -> T:
+    """Make a change; retry while the functions worker is still starting."""
 
     async def run() -> T:
         return await change()

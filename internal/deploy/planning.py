@@ -1,4 +1,4 @@
-"""What is to be done so that a function is deployed as wanted: a comparison, without I/O."""
+"""Plans how to deploy a function: compares the wanted configuration with the deployed one. Pure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,20 +9,20 @@ import msgspec
 from internal.deploy import function_configs
 
 PACKAGE = "package"
-"""In a function's userConfig: the digest of its wheel. No secret: it is on its command line."""
+"""Key in a function's userConfig: its wheel's digest. Not secret: it is on its command line."""
 FIXED = ("runtime", "processingGuarantees", "autoAck", "retainKeyOrdering", "subName", "userConfig")
-"""What the functions worker refuses to change; the input topics, too.
+"""Fields that the functions worker refuses to change; the input topics are fixed, too.
 
-And what it does not change though it says so: where it keeps packages in Pulsar's package service,
-as every standalone does, an update goes on with the old package and ignores the new one (4.0.8,
-ComponentImpl.getPackageFile). So another package, which userConfig tells, is another function.
+userConfig is among them because an update ignores a new package, although it reports success: with
+Pulsar's package service, as in every standalone, it keeps the old package (4.0.8,
+ComponentImpl.getPackageFile). So a new package, which userConfig names, needs a new function.
 """
 UNWANTED = ("output", "logTopic")
-"""What an update cannot take away again."""
+"""Fields that an update cannot remove."""
 
 
 class Action(StrEnum):
-    """What happens to a function."""
+    """The action for a function."""
 
     CREATE = "created"
     UPDATE = "updated"
@@ -31,19 +31,19 @@ class Action(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """For one function: what will be done, and because of which fields."""
+    """The action for one function, and the fields that cause it."""
 
     action: Action
     because: tuple[str, ...] = ()
 
 
 def with_package(config: function_configs.Config, digest: str) -> function_configs.Config:
-    """Return a configuration that names its wheel, so that another wheel is a change."""
+    """Return a configuration that names its wheel, so that a new wheel is a change."""
     return {**config, "userConfig": {PACKAGE: digest}}
 
 
 def plan(wanted: function_configs.Config, deployed: function_configs.Config | None) -> Plan:
-    """Compare what is wanted with what is deployed (None: nothing)."""
+    """Compare the wanted configuration with the deployed one (None: not deployed)."""
     if deployed is None:
         return Plan(Action.CREATE)
     fixed = _fixed(wanted, deployed)
@@ -65,7 +65,7 @@ def _changed(wanted: Mapping[str, Any], deployed: Mapping[str, Any]) -> tuple[st
 
 
 def _is_as(wanted: object, deployed: object) -> bool:
-    """Tell whether all that is wanted is there; the worker adds defaults of its own."""
+    """Tell whether all wanted values are deployed; the worker adds defaults of its own."""
     if isinstance(wanted, dict) and isinstance(deployed, dict):
         return all(_is_as(value, deployed.get(name)) for name, value in wanted.items())
     return wanted == deployed

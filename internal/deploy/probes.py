@@ -1,7 +1,7 @@
-"""Asks deployed functions whether they really work: see internal/pipeline/probe.py.
+"""Probes deployed functions to see that they really work; see internal/pipeline/probe.py.
 
-An instance only gets what is sent on its keys, and nobody outside knows which those are: probes go
-out on more and more keys until every instance has answered.
+An instance only receives messages with its own keys, and no client knows which those are: probes
+are sent with more and more keys until every instance has answered.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from internal.pipeline import handler, probe
 
 WAIT_MS = 500
 ROUND_S = 2.0
-"""How long a round of probes is given before the next, on other keys."""
+"""How long to wait for answers before the next round of probes, with other keys."""
 KEYS_PER_ROUND = 32
 
 
-class Place(msgspec.Struct, frozen=True):
+class Instance(msgspec.Struct, frozen=True):
     """An instance of a function."""
 
     function: str
@@ -30,7 +30,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Prober:
-    """Listens for answers from its making on. Made by `prober`."""
+    """Sends probes and receives answers. Made by `prober`."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Prober:
         self._consumer, self._out, self._token = consumer, out, token
         self._rounds = 0
 
-    async def ask(self, stages: Iterable[handler.Stage], *, is_alone: bool) -> None:
-        """Send a round of probes to each of these; one each is enough for lone instances."""
-        keys = self._keys()[: 1 if is_alone else None]
+    async def ask(self, stages: Iterable[handler.Stage], *, is_single: bool) -> None:
+        """Send a round of probes to each of these stages; a single instance needs only one."""
+        keys = self._keys()[: 1 if is_single else None]
         self._rounds += 1
         await self._out.publish(
             [
@@ -53,16 +53,16 @@ class Prober:
             ]
         )
 
-    async def answers(self, patience_s: float) -> set[Place]:
-        """Return who answers within a while; at once when somebody did."""
-        found: set[Place] = set()
+    async def answers(self, patience_s: float) -> set[Instance]:
+        """Return the instances that answer within `patience_s`, as soon as one has answered."""
+        found: set[Instance] = set()
         end_s = asyncio.get_running_loop().time() + patience_s
         while not found and asyncio.get_running_loop().time() < end_s:
             message = await asyncio.to_thread(self._receive)
             if message is not None:
                 properties = message.properties()
                 if properties.get(probe.PROPERTY) == self._token:
-                    found.add(Place(properties["function"], int(properties["instance"])))
+                    found.add(Instance(properties["function"], int(properties["instance"])))
         return found
 
     def _receive(self) -> Any:  # noqa: ANN401 - pulsar ships no types
@@ -79,11 +79,11 @@ class Prober:
 
 @contextlib.asynccontextmanager
 async def prober(options: settings.PulsarSettings) -> AsyncIterator[Prober]:
-    """Open a prober; it hears every answer that is given from now on.
+    """Open a prober; it receives every answer from now on.
 
     Raises:
         BusAway: the broker cannot be reached.
-        Misconfigured: it does not let this client in.
+        Misconfigured: the broker rejects this client.
     """
     token = ids.random_token(8)
     client = await asyncio.to_thread(driver.open_client, options, None)

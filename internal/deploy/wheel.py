@@ -28,7 +28,7 @@ class Wheel(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """Name it for people."""
+        """Its version and the first digits of its digest."""
         return f"{self.version} ({self.digest[:SHOWN_DIGITS]})"
 
 
@@ -36,11 +36,11 @@ def build(root: Path = ROOT, cache: Path = CACHE) -> Wheel:
     """Build the wheel of a checkout.
 
     Raises:
-        Misconfigured: this is no checkout, or the build failed.
+        Misconfigured: `root` is not a checkout, or the build failed.
     """
     if not (root / "pyproject.toml").is_file():
         raise errors.Misconfigured(
-            f"{root} is no checkout to build a wheel from: --wheel names one"
+            f"{root} is not a checkout to build a wheel from: --wheel names one"
         )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="wheel-", dir=cache) as folder:
@@ -54,15 +54,15 @@ def read(file: Path) -> Wheel:
     """Read a wheel that was built elsewhere.
 
     Raises:
-        Misconfigured: it is none of Souk.
+        Misconfigured: it is not a wheel of Souk.
     """
     try:
         content = file.read_bytes()
         with zipfile.ZipFile(file) as opened:
             is_souk = "internal/pipeline/function.py" in opened.namelist()
     except (OSError, zipfile.BadZipFile) as error:
-        raise errors.Misconfigured(f"{file} is no wheel: {error}") from error
+        raise errors.Misconfigured(f"{file} is not a wheel: {error}") from error
     if not (is_souk and file.suffix == ".whl"):
-        raise errors.Misconfigured(f"{file} is no wheel of Souk")
+        raise errors.Misconfigured(f"{file} is not a wheel of Souk")
     version = file.name.split("-")[1]
     return Wheel(file.name, version, hashlib.sha256(content).hexdigest(), content)

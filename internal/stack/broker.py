@@ -1,10 +1,10 @@
 """Pulsar as a part of the stack: broker, bookie and functions worker in one Java process.
 
 The functions run as processes of their own, started by it. Each opens a control port and a metrics
-port on all interfaces, and nothing configures that: server.py and prometheus_client_fix.py of the
-runtime name the addresses, and the broker itself asks for the metrics at the machine's own name.
-Who gets at them can read a function's counters and set them back, no more; a machine that strangers
-reach needs a firewall.
+port on all interfaces, which cannot be configured: server.py and prometheus_client_fix.py of the
+runtime name the addresses, and the broker itself reads the metrics at the machine's own name. A
+client of these ports can read a function's counters and reset them, no more; a machine that is open
+to strangers needs a firewall.
 """
 
 import os
@@ -26,10 +26,10 @@ from internal.stack import (
 
 NAME = "pulsar"
 READY_S = 240
-"""Some 5 s on an idle machine of two cores, but 16 s of work: a busy one takes its time."""
+"""About 5 s on an idle machine of two cores, but 16 s of processor time: a busy one is slower."""
 STOP_S = 30
-"""It takes about 5 s; what is not stored by then is in its journal."""
-STRIKE_OFF_S = 60
+"""It takes about 5 s; anything not stored by then is in its journal."""
+DEREGISTER_S = 60
 """It takes half a second."""
 ANSWER_S = 5.0
 READY_PATHS = (
@@ -37,11 +37,11 @@ READY_PATHS = (
     "/admin/v3/functions/public/default",
     "/admin/v2/worker/cluster/leader",
 )
-"""The second answers once the functions worker has its own topics, the third once it has elected
-itself: until then it changes nothing.
+"""The second path answers once the functions worker has its own topics, the third once it has
+elected itself: until then it changes nothing.
 """
 PASSED_ON = ("SOUK_TESTING", "SOUK_FAILPOINTS")
-"""What the functions see of the caller's settings; all others come from the stack's file."""
+"""The only settings of the caller that functions see; all others come from the stack's file."""
 NOT_PASSED_ON = (
     "PULSAR",
     "SOUK_",
@@ -55,7 +55,7 @@ NOT_PASSED_ON = (
 
 
 class Broker:
-    """How it is started and asked."""
+    """How the broker is started and polled."""
 
     name = NAME
     ready_s, stop_s = READY_S, STOP_S
@@ -65,11 +65,11 @@ class Broker:
 
     @property
     def port_names(self) -> tuple[str, ...]:
-        """Return which of the stack's ports it listens on."""
+        """Names of the stack's ports on which it listens."""
         return ("pulsar", "admin", "bookie")
 
     def prepare(self) -> None:
-        """Write its configuration, and strike off the bookie of a broker that was killed.
+        """Write its configuration, and deregister the bookie of a broker that was killed.
 
         Raises:
             Misconfigured: its metadata cannot be read, or another broker has it open.
@@ -77,12 +77,12 @@ class Broker:
         broker_conf.write(self.folder, self.ports, self.home)
         prerequisites.run(
             [sys.executable, stale_bookies.__file__, str(self.home), str(self._metadata)],
-            timeout_s=STRIKE_OFF_S,
+            timeout_s=DEREGISTER_S,
             environment=self.environment({}),
         )
 
     def command(self) -> list[str]:
-        """Return what starts it."""
+        """Return the command that starts it."""
         data, conf = self.folder.pulsar / "data", self.folder.pulsar / "conf"
         return [
             str(self.home / "bin" / "pulsar"),
@@ -94,7 +94,7 @@ class Broker:
         ]
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """Return its environment, and with it the functions'."""
+        """Return its environment, which the functions inherit."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_PASSED_ON)}
         passed_on = {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         java = prerequisites.java()
@@ -102,10 +102,10 @@ class Broker:
             **inherited,
             **passed_on,
             **broker_conf.memory_and_collector(),
-            # Not where a link to it lies: below /usr there may be several.
+            # Not the folder of a link to it: below /usr there may be several.
             **({"JAVA_HOME": str(Path(java).resolve().parents[1])} if java else {}),
             # The functions worker runs the first python3 that it finds.
-            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), prerequisites.PLACES]),
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), prerequisites.SEARCH_PATH]),
             "PULSAR_STANDALONE_CONF": str(self.folder.pulsar / "conf" / "standalone.conf"),
             "PULSAR_LOG_DIR": str(self.folder.logs),
             "PULSAR_LOG_APPENDER": "RollingFile",
@@ -125,15 +125,15 @@ class Broker:
             return False
 
     def recover(self) -> None:
-        """Start the functions that its own start has left lying.
+        """Restart the functions that failed during its own start.
 
         Raises:
             BusAway: they do not start.
         """
-        function_restart.revive(f"http://{ports.HOST}:{self.ports.admin}")
+        function_restart.restart_failed(f"http://{ports.HOST}:{self.ports.admin}")
 
     def away(self, what: str) -> errors.Temporary:
-        """Return the error for a broker that is not there."""
+        """Return the error for a broker that does not answer."""
         return errors.BusAway(what)
 
     @property

@@ -1,6 +1,6 @@
-"""How Pulsar is configured for a stack: what differs from the distribution's, and why, as tables.
+"""Pulsar's configuration for a stack: tables of what differs from the distribution, and why.
 
-Nothing here makes a message less durable than the distribution's standalone does.
+No setting makes a message less durable than the distribution's standalone does.
 """
 
 import json
@@ -15,7 +15,7 @@ from internal.kernel import errors
 from internal.stack import layout, ports
 
 LIVENESS_CHECK_MS = 3_000
-"""How soon a dead function instance is noticed; the distribution's 30 s are long for a till."""
+"""How soon a dead function instance is noticed; the distribution's 30 s are long at a checkout."""
 
 
 class Line(NamedTuple):
@@ -34,17 +34,17 @@ JAVA: tuple[Line, ...] = (
     Line("-XX:+PerfDisableSharedMem", "", "no file that the kernel writes back during a pause"),
     Line("-XX:+ExitOnOutOfMemoryError", "", "a broker without memory must be seen to be dead"),
 )
-"""The distribution asks for 2 GiB of heap, touched at once, 4 GiB beside it, and ZGC."""
+"""The distribution has 2 GiB of heap, touched at its start, 4 GiB of direct memory, and ZGC."""
 
 _THREADS = "its default is for a server; two cores gain nothing from more threads than this"
 STANDALONE: tuple[Line, ...] = (
     Line("allowEphemeralPorts", "true", "or the bookie ignores the port that it is given"),
     Line("listeningInterface", "lo", "the bookie on loopback: it knows interfaces, not addresses"),
     Line("journalSyncData", "true", "a receipt means: on the disk; default: in the system's cache"),
-    Line("brokerDeleteInactiveTopicsEnabled", "false", "topics stay while nobody is connected"),
+    Line("brokerDeleteInactiveTopicsEnabled", "false", "topics stay without connected clients"),
     Line("managedLedgerNewEntriesCheckDelayInMillis", "0", "deliver at once; default: 10 ms late"),
-    Line("webSocketServiceEnabled", "false", "nobody uses it; one door less"),
-    Line("numHttpServerThreads", "8", "what the functions worker has, too"),
+    Line("webSocketServiceEnabled", "false", "it is not used; one open port less"),
+    Line("numHttpServerThreads", "8", "as many as the functions worker has"),
     Line("numOrderedExecutorThreads", "2", _THREADS),
     Line("numCacheExecutorThreadPoolSize", "2", _THREADS),
     Line("topicOrderedExecutorThreadNum", "2", _THREADS),
@@ -59,7 +59,7 @@ WORKER: tuple[Line, ...] = (
 
 
 class Files(NamedTuple):
-    """What `write` has written."""
+    """The files that `write` has written."""
 
     standalone: Path
     worker: Path
@@ -82,13 +82,13 @@ def write(of: layout.Folder, chosen: ports.Ports, home: Path) -> Files:
 
 
 def standalone(of: layout.Folder, chosen: ports.Ports) -> dict[str, str]:
-    """Return what is to be set in standalone.conf."""
+    """Return the settings for standalone.conf."""
     return {
         "brokerServicePort": str(chosen.pulsar),
         "webServicePort": str(chosen.admin),
         "bindAddress": ports.HOST,
         "advertisedAddress": ports.HOST,
-        # Of the functions' packages; relative to the distribution unless it is told.
+        # Of the functions' packages; the default is relative to the distribution.
         "STORAGE_PATH": str(of.pulsar / "data" / "packages"),
         "narExtractionDirectory": str(of.pulsar / "data" / "nar"),
         **{line.name: line.value for line in STANDALONE},
@@ -96,7 +96,7 @@ def standalone(of: layout.Folder, chosen: ports.Ports) -> dict[str, str]:
 
 
 def worker(of: layout.Folder, chosen: ports.Ports) -> dict[str, Any]:
-    """Return what is to be set in functions_worker.yml: its process runtime is the default."""
+    """Return the settings for functions_worker.yml; its process runtime is the default."""
     return {
         "workerHostname": ports.HOST,
         "workerPort": chosen.admin,
@@ -109,7 +109,7 @@ def worker(of: layout.Folder, chosen: ports.Ports) -> dict[str, Any]:
 
 
 def with_properties(text: str, values: Mapping[str, str]) -> str:
-    """Return a properties file with these values: in place where a name stands, else at the end."""
+    """Return a properties file with these values: in place of existing names, else at the end."""
     rest = dict(values)
     lines = []
     for line in text.splitlines():
@@ -125,11 +125,11 @@ def with_keys(text: str, values: Mapping[str, Any]) -> str:
     """Return a YAML file with these values at its top.
 
     Raises:
-        Misconfigured: the text is no mapping.
+        Misconfigured: the text is not a mapping.
     """
     found = yaml.safe_load(text)
     if not isinstance(found, dict):
-        raise errors.Misconfigured("Pulsar's functions_worker.yml is no mapping")
+        raise errors.Misconfigured("Pulsar's functions_worker.yml is not a mapping")
     return yaml.safe_dump({**found, **values}, sort_keys=False)
 
 
@@ -140,6 +140,6 @@ def memory_and_collector() -> dict[str, str]:
     return {
         "PULSAR_MEM": " ".join(flag for flag in flags if flag.startswith(is_memory)),
         "PULSAR_GC": " ".join(flag for flag in flags if not flag.startswith(is_memory)),
-        # Anything but empty: no files of the collector's log.
+        # Must not be empty; this value writes no log files of the collector.
         "PULSAR_GC_LOG": "-Xlog:disable -Xlog:all=warning:stderr",
     }

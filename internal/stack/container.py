@@ -1,7 +1,7 @@
-"""Pulsar in a container: the stack's configuration, at the addresses of a container.
+"""Pulsar in a container: the stack's configuration with a container's addresses.
 
-Used while the image is built (Dockerfile, `functions`). Differs from the stack only in what a
-machine of its own makes different, so that what the stack measures and tests holds here, too.
+Used while the image is built (Dockerfile, `functions`). Differs from the stack only where the
+broker has a machine of its own, so that measurements and tests of the stack are valid here, too.
 """
 
 from pathlib import Path
@@ -13,13 +13,13 @@ from internal.kernel import errors
 from internal.stack import broker_conf
 
 HOST = "pulsar"
-"""The broker's name in docker-compose.yml: where it tells clients to come."""
+"""The broker's name in docker-compose.yml: the address that it advertises to clients."""
 LOOPBACK_ONLY = frozenset({"listeningInterface", "allowEphemeralPorts"})
 """Settings of a bookie that shares its machine with others."""
 
 
 def configure(home: Path) -> None:
-    """Change a distribution's files to those of the container.
+    """Change a distribution's configuration files to those of the container.
 
     Raises:
         Misconfigured: the distribution's files are not as expected.
@@ -34,16 +34,16 @@ def configure(home: Path) -> None:
 
 
 def standalone(home: Path) -> dict[str, str]:
-    """Return what is to be set in standalone.conf."""
+    """Return the settings for standalone.conf."""
     return {
         "advertisedAddress": HOST,
         "STORAGE_PATH": str(home / "data" / "packages"),
-        **{line.name: line.value for line in broker_conf.STANDALONE if _holds_here(line)},
+        **{line.name: line.value for line in broker_conf.STANDALONE if _applies(line)},
     }
 
 
 def worker(home: Path) -> dict[str, Any]:
-    """Return what is to be set in functions_worker.yml."""
+    """Return the settings for functions_worker.yml."""
     return {
         "downloadDirectory": str(home / "data" / "download"),
         "functionRuntimeFactoryConfigs": {"logDirectory": str(home / "logs")},
@@ -55,14 +55,14 @@ def with_defaults(script: str, values: dict[str, str]) -> str:
     """Return a shell script that sets variables first, unless the environment has them.
 
     Raises:
-        Misconfigured: the script never looks at one of them.
+        Misconfigured: the script does not use one of them.
     """
     unknown = [name for name in values if name not in script]
     if unknown:
-        raise errors.Misconfigured(f"Pulsar's pulsar_env.sh knows no {', '.join(unknown)}")
+        raise errors.Misconfigured(f"Pulsar's pulsar_env.sh does not use {', '.join(unknown)}")
     lines = [f'{name}="${{{name}:-{value}}}"' for name, value in values.items()]
     return "\n".join([*lines, script])
 
 
-def _holds_here(line: broker_conf.Line) -> bool:
+def _applies(line: broker_conf.Line) -> bool:
     return line.name not in LOOPBACK_ONLY

@@ -1,6 +1,6 @@
 """MariaDB (or MySQL) as a part of the stack: private data, socket, port and password.
 
-It reads no configuration of the machine's and touches no other server. The administrator comes in
+It does not read the machine's configuration or touch another server. The administrator can log in
 through the socket only; Souk's user sees its own databases only.
 """
 
@@ -19,7 +19,7 @@ from internal.stack import layout, ports, prerequisites
 NAME = "mysql"
 READY_S = 60
 STOP_S = 60
-"""It writes what is in its memory."""
+"""It writes its buffers to disk first."""
 LOGIN_S = 5
 INSTALL_S = 120
 
@@ -32,22 +32,22 @@ class Option(NamedTuple):
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option(f"--bind-address={ports.HOST}", "nobody outside this machine"),
+    Option(f"--bind-address={ports.HOST}", "no connection from outside this machine"),
     Option("--skip-name-resolve", "no waiting for a name server at each connection"),
     Option("--local-infile=0", "no statement reads a client's files"),
-    Option("--innodb-flush-log-at-trx-commit=1", "a commit is on the disk: the default, insisted"),
+    Option("--innodb-flush-log-at-trx-commit=1", "a commit is on the disk: the default, explicit"),
     Option("--innodb-buffer-pool-size=1G", "a million orders' hot pages; taken as it is used"),
     Option("--innodb-log-file-size=512M", "fewer checkpoints under load than with 96 MiB"),
-    Option("--innodb-flush-neighbors=0", "no disk turns any more: write what is dirty, not beside"),
+    Option("--innodb-flush-neighbors=0", "disks do not rotate any more: write dirty pages only"),
     Option("--character-set-server=utf8mb4", "all of Unicode"),
     Option("--max-allowed-packet=64M", "a batch is one parameter; MySQL's default, not MariaDB's"),
-    Option("--max-connections=200", "every process of Souk takes 8 at most"),
+    Option("--max-connections=200", "every process of Souk opens 8 at most"),
     Option("--skip-log-bin", "no replicas: MySQL would write everything twice"),
 )
 
 
 class Database:
-    """How it is started and asked."""
+    """How the database is started and polled."""
 
     name = NAME
     ready_s, stop_s = READY_S, STOP_S
@@ -57,11 +57,11 @@ class Database:
 
     @property
     def port_names(self) -> tuple[str, ...]:
-        """Return which of the stack's ports it listens on."""
+        """Names of the stack's ports on which it listens."""
         return ("mysql",)
 
     def prepare(self) -> None:
-        """Make its data folder, whole or not at all, and write what it does first when it starts.
+        """Make its data folder, completely or not at all, and write its first statements.
 
         Raises:
             Misconfigured: that failed.
@@ -76,18 +76,18 @@ class Database:
         fresh.replace(self.folder.mysql)
 
     def command(self) -> list[str]:
-        """Return what starts it."""
+        """Return the command that starts it."""
         return [
             _server(),
             "--no-defaults",
             f"--datadir={self.folder.mysql}",
             f"--socket={self.folder.socket}",
             f"--pid-file={self.folder.run / 'mysqld.pid'}",
-            # A server that starts deletes what others have in a folder that they share.
+            # A starting server deletes the files of other servers in a shared folder.
             f"--tmpdir={self.folder.run}",
             f"--port={self.ports.mysql}",
             f"--init-file={self._init_file}",
-            *_as_whoever_runs_this(),
+            *_user_option(),
             *(option.text for option in OPTIONS),
         ]
 
@@ -121,7 +121,7 @@ class Database:
         """Do nothing: it recovers by itself."""
 
     def away(self, what: str) -> errors.Temporary:
-        """Return the error for a database that is not there."""
+        """Return the error for a database that does not answer."""
         return errors.DatabaseAway(what)
 
     @property
@@ -130,9 +130,9 @@ class Database:
 
 
 def first_statements(password: str) -> str:
-    """Return what the server runs before it listens, one statement a line, the same at every start.
+    """Return the statements that the server runs at every start before it listens, one per line.
 
-    The user may also make databases beside Souk's own, whose names begin alike: tests do.
+    The user may also create other databases whose names begin like Souk's own: tests do.
     """
     user = f"'{layout.USER}'@'{ports.HOST}'"
     return "\n".join(
@@ -151,16 +151,16 @@ def _server() -> str:
     return prerequisites.mysqld() or "mariadbd"
 
 
-def _as_whoever_runs_this() -> list[str]:
-    """Both servers refuse to run as root unless they are told to."""
+def _user_option() -> list[str]:
+    """Return the option for root: both servers refuse to run as root without it."""
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def _installer(data: Path) -> list[str]:
-    """Return what makes a data folder: MariaDB has a program for that, MySQL's server does it."""
+    """Return the command that makes a data folder: MariaDB's program, or MySQL's server itself."""
     installer = prerequisites.find("mariadb-install-db", "mysql_install_db")
     if installer is None:
-        insecure = ["--initialize-insecure", f"--datadir={data}", *_as_whoever_runs_this()]
+        insecure = ["--initialize-insecure", f"--datadir={data}", *_user_option()]
         return [_server(), "--no-defaults", *insecure]
     return [
         installer,
@@ -168,5 +168,5 @@ def _installer(data: Path) -> list[str]:
         f"--datadir={data}",
         "--auth-root-authentication-method=socket",
         "--skip-test-db",
-        *_as_whoever_runs_this(),
+        *_user_option(),
     ]

@@ -1,8 +1,8 @@
-"""Starts functions again that a broker has left lying when it was started itself.
+"""Restarts functions that failed during the start of the broker.
 
 A standalone starts its functions before the service that keeps their packages: after each start of
-the broker each of them fails, and nobody tries again. Source: apache/pulsar #16502, tried on 4.0.8.
-Functions that somebody has stopped stay stopped.
+the broker each function fails and is not retried. Source: apache/pulsar #16502, tested with 4.0.8.
+Functions that were stopped on purpose stay stopped.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from internal.kernel import errors
 from internal.stack import processes
 
 NO_PACKAGE = ("503 Service Unavailable", "Package Management Service is not enabled")
-"""What the status of such an instance says."""
+"""The errors in the status of such an instance."""
 PATIENCE_S = 90.0
 ANSWER_S = 30.0
-"""A restart is answered when all instances have ended and begun."""
+"""A restart is answered once all instances have stopped and started."""
 
 
-def revive(address: str) -> None:
-    """Start all functions again that could not be started.
+def restart_failed(address: str) -> None:
+    """Restart all functions that could not be started.
 
     Args:
         address: of the admin API of a broker that is ready.
@@ -29,21 +29,21 @@ def revive(address: str) -> None:
     Raises:
         BusAway: it does not answer, or a function fails again and again.
     """
-    told: list[str] = []
+    problems: list[str] = []
 
     def is_done() -> bool:
-        told.clear()
+        problems.clear()
         try:
             for name in _failed(client):
-                told.append(name)
+                problems.append(name)
                 client.post(f"/admin/v3/functions/{name}/restart").raise_for_status()
         except httpx.HTTPError as error:
-            told.append(repr(error))
-        return not told
+            problems.append(repr(error))
+        return not problems
 
     with httpx.Client(base_url=address, trust_env=False, timeout=ANSWER_S) as client:
         if not processes.until(is_done, PATIENCE_S):
-            raise errors.BusAway(f"functions do not start again: {', '.join(told)}")
+            raise errors.BusAway(f"functions do not start again: {', '.join(problems)}")
 
 
 def _failed(client: httpx.Client) -> Iterator[str]:
@@ -57,7 +57,7 @@ def _failed(client: httpx.Client) -> Iterator[str]:
 
 
 def _has_failed(status: dict[str, Any]) -> bool:
-    """Tell whether an instance found no package; one that just begins has other troubles."""
+    """Tell whether an instance found no package; an instance that is starting has other errors."""
     said = status.get("error") or ""
     return not status["running"] and any(words in said for words in NO_PACKAGE)
 

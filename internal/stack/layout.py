@@ -1,4 +1,4 @@
-"""A stack's folder: the place of everything that belongs to it, and its settings file.
+"""A stack's folder: the paths of everything that belongs to it, and its settings file.
 
 The settings file holds the database's password and is readable by its owner only.
 """
@@ -17,7 +17,7 @@ from internal.kernel import errors
 from internal.stack import ports
 
 SOCKET_PATH_MAX = 100
-"""The kernel takes 107 bytes."""
+"""The kernel's limit is 107 bytes."""
 USER = "souk"
 DATABASE = "souk"
 PASSWORD_BYTES = 24
@@ -30,27 +30,27 @@ class Folder(msgspec.Struct, frozen=True):
 
     @property
     def settings_file(self) -> Path:
-        """What SOUK_CONFIG names for everything that works with this stack."""
+        """The value of SOUK_CONFIG for every process that works with this stack."""
         return self.root / "souk.toml"
 
     @property
     def ports_file(self) -> Path:
-        """The ports it had when it was started last."""
+        """The ports of its last start."""
         return self.root / "ports.json"
 
     @property
     def run(self) -> Path:
-        """Process ids, the database's socket, the lock."""
+        """Process ids and the database's socket."""
         return self.root / "run"
 
     @property
     def lock(self) -> Path:
-        """Held by whoever starts or stops parts."""
+        """Held by a command that starts or stops parts."""
         return self.root / "lock"
 
     @property
     def logs(self) -> Path:
-        """Everybody's logs."""
+        """The logs of all parts and functions."""
         return self.root / "logs"
 
     @property
@@ -74,15 +74,15 @@ class Folder(msgspec.Struct, frozen=True):
         return self.root / "souk"
 
     def pid_file(self, part: str) -> Path:
-        """Where a part's process is written down."""
+        """Return the file with the id of a part's first process."""
         return self.run / f"{part}.pid"
 
     def log(self, part: str) -> Path:
-        """What a part says."""
+        """Return a part's log file."""
         return self.logs / f"{part}.log"
 
     def make(self) -> None:
-        """Create what must exist before a part starts.
+        """Create the folders that must exist before a part starts.
 
         Raises:
             Misconfigured: the path is too long for a socket, or cannot be written.
@@ -101,12 +101,12 @@ class Folder(msgspec.Struct, frozen=True):
 
 
 def write_settings(folder: Folder, chosen: ports.Ports) -> None:
-    """Write the settings of everything that works with this stack.
+    """Write the settings file for every process that works with this stack.
 
-    The password is drawn once. What somebody added by hand, in these groups or others, stays.
+    The password is generated once. Settings that were added by hand, in any group, stay.
 
     Raises:
-        Misconfigured: there is a file and it is no TOML.
+        Misconfigured: there is a file and it is not TOML.
     """
     groups = _read(folder.settings_file)
     groups.setdefault("storage", {}).update(engine="full", data_dir=str(folder.souk))
@@ -124,7 +124,7 @@ def password(folder: Folder) -> str:
     """Return the database's password.
 
     Raises:
-        Misconfigured: the settings file is not there, or has none.
+        Misconfigured: the settings file is missing, or has no password.
     """
     found = _read(folder.settings_file).get("mysql", {}).get("password")
     if not isinstance(found, str):
@@ -133,7 +133,7 @@ def password(folder: Folder) -> str:
 
 
 def load_settings(folder: Folder) -> settings.Settings:
-    """Read the settings of this stack, whatever SOUK_CONFIG says.
+    """Read the settings of this stack, regardless of SOUK_CONFIG.
 
     Raises:
         Misconfigured: the stack was never started, or a setting is wrong.
@@ -146,7 +146,7 @@ def load_settings(folder: Folder) -> settings.Settings:
 
 
 def load_settings_of(file: Path) -> settings.Settings:
-    """Read the settings in a file, whatever SOUK_CONFIG says.
+    """Read the settings in a file, regardless of SOUK_CONFIG.
 
     Raises:
         Misconfigured: one is wrong.
@@ -155,7 +155,7 @@ def load_settings_of(file: Path) -> settings.Settings:
 
 
 def write_secret(file: Path, text: str) -> None:
-    """Write a file that only its owner reads, in one step."""
+    """Write a file atomically; only its owner can read it."""
     fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -174,8 +174,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _rendered(groups: dict[str, dict[str, Any]]) -> str:
-    """Write groups of plain values as TOML: JSON's texts and numbers are TOML's, too."""
-    lines = ["# Written by scripts/stack. Your own settings may stand here, too."]
+    """Write groups of plain values as TOML: JSON's strings and numbers are valid TOML."""
+    lines = ["# Written by scripts/stack. You may add settings of your own."]
     for group, values in groups.items():
         lines += ["", f"[{group}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What a log says about why something ended: for messages to whoever started it."""
+"""The lines of a log that explain why a process ended, for error messages."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,9 @@ TROUBLE = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Caused by|^\w+(\.\w+)*(Error|
 
 
 def of(log: Path) -> list[str]:
-    """Return the last troubles near a log's end, then its last lines; nothing if there is no log.
+    """Return the last errors near a log's end, then its last lines; empty without a log.
 
-    A server that gives up says why, and then at length how it takes itself apart.
+    A server that fails logs the reason first, and then its whole shutdown.
     """
     if not log.is_file():
         return []

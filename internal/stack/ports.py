@@ -1,6 +1,6 @@
-"""The ports of one stack. All of them are on loopback; a stack remembers its own in its folder.
+"""The ports of one stack. All are on loopback; a stack stores its ports in its folder.
 
-Two stacks run side by side as long as they share neither folder nor port.
+Two stacks can run side by side if they share neither folder nor port.
 """
 
 import socket
@@ -15,16 +15,16 @@ HOST = "127.0.0.1"
 
 
 class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the parts listen; 0 stands for any free port until `settled` has chosen one."""
+    """Where the parts listen; 0 means any free port, which `resolved` chooses."""
 
     pulsar: int = 6_650
     """The broker's binary protocol: producers and consumers."""
     admin: int = 8_080
     """The broker's HTTP: administration, functions, metrics."""
     bookie: int = 3_181
-    """Where the broker finds its storage; nobody else connects."""
+    """The broker's storage; only the broker connects to it."""
     mysql: int = 33_306
-    """Not 3306: that belongs to the machine's own database, if it has one."""
+    """Not 3306, the usual port of the machine's own database."""
 
     def named(self) -> dict[str, int]:
         """Return {name: port}."""
@@ -32,10 +32,10 @@ class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 FREE = Ports(0, 0, 0, 0)
-"""Any ports that are free: for tests, and for a second stack."""
+"""Any free ports: for tests, and for a second stack."""
 
 
-def settled(ports: Ports) -> Ports:
+def resolved(ports: Ports) -> Ports:
     """Return the ports with a free one for each 0.
 
     Raises:
@@ -51,7 +51,7 @@ def settled(ports: Ports) -> Ports:
 
 
 def _free(count: int, others: frozenset[int]) -> list[int]:
-    """Find free ports; all are held until the last is known, so that none comes twice."""
+    """Find free ports; all are held until the last is found, so that none is found twice."""
     held: list[socket.socket] = []
     try:
         while len(held) < count:
@@ -66,23 +66,23 @@ def _free(count: int, others: frozenset[int]) -> list[int]:
 
 
 def refuse_taken(ports: Ports, names: Iterable[str]) -> None:
-    """Make sure that nobody listens where these parts are about to.
+    """Make sure that the ports of these parts are free.
 
     Raises:
-        Misconfigured: somebody does; the message names the ports and the way out.
+        Misconfigured: a port is taken; the message names it and the option to change it.
     """
     taken = [(name, ports.named()[name]) for name in names if _is_taken(ports.named()[name])]
     if taken:
         options = " ".join(f"--{name}-port 0" for name, _ in taken)
         raise errors.Misconfigured(
             f"already in use by another program: port {_listed(taken)}; choose others, as"
-            f" {options} (0 stands for any free port)"
+            f" {options} (0 means any free port)"
         )
 
 
 def _is_taken(port: int) -> bool:
     try:
-        # As servers do (SO_REUSEADDR), so that closed connections of a former life do not count.
+        # As servers do (SO_REUSEADDR), so that closed connections of an earlier run do not count.
         with socket.create_server((HOST, port)):
             return False
     except PermissionError as error:
@@ -96,7 +96,7 @@ def _listed(ports: Iterable[tuple[str, int]]) -> str:
 
 
 def recalled(file: Path) -> Ports | None:
-    """Read the ports that a stack had before; None when it never ran.
+    """Read the ports of a stack's last start; None if it never ran.
 
     Raises:
         Misconfigured: the file cannot be understood.
@@ -110,6 +110,6 @@ def recalled(file: Path) -> Ports | None:
 
 
 def remember(file: Path, ports: Ports) -> None:
-    """Write them down for the next command."""
+    """Write the ports for the next command."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(msgspec.json.format(msgspec.json.encode(ports)) + b"\n")

@@ -1,7 +1,7 @@
-"""What a machine must have for the stack, and how it gets it.
+"""Programs that the stack needs on a machine, and their installation.
 
-As root on Debian (and its kin) missing packages are installed; elsewhere the message says what is
-missing and which command brings it. Nothing that is installed already is changed.
+As root on Debian and its derivatives missing packages are installed; elsewhere the message says
+what is missing and which command installs it. Installed packages are never changed.
 """
 
 import os
@@ -16,15 +16,15 @@ from internal.kernel import errors
 Tell = Callable[[str], None]
 
 JAVA_OLDEST = 17
-PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-"""Debian keeps servers in folders that are not on everybody's PATH."""
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+"""Debian keeps servers in folders that are not on every user's PATH."""
 PACKAGES: dict[str, tuple[str, ...]] = {
     "java": tuple(f"openjdk-{version}-jre-headless" for version in (17, 21, 25)),
     "maven": ("maven",),
     "database": ("mariadb-server",),
 }
-"""What brings it on Debian: the first of these that the release has."""
-WORDS = {
+"""Debian packages of each program: the first that the release has is installed."""
+NAMES = {
     "java": f"Java {JAVA_OLDEST} or newer",
     "maven": "Maven",
     "database": "a MariaDB server",
@@ -39,13 +39,13 @@ def run(
     environment: Mapping[str, str],
     folder: Path | None = None,
 ) -> str:
-    """Run a program to its end, in a folder, and return what it said.
+    """Run a program in a folder until it ends, and return its output.
 
     Raises:
-        Misconfigured: it failed or took too long; the message ends with what it said.
+        Misconfigured: it failed or took too long; the message ends with its output.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - every command is put together in this room
+        done = subprocess.run(  # noqa: S603 - no command comes from outside
             command,
             env=dict(environment),
             cwd=folder,
@@ -67,19 +67,19 @@ def run(
 
 
 def find(*names: str) -> str | None:
-    """Return the path of the first of these programs that there is."""
-    return next(filter(None, (shutil.which(name, path=PLACES) for name in names)), None)
+    """Return the path of the first of these programs that exists."""
+    return next(filter(None, (shutil.which(name, path=SEARCH_PATH) for name in names)), None)
 
 
 def java() -> str | None:
-    """Return a Java that is new enough: the one of JAVA_HOME, or the first on the PATH."""
+    """Return the Java of JAVA_HOME, or the first on the PATH, if it is new enough."""
     home = os.environ.get("JAVA_HOME")
     path = str(Path(home, "bin", "java")) if home else find("java")
     return path if path and java_version(path) >= JAVA_OLDEST else None
 
 
 def java_version(path: str) -> int:
-    """Return the number of a Java's release; 0 when it does not tell."""
+    """Return a Java's major version; 0 if it cannot be read."""
     try:
         said = run([path, "-version"], timeout_s=QUICK_S, environment=os.environ)
     except (errors.Misconfigured, OSError):
@@ -89,12 +89,12 @@ def java_version(path: str) -> int:
 
 
 def mysqld() -> str | None:
-    """Return the database server's program."""
+    """Return the path of the database server."""
     return find("mariadbd", "mysqld")
 
 
 def maven() -> str | None:
-    """Return Maven's program."""
+    """Return the path of Maven."""
     return find("mvn")
 
 
@@ -102,7 +102,7 @@ FINDERS: dict[str, Callable[[], str | None]] = {"java": java, "maven": maven, "d
 
 
 def ensure(wanted: Sequence[str], tell: Tell, *, may_install: bool = True) -> None:
-    """Make sure that all of these ("java", "maven", "database") are there.
+    """Make sure that all of these ("java", "maven", "database") are installed.
 
     Raises:
         Misconfigured: one is missing and cannot be installed here; the message says what to do.
@@ -121,13 +121,13 @@ def ensure(wanted: Sequence[str], tell: Tell, *, may_install: bool = True) -> No
 def _advice(missing: Sequence[str]) -> str:
     packages = " ".join(PACKAGES[name][0] for name in missing)
     return (
-        f"this machine lacks {' and '.join(WORDS[name] for name in missing)}."
+        f"this machine lacks {' and '.join(NAMES[name] for name in missing)}."
         f" On Debian or Ubuntu: sudo apt-get install {packages}"
     )
 
 
 def _package(name: str) -> str:
-    """Choose the package that this release has; its lists may have to be fetched first."""
+    """Return the package that this release has; update the package lists first if needed."""
     if not any(map(_is_offered, PACKAGES[name])):
         run(["apt-get", "update", "-qq"], timeout_s=LONG_S, environment=_quiet())
     return next(filter(_is_offered, PACKAGES[name]), PACKAGES[name][0])

@@ -1,9 +1,9 @@
-"""The processes of a stack: started to outlive the command, found again, ended whole.
+"""The processes of a stack: started to outlive the command, found again, ended completely.
 
-A process id alone says little: it may have been given to another program since. So each part's
-first process is written down with the instant it was started at, and all of a part's processes (the
-function instances that the broker started, too, even when the broker is gone) carry a mark in
-their environment. What does not carry it is never touched. Needs Linux's /proc.
+A process id alone is not enough: the system may have reused it. So each part's first process is
+recorded with its start time, and all of a part's processes carry a mark in their environment
+(function instances, too, even after the broker has died). Processes without the mark are never
+touched. Needs Linux's /proc.
 """
 
 import contextlib
@@ -16,22 +16,22 @@ import msgspec
 import tenacity
 
 MARK = "STACK_OF_SOUK"
-"""The environment variable that says which part of which stack a process belongs to."""
+"""The environment variable that names the stack and the part to which a process belongs."""
 LOOK_EVERY_S = 0.1
 KILLED_WITHIN_S = 10.0
 _STAT_STATE, _STAT_THREADS, _STAT_STARTED = 0, 17, 19
-"""Fields of /proc/PID/stat, counted behind the name (proc(5))."""
+"""Fields of /proc/PID/stat, counted after the name (proc(5))."""
 
 
 class First(msgspec.Struct, frozen=True):
-    """A part's first process: its id, and its start in clock ticks since the machine's."""
+    """A part's first process: its id, and its start in clock ticks since the machine's start."""
 
     pid: int
     started: int
 
 
 def until(condition: Callable[[], bool], patience_s: float) -> bool:
-    """Look again and again; False when the time was over before it was so."""
+    """Poll a condition; return False if it did not hold within `patience_s`."""
     return bool(
         tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda is_so: not is_so),
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool], patience_s: float) -> bool:
 
 
 def spawn(command: Sequence[str], environment: Mapping[str, str], mark: str, log: Path) -> int:
-    """Start a program in a session of its own, its output at the end of `log`; returns its id."""
+    """Start a program in a session of its own and append its output to `log`; return its id."""
     output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         command[0],
@@ -61,12 +61,12 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], mark: str, log
 
 
 def remember(file: Path, pid: int) -> None:
-    """Write a part's first process down."""
+    """Record a part's first process."""
     file.write_bytes(msgspec.json.encode(First(pid, _started(pid) or 0)))
 
 
 def recall(file: Path) -> int | None:
-    """Return the id of the process that was written down; None unless it is still that process."""
+    """Return the id of the recorded process; None if that process has ended."""
     try:
         first = msgspec.json.decode(file.read_bytes(), type=First)
     except (FileNotFoundError, msgspec.MsgspecError):
@@ -75,28 +75,28 @@ def recall(file: Path) -> int | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether it runs; one that has ended and waits for its parent does not.
+    """Tell whether a process runs; a zombie does not.
 
-    One that was killed runs until its last thread has ended: so long it holds its ports and files.
+    A killed process runs until its last thread has ended: until then it holds its ports and files.
     """
     return _started(pid) is not None
 
 
 def marked(mark: str) -> list[int]:
-    """Return the ids of all living processes with this mark, in no order."""
+    """Return the ids of all running processes with this mark, in any order."""
     wanted = os.fsencode(f"{MARK}={mark}")
     return [pid for pid in _pids() if wanted in _environment(pid) and is_alive(pid)]
 
 
 def first(mark: str) -> int | None:
-    """Return the process with this mark that leads a session; None when it has ended."""
+    """Return the process with this mark that leads a session; None if it has ended."""
     return next((pid for pid in marked(mark) if _session(pid) == pid), None)
 
 
 def memory_bytes(pid: int) -> int:
-    """Return what it holds in memory that is its own (proportional set size), 0 when it has ended.
+    """Return a process's own memory (proportional set size); 0 if it has ended.
 
-    Not the resident set: Java's collectors map the same memory several times.
+    Not the resident set size: Java's collectors map the same memory several times.
     """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
@@ -106,7 +106,7 @@ def memory_bytes(pid: int) -> int:
 
 
 def end(pids: Iterable[int], patience_s: float) -> None:
-    """Ask processes to end, wait, and kill those that have not; returns when none is left."""
+    """Terminate processes, wait, and kill those that still run; return once none is left."""
     asked = list(pids)
     _signal(asked, signal.SIGTERM)
     if not until(lambda: not any(map(is_alive, asked)), patience_s):
@@ -122,7 +122,7 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
 
 def _started(pid: int) -> int | None:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # Our own child, ended: let it go.
+        os.waitpid(pid, os.WNOHANG)  # Reap our own child if it has ended.
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

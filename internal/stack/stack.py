@@ -1,7 +1,7 @@
 """A stack: a real broker and a real database on this machine, in one folder, on ports of its own.
 
-Everything here blocks: call it from a thread where an event loop runs. What it starts survives the
-program that started it; `down` ends all of it and touches nothing else.
+All methods block: call them in a thread if an event loop runs. The stack's processes outlive the
+program that started them; `down` ends all of them and touches nothing else.
 """
 
 import contextlib
@@ -39,15 +39,15 @@ class Part(Protocol):
 
     @property
     def port_names(self) -> tuple[str, ...]:
-        """Return which of the stack's ports it listens on."""
+        """Names of the stack's ports on which it listens."""
         ...
 
     def prepare(self) -> None:
-        """Write what it reads when it starts."""
+        """Write the files that it reads at its start."""
         ...
 
     def command(self) -> list[str]:
-        """Return what starts it."""
+        """Return the command that starts it."""
         ...
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Part(Protocol):
         ...
 
     def recover(self) -> None:
-        """Do what it leaves undone when it is started."""
+        """Complete a start that the part leaves incomplete."""
         ...
 
     def away(self, what: str) -> errors.Temporary:
@@ -68,11 +68,11 @@ class Part(Protocol):
 
 
 def _silence(_: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 class Stack:
-    """Parts: "pulsar" and "mysql"."""
+    """A stack of two parts: "pulsar" and "mysql"."""
 
     def __init__(
         self,
@@ -82,29 +82,29 @@ class Stack:
         environment: Mapping[str, str] = NO_ENVIRONMENT,
         tell: prerequisites.Tell = _silence,
     ) -> None:
-        """Nothing happens yet.
+        """Describe a stack; nothing is started.
 
         Args:
             root: the stack's folder.
-            wanted: its ports; None means those it had before, or the usual ones.
-            environment: more for Pulsar and its functions to see.
-            tell: is told what takes a while.
+            wanted: its ports; None means those of its last start, or the usual ones.
+            environment: added to the environment of Pulsar and its functions.
+            tell: is called with each step that takes a while.
         """
         self.folder = layout.Folder(root.absolute())
         self._wanted, self._environment, self._tell = wanted, environment, tell
 
     def up(self, *, may_install: bool = True) -> list[str]:
-        """Start what does not run and wait until everything answers; returns what was started.
+        """Start all parts that do not run, wait until all answer; return the parts started.
 
         Raises:
             Misconfigured: something is missing on this machine, or a port is taken.
-            Temporary: a part does not start; the message ends with what it said.
+            Temporary: a part does not start; the message ends with its log.
         """
         prerequisites.ensure(["java", "database"], self._tell, may_install=may_install)
         distribution.ready(self._tell, may_install=may_install)
         self.folder.make()
-        with self._alone():
-            self._settle_ports()
+        with self._locked():
+            self._choose_ports()
             layout.write_settings(self.folder, self.ports)
             started = [part for part in self._parts() if self.pid_of(part.name) is None]
             for part in started:
@@ -116,26 +116,26 @@ class Stack:
         return [part.name for part in started]
 
     def down(self) -> list[str]:
-        """End every process of this stack; returns the names of the parts that ran."""
+        """End every process of this stack; return the names of the parts that ran."""
         if not self.is_there:
             return []
-        with self._alone():
+        with self._locked():
             return [part.name for part in self._parts() if self._end(part)]
 
     def reset(self) -> None:
-        """End everything and delete the stack: data, settings, logs; a folder without one stays."""
+        """End all processes and delete the stack's folder; a folder without a stack stays."""
         if self.is_there:
             self.down()
             shutil.rmtree(self.folder.root)
 
     def start(self, name: str) -> None:
-        """Start one part alone, and wait until it answers. Needs a stack that was up before.
+        """Start one part and wait until it answers. The stack must have been up before.
 
         Raises:
-            Misconfigured: there is no such part, or its port is taken.
+            Misconfigured: the part does not exist, or its port is taken.
             Temporary: it does not start.
         """
-        with self._alone():
+        with self._locked():
             part = self._part(name)
             is_new = self.pid_of(name) is None
             if is_new:
@@ -145,17 +145,17 @@ class Stack:
                 part.recover()
 
     def stop(self, name: str) -> bool:
-        """End one part with all its processes; returns whether there were any."""
-        with self._alone():
+        """End one part with all its processes; return whether there were any."""
+        with self._locked():
             return self._end(self._part(name))
 
     def pid_of(self, name: str) -> int | None:
-        """Return the id of a part's first process; None when it does not run."""
+        """Return the id of a part's first process; None if it does not run."""
         known = processes.recall(self.folder.pid_file(name))
         return known or processes.first(self._mark(name))
 
     def pids_of(self, name: str) -> list[int]:
-        """Return all of a part's processes: Pulsar's function instances are among them."""
+        """Return all processes of a part, including Pulsar's function instances."""
         return processes.marked(self._mark(name))
 
     def is_ready(self, name: str) -> bool:
@@ -167,7 +167,7 @@ class Stack:
         return self._part(name).port_names
 
     def settings(self) -> settings.Settings:
-        """Return the settings of everything that works with this stack.
+        """Return the settings for every process that works with this stack.
 
         Raises:
             Misconfigured: it was never started.
@@ -176,17 +176,17 @@ class Stack:
 
     @property
     def is_there(self) -> bool:
-        """Tell whether the folder holds a stack."""
+        """Tell whether the folder contains a stack."""
         return self.folder.ports_file.is_file()
 
     @property
     def ports(self) -> ports.Ports:
-        """Return its ports as they are settled; before its first start, as they are wanted."""
+        """The ports of its last start; before the first start, those that are wanted."""
         return ports.recalled(self.folder.ports_file) or self._wanted or ports.Ports()
 
     @property
     def names(self) -> list[str]:
-        """Return the names of its parts."""
+        """The names of its parts."""
         return [part.name for part in self._parts()]
 
     def _parts(self) -> list[Part]:
@@ -202,12 +202,12 @@ class Stack:
                 return part
         raise errors.Misconfigured(f"there is no part {name!r}; there are {', '.join(self.names)}")
 
-    def _settle_ports(self) -> None:
+    def _choose_ports(self) -> None:
         before = ports.recalled(self.folder.ports_file)
         if self._wanted is None or (before and _fit(self._wanted, before)):
-            chosen = before or ports.settled(ports.Ports())
+            chosen = before or ports.resolved(ports.Ports())
         else:
-            chosen = ports.settled(self._wanted)
+            chosen = ports.resolved(self._wanted)
         idle = [part for part in self._parts() if self.pid_of(part.name) is None]
         running = [name for name in self.names if name not in {part.name for part in idle}]
         if before is not None and chosen != before and running:
@@ -230,19 +230,19 @@ class Stack:
         processes.remember(self.folder.pid_file(part.name), pid)
 
     def _await(self, part: Part) -> None:
-        """Wait until it answers or ends, or the time is over."""
+        """Wait until a part answers or ends, or time is up."""
         processes.until(
             lambda: self.pid_of(part.name) is None or part.is_ready(), patience_s=part.ready_s
         )
         if self.pid_of(part.name) is None:
-            raise part.away(f"{part.name} ended at its start: {self._last_words(part.name)}")
+            raise part.away(f"{part.name} ended at its start: {self._log_tail(part.name)}")
         if not part.is_ready():
             raise part.away(
-                f"{part.name} did not answer within {part.ready_s} s: {self._last_words(part.name)}"
+                f"{part.name} did not answer within {part.ready_s} s: {self._log_tail(part.name)}"
             )
 
     def _end(self, part: Part) -> bool:
-        """End its first process, which ends the others; then whatever is left of them."""
+        """End a part's first process, which ends the others; then end those that are left."""
         first = self.pid_of(part.name)
         if first is not None:
             self._tell(f"stopping {part.name}")
@@ -255,14 +255,14 @@ class Stack:
     def _mark(self, name: str) -> str:
         return f"{self.folder.root}:{name}"
 
-    def _last_words(self, name: str) -> str:
+    def _log_tail(self, name: str) -> str:
         files = [self.folder.log(name), self.folder.log(f"{name}-output")]
         lines = [line for file in files for line in log_tail.of(file)]
         return "\n".join(["", *lines, f"see {self.folder.logs}"])
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Wait for whoever else starts or stops parts of this stack."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of this stack; wait for other commands that start or stop parts."""
         self.folder.root.mkdir(parents=True, exist_ok=True)
         with self.folder.lock.open("w") as lock:
             try:
@@ -274,6 +274,6 @@ class Stack:
 
 
 def _fit(wanted: ports.Ports, before: ports.Ports) -> bool:
-    """Tell whether a stack's ports are what is wanted; any is, where any free one is wanted."""
+    """Tell whether a stack's ports match the wanted ones; 0 matches any port."""
     pairs = zip(wanted.named().values(), before.named().values(), strict=True)
     return all(one in {0, other} for one, other in pairs)

@@ -1,15 +1,15 @@
-"""Strikes off the bookies that a killed broker has left registered in its metadata.
+"""Deregisters the bookies that a killed broker has left registered in its metadata.
 
-A bookie that finds itself registered deletes that and registers anew. Told of the deletion, which
-was its own, it compares what is registered with what it wants, and the two are never equal, for the
-class has no `equals` (BookieServiceInfo, BookKeeper 4.17): so it deletes and registers again,
-hundreds of times a second, and the broker gives up its start for want of a bookie. Pulsar 4.0.8 did
-so after about every second kill. The loop: apache/pulsar #17759. Where nothing is registered,
-nothing is deleted: so it is struck off before the broker starts.
+A bookie that finds itself registered deletes the registration and registers again. It is notified
+of the deletion, its own, and compares the registration with the wanted one. The two are never
+equal, because the class has no `equals` (BookieServiceInfo, BookKeeper 4.17): so it deletes and
+registers again, hundreds of times a second, and the broker's start fails for lack of a bookie.
+Pulsar 4.0.8 did so after about every second kill. The loop: apache/pulsar #17759. Without a
+registration nothing is deleted: so the bookie is deregistered before the broker starts.
 
-Runs in a process of its own (`python stale_bookies.py HOME METADATA`), because it needs a Java
-machine: Pulsar's own RocksDB reads and writes the file, so that its format stays what Pulsar
-expects. Stands on nothing of Souk, for the image of the functions has no more than this file.
+Runs in a process of its own (`python stale_bookies.py HOME METADATA`), because it needs a JVM:
+Pulsar's own RocksDB reads and writes the file, so that its format stays what Pulsar expects.
+Imports nothing of Souk, because the image of the functions contains only this file.
 """
 
 import sys
@@ -21,25 +21,25 @@ import jpype
 
 PREFIX = b"/ledgers/available/"
 READ_ONLY_BOOKIES = PREFIX + b"readonly"
-"""A folder of registrations, not one."""
+"""A folder of registrations, not a registration."""
 JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m")
-"""It lives a fifth of a second."""
+"""The JVM runs for a fifth of a second."""
 
 
-def struck_off(home: Path, metadata: Path) -> list[str]:
-    """Delete all registrations of bookies; returns whose they were.
+def deregister_all(home: Path, metadata: Path) -> list[str]:
+    """Delete all registrations of bookies; return the bookies' addresses.
 
     Args:
         home: an unpacked Pulsar.
         metadata: the folder of a standalone's metadata, while no broker runs on it.
 
     Raises:
-        FileNotFoundError: that is no Pulsar.
-        jpype.JException: that is no metadata, or a broker has it open.
+        FileNotFoundError: `home` is not a Pulsar.
+        jpype.JException: `metadata` is not a standalone's metadata, or a broker has it open.
     """
     jars = [str(jar) for jar in home.glob("lib/*rocksdbjni*.jar")]
     if not jars:
-        raise FileNotFoundError(f"{home} is no Pulsar: it has no RocksDB in lib")
+        raise FileNotFoundError(f"{home} is not a Pulsar: it has no RocksDB in lib")
     jpype.startJVM(*JAVA, classpath=jars)
     options = jpype.JClass("org.rocksdb.Options")().setKeepLogFileNum(1)
     database = jpype.JClass("org.rocksdb.RocksDB").open(options, str(metadata))
@@ -66,10 +66,10 @@ def _registered(database: Any) -> Iterator[bytes]:  # noqa: ANN401 - a Java obje
 
 
 def main(arguments: list[str]) -> str:
-    """Do it if there is any metadata yet, and return what was done.
+    """Deregister all bookies if there is any metadata yet; return a line for each.
 
     Raises:
-        SystemExit: it could not be done, and why.
+        SystemExit: it failed; the message says why.
     """
     try:
         home, metadata = map(Path, arguments)
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> str:
     if not (metadata / "CURRENT").is_file():
         return ""
     try:
-        return "".join(f"was still registered: {name}\n" for name in struck_off(home, metadata))
+        return "".join(f"was still registered: {name}\n" for name in deregister_all(home, metadata))
     except (OSError, jpype.JException) as error:
         sys.exit(f"{metadata}: {error}")
 

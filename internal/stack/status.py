@@ -1,4 +1,4 @@
-"""How a stack does: its parts, their processes, the functions deployed on it. Only looks."""
+"""The status of a stack: its parts, their processes, its deployed functions. Changes nothing."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ QUICK_S = 10
 
 
 class PartStatus(msgspec.Struct, frozen=True):
-    """One part; `pid` is None when it does not run."""
+    """One part; `pid` is None if it does not run."""
 
     name: str
     pid: int | None
@@ -26,7 +26,7 @@ class PartStatus(msgspec.Struct, frozen=True):
 
 
 class FunctionStatus(msgspec.Struct, frozen=True):
-    """One deployed function; `exceptions` are the newest, as the runtime tells them."""
+    """One deployed function; `exceptions` are the newest ones that the runtime reports."""
 
     name: str
     instances: int
@@ -37,13 +37,13 @@ class FunctionStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The whole of it. `functions` is empty when there are none, or nobody can be asked."""
+    """The whole status; `functions` is empty if there are none, or the broker does not answer."""
 
     folder: str
     parts: list[PartStatus]
     functions: list[FunctionStatus]
     strays: list[int]
-    """Function instances that outlived their broker."""
+    """Function instances whose broker has died."""
 
     @property
     def is_up(self) -> bool:
@@ -52,7 +52,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def look(at: stack.Stack) -> Status:
-    """Look at a stack; one that was never started has parts that do not run.
+    """Return the status of a stack, also of one that was never started.
 
     Raises:
         Misconfigured: its settings cannot be read.
@@ -116,9 +116,3 @@ def _function(name: str, told: dict[str, Any]) -> FunctionStatus:
         received=sum(instance.get("numReceived", 0) for instance in instances),
         exceptions=[*latest, *(i["error"] for i in instances if i.get("error"))],
     )
-
-
-def memory_of_instances(at: stack.Stack) -> int:
-    """Return the memory of all function instances together, in bytes."""
-    first = at.pid_of(broker.NAME)
-    return sum(processes.memory_bytes(pid) for pid in at.pids_of(broker.NAME) if pid != first)

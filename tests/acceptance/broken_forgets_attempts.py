@@ -1,7 +1,7 @@
-"""A Souk that is broken on purpose: its payment stage remembers what it tried only while it lives.
+"""A Souk that is broken on purpose: its payment stage keeps its attempts in memory only.
 
-Everything else is the real engine. Started again, it finds an order without any history and charges
-the card once more under a new key: what the recorded attempt and its key are there to prevent.
+Everything else is the real engine. After a restart it finds an order without any history and
+charges the card once more under a new key. Recorded attempts and their keys exist to prevent that.
 """
 
 from collections import defaultdict
@@ -17,24 +17,24 @@ from internal.payments import store as payments_store
 from internal.payments.messages import Attempt
 from internal.stages import payment_processing
 
-LIVES = 1_000
-ATTEMPTS_A_LIFE = 100
+PROCESSES = 1_000
+ATTEMPTS_PER_PROCESS = 100
 
 
-class Amnesia:
-    """Stands between the payment stage and its table: writes there, reads its own memory only."""
+class ForgetfulStore:
+    """Stands between the payment stage and its table: writes there, reads only its own memory."""
 
     def __init__(self) -> None:
-        life = int(ids.random_token(4), 16) % LIVES
-        self._first_no = life * ATTEMPTS_A_LIFE
-        self._suffix = f"~{life}"
+        process = int(ids.random_token(4), 16) % PROCESSES
+        self._first_no = process * ATTEMPTS_PER_PROCESS
+        self._suffix = f"~{process}"
         self._tried: defaultdict[int, dict[int, Attempt]] = defaultdict(dict)
         self._last_at_us: dict[int, int] = {}
         self._add, self._update = payments_store.add, payments_store.update
         self._plan_one = payment_processing.plan_one
 
     def take_over(self) -> None:
-        """Put itself in the place of the store."""
+        """Replace the functions of the store and the stage."""
         payments_store.histories = self.histories
         payments_store.add = self.add
         payments_store.update = self.update
@@ -43,7 +43,7 @@ class Amnesia:
     def histories(
         self, connection: sa.Connection, order_keys: Sequence[int]
     ) -> dict[int, payments_store.History]:
-        """Return what was tried in this life."""
+        """Return the attempts of this process."""
         del connection
         return {
             key: payments_store.History(tuple(self._tried[key].values()), self._last_at_us[key])
@@ -52,12 +52,12 @@ class Amnesia:
         }
 
     def add(self, connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
-        """Write attempts down, behind those of other lives."""
+        """Record attempts, after those of other processes."""
         self._remember(attempts, at_us)
         self._add(connection, list(map(self._numbered, attempts)), at_us)
 
     def update(self, connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
-        """Write down what became of them."""
+        """Record the results of attempts."""
         self._remember(attempts, at_us)
         self._update(connection, list(map(self._numbered, attempts)), at_us)
 
@@ -68,7 +68,7 @@ class Amnesia:
         history: payments_store.History,
         now_us: int,
     ) -> payment_processing.Plan:
-        """Plan under a name that is new in each life, so that the gateway sees new keys."""
+        """Plan with an order id that is new in each process, so that the gateway sees new keys."""
         renamed = msgspec.structs.replace(accepted, order_id=accepted.order_id + self._suffix)
         plan = self._plan_one(renamed, order, history, now_us)
         return msgspec.structs.replace(plan, accepted=accepted)
@@ -84,8 +84,8 @@ class Amnesia:
 
 
 def take_over() -> None:
-    """Put it in the place of the real one."""
-    Amnesia().take_over()
+    """Replace the real code."""
+    ForgetfulStore().take_over()
 
 
 if __name__ == "__main__":

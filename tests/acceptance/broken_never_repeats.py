@@ -1,7 +1,7 @@
-"""A Souk that is broken on purpose: its payment stage is silent about what it has done before.
+"""A Souk that is broken on purpose: its payment stage never repeats a fact that it has recorded.
 
-Everything else is the real engine. A stage that died between recording and sending is asked again
-by the broker, finds the work done, and sends nothing: repeating the fact is there to prevent it.
+Everything else is the real engine. If the stage dies between recording and sending, the broker
+delivers the message again; the stage finds the work done and sends nothing.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from internal.orders import store
 from internal.stages import payment_processing
 
 
-def say_nothing(
+def repeat_nothing(
     connection: object, orders: Sequence[store.OrderSnapshot]
 ) -> dict[int, payment_processing.EndFact]:
-    """Stand in for paying.repeat."""
+    """Replace payment_processing.repeat."""
     del connection, orders
     return {}
 
 
 def take_over() -> None:
-    """Put itself in the place of the real one."""
-    payment_processing.repeat = say_nothing
+    """Replace the real code."""
+    payment_processing.repeat = repeat_nothing
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Souk that is broken on purpose: it promises and sells stock without looking for it.
+"""A Souk that is broken on purpose: it reserves and sells stock without checking the level.
 
 Everything else is the real engine.
 """
@@ -15,26 +15,26 @@ from internal.inventory.messages import Demand, Shortage, StockKey
 _guarded_change = inventory_store._change
 
 
-def allot_blindly(
+def allocate_unchecked(
     levels: object, demands: Sequence[Demand]
 ) -> tuple[list[Shortage | None], dict[StockKey, int]]:
-    """Stand in for inventory.rules.allot."""
+    """Replace inventory.rules.allocate."""
     del levels
     return [None] * len(demands), inventory_rules.total(demands)
 
 
-def change_blindly(
+def change_unchecked(
     connection: sa.Connection, quantities: Mapping[StockKey, int], changes: str, guard: str
 ) -> None:
-    """Stand in for the guarded statement of inventory.store."""
+    """Replace the guarded statement of inventory.store."""
     del guard
     _guarded_change(connection, quantities, changes, "1 = 1")
 
 
 def take_over() -> None:
-    """Put itself in the place of the real one."""
-    inventory_rules.allocate = allot_blindly
-    inventory_store._change = change_blindly
+    """Replace the real code."""
+    inventory_rules.allocate = allocate_unchecked
+    inventory_store._change = change_unchecked
 
 
 if __name__ == "__main__":

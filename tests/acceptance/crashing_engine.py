@@ -1,4 +1,4 @@
-"""A Souk with a bug of the worst kind: an order whose id says so kills the process that has it.
+"""A Souk with a fatal bug: orders with certain ids kill the process that works on them.
 
 Everything else is the real engine. No exception is raised: the process is simply gone.
 """
@@ -20,53 +20,53 @@ from internal.payments.messages import Attempt
 from internal.pipeline import handler
 from internal.seeds import demo_shop
 
-KILLERS = {name: f"kills-{name}" for name in (s.name for s in topics.STAGES)}
-"""By stage: how the ids begin of orders that it does not survive."""
+CRASHING = {name: f"crashes-{name}" for name in (s.name for s in topics.STAGES)}
+"""By stage: the id prefix of orders that crash it."""
 
 
-class MortalOrders(OrderHandler):
-    """Dies while it records."""
+class CrashingOrders(OrderHandler):
+    """Crashes while it records."""
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.NotedOrders.record."""
-        if _has_killer(work, self.spec):
+        """See StageHandler.record."""
+        if _is_crashing(work, self.spec):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().record(connection, work, now_us)
 
 
-class MortalPayments(PaymentHandler):
-    """Dies while it talks to the gateway."""
+class CrashingPayments(PaymentHandler):
+    """Crashes while it calls the gateway."""
 
     async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
-        """See stage.NotedOrders.perform."""
-        if any(KILLERS[self.spec.name] in attempt.key for attempt in effect.attempts):
+        """See StageHandler.perform."""
+        if any(CRASHING[self.spec.name] in attempt.key for attempt in effect.attempts):
             os._exit(137)
         return await super().perform(effect)
 
 
-class MortalFinalization(FinalizationHandler):
-    """Reads where nothing is to be read, when all is written and not committed."""
+class CrashingFinalization(FinalizationHandler):
+    """Dereferences a null pointer after writing and before committing."""
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
-        """See stage.NotedOrders.record."""
+        """See StageHandler.record."""
         done = super().record(connection, work, now_us)
-        if _has_killer(work, self.spec):
+        if _is_crashing(work, self.spec):
             ctypes.string_at(0)
         return done
 
 
-def _has_killer(work: Sequence[handler.Work], spec: handler.Stage) -> bool:
-    return any(item.fact.order_id.startswith(KILLERS[spec.name]) for item in work)
+def _is_crashing(work: Sequence[handler.Work], spec: handler.Stage) -> bool:
+    return any(item.fact.order_id.startswith(CRASHING[spec.name]) for item in work)
 
 
 if __name__ == "__main__":
     vars(engine).update(
-        OrderHandler=MortalOrders,
-        PaymentHandler=MortalPayments,
-        FinalizationHandler=MortalFinalization,
+        OrderHandler=CrashingOrders,
+        PaymentHandler=CrashingPayments,
+        FinalizationHandler=CrashingFinalization,
     )
     start.run(demo_shop.seed, Path(__file__))

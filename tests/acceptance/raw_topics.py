@@ -1,4 +1,4 @@
-"""Puts messages on the topics of a running engine from outside, as another program might."""
+"""Publishes messages on the topics of a running engine directly, as another program might."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.05
 
 async def publish(folder: Path, messages: Sequence[bus.Outgoing]) -> None:
     """Publish messages; the engine notices them soon."""
-    async with audit.books(folder) as database:
+    async with audit.database_of(folder) as database:
         broker = embedded_bus.EmbeddedBus(database)
         await broker.open()
         await broker.publish(messages)
@@ -25,9 +25,9 @@ async def publish(folder: Path, messages: Sequence[bus.Outgoing]) -> None:
 
 
 async def letters(folder: Path, count: int) -> list[DeadLetter]:
-    """Wait until so many letters are put aside; return those there are when time is up."""
+    """Wait until there are `count` dead letters, or time is up; return those that there are."""
     give_up_at_s = time.perf_counter() + WAIT_S
-    async with audit.books(folder) as database:
+    async with audit.database_of(folder) as database:
         while True:
             found = await database.read(dead_letters.list_open)
             if len(found) >= count or time.perf_counter() > give_up_at_s:

@@ -1,6 +1,6 @@
 """Card numbers and API keys that are sent in every field must not be found anywhere afterwards.
 
-Each field gets a number of its own, so that one that leaks tells where it came in.
+Each field gets a number of its own, so that a leaked number identifies its field.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ import pytest
 from internal.auth import rules as auth_rules
 from internal.checks import invariants
 from internal.flow import topics
-from internal.infra import bus
+from internal.infra import bus, files
 from internal.kernel import cards, ids
-from internal.lab.chaos import engine_process
+from internal.lab import engine_process
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
-from tests.acceptance import audit, raw_topics, runs
+from tests.acceptance import audit, raw_topics
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ Field = Callable[[order_pb2.OrderDraft, str], None]
 
 
 def card_number(no: int) -> str:
-    """Return a number that passes for a card's, another one for each `no`."""
+    """Return a valid card number, a different one for each `no`."""
     digits = f"42424242424{no:04d}"
     return next(digits + last for last in "0123456789" if cards.passes_luhn(digits + last))
 
@@ -111,7 +111,7 @@ FIELDS: tuple[Field, ...] = (
 
 
 class Canaries:
-    """Every number that was sent, as it was written."""
+    """Every card number that was sent, and where."""
 
     def __init__(self) -> None:
         self.sent: dict[str, str] = {}
@@ -123,7 +123,7 @@ class Canaries:
         return number
 
     def found_in(self, content: bytes) -> list[str]:
-        """Return where the numbers were sent that stand in `content`, however they are written."""
+        """Return the fields whose numbers appear in `content`, with or without separators."""
         bare = content.translate(None, b" -")
         return [
             where
@@ -132,8 +132,8 @@ class Canaries:
         ]
 
 
-class House:
-    """An engine that logs all it can, and a client of it."""
+class Subject:
+    """An engine with all logging on, and a client of it."""
 
     def __init__(
         self, folder: Path, engine: engine_process.Engine, api_key: str, address: str
@@ -150,38 +150,38 @@ class House:
         return await call(request, metadata=metadata or self.metadata, timeout=TIMEOUT_S)
 
     async def refused(self, method: str, request: Any, *metadata: tuple[str, str]) -> str:  # noqa: ANN401
-        """Call a method that must refuse; return all it said: text, details and trailers."""
+        """Call a method that must refuse; return its whole answer: text, details and trailers."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.call(method, request, *metadata)
         error = caught.value
         return f"{error.code().name} {error.details()} {error.trailing_metadata()}"
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         await self._channel.close()
 
     def traces(self) -> Iterator[tuple[str, bytes]]:
-        """Yield everything the engine has left behind: every file but the key's own, and words."""
+        """Yield everything the engine has written: all files but the key's own, and its output."""
         for path in self.folder.iterdir():
-            if path.name != runs.KEY_FILE:
+            if path.name != files.DEMO_KEY:
                 yield path.name, path.read_bytes()
-        yield "terminal", self.engine.said.encode()
+        yield "terminal", self.engine.output.encode()
         yield "metrics", self.metrics.encode()
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[House]:
+async def opened(folder: Path) -> AsyncIterator[Subject]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     settings = {"SOUK_LOG__LEVEL": "DEBUG", "SOUK_METRICS__PORT": str(port)}
-    api_key = (folder / runs.KEY_FILE).read_text()
-    async with engine_process.started(folder, settings=settings) as engine:
-        house = House(folder, engine, api_key, await engine.address())
+    api_key = (folder / files.DEMO_KEY).read_text()
+    async with engine_process.isolated(folder, settings=settings) as engine:
+        subject = Subject(folder, engine, api_key, await engine.address())
         try:
-            yield house
-            house.metrics = await asyncio.to_thread(_read, f"http://127.0.0.1:{port}/metrics")
+            yield subject
+            subject.metrics = await asyncio.to_thread(_read, f"http://127.0.0.1:{port}/metrics")
         finally:
-            await house.aclose()
+            await subject.aclose()
 
 
 def _read(url: str) -> str:
@@ -197,106 +197,108 @@ def folder(shop_folder: Path, tmp_path: Path) -> Path:
     return copied
 
 
-async def place_good_order(house: House, order_id: str) -> None:
+async def place_good_order(subject: Subject, order_id: str) -> None:
     request = order_service_pb2.SubmitOrderRequest(
         order=draft(order_id, MARK), wait_for="WAIT_FOR_FINALIZED"
     )
-    reply = await house.call("SubmitOrder", request)
+    reply = await subject.call("SubmitOrder", request)
     assert reply.state == order_pb2.ORDER_STATE_FINALIZED
 
 
 async def test_no_card_number_is_found_anywhere(folder: Path) -> None:
     canaries = Canaries()
     said: list[str] = []
-    async with opened(folder) as house:
-        said += [await submit_one(house, canaries, field) for field in FIELDS]
-        said += await submit_batch(house, canaries)
-        said += [answer async for answer in ask_for_everything_else(house, canaries)]
-        await place_good_order(house, "good")
+    async with opened(folder) as subject:
+        said += [await submit_one(subject, canaries, field) for field in FIELDS]
+        said += await submit_batch(subject, canaries)
+        said += [answer async for answer in ask_for_everything_else(subject, canaries)]
+        await place_good_order(subject, "good")
     assert not canaries.found_in("\n".join(said).encode())
-    places = dict(house.traces())
+    places = dict(subject.traces())
     assert {"souk.db", "souk.db-wal", "souk.log", "terminal", "metrics"} <= places.keys()
     assert any(MARK.encode() in content for content in places.values())
-    assert "souk_" in house.metrics
+    assert "souk_" in subject.metrics
     assert not {where: found for where, it in places.items() if (found := canaries.found_in(it))}
-    async with audit.books(folder) as database:
+    async with audit.database_of(folder) as database:
         numbers = list(canaries.sent)
         assert not await database.read(lambda c: invariants.canaries(c, numbers))
 
 
-async def submit_one(house: House, canaries: Canaries, field: Field) -> str:
+async def submit_one(subject: Subject, canaries: Canaries, field: Field) -> str:
     order = draft(f"one-{field.__name__}")
     field(order, canaries.next(field.__name__))
     request = order_service_pb2.SubmitOrderRequest(order=order)
-    answer = await house.refused("SubmitOrder", request)
+    answer = await subject.refused("SubmitOrder", request)
     assert answer.startswith("INVALID_ARGUMENT"), field
     assert "CARD_NUMBER_REFUSED" in answer, field
     return answer
 
 
-async def submit_batch(house: House, canaries: Canaries) -> list[str]:
-    """Send one bad order for each field between good ones; the good ones must get through."""
+async def submit_batch(subject: Subject, canaries: Canaries) -> list[str]:
+    """Send one bad order for each field between good ones; the good ones must be accepted."""
     request = order_service_pb2.SubmitOrdersRequest()
     for field in FIELDS:
         order = draft(f"many-{field.__name__}")
         field(order, canaries.next(f"batch {field.__name__}"))
         request.orders.extend([draft(f"beside-{field.__name__}"), order])
-    reply = await house.call("SubmitOrders", request)
+    reply = await subject.call("SubmitOrders", request)
     assert [v.WhichOneof("verdict") for v in reply.verdicts] == ["accepted", "refused"] * len(
         FIELDS
     )
-    # An order id that is a card number is given back as it was sent: that is who asks to know.
+    # An order id that is a card number is returned as it was sent: the caller knows it already.
     return [str(verdict.refused) for verdict in reply.verdicts]
 
 
-async def ask_for_everything_else(house: House, canaries: Canaries) -> AsyncIterator[str]:
-    """Put numbers into every other text of the contract, and into what comes with a call."""
+async def ask_for_everything_else(subject: Subject, canaries: Canaries) -> AsyncIterator[str]:
+    """Send numbers in every other text field of the contract, and in the calls' metadata."""
     s, new = order_service_pb2, canaries.next
-    yield await house.refused("GetOrder", s.GetOrderRequest(order_id=new("get")))
+    yield await subject.refused("GetOrder", s.GetOrderRequest(order_id=new("get")))
     cancel = s.CancelOrderRequest(order_id="x", request_id="y", reason=new("cancel reason"))
-    yield await house.refused("CancelOrder", cancel)
+    yield await subject.refused("CancelOrder", cancel)
     cancel = s.CancelOrderRequest(order_id=new("cancel order"), request_id="y")
-    yield await house.refused("CancelOrder", cancel)
+    yield await subject.refused("CancelOrder", cancel)
     cancel = s.CancelOrderRequest(order_id="x", request_id=new("cancel request"))
-    yield await house.refused("CancelOrder", cancel)
-    yield await house.refused("ListOrders", s.ListOrdersRequest(store_id=new("list store")))
-    yield await house.refused("ListOrders", s.ListOrdersRequest(page_token=new("list token")))
+    yield await subject.refused("CancelOrder", cancel)
+    yield await subject.refused("ListOrders", s.ListOrdersRequest(store_id=new("list store")))
+    yield await subject.refused("ListOrders", s.ListOrdersRequest(page_token=new("list token")))
     line = order_pb2.DraftLine(sku=new("quote sku"), quantity=1)
     quote = s.QuoteOrderRequest(store_id="berlin", currency="EUR", lines=[line])
-    yield await house.refused("QuoteOrder", quote)
+    yield await subject.refused("QuoteOrder", quote)
     anything = s.ListOrdersRequest()
-    yield await house.refused("ListOrders", anything, ("x-api-key", new("key")))
-    yield await house.refused("ListOrders", anything, ("authorization", f"Bearer {new('bearer')}"))
-    await house.call("ListOrders", anything, *house.metadata, ("user-agent", new("agent")))
+    yield await subject.refused("ListOrders", anything, ("x-api-key", new("key")))
+    yield await subject.refused(
+        "ListOrders", anything, ("authorization", f"Bearer {new('bearer')}")
+    )
+    await subject.call("ListOrders", anything, *subject.metadata, ("user-agent", new("agent")))
 
 
-async def test_no_number_of_a_poisoned_message_is_kept_aside(folder: Path) -> None:
-    """What another program puts on the topics was never seen by the door."""
+async def test_dead_letter_of_a_poisoned_message_has_no_card_number(folder: Path) -> None:
+    """The API server never saw a message that another program has published."""
     canaries = Canaries()
     payload = b'{"v": 1, "facts": [{"type": "OrderPlaced", "note": "%s"}]}'
-    async with opened(folder) as house:
+    async with opened(folder) as subject:
         text = payload % canaries.next("poison").encode()
         await raw_topics.publish(folder, [bus.Outgoing(topics.PLACED, "00", text, {})])
         [letter] = await raw_topics.letters(folder, 1)
-        await place_good_order(house, "good")
+        await place_good_order(subject, "good")
     assert cards.REDACTED in letter.payload
     assert not canaries.found_in(str(letter).encode())
-    places = dict(house.traces())
+    places = dict(subject.traces())
     assert not canaries.found_in(places["souk.log"] + places["terminal"] + places["metrics"])
 
 
 async def test_api_keys_are_kept_as_hashes_only(folder: Path) -> None:
     wrong = auth_rules.issue("0123456789ab", "c" * 64).secret
-    async with opened(folder) as house:
-        await place_good_order(house, "good")
-        answer = await house.refused(
+    async with opened(folder) as subject:
+        await place_good_order(subject, "good")
+        answer = await subject.refused(
             "ListOrders", order_service_pb2.ListOrdersRequest(), ("x-api-key", wrong)
         )
         assert answer.startswith("UNAUTHENTICATED")
-    secret = house.api_key.rpartition("_")[2].encode()
-    places = dict(house.traces())
-    del places["terminal"]  # it may tell the key that stands in its file
-    assert any(ids.digest(house.api_key.encode()).encode() in it for it in places.values())
+    secret = subject.api_key.rpartition("_")[2].encode()
+    places = dict(subject.traces())
+    del places["terminal"]  # it may show the key that is in its file
+    assert any(ids.digest(subject.api_key.encode()).encode() in it for it in places.values())
     assert not [where for where, it in places.items() if secret in it or wrong.encode() in it]
     assert wrong not in answer
-    assert (folder / runs.KEY_FILE).stat().st_mode & 0o077 == 0
+    assert (folder / files.DEMO_KEY).stat().st_mode & 0o077 == 0

@@ -1,7 +1,7 @@
 """Faults on the real stack: every failpoint, and `kill -9` of every part, while orders flow.
 
-What scripts/chaos does, once. The runs come one after the other on one stack; each is judged alone.
-Functions that are broken on purpose must fail the same checks.
+Does the same as one run of scripts/chaos. The trials run one after the other on one stack; each is
+judged alone. Functions that are broken on purpose must fail the same checks.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def package() -> wheel.Wheel:
 
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest, stack: stacks.Running, package: wheel.Wheel) -> Results:
-    """All runs that were asked for."""
+    """The results of all requested trials."""
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     names = [spec.params.get("name") for spec in specs if spec]
     plan = campaign.Plan([fault for name, fault in FAULTS.items() if name in names], SEED)

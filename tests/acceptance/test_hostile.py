@@ -1,4 +1,4 @@
-"""Noise on the port and poison on the topics of a real engine: it stays up, good orders go on."""
+"""Noise on the port and poison on the topics of a real engine: it keeps processing good orders."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,8 @@ import pytest
 
 from internal.flow import topics
 from internal.infra import bus
-from internal.lab.chaos import clients, engine_process
+from internal.lab import engine_process
+from internal.lab.chaos import clients
 from internal.pipeline import envelope, handler
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 from tests.acceptance import audit, raw_topics, runs
@@ -44,25 +45,25 @@ DEEP = 50_000
 async def opened(
     shop_folder: Path, folder: Path
 ) -> AsyncIterator[tuple[engine_process.Engine, str]]:
-    """Start an engine on a copy of the shop; the address and the end of it must be good."""
+    """Start an engine on a copy of the shop; yield it with its address; it must stop cleanly."""
     shutil.copytree(shop_folder, folder)
-    async with engine_process.started(folder) as engine:
+    async with engine_process.isolated(folder) as engine:
         address = await engine.address()
         yield engine, address
-        assert await engine.stop() == 0, engine.said
+        assert await engine.stop() == 0, engine.output
 
 
 async def good_orders_go_on(folder: Path, address: str) -> clients.Log:
-    """Send good orders; wait until they and everything else have come to their end."""
-    crew = await runs.crew_of(folder, runs.Options("good", SEED, (), runs.LAST_ORDERS))
-    async with clients.working(crew) as work:
-        crew.connect(runs.access(folder, address))
+    """Send good orders; wait until no work is left."""
+    pool = await runs.pool_of(folder, runs.Options("good", SEED, (), runs.LAST_ORDERS))
+    async with clients.working(pool) as work:
+        pool.connect(engine_process.access_to(address, folder))
         async with asyncio.timeout(TIMEOUT_S):
             await work
-        standing, _ = await audit.quiet(folder, crew.log, TIMEOUT_S)
-    assert standing.is_quiet, standing
-    assert len(crew.log.placed) > runs.LAST_ORDERS // 2
-    return crew.log
+        remaining, _ = await audit.quiet(folder, pool.log, TIMEOUT_S)
+    assert remaining.is_quiet, remaining
+    assert len(pool.log.placed) > runs.LAST_ORDERS // 2
+    return pool.log
 
 
 class TestPort:
@@ -76,12 +77,12 @@ class TestPort:
         assert not await audit.check(tmp_path / "data", log)
 
     async def test_bytes_for_messages(self, shop_folder: Path, tmp_path: Path) -> None:
-        """What the door makes of them is tried in depth elsewhere; here it is the whole engine."""
+        """Other tests cover the API server's validation; this one covers the whole engine."""
         noise, folder = random.Random(SEED), tmp_path / "data"
         request = order_service_pb2.SubmitOrderRequest(order=draft()).SerializeToString()
         codes = set()
         async with opened(shop_folder, folder) as (_, address):
-            metadata = (("x-api-key", runs.access(folder, address).api_key),)
+            metadata = (("x-api-key", engine_process.access_to(address, folder).api_key),)
             async with grpc.aio.insecure_channel(address) as channel:
                 for number in range(300):
                     method = METHODS[number % len(METHODS)]
@@ -93,7 +94,7 @@ class TestPort:
 
 
 async def shout(address: str, content: bytes) -> None:
-    """Send bytes to a port, listen for a moment, hang up."""
+    """Send bytes to a port, read for a moment, close the connection."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     with contextlib.suppress(OSError, TimeoutError):
@@ -133,7 +134,7 @@ def draft() -> order_pb2.OrderDraft:
 
 
 def damaged(noise: random.Random, body: bytes) -> bytes:
-    """Change a few bytes; often leave some out or say some twice."""
+    """Change a few bytes; often remove or insert some."""
     changed = bytearray(body)
     for _ in range(noise.randint(1, 4)):
         start = noise.randrange(len(changed))
@@ -143,7 +144,7 @@ def damaged(noise: random.Random, body: bytes) -> bytes:
 
 
 class TestTopics:
-    async def test_poison_is_put_aside_and_nothing_else(
+    async def test_only_poison_becomes_dead_letters(
         self, shop_folder: Path, tmp_path: Path
     ) -> None:
         folder = tmp_path / "data"
@@ -157,49 +158,51 @@ class TestTopics:
         found = await audit.check(folder, log)
         assert [finding.sentence for finding in found] == [audit.NO_LETTERS]
 
-    async def test_wild_facts_stop_nobody(self, shop_folder: Path, tmp_path: Path) -> None:
-        """Facts that can be read and make no sense, also of orders that the books know."""
+    async def test_senseless_facts_do_not_stop_other_orders(
+        self, shop_folder: Path, tmp_path: Path
+    ) -> None:
+        """Readable facts that make no sense, also for orders in the database."""
         folder = tmp_path / "data"
         async with opened(shop_folder, folder) as (engine, address):
             await good_orders_go_on(folder, address)
-            wild = [
+            senseless = [
                 bus.Outgoing(topic, "07", envelope.encode([fact]), {})
                 for fact in facts.EXAMPLES
                 for topic in (stage.topic for stage in topics.STAGES)
             ]
-            await raw_topics.publish(folder, wild * 3)
-            crew = await runs.crew_of(folder, runs.Options("after", SEED, (), 50))
-            async with clients.working(crew) as work:
-                crew.connect(runs.access(folder, address))
+            await raw_topics.publish(folder, senseless * 3)
+            pool = await runs.pool_of(folder, runs.Options("after", SEED, (), 50))
+            async with clients.working(pool) as work:
+                pool.connect(engine_process.access_to(address, folder))
                 await work
-                standing, _ = await audit.quiet(folder, crew.log, TIMEOUT_S)
-            assert standing.is_quiet, (standing, engine.said)
+                remaining, _ = await audit.quiet(folder, pool.log, TIMEOUT_S)
+            assert remaining.is_quiet, (remaining, engine.output)
 
     async def test_poison_survives_a_kill(self, shop_folder: Path, tmp_path: Path) -> None:
-        """Each is put aside once, however often the engine dies over it."""
+        """Each becomes one dead letter, however often the engine dies meanwhile."""
         folder = tmp_path / "data"
         shutil.copytree(shop_folder, folder)
         poison = [bus.Outgoing(topics.PLACED, "03", b"poison %d" % n, {}) for n in range(50)]
-        async with engine_process.started(folder) as engine:
+        async with engine_process.isolated(folder) as engine:
             assert await engine.address()
             assert await engine.stop() == 0
         await raw_topics.publish(folder, poison)
         for passage in (20, 33, 60):
-            settings = engine_process.failing_at(f"db.after_commit=kill@{passage}")
-            async with engine_process.started(folder, settings=settings) as engine:
+            settings = engine_process.armed(f"db.after_commit=kill@{passage}")
+            async with engine_process.isolated(folder, settings=settings) as engine:
                 async with asyncio.timeout(TIMEOUT_S):
                     assert await engine.ended() == engine_process.KILLED
-        async with engine_process.started(folder) as engine:
+        async with engine_process.isolated(folder) as engine:
             address = await engine.address()
             await good_orders_go_on(folder, address)
             letters = await raw_topics.letters(folder, len(poison))
             assert await engine.stop() == 0
-        put_aside = sorted(letter.payload.encode() for letter in letters)
-        assert put_aside == sorted(message.payload for message in poison)
+        stored = sorted(letter.payload.encode() for letter in letters)
+        assert stored == sorted(message.payload for message in poison)
 
 
 def poison_for(stage: handler.Stage) -> list[bus.Outgoing]:
-    """Make messages that a stage can only put aside, each exactly one letter's worth."""
+    """Return messages that a stage can only store as dead letters, each exactly one."""
     noise = random.Random(f"{SEED}/{stage.name}")
     deep = b"[" * DEEP
     foreign = next(fact for fact in facts.EXAMPLES if not isinstance(fact, stage.takes))

@@ -1,33 +1,31 @@
-"""`kill -9` of the running engine: at random moments, and at every place that has a name.
+"""`kill -9` of the running engine: at random moments, and at every failpoint.
 
-After each run the books, the broker, the gateway's ledger and the tills' own log must agree: no
-order answered OK is lost or doubled, no card is charged twice, everything comes to its end.
+After each run the database, the broker, the gateway's ledger and the clients' log must agree: no
+order answered OK is lost or doubled, no card is charged twice, every order comes to its end.
 """
 
-import ast
 import asyncio
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from internal.flow import topics
-from internal.lab.chaos import engine_process
+from internal.lab import engine_process
+from internal.lab.chaos import trial
 from tests.acceptance import runs
+from tests.support import failpoints
 
 pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("SOUK_TEST_SEED") or random.randrange(1_000_000))
 """Drawn anew at each run; a failure prints it, and SOUK_TEST_SEED repeats it."""
 RUNS_AT_ONCE = 3
-"""They wait as much as they work: more than the two cores that the time is measured on."""
+"""More than two cores can run at once: the engines wait as much as they work."""
 
 RANDOM_ORDERS = 2_000
 RANDOM_KILLS = 6
 
-STAGES = tuple(str(stage.name) for stage in topics.STAGES)
 FAILPOINTS = (
     "bus.after_publish",
     "bus.before_ack",
@@ -55,42 +53,42 @@ FAILPOINTS = (
     "payment_processing.before_commit",
     "payment_processing.received",
 )
-"""Every place in the code; a test compares."""
+"""Every failpoint in the code; a test compares."""
 PASSAGES = ((1, 1), (2, 5), (6, 15))
 """One engine dies at the first passage, the next one somewhat later, the third one later still."""
 DATABASE_PASSAGES = ((1, 1), (2, 20), (21, 60))
-"""These are passed many times before the door opens."""
+"""These are passed many times before the intake takes orders."""
 ORDERS_MAX = 4_000
 """A failpoint fires long before."""
 
 
 def random_run(number: int) -> runs.Options:
-    """Draw one run of many orders and a few kills."""
+    """Return a run of many orders and a few random kills."""
     seed = SEED + number
-    deaths = runs.random_kills(seed, RANDOM_ORDERS, RANDOM_KILLS)
+    endings = runs.random_kills(seed, RANDOM_ORDERS, RANDOM_KILLS)
     return runs.Options(
-        f"random-{number}", seed, deaths, RANDOM_ORDERS, orders_all=True, mix=runs.SLOW_MIX
+        f"random-{number}", seed, endings, RANDOM_ORDERS, orders_all=True, mix=runs.SLOW_MIX
     )
 
 
 def failpoint_run(name: str) -> runs.Options:
-    """Draw the passages of a place at which one engine after the other dies."""
-    chance = random.Random(f"{SEED}/{name}")
+    """Return a run whose engines die one after another at random passages of a failpoint."""
+    rng = random.Random(f"{SEED}/{name}")
     ranges = DATABASE_PASSAGES if name.startswith("db.") else PASSAGES
-    deaths = tuple(runs.Failpoint(name, chance.randint(*between)) for between in ranges)
+    endings = tuple(runs.Failpoint(name, rng.randint(*between)) for between in ranges)
     is_about_money = name.startswith(("gateway.", "payment_processing."))
-    mix = runs.SLOW_MIX if is_about_money else runs.QUICK_MIX
-    return runs.Options(name, SEED, deaths, ORDERS_MAX, mix=mix)
+    mix = runs.SLOW_MIX if is_about_money else trial.MIX
+    return runs.Options(name, SEED, endings, ORDERS_MAX, mix=mix)
 
 
 RUNS = {o.name: o for o in (random_run(0), random_run(1), *map(failpoint_run, FAILPOINTS))}
 
 
 @pytest.fixture(scope="module")
-def stories(
+def results(
     request: pytest.FixtureRequest, shop_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> runs.Stories:
-    """All runs that were asked for, some at a time: their engines wait a lot."""
+) -> runs.RunResults:
+    """The results of all requested runs, several at a time: their engines wait a lot."""
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     names = [spec.params.get("name") for spec in specs if spec]
     wanted = [RUNS[name] for name in names if name in RUNS]
@@ -99,42 +97,22 @@ def stories(
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name.startswith("random-")])
-def test_orders_survive_kills_at_random_moments(story_of: runs.StoryOf, name: str) -> None:
-    story = story_of(name)
-    assert story.exits == (engine_process.KILLED,) * RANDOM_KILLS
-    assert story.last_exit == 0
-    assert not story.findings
-    assert len(story.log.placed) > RANDOM_ORDERS * 8 // 10
+def test_orders_survive_kills_at_random_moments(result_of: runs.ResultOf, name: str) -> None:
+    result = result_of(name)
+    assert result.exits == (engine_process.KILLED,) * RANDOM_KILLS
+    assert result.last_exit == 0
+    assert not result.findings
+    assert len(result.log.placed) > RANDOM_ORDERS * 8 // 10
 
 
 @pytest.mark.parametrize("name", FAILPOINTS)
-def test_orders_survive_a_kill_at(story_of: runs.StoryOf, name: str) -> None:
-    story = story_of(name)
-    assert story.exits == (engine_process.KILLED,) * len(PASSAGES)
-    assert story.last_exit == 0
-    assert not story.findings
-    assert len(story.log.placed) >= runs.LAST_ORDERS // 2
+def test_orders_survive_a_kill_at(result_of: runs.ResultOf, name: str) -> None:
+    result = result_of(name)
+    assert result.exits == (engine_process.KILLED,) * len(PASSAGES)
+    assert result.last_exit == 0
+    assert not result.findings
+    assert len(result.log.placed) >= runs.LAST_ORDERS // 2
 
 
 def test_every_failpoint_is_tried() -> None:
-    in_code = {
-        name
-        for room in ("functions", "internal")
-        for path in (engine_process.ROOT / room).rglob("*.py")
-        for name in failpoints_in(path)
-    }
-    assert set(FAILPOINTS) == in_code
-
-
-def failpoints_in(path: Path) -> Iterator[str]:
-    """Yield the failpoints in a module; one named after its stage, once for each stage."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "failpoints.hit"):
-            continue
-        match node.args:
-            case [ast.Constant(value=str(name))]:
-                yield name
-            case [ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=str(end))])]:
-                yield from (f"{stage}{end}" for stage in STAGES)
-            case _:
-                raise AssertionError(f"{path}: cannot tell {ast.unparse(node)}")
+    assert set(FAILPOINTS) == failpoints.in_code()

@@ -1,6 +1,6 @@
 """The runbook, docs/operations.md: every command in it, in its order, on a stack of its own.
 
-Of its own, because the runbook kills the database, changes its password and stops everything.
+It needs its own stack because it kills the database, changes its password and stops everything.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ COLUMNS = "110"
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two releases: this checkout, and the same with a file more."""
+    """Two releases: this checkout, and the same with one more file."""
     folder = tmp_path_factory.mktemp("wheels")
     package = wheel.build()
     old = folder / package.name
@@ -44,7 +44,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running]:
-    """A stack that this file has for itself."""
+    """A stack that only this file uses."""
     with stacks.running(tmp_path_factory.mktemp("operations")) as running:
         yield running
 
@@ -62,7 +62,7 @@ def test_every_command_does_what_the_runbook_says(running: stacks.Running, wheel
 
 
 def environment(running: stacks.Running, wheels: Path) -> dict[str, str]:
-    """Return what the runbook's reader has set: nothing but where the things are."""
+    """Return the environment of the runbook's reader: only folders, ports and addresses."""
     intake, metrics = free_ports(2)
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("SOUK_")},
@@ -76,7 +76,7 @@ def environment(running: stacks.Running, wheels: Path) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports at which nobody listens now."""
+    """Return ports on which nothing listens now."""
     with contextlib.ExitStack() as held:
         found = [held.enter_context(socket.create_server((ports.HOST, 0))) for _ in range(count)]
         return [int(each.getsockname()[1]) for each in found]
@@ -94,13 +94,13 @@ def test_every_reference_within_the_runbook_leads_somewhere() -> None:
 
 
 def anchors(document: str) -> set[str]:
-    """Name headings as GitHub does."""
+    """Return the anchors that GitHub gives to the headings."""
     headings = re.findall(r"^#+ (.+)$", document, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 class TestReading:
-    """How the runbook is read."""
+    """How the runbook is parsed."""
 
     DOCUMENT = "text\n```console\n$ one\n> two\nsaid\n$ three\n```\n```sh\n$ not this\n```\n"
 

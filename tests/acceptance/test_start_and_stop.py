@@ -1,4 +1,4 @@
-"""How the engine starts, refuses to start, and stops: drained, with nothing lost."""
+"""How the engine starts, refuses to start, and stops: it drains and loses nothing."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.lab.chaos import engine_process
+from internal.lab import engine_process
 from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
@@ -26,19 +26,19 @@ def folder(shop_folder: Path, tmp_path: Path) -> Path:
 
 
 async def refusal(folder: Path, *arguments: str, **settings: str) -> str:
-    """Start an engine that must not start; return what it said."""
+    """Start an engine that must refuse its settings; return its output."""
     exit_code, said = await failure(folder, *arguments, **settings)
     assert exit_code == MISCONFIGURED
     return said
 
 
 async def failure(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]:
-    """Start an engine that cannot; return its exit code and what it said."""
-    async with engine_process.started(folder, *arguments, settings=settings) as engine:
+    """Start an engine that cannot start; return its exit code and its output."""
+    async with engine_process.isolated(folder, *arguments, settings=settings) as engine:
         assert await engine.address() == ""
         exit_code = await engine.ended()
-        assert "Traceback" not in engine.said
-        return exit_code, engine.said
+        assert "Traceback" not in engine.output
+        return exit_code, engine.output
 
 
 @contextlib.contextmanager
@@ -53,22 +53,22 @@ class TestStop:
     ) -> None:
         stops = tuple(runs.Stop(answers) for answers in (100, 300, 500))
         options = runs.Options("stop", random.randrange(1_000_000), stops, 2_000)
-        story = await runs.run(shop_folder, tmp_path / "data", options)
-        assert story.exits == (0, 0, 0), story.told()
-        assert not story.findings, story.told()
-        assert len(story.log.placed) > 400, story.told()
+        result = await runs.run(shop_folder, tmp_path / "data", options)
+        assert result.exits == (0, 0, 0), result.told()
+        assert not result.findings, result.told()
+        assert len(result.log.placed) > 400, result.told()
 
     async def test_when_idle_is_quick(self, folder: Path) -> None:
-        async with engine_process.started(folder) as engine:
+        async with engine_process.isolated(folder) as engine:
             assert await engine.address()
             async with asyncio.timeout(5):
                 assert await engine.stop() == 0
-            assert "drain" in engine.said
+            assert "drain" in engine.output
 
 
 class TestRefusals:
     async def test_second_engine_on_one_folder(self, folder: Path) -> None:
-        async with engine_process.started(folder) as first:
+        async with engine_process.isolated(folder) as first:
             assert await first.address()
             said = await refusal(folder)
             assert "another engine is running" in said
@@ -123,10 +123,10 @@ class TestRefusals:
         assert str(file) in await refusal(file)
 
     async def test_full_without_servers(self, tmp_path: Path) -> None:
-        """A settings file that does not say so is the full engine's all the same."""
+        """With --full even an empty settings file configures the full engine."""
         (tmp_path / "souk.toml").write_text("")
-        nobody = {"SOUK_MYSQL__HOST": "127.0.0.1", "SOUK_MYSQL__PORT": "1"}
-        exit_code, said = await failure(tmp_path, "--full", **nobody)
+        no_server = {"SOUK_MYSQL__HOST": "127.0.0.1", "SOUK_MYSQL__PORT": "1"}
+        exit_code, said = await failure(tmp_path, "--full", **no_server)
         assert exit_code == FAILED
         assert "connect to MySQL" in said
         assert f"scripts/stack up --dir {tmp_path}" in said

@@ -1,6 +1,7 @@
-"""A database that is away, or slow, or loses the answer to a commit: nothing is lost or doubled.
+"""A database that is down, or slow, or loses the answer to a commit: nothing is lost or doubled.
 
-`raise` before a commit undoes it; after one it is the lost answer: the work is done, nobody knows.
+`raise` before a commit rolls it back; after a commit it simulates the lost answer: the work is done
+but the engine does not know.
 """
 
 import asyncio
@@ -36,17 +37,17 @@ def run_through(name: str, failpoints: str) -> runs.Options:
 
 
 @pytest.fixture(scope="module")
-def stories(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> runs.Stories:
+def results(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> runs.RunResults:
     wanted = [run_through(*trouble) for trouble in TROUBLES.items()]
     folder = tmp_path_factory.mktemp("trouble")
     return asyncio.run(runs.run_all(shop_folder, folder, wanted, RUNS_AT_ONCE))
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_orders_survive(story_of: runs.StoryOf, name: str) -> None:
-    story = story_of(name)
-    assert story.exits == (0,)
-    assert "raise" not in TROUBLES[name] or "failpoint" in (story.folder / LOG_FILE).read_text()
-    assert story.last_exit == 0
-    assert not story.findings
-    assert len(story.log.placed) > ANSWERS * 8 // 10
+def test_orders_survive(result_of: runs.ResultOf, name: str) -> None:
+    result = result_of(name)
+    assert result.exits == (0,)
+    assert "raise" not in TROUBLES[name] or "failpoint" in (result.folder / LOG_FILE).read_text()
+    assert result.last_exit == 0
+    assert not result.findings
+    assert len(result.log.placed) > ANSWERS * 8 // 10

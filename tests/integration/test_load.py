@@ -1,4 +1,4 @@
-"""Demo, load runs and measurements against an engine as users start it."""
+"""Demo, load runs and benchmarks against an engine that is started as users start it."""
 
 import asyncio
 import contextlib
@@ -7,17 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from internal.infra import files
-from internal.lab.workload import engine_process
+from internal.lab import engine_process
 
 ROOT = Path(__file__).resolve().parents[2]
-START = ROOT / "cmd" / "start.py"
 DEMO_KEYS = {
     "orders",
     "accepted",
@@ -33,14 +32,14 @@ DEMO_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engine_process.Engine]:
-    """An engine of its own process on a fresh folder."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]:
+    """The options that lead a script to an engine in a process of its own, on a fresh folder."""
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
-    starting = stack.enter_async_context(
-        engine_process.running(START, tmp_path_factory.mktemp("engine"))
-    )
-    yield loop.run_until_complete(starting)
+    folder = tmp_path_factory.mktemp("engine")
+    starting = engine_process.serving(("--data", str(folder)), folder)
+    engine = loop.run_until_complete(stack.enter_async_context(starting))
+    yield ("--target", engine.access.target, "--data", str(folder))
     loop.run_until_complete(stack.aclose())
     loop.close()
 
@@ -51,11 +50,7 @@ def run(script: str, *given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-def where(engine: engine_process.Engine) -> list[str]:
-    return ["--target", engine.target, "--data", str(engine.folder)]
-
-
-def read(file: Path) -> Any:  # noqa: ANN401 - whatever was written
+def read(file: Path) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(file.read_text())
 
 
@@ -65,10 +60,10 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_demo_shows_everything_and_its_figures_add_up(
-    engine: engine_process.Engine, tmp_path: Path
+    server: Sequence[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "demo.json"
-    ended = run("demo.py", *where(engine), "--orders", "300", "--json", str(file))
+    ended = run("demo.py", *server, "--orders", "300", "--json", str(file))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     figures = read(file)
     assert figures.keys() >= DEMO_KEYS
@@ -87,10 +82,10 @@ def test_demo_shows_everything_and_its_figures_add_up(
 
 
 @pytest.mark.slow
-def test_smoke_run_ends_with_its_verdict(engine: engine_process.Engine, tmp_path: Path) -> None:
+def test_smoke_run_ends_with_its_verdict(server: Sequence[str], tmp_path: Path) -> None:
     file = tmp_path / "load.json"
     given = ["--orders", "100", "--rate", "200", "--json", str(file)]
-    ended = run("load.py", "smoke", *where(engine), *given)
+    ended = run("load.py", "smoke", *server, *given)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     figures = read(file)
     assert figures["verdict_ok"] is True
@@ -99,10 +94,10 @@ def test_smoke_run_ends_with_its_verdict(engine: engine_process.Engine, tmp_path
     assert "every order that was taken came to exactly one end" in ended.stdout
 
 
-def test_wrong_key_is_one_line(engine: engine_process.Engine, tmp_path: Path) -> None:
+def test_wrong_key_is_one_line(server: Sequence[str], tmp_path: Path) -> None:
     (tmp_path / "key").write_text("souk_000000000000_" + 64 * "0")
     given = ["--api-key-file", str(tmp_path / "key")]
-    ended = run("load.py", "smoke", *where(engine), *given)
+    ended = run("load.py", "smoke", *server, *given)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert "does not take the API key" in ended.stderr

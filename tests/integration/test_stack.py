@@ -73,10 +73,10 @@ def command(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def carry_out(
-    options: settings.Settings, wish: deploy.Wish
+    options: settings.Settings, request: deploy.Request
 ) -> dict[str, tuple[planning.Action, int, str]]:
     """Deploy; return {function: (action, instances, problem)}."""
-    done = asyncio.run(deploy.carry_out(options, wish))
+    done = asyncio.run(deploy.carry_out(options, request))
     return {one.function: (one.plan.action, one.instances, one.problem) for one in done}
 
 
@@ -150,10 +150,10 @@ def test_secrets_are_in_files_of_the_owner_and_on_no_command_line(stack: support
 
 
 class TestDeployment:
-    """One after the other, each on what the one before has left."""
+    """Run in order: each test continues with the result of the one before."""
 
     def test_dry_run_says_what_would_be_done_and_does_nothing(self, stack: support.Running) -> None:
-        # The stack is everybody's: others may have deployed.
+        # The stack is shared: other tests may have deployed.
         asyncio.run(delete_functions(stack.settings))
         said = command("deploy_functions", "--config", str(stack.settings_file), "--dry-run")
         assert said.returncode == 0, said.stderr
@@ -163,8 +163,8 @@ class TestDeployment:
     def test_first_deployment_creates_all_that_is_needed(
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
-        wish = deploy.Wish(package=package)
-        assert carry_out(stack.settings, wish) == all_of(planning.Action.CREATE, 1)
+        request = deploy.Request(package=package)
+        assert carry_out(stack.settings, request) == all_of(planning.Action.CREATE, 1)
         assert deployed(stack.settings) == sorted(NAMES)
         there = subscriptions(stack.settings)
         assert all(set(names) <= there[topic] for topic, names in topics.subscriptions().items())
@@ -173,23 +173,23 @@ class TestDeployment:
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
         before = stack.stack.pids_of("pulsar")
-        wish = deploy.Wish(package=package)
-        assert carry_out(stack.settings, wish) == all_of(planning.Action.NOTHING, 1)
+        request = deploy.Request(package=package)
+        assert carry_out(stack.settings, request) == all_of(planning.Action.NOTHING, 1)
         assert sorted(stack.stack.pids_of("pulsar")) == sorted(before)
 
     def test_every_one_of_more_instances_answers(
         self, stack: support.Running, package: wheel.Wheel
     ) -> None:
-        wish = deploy.Wish(package=package, parallelism=2)
-        assert carry_out(stack.settings, wish) == all_of(planning.Action.UPDATE, 2)
-        # Who does not say how many leaves their number as it is.
-        again = deploy.Wish(package=package)
+        request = deploy.Request(package=package, parallelism=2)
+        assert carry_out(stack.settings, request) == all_of(planning.Action.UPDATE, 2)
+        # A request without a number of instances keeps the deployed one.
+        again = deploy.Request(package=package)
         assert carry_out(stack.settings, again) == all_of(planning.Action.NOTHING, 2)
 
     def test_paused_function_is_started(self, stack: support.Running, package: wheel.Wheel) -> None:
         asyncio.run(pause(stack.settings, topics.PAYMENT))
-        wish = deploy.Wish(package=package, only=topics.PAYMENT.name)
-        assert carry_out(stack.settings, wish) == {
+        request = deploy.Request(package=package, only=topics.PAYMENT.name)
+        assert carry_out(stack.settings, request) == {
             topics.PAYMENT.name: (planning.Action.NOTHING, 2, "")
         }
 
@@ -198,13 +198,15 @@ class TestDeployment:
     ) -> None:
         logs = stack.folder / "logs"
         name = topics.FINALIZATION.name
-        wish = deploy.Wish(package=broken, only=name, parallelism=1, logs=logs, patience_s=QUICK_S)
-        ((action, _, problem),) = carry_out(stack.settings, wish).values()
+        request = deploy.Request(
+            package=broken, only=name, parallelism=1, logs=logs, patience_s=QUICK_S
+        )
+        ((action, _, problem),) = carry_out(stack.settings, request).values()
         assert action is planning.Action.RECREATE
         assert "no answer from instance 0" in problem
         assert "process() missing" in problem
         assert str(logs) in problem
-        healed = carry_out(stack.settings, deploy.Wish(package=package, only=name))
+        healed = carry_out(stack.settings, deploy.Request(package=package, only=name))
         assert healed == {name: (planning.Action.RECREATE, 1, "")}
 
     def test_status_shows_the_functions(self, stack: support.Running) -> None:
@@ -231,8 +233,8 @@ class TestDeployment:
             await functions.create(by_hand, broken)
             order = bus.Outgoing(stage.topic, ids.SHARD_KEYS[0], b"an order", {})
             await broker.publish([order] * 3)
-            wish = deploy.Wish(package=broken, only=stage.name, patience_s=1.0)
-            (done,) = await deploy.carry_out(options, wish)
+            request = deploy.Request(package=broken, only=stage.name, patience_s=1.0)
+            (done,) = await deploy.carry_out(options, request)
             assert done.plan.action is planning.Action.RECREATE
             deployed = await functions.config(stage.name) or {}
             assert deployed["processingGuarantees"] == "MANUAL"
@@ -242,7 +244,7 @@ class TestDeployment:
 
 
 class TestSecondStack:
-    """Beside the first: what would disturb the others."""
+    """A second stack beside the first, for everything that would disturb other tests."""
 
     def test_life_of_a_stack(self, tmp_path: Path, stack: support.Running) -> None:
         del stack  # it is up all the time
@@ -252,15 +254,15 @@ class TestSecondStack:
             assert_taken_port_is_refused(other, tmp_path)
             asyncio.run(add_a_function(other.settings(), tmp_path))
             strays = kill_the_broker(other)
-            assert_bookie_is_struck_off(other, tmp_path / "copy")
+            assert_bookie_is_deregistered(other, tmp_path / "copy")
             assert other.up(may_install=False) == ["pulsar"]
             assert not bookie_was_deleted(other)
             assert other.is_ready("pulsar")
             assert other.is_ready("mysql")
             names = dict(zip(other.names, map(other.pids_of, other.names), strict=True))
             assert command("stack", "down", "--dir", str(other.folder.root)).returncode == 0
-            everybody = [*strays, *(pid for pids in names.values() for pid in pids)]
-            assert not any(map(processes.is_alive, everybody))
+            pids = [*strays, *(pid for pids in names.values() for pid in pids)]
+            assert not any(map(processes.is_alive, pids))
             assert not any(map(is_open, other.ports.named().values()))
             status = command("stack", "status", "--dir", str(other.folder.root))
             assert status.returncode == 3
@@ -270,7 +272,7 @@ class TestSecondStack:
 
 
 def two_at_once(other: stacks.Stack) -> None:
-    """Two commands at once: one starts everything, the other waits and finds it done."""
+    """Run two commands at once: one starts everything, the other waits and has nothing to do."""
     told: list[str] = []
     twin = stacks.Stack(other.folder.root, tell=told.append)
     started: list[list[str]] = []
@@ -295,7 +297,7 @@ def assert_taken_port_is_refused(other: stacks.Stack, folder: Path) -> None:
 
 
 async def add_a_function(options: settings.Settings, folder: Path) -> None:
-    """Deploy the least that is a function, and wait until its instance is there."""
+    """Deploy a minimal function, and wait until its instance runs."""
     file = folder / "least.py"
     file.write_text("import pulsar\n\n\nclass Least(pulsar.Function):\n    pass\n")
     config = {
@@ -311,7 +313,7 @@ async def add_a_function(options: settings.Settings, folder: Path) -> None:
 
 
 def kill_the_broker(other: stacks.Stack) -> list[int]:
-    """Kill the broker as a crash does; return what it leaves behind."""
+    """Kill the broker as a crash does; return the processes that it leaves behind."""
     pid = other.pid_of("pulsar")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -324,25 +326,25 @@ def kill_the_broker(other: stacks.Stack) -> list[int]:
     return strays
 
 
-def assert_bookie_is_struck_off(other: stacks.Stack, copy: Path) -> None:
-    """On a copy of what the killed broker has left."""
+def assert_bookie_is_deregistered(other: stacks.Stack, copy: Path) -> None:
+    """Check on a copy of the killed broker's metadata."""
     shutil.copytree(other.folder.pulsar / "data" / "metadata", copy)
-    strike_off = [sys.executable, stale_bookies.__file__]
+    deregister = [sys.executable, stale_bookies.__file__]
     home = str(distribution.CACHE / f"pulsar-{distribution.VERSION}")
     said = [
-        subprocess.run([*strike_off, *where], capture_output=True, text=True, check=False)
+        subprocess.run([*deregister, *where], capture_output=True, text=True, check=False)
         for where in ((home, copy), (home, copy), (copy, copy), (home, copy / "no"), (home,))
     ]
     assert [one.returncode for one in said] == [0, 0, 1, 0, 1]
     bookie = f"{ports.HOST}:{other.ports.bookie}"
     assert said[0].stdout == f"was still registered: {bookie}\n"
     assert said[1].stdout == said[3].stdout == ""
-    assert "is no Pulsar" in said[2].stderr
+    assert "is not a Pulsar" in said[2].stderr
     assert "usage" in said[4].stderr
 
 
 def bookie_was_deleted(other: stacks.Stack) -> bool:
-    """Tell whether it ever found itself registered and deleted that: it might never stop."""
+    """Tell whether the bookie ever deleted its own registration: that may never stop."""
     return "Deleting path: /ledgers/available" in other.folder.log("pulsar").read_text()
 
 
@@ -355,7 +357,7 @@ def is_open(port: int) -> bool:
 async def connected(
     options: settings.Settings,
 ) -> AsyncIterator[tuple[functions_api.FunctionsApi, pulsar_bus.PulsarBus]]:
-    """Make the namespace, and open what talks to it."""
+    """Create the namespace, and open clients for it."""
     broker = pulsar_bus.PulsarBus(options.pulsar)
     async with admin.PulsarAdmin(options.pulsar) as api:
         await api.ensure_namespace()
@@ -380,7 +382,7 @@ def deployed(options: settings.Settings) -> list[str]:
 
 
 def subscriptions(options: settings.Settings) -> dict[str, set[str]]:
-    """Return {topic: its durable subscriptions} of the topics that must have some."""
+    """Return {topic: its durable subscriptions} for the topics that must have some."""
 
     async def ask() -> dict[str, set[str]]:
         async with admin.PulsarAdmin(options.pulsar) as api:

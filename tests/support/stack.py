@@ -1,7 +1,7 @@
 """A stack for the tests: a real Pulsar and a real MariaDB in a temporary folder, on free ports.
 
-One for the whole run, brought up when the first test asks (the fixture `stack` of conftest.py) and
-deleted in the end. In its functions failpoints can be armed through the file `failpoints`.
+One for the whole run, started for the first test that needs it (the fixture `stack` of conftest.py)
+and deleted at the end. Failpoints of its functions can be armed through the file `failpoints`.
 """
 
 import contextlib

@@ -29,11 +29,10 @@ Measure = Callable[[str], Awaitable[list[embedded.Figure]]]
 class Places(NamedTuple):
     """Where things are, as cmd/bench.py says."""
 
-    scripts: full_site.Scripts
     folder: Path
     """Where engines get their folders: the disk that is measured."""
-    ground: full_site.Ground
-    """Makes what a full engine stands on."""
+    provisioning: full_site.Provisioning
+    """For the full engine."""
 
 
 def main(given: Sequence[str], places: Places) -> int:
@@ -85,10 +84,10 @@ async def _suite(
     size = submission.Size(options.orders, options.seconds)
     reporter = progress.Reporter(console)
     if options.suite == "embedded":
-        tools = embedded.Tools(places.scripts.start, places.folder, reporter, size)
+        tools = embedded.Tools(places.folder, reporter, size)
         yield lambda name: embedded.SCENARIOS[name](tools)
         return
-    async with full_site.opened(places.ground, places.scripts, places.folder, options.dir) as site:
+    async with full_site.opened(places.provisioning, places.folder, options.dir) as site:
         full = throughput.Tools(site, reporter, size)
         yield lambda name: full_suite.SCENARIOS[name](full)
 

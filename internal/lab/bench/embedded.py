@@ -1,4 +1,4 @@
-"""The scenarios: each measures an engine of its own, on a fresh folder, and verifies every order.
+"""Scenarios: each measures an engine of its own, on a fresh folder, and verifies every order.
 
 Client and engine share the machine. A missed goal is shown, not hidden.
 """
@@ -11,16 +11,16 @@ from typing import NamedTuple
 import msgspec
 
 from internal.kernel.clock import US_PER_SECOND
-from internal.lab.bench import lab, submission
+from internal.lab.bench import cost, lab, submission
 from internal.lab.bench.submission import Load
-from internal.lab.workload import engine_process, latency, outcomes, progress
+from internal.lab.workload import latency, outcomes, progress
 
 SAMPLE_EVERY_S = 0.5
 SEED = 1
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One thing measured."""
+    """One measured value."""
 
     scenario: str
     metric: str
@@ -37,10 +37,8 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Tools(NamedTuple):
-    """What every scenario uses."""
+    """Everything that a scenario needs."""
 
-    script: Path
-    """Starts an engine: cmd/start.py."""
     folder: Path
     """On the disk that is measured."""
     reporter: progress.Reporter
@@ -48,42 +46,42 @@ class Tools(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What came of a load."""
+    """The results of a load."""
 
     ends: Sequence[outcomes.End]
-    before: engine_process.Cost
-    after: engine_process.Cost
+    before: cost.Cost
+    after: cost.Cost
     answer_ms: latency.Histogram
     samples: Sequence[tuple[int, float]]
-    """(orders answered, engine's memory in MB), as time went by."""
+    """(orders answered, engine's memory in MB), in the order of time."""
 
     def orders_per_s(self) -> float:
-        """Orders by the time from the first OK to the last end, by the engine's clock."""
+        """Orders per second from the first OK to the last end, by the engine's clock."""
         first_us = min(end.placed_at_us for end in self.ends)
         last_us = max(end.ended_at_us for end in self.ends)
         return len(self.ends) * US_PER_SECOND / max(1, last_us - first_us)
 
     def cpu_s(self) -> float:
-        """The engine's processor time for 1,000 orders."""
+        """The engine's processor time per 1,000 orders."""
         return (self.after.cpu_s - self.before.cpu_s) * 1_000 / len(self.ends)
 
 
 async def measure_unary(tools: Tools) -> list[Figure]:
-    """Orders one by one, 64 calls open."""
+    """Measure single orders with 64 open calls."""
     name = "embedded_unary"
     measured = await _measure(tools, name, Load(10_000, 1, 64))
     return _throughput(name, measured, 1_000)
 
 
 async def measure_batch(tools: Tools) -> list[Figure]:
-    """Orders a hundred a call, 8 calls open."""
+    """Measure batches of a hundred orders with 8 open calls."""
     name = "embedded_batch"
     measured = await _measure(tools, name, Load(40_000, 100, 8))
     return _throughput(name, measured, 3_000)
 
 
 async def measure_latency(tools: Tools) -> list[Figure]:
-    """200 orders a second by the clock; each call waits until its order is finalized."""
+    """Measure 200 orders per second by the clock; each call waits until its order is finalized."""
     name = "embedded_latency"
     measured = await _measure(tools, name, Load(4_000, 1, 2_000, per_s=200))
     waited = measured.answer_ms
@@ -96,7 +94,7 @@ async def measure_latency(tools: Tools) -> list[Figure]:
 
 
 async def measure_rss(tools: Tools) -> list[Figure]:
-    """Memory while 200,000 orders go through."""
+    """Measure the engine's memory during 200,000 orders."""
     name = "embedded_rss"
     measured = await _measure(tools, name, Load(200_000, 100, 4))
     samples = [*measured.samples, (len(measured.ends), measured.after.rss_mb)]
@@ -135,10 +133,10 @@ async def _measure(tools: Tools, name: str, load: Load) -> Measured:
 
     Raises:
         Misconfigured: the engine does not start.
-        Temporary: an order was not taken or not finalized, or the books do not hold.
+        Temporary: an order was not accepted or not finalized, or an invariant does not hold.
     """
     load = load._replace(orders=tools.size.of(load.orders))
-    async with lab.opened(tools.script, tools.folder, "bench", SEED) as at_work:
+    async with lab.opened(tools.folder, "bench", SEED) as at_work:
         await submission.warm_up(at_work)
         with tools.reporter.showing(name, load.orders) as tell:
             load_on_engine = submission.Submission(at_work, load, tools.size.seconds, tell)
@@ -146,21 +144,21 @@ async def _measure(tools: Tools, name: str, load: Load) -> Measured:
 
 
 async def _measured(at_work: lab.Lab, load_on_engine: submission.Submission) -> Measured:
-    before, samples = at_work.engine.cost(), []
+    before, samples = cost.of(at_work.engine.pid), []
 
     async def watch() -> None:
         """Sample the engine's memory until cancelled."""
         while True:
-            samples.append((len(at_work.placed), at_work.engine.cost().rss_mb))
+            samples.append((len(at_work.placed), cost.of(at_work.engine.pid).rss_mb))
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     watching = asyncio.create_task(watch())
     try:
         await load_on_engine.run()
-        await at_work.last_ones()
+        await at_work.wait_for_last()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    after = at_work.engine.cost()
+    after = cost.of(at_work.engine.pid)
     ends = await at_work.ends()
     return Measured(ends, before, after, load_on_engine.answer_ms, samples)

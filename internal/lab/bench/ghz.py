@@ -1,6 +1,7 @@
-"""Calls by ghz, a gRPC load generator in Go that others measure with, too: https://ghz.sh.
+"""Calls by ghz, a widely used gRPC load generator in Go: https://ghz.sh.
 
-It gets its requests ready made, so that it spends its time on calling. The API key is in a file.
+It reads serialized requests from a file, so that it spends its time on calling. The API key is in
+a file, too.
 """
 
 import asyncio
@@ -27,39 +28,39 @@ _VARINT_BITS = 7
 
 
 class Percentile(msgspec.Struct):
-    """So many percent of the answers took at most this long."""
+    """This percentage of the answers took at most this long."""
 
     percentage: int
     latency: int
-    """ns."""
+    """In nanoseconds."""
 
 
 class Report(msgspec.Struct, rename="camel"):
-    """What ghz says in the end, as far as it is of use here."""
+    """The part of ghz's report that is used here."""
 
     total: int
-    """ns, from the first call to the last answer."""
+    """Nanoseconds from the first call to the last answer."""
     status_code_distribution: dict[str, int]
     latency_distribution: list[Percentile] | None = None
 
     @property
     def answered_ok(self) -> int:
-        """The calls that were answered OK."""
+        """Number of calls that were answered OK."""
         return self.status_code_distribution.get("OK", 0)
 
     @property
     def seconds(self) -> float:
-        """What all calls took together."""
+        """Time from the first call to the last answer."""
         return self.total / NS_PER_S
 
     def percentile_ms(self, percent: int) -> float:
-        """Return how long so many percent of the answers took at most; 0 if ghz does not say."""
+        """Return the time within which `percent` of the answers came; 0 if not reported."""
         found = {it.percentage: it.latency for it in self.latency_distribution or ()}
         return found.get(percent, 0) / NS_PER_MS
 
 
 class Calls(NamedTuple):
-    """What is to be called."""
+    """The method to call, and the requests."""
 
     access: client.Access
     file: descriptor.FileDescriptor
@@ -67,14 +68,14 @@ class Calls(NamedTuple):
     method: str
     """package.Service/Method"""
     requests: Iterable[bytes]
-    """Serialized, one a call."""
+    """Serialized, one per call."""
     number: int
-    """How many there are."""
+    """Number of requests."""
     callers: int
 
 
 async def find(folder: Path) -> Path | None:
-    """Return the program: the PATH's, Go's, or one that Go builds into `folder` (absolute)."""
+    """Return ghz from the PATH, from Go's folder, or built by Go into `folder` (absolute)."""
     found = _installed(folder)
     go = shutil.which("go")
     if found is None and go:
@@ -90,7 +91,7 @@ def _installed(folder: Path) -> Path | None:
 
 
 async def _build(go: str, folder: Path) -> None:
-    """Build it, if that can be: it takes a way to Go's modules."""
+    """Try to build it; this needs access to Go's module proxy."""
     process = await asyncio.create_subprocess_exec(
         go,
         "install",
@@ -106,10 +107,10 @@ async def _build(go: str, folder: Path) -> None:
 
 
 async def run(program: Path, calls: Calls, folder: Path) -> tuple[Report, float]:
-    """Call; return the report, and the processor time that ghz took, in seconds.
+    """Make the calls; return the report, and the processor time that ghz took, in seconds.
 
     Raises:
-        Temporary: it failed; the error says what it said.
+        Temporary: ghz failed; the message contains its output.
     """
     arguments = await asyncio.to_thread(_prepare, calls, folder)
     before_s = _children_cpu_s()
@@ -125,7 +126,7 @@ async def run(program: Path, calls: Calls, folder: Path) -> tuple[Report, float]
 
 
 def _prepare(calls: Calls, folder: Path) -> list[str]:
-    """Write what ghz reads; return its command line."""
+    """Write ghz's input files; return its arguments."""
     requests, metadata = folder / "requests.bin", folder / "metadata.json"
     protoset = folder / "protoset.bin"
     protoset.write_bytes(_set_of(calls.file).SerializeToString())
@@ -150,7 +151,7 @@ def _prepare(calls: Calls, folder: Path) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def _ended(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
-    """See to it that the process has ended, whatever happens to us."""
+    """Kill the process if it still runs when the context is left."""
     try:
         yield
     finally:
@@ -161,7 +162,7 @@ async def _ended(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
 
 
 def _set_of(file: descriptor.FileDescriptor) -> descriptor_pb2.FileDescriptorSet:
-    """Return a file with all that it imports, what is imported first."""
+    """Return a file with all files that it imports; each comes after its own imports."""
     found: dict[str, descriptor_pb2.FileDescriptorProto] = {}
 
     def add(one: descriptor.FileDescriptor) -> None:
@@ -177,7 +178,7 @@ def _set_of(file: descriptor.FileDescriptor) -> descriptor_pb2.FileDescriptorSet
 
 
 def varint(number: int) -> bytes:
-    """Write a length as Protocol Buffers do before each of several messages."""
+    """Encode a length as Protocol Buffers do before a delimited message."""
     written = bytearray()
     while number >= 1 << _VARINT_BITS:
         written.append(number % (1 << _VARINT_BITS) | 1 << _VARINT_BITS)
@@ -187,6 +188,6 @@ def varint(number: int) -> bytes:
 
 
 def _children_cpu_s() -> float:
-    """Return what all processes took that we started and that have ended."""
+    """Return the processor time of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -1,6 +1,6 @@
-"""A load as a scenario describes it, put on an engine: numbered orders, by the clock or not.
+"""Submits a scenario's load to an engine: numbered orders, by the clock or as fast as possible.
 
-What becomes of the orders, and what they cost, is for others to see.
+Does not look at the ends of the orders or at their cost.
 """
 
 import time
@@ -15,17 +15,17 @@ from internal.lab.workload import latency, pacing, progress
 WARM_UP_ORDERS = 500
 """Not measured: they compile statements and fill caches."""
 ORDERS_MAX = 1_000_000
-"""When seconds are asked for, not orders."""
+"""If the length is given in seconds."""
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How long to submit: so many orders, so many seconds, or as the scenario wants it."""
+    """How long to submit: N orders, N seconds, or the scenario's own number of orders."""
 
     orders: int | None = None
     seconds: float | None = None
 
     def of(self, orders: int) -> int:
-        """Return how many orders there are, where a scenario wants `orders`."""
+        """Return how many orders to submit; `orders` is the scenario's own number."""
         if self.orders is not None:
             return self.orders
         return orders if self.seconds is None else ORDERS_MAX
@@ -38,24 +38,24 @@ class Load(NamedTuple):
     batch: int
     concurrency: int
     per_s: float | None = None
-    """Calls by the clock; None as fast as answers come back."""
+    """Calls per second by the clock; None sends as fast as answers come back."""
 
 
 class Submission:
-    """One load on one engine."""
+    """One load for one engine."""
 
     def __init__(
         self, at_work: lab.Lab, load: Load, seconds: float | None, tell: progress.Tell
     ) -> None:
         self._lab, self._load, self._seconds, self._tell = at_work, load, seconds, tell
         self.answer_ms = latency.Histogram()
-        """From the instant at which each call was due to its answer."""
+        """From the instant each call was due until its answer."""
 
     async def run(self) -> None:
-        """Submit until all are answered.
+        """Submit all orders and wait for the answers.
 
         Raises:
-            Temporary: an order was not taken.
+            Temporary: an order was not accepted.
         """
         load = self._load
         if load.per_s:
@@ -64,7 +64,7 @@ class Submission:
             await pacing.closed_loop(self._calls(), self._send, load.concurrency)
 
     def _calls(self) -> Iterator[range]:
-        """Yield the orders' numbers, a call's at a time, until there are enough or time is up."""
+        """Yield the order numbers of each call until all are sent or time is up."""
         size, started_s = self._load.batch, time.perf_counter()
         first = self._lab.reserve(self._load.orders)
         last = first + self._load.orders
@@ -84,8 +84,8 @@ class Submission:
 
 
 async def warm_up(at_work: lab.Lab, orders: int = WARM_UP_ORDERS) -> None:
-    """Put some orders through that are not measured, and forget them."""
+    """Process some orders that are not measured, and forget them."""
     await Submission(at_work, Load(orders, 100, 1), None, lambda _: None).run()
-    await at_work.last_ones()
+    await at_work.wait_for_last()
     await at_work.ends()
     at_work.placed.clear()

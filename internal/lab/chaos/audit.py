@@ -1,7 +1,7 @@
-"""Compares what the tills were told with the books. Reads one snapshot, and knows no engine.
+"""Compares the clients' log with the database. Reads one snapshot; does not depend on an engine.
 
-The rules of the books themselves are internal/reports'; here is what they cannot know: which orders
-were answered OK, what was meant by each, which letters somebody wrote on purpose.
+The invariants of the database itself are in internal/checks. This module adds the facts that they
+cannot know: which orders were answered OK, how each should end, which dead letters are expected.
 """
 
 from collections import Counter
@@ -22,21 +22,21 @@ from internal.wire.souk.v1 import order_pb2
 EXAMPLES_MAX = 5
 EXAMPLE_CHARS_MAX = 200
 LETTERS_MAX = 100_000
-NO_LETTERS = "a good order is never put aside"
-ALL_LETTERS = "what no stage can read is put aside"
+NO_LETTERS = "a good order never becomes a dead letter"
+ALL_LETTERS = "a message that no stage can read becomes a dead letter"
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """An order as it stands in the books."""
+    """An order as the database has it."""
 
     state: OrderState
     reason: str
     lines: tuple[tuple[str, int], ...]
-    """(sku, quantity); none of an order that could not be priced."""
+    """(sku, quantity); empty for an order that could not be priced."""
 
     @property
     def end(self) -> str:
-        """Its reason if it was refused, its state otherwise: what kinds.MEANT speaks of."""
+        """The reason of a rejected order, else its state, as in scenarios.EXPECTED."""
         return self.reason if self.state is OrderState.REJECTED else self.state
 
 
@@ -45,7 +45,7 @@ Letter = tuple[str, str]
 
 
 def recorded(connection: sa.Connection, run: str = "") -> dict[str, Recorded]:
-    """Return all orders by id; only those of one run, if it is named."""
+    """Return all orders by id, or only those whose ids begin with `run`."""
     orders, line = store.ORDERS.c, store.ORDER_LINES.c
     of_run = orders.order_id.startswith(run, autoescape=True) if run else sa.true()
     in_run = line.order_key.in_(sa.select(orders.order_key).where(of_run)) if run else sa.true()
@@ -63,16 +63,16 @@ def recorded(connection: sa.Connection, run: str = "") -> dict[str, Recorded]:
 
 
 def compared(recorded: Mapping[str, Recorded], log: clients.Log) -> Iterator[findings.Finding]:
-    """Compare the books with the tills' log, order by order."""
-    yield from found("I8", "a till is told nothing strange", log.surprises)
+    """Compare the database with the clients' log, order by order."""
+    yield from found("I8", "a client gets no unexpected answer", log.surprises)
     yield from found(
         "I2",
-        "nothing is recorded but what was answered OK or left without an answer",
+        "every recorded order was answered OK or left without an answer",
         recorded.keys() - log.placed.keys() - log.unsure,
     )
     yield from found(
         "I1",
-        "an order without an answer comes to its end too, if it exists",
+        "an order without an answer comes to its end, too, if it exists",
         (
             name
             for name in log.unsure & recorded.keys()
@@ -86,19 +86,19 @@ def compared(recorded: Mapping[str, Recorded], log: clients.Log) -> Iterator[fin
     )
     yield from found(
         "I1",
-        "an order comes to the end that it was meant for",
+        "an order comes to the end that is expected of it",
         (
             f"{name} ({kind}): {recorded[name].end}"
             for name, kind in log.placed.items()
-            if name in recorded and not _is_as_meant(log, name, kind, recorded[name])
+            if name in recorded and not _is_expected(log, name, kind, recorded[name])
         ),
     )
     yield from found(
         "I8",
-        "an order stays at the end that a till was told",
+        "an order stays at the end that a client was told",
         (
             f"{name}: {recorded[name].state}, told {order_pb2.OrderState.Name(state)}"
-            for name, state in log.told.items()
+            for name, state in log.ends.items()
             if name in recorded and not _is_the_state(recorded[name], state)
         ),
     )
@@ -107,7 +107,7 @@ def compared(recorded: Mapping[str, Recorded], log: clients.Log) -> Iterator[fin
 def letters(
     connection: sa.Connection, wanted: Iterable[Letter] = (), after: int = 0
 ) -> Iterator[findings.Finding]:
-    """Compare the open letters with a key above `after` with those that there should be."""
+    """Compare the open dead letters with keys above `after` with the expected ones."""
     opened = dead_letters.list_open(connection, letters_max=LETTERS_MAX)
     there = [letter for letter in opened if letter.letter_key > after]
     expected = Counter(wanted)
@@ -124,7 +124,7 @@ def letters(
 
 
 def found(invariant: str, sentence: str, cases: Iterable[str]) -> Iterator[findings.Finding]:
-    """Make a finding of some cases; none of no cases."""
+    """Yield a finding if there are any cases."""
     examples = sorted(cases)
     if examples:
         yield findings.Finding(invariant, sentence, len(examples), tuple(examples[:EXAMPLES_MAX]))
@@ -134,15 +134,15 @@ def _is_the_state(order: Recorded, told: int) -> bool:
     return order_pb2.OrderState.Name(told) == f"ORDER_STATE_{order.state}"
 
 
-def _is_as_meant(log: clients.Log, name: str, kind: scenarios.Kind, order: Recorded) -> bool:
-    """Compare an order's end with what it was made for, and with what a till wished since then."""
+def _is_expected(log: clients.Log, name: str, kind: scenarios.Kind, order: Recorded) -> bool:
+    """Compare an order's end with the expected one, and with cancel requests since then."""
     if order.state is OrderState.CANCELLED:
-        return name in log.wished_away - log.not_cancelled
-    return name not in log.cancelled and scenarios.is_as_meant(kind, order.end)
+        return name in log.cancel_requested - log.not_cancelled
+    return name not in log.cancelled and scenarios.is_expected(kind, order.end)
 
 
 def _is_as_sent(log: clients.Log, name: str, order: Recorded) -> bool:
-    """Compare the lines with the bodies that were sent under this id; any of them may be it."""
+    """Compare the lines with all bodies that were sent under this id; one must match."""
     bodies = log.drafts.get(name, {}).values()
     sent = [tuple((line.sku, line.quantity) for line in draft.lines) for draft in bodies]
     return not order.lines or order.lines in sent

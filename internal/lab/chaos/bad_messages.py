@@ -1,6 +1,6 @@
-"""What others may put on the topics: poison, copies, old ones, in any order, too large.
+"""Messages that other programs may publish: poison, copies, old versions, any order, oversize.
 
-Poison must be put aside, each exactly once; copies of what was there must change nothing.
+Each poison message must become exactly one dead letter; copies of messages must change nothing.
 """
 
 import asyncio
@@ -19,25 +19,23 @@ from internal.lab.chaos import audit, faults, target
 from internal.pipeline import dead_letters, envelope
 
 LISTENS_S = 3.0
-TIMES = 3
-"""So often each message comes again."""
 DEEP = 50_000
 OVERSIZE_BYTES = 4_500_000
-"""Pulsar takes messages of 5 MiB."""
+"""Pulsar accepts messages of up to 5 MiB."""
 KEY = "05"
 OPTIONAL = frozenset({"trace_id"})
-"""What the first messages did not say."""
+"""Fields that the first version of messages did not have."""
 
 
 class Poison(msgspec.Struct, frozen=True):
-    """Messages that no stage can read, oversize ones among them."""
+    """Messages that no stage can read; some of them are oversize."""
 
     name: str
     seed: int
 
     @property
     def messages(self) -> list[bus.Outgoing]:
-        """All of them."""
+        """All messages."""
         return [
             bus.Outgoing(stage.topic, KEY, payload, {})
             for stage in topics.STAGES
@@ -46,13 +44,13 @@ class Poison(msgspec.Struct, frozen=True):
 
     @property
     def letters(self) -> list[audit.Letter]:
-        """What they must become."""
+        """The dead letters that they must become."""
         return [
             (message.topic, cards.redact(dead_letters.as_text(message.payload)))
             for message in self.messages
         ]
 
-    async def strike(self, at: target.Ground) -> faults.Fired:
+    async def strike(self, at: target.Target) -> faults.Fired:
         """See faults.Fault."""
         messages = self.messages
         await _publish(at, messages)
@@ -64,18 +62,18 @@ class Poison(msgspec.Struct, frozen=True):
 
 
 class Copies(msgspec.Struct, frozen=True):
-    """What passes on the topics comes again: several times, in any order, in its oldest form."""
+    """Messages on the topics come again: several times, in any order, in their oldest form."""
 
     name: str
     seed: int
     listens_s: float = LISTENS_S
 
-    async def strike(self, at: target.Ground) -> faults.Fired:
+    async def strike(self, at: target.Target) -> faults.Fired:
         """See faults.Fault."""
-        chance = random.Random(self.seed)  # noqa: S311 - no secrets
+        rng = random.Random(self.seed)  # noqa: S311 - no secrets
         heard = await self._heard(at)
         copies = [copy for each in heard for copy in (each, each, _oldest_form(each))]
-        chance.shuffle(copies)
+        rng.shuffle(copies)
         await _publish(at, copies)
         return {self.name: len(copies)}
 
@@ -83,8 +81,8 @@ class Copies(msgspec.Struct, frozen=True):
         """See faults.Fault."""
         return [] if fired.get(self.name) else [self.name]
 
-    async def _heard(self, at: target.Ground) -> list[bus.Outgoing]:
-        """Listen to all topics that stages read."""
+    async def _heard(self, at: target.Target) -> list[bus.Outgoing]:
+        """Return the messages on all topics that stages read, for a while."""
         broker, heard = pulsar_bus.PulsarBus(at.options.pulsar), []
         await broker.open()
         try:
@@ -102,7 +100,7 @@ class Copies(msgspec.Struct, frozen=True):
 
 
 def _oldest_form(message: bus.Outgoing) -> bus.Outgoing:
-    """Say the same as the first version did: without what was added since, alone if it can be."""
+    """Return a message as the first version wrote it: no later fields, a single fact alone."""
     content: dict[str, Any] = msgspec.json.decode(message.payload)
     facts = [
         {name: value for name, value in fact.items() if name not in OPTIONAL}
@@ -113,7 +111,7 @@ def _oldest_form(message: bus.Outgoing) -> bus.Outgoing:
 
 
 def _payloads(noise: random.Random) -> Sequence[bytes]:
-    """Make what can only be put aside, each as exactly one letter."""
+    """Return payloads that can only become dead letters, each exactly one."""
     deep = b"[" * DEEP
     return (
         b"",
@@ -130,8 +128,8 @@ def _payloads(noise: random.Random) -> Sequence[bytes]:
     )
 
 
-async def _publish(at: target.Ground, messages: Sequence[bus.Outgoing]) -> None:
-    """Publish in this order."""
+async def _publish(at: target.Target, messages: Sequence[bus.Outgoing]) -> None:
+    """Publish messages in this order."""
     broker = pulsar_bus.PulsarBus(at.options.pulsar)
     await broker.open()
     try:

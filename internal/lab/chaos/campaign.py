@@ -1,4 +1,4 @@
-"""Which faults are tried, in which order, and what is broken on purpose to see that it is found."""
+"""Which faults are tried, in which order and how often."""
 
 import asyncio
 from collections import deque
@@ -11,16 +11,16 @@ from internal.lab.chaos import bad_messages, faults, target, trial
 from internal.stack import stack
 
 INSTANCES_EACH = 3
-"""While one dies the others work on; and each failpoint has its kills sooner."""
+"""While one instance dies the others keep working; and each failpoint fires sooner."""
 QUICK_KILLS, CAMPAIGN_KILLS = 3, 50
-DOOR_PLACES = ("bus.before_publish", "bus.after_publish")
+INTAKE_PLACES = ("bus.before_publish", "bus.after_publish")
 
 
 Done = Callable[[trial.Result], None]
 
 
 class Plan(NamedTuple):
-    """What is tried, on how many instances of each function."""
+    """The faults to try, and the number of instances of each function."""
 
     wanted: Sequence[faults.Fault]
     seed: int
@@ -28,26 +28,26 @@ class Plan(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How often."""
+    """How often faults are repeated."""
 
     kills: int
-    """At each failpoint."""
+    """Kills at each failpoint."""
     times: int
-    """Each of the other faults."""
+    """Repetitions of each other fault."""
 
 
 QUICK, CAMPAIGN = Size(QUICK_KILLS, 1), Size(CAMPAIGN_KILLS, 5)
 
 
 def all_faults(size: Size, seed: int) -> list[faults.Fault]:
-    """Return every fault, the hardest last."""
+    """Return every fault, the hardest ones last."""
     return [
         *faults.failpoint_rounds(size.kills, seed),
         *(
-            faults.DoorFailpoint(f"intake: kill at {place}", size.kills, place, seed)
-            for place in DOOR_PLACES
+            faults.IntakeFailpoint(f"intake: kill at {place}", size.kills, place, seed)
+            for place in INTAKE_PLACES
         ),
-        faults.KillDoor("intake: kill -9", size.kills),
+        faults.KillIntake("intake: kill -9", size.kills),
         faults.KillFunctions("functions: kill -9", size.times, seed),
         bad_messages.Poison("poison and oversize", seed),
         bad_messages.Copies("copies in any order, old versions", seed),
@@ -59,7 +59,7 @@ def all_faults(size: Size, seed: int) -> list[faults.Fault]:
 
 
 def chosen(size: Size, seed: int, only: Sequence[str]) -> Iterator[faults.Fault]:
-    """Yield the faults whose names hold one of `only`; all of them without."""
+    """Yield the faults whose names contain one of `only`; all faults if it is empty."""
     for fault in all_faults(size, seed):
         if not only or any(word in fault.name for word in only):
             yield fault
@@ -70,8 +70,8 @@ async def run(
 ) -> list[findings.Finding]:
     """Try one fault after the other; return where card numbers were found.
 
-    All on the same books, so that each must leave the orders of the others alone. After a bad
-    result everything begins anew, so that what it has left behind is not found a second time.
+    All use the same database, so each must leave the orders of the others alone. After a bad result
+    everything starts from scratch, so that its damage is not reported a second time.
     """
     leaks: list[findings.Finding] = []
     left = deque(plan.wanted)

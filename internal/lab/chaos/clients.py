@@ -1,7 +1,7 @@
-"""Tills that send orders whatever happens to the engine, and keep a log of what they were told.
+"""Clients that send orders whatever happens to the engine, and log every answer.
 
-A till repeats an order under the same id until it is answered, as a good till does; now and then
-one gives up, so that orders of unknown fate occur too. Some wait for the end, some cancel.
+A client repeats an order under the same id until it is answered, as a good client does; now and
+then one gives up, so that orders of unknown fate occur, too. Some wait for the end, some cancel.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from internal.lab.workload import client, generator, scenarios, sender
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
-TILLS = 12
+CLIENTS = 12
 BATCH_ORDERS_MAX = 20
 CALL_S = 30.0
 GIVES_UP_ONE_IN = 20
@@ -37,34 +37,34 @@ TERMINAL = frozenset(
 )
 CANCEL_TRIES_MAX = 200
 
-Parcel = list[generator.Submission]
+Call = list[generator.Submission]
 
 
 class Log:
-    """What the tills know. An order is in `placed` from its first OK on, for ever."""
+    """Everything that the clients know. An order stays in `placed` forever from its first OK on."""
 
     def __init__(self) -> None:
         self.placed: dict[str, Kind] = {}
         self.given_up: set[str] = set()
-        """The till's last answer was an error: these may or may not exist."""
+        """The client's last answer was an error: these orders may or may not exist."""
         self.refused: set[str] = set()
         self.drafts: dict[str, dict[bytes, order_pb2.OrderDraft]] = {}
         """All bodies that were sent under an id, by their bytes."""
         self.retries: Counter[str] = Counter()
         self.surprises: list[str] = []
-        self.told: dict[str, int] = {}
-        """The terminal state that a till was told: an order_pb2.OrderState."""
-        self.wished_away: set[str] = set()
+        self.ends: dict[str, int] = {}
+        """The terminal state that a client was told: an order_pb2.OrderState."""
+        self.cancel_requested: set[str] = set()
         self.cancelled: set[str] = set()
         self.not_cancelled: set[str] = set()
-        """Wishes that came too late."""
+        """Cancel requests that came too late."""
         self.versions: dict[str, int] = {}
-        """The newest version of an order that anybody saw."""
+        """The newest version of an order that any client saw."""
         self.answers = 0
 
     @property
     def unsure(self) -> set[str]:
-        """Orders of which there may be one or none."""
+        """Orders that may or may not exist."""
         return self.given_up - self.placed.keys()
 
     def sent(self, made: generator.Submission) -> None:
@@ -73,14 +73,14 @@ class Log:
         bodies[made.draft.SerializeToString(deterministic=True)] = made.draft
 
     def answered(self, made: generator.Submission, answer: client.Answer) -> None:
-        """Note the door's last word on an order."""
+        """Note the server's final answer to an order."""
         self.answers += 1
         order_id = made.draft.order_id
         if answer.is_ok:
             kind = Kind.ORDINARY if made.kind in scenarios.REPEATS else made.kind
             self.placed.setdefault(order_id, kind)
             if answer.state in TERMINAL:
-                self.told[order_id] = answer.state
+                self.ends[order_id] = answer.state
         elif answer.code in RETRIED:
             self.given_up.add(order_id)
         elif self._may_refuse(made, answer.code):
@@ -89,7 +89,7 @@ class Log:
             self.surprises.append(f"{order_id} ({made.kind}): {answer.code} {answer.text}")
 
     def cancel_answered(self, order_id: str, code: str) -> bool:
-        """Note the door's word on a wish to cancel; tell whether it was one."""
+        """Note the answer to a cancel request; tell whether it is final."""
         if code == client.OK:
             self.cancelled.add(order_id)
         elif code == "FAILED_PRECONDITION":
@@ -100,22 +100,22 @@ class Log:
             self.surprises.append(f"cancelling {order_id}: {code}")
         return True
 
-    def _may_refuse(self, made: generator.Submission, code: str) -> bool:
-        """Tell what an honest door may refuse: also the later one of two bodies under one id."""
-        if code == "ALREADY_EXISTS":
-            return len(self.drafts[made.draft.order_id]) > 1
-        return code == "INVALID_ARGUMENT" and made.kind is Kind.INVALID
-
     def looked(self, order: order_pb2.Order) -> None:
-        """Note an order as somebody saw it; it must never be older than what was seen before."""
+        """Note an order as a client saw it; it must never be older than a version seen before."""
         before = self.versions.get(order.order_id, 0)
         if order.version < before:
             self.surprises.append(f"{order.order_id} went from {before} back to {order.version}")
         self.versions[order.order_id] = max(before, order.version)
 
+    def _may_refuse(self, made: generator.Submission, code: str) -> bool:
+        """Tell whether the server may refuse this; it also refuses a second body under one id."""
+        if code == "ALREADY_EXISTS":
+            return len(self.drafts[made.draft.order_id]) > 1
+        return code == "INVALID_ARGUMENT" and made.kind is Kind.INVALID
+
 
 class Pace:
-    """How fast a crew sends new orders and looks at old ones; as fast as it can by itself."""
+    """How fast clients send new orders and look at old ones; as fast as possible by default."""
 
     def __init__(
         self, orders_per_s: float | None = None, look_every_s: float = LOOK_EVERY_S
@@ -124,99 +124,101 @@ class Pace:
         self._order_s = 1 / orders_per_s if orders_per_s else 0.0
         self._next_s = 0.0
 
-    async def turn(self, orders_at_once: int) -> None:
-        """Wait until so many orders may go out. Time that was missed is not made up for."""
+    async def turn(self, orders: int) -> None:
+        """Wait until this many orders may go out. Missed time is not made up for."""
         now_s = time.perf_counter()
         wait_s = max(0.0, self._next_s - now_s)
-        self._next_s = max(self._next_s, now_s) + orders_at_once * self._order_s
+        self._next_s = max(self._next_s, now_s) + orders * self._order_s
         await asyncio.sleep(wait_s)
 
 
-class Crew:
-    """All tills of a run. They send while they are connected, and wait while they are not."""
+class ClientPool:
+    """All clients of a run. They send while they are connected, and wait while they are not."""
 
     def __init__(
-        self, dealt: Iterator[generator.Submission], seed: int, pace: Pace | None = None
+        self, orders: Iterator[generator.Submission], seed: int, pace: Pace | None = None
     ) -> None:
         self.log = Log()
         self._pace = pace or Pace()
-        self._chance = random.Random(seed)  # noqa: S311 - no secrets: when a till does what
-        self._dealt, self._again = dealt, deque[Parcel]()
-        self._lines: list[_Line] = []
+        self._rng = random.Random(seed)  # noqa: S311 - no secrets: when a client does what
+        self._orders, self._retries = orders, deque[Call]()
+        self._connections: list[_Connection] = []
         self._is_open = asyncio.Event()
         self._progress = asyncio.Condition()
 
     def connect(self, access: client.Access) -> None:
-        """Let the tills send there."""
-        self._lines.append(_Line(access))
+        """Let the clients send to this server."""
+        self._connections.append(_Connection(access))
         self._is_open.set()
 
     def disconnect(self) -> None:
-        """Hold the tills back: nobody is there."""
+        """Hold the clients back: no server runs."""
         self._is_open.clear()
 
     async def aclose(self) -> None:
-        """Hang up every line there was."""
-        await asyncio.gather(*(line.aclose() for line in self._lines))
+        """Close all connections."""
+        await asyncio.gather(*(each.aclose() for each in self._connections))
 
     def finish(self, more: int) -> None:
-        """Send so many orders more, and those that wait for a repetition, and no others."""
-        self._dealt = itertools.islice(self._dealt, more)
+        """Send `more` further orders and all repetitions, then stop."""
+        self._orders = itertools.islice(self._orders, more)
 
     async def answered(self, answers: int) -> None:
-        """Wait until the tills have had so many last words."""
+        """Wait until the clients have had this many final answers."""
         async with self._progress:
             await self._progress.wait_for(lambda: self.log.answers >= answers)
 
     async def work(self) -> None:
         """Send everything."""
-        await asyncio.gather(*(self._serve() for _ in range(TILLS)))
+        await asyncio.gather(*(self._serve() for _ in range(CLIENTS)))
 
     async def look(self) -> None:
-        """Look at orders that were answered OK, at any of them at any time, until cancelled."""
+        """Read random orders that were answered OK, at any time, until cancelled."""
         while True:
             await asyncio.sleep(self._pace.look_every_s)
             await self._is_open.wait()
             if self.log.placed:
-                order = await self._lines[-1].get(self._chance.choice(list(self.log.placed)))
+                order_id = self._rng.choice(list(self.log.placed))
+                order = await self._connections[-1].get(order_id)
                 if order:
                     self.log.looked(order)
 
     async def _serve(self) -> None:
-        while parcel := self._next():
-            await self._pace.turn(len(parcel))
+        while call := self._next():
+            await self._pace.turn(len(call))
             await self._is_open.wait()
-            answers = await self._submit(parcel)
+            answers = await self._submit(call)
             left = [
                 made
-                for made, answer in zip(parcel, answers, strict=True)
-                if not self._is_settled(made, answer)
+                for made, answer in zip(call, answers, strict=True)
+                if not self._is_final(made, answer)
             ]
-            if len(parcel) == 1 and answers[0].is_ok and self._one_in(CANCELS_ONE_IN):
-                await self._cancel(parcel[0].draft.order_id)
+            if len(call) == 1 and answers[0].is_ok and self._one_in(CANCELS_ONE_IN):
+                await self._cancel(call[0].draft.order_id)
             if left:
-                self._again.append(left)
-                await asyncio.sleep(self._chance.uniform(0.01, 0.05))
+                self._retries.append(left)
+                await asyncio.sleep(self._rng.uniform(0.01, 0.05))
             async with self._progress:
                 self._progress.notify_all()
 
-    async def _submit(self, parcel: Parcel) -> list[client.Answer]:
-        drafts, line = [made.draft for made in parcel], self._lines[-1]
+    async def _submit(self, call: Call) -> list[client.Answer]:
+        drafts, connection = [made.draft for made in call], self._connections[-1]
         if len(drafts) > 1:
-            return await line.submit_many(drafts)
+            return await connection.submit_many(drafts)
         wait_for = "WAIT_FOR_FINALIZED" if self._one_in(WAITS_ONE_IN) else "WAIT_FOR_UNSPECIFIED"
-        return [await line.submit(drafts[0], wait_for)]
+        return [await connection.submit(drafts[0], wait_for)]
 
     async def _cancel(self, order_id: str) -> None:
-        """Wish an order away until there is an answer, or until it seems to be unknown for good."""
-        self.log.wished_away.add(order_id)
+        """Request a cancellation until there is a final answer, or the order stays unknown."""
+        self.log.cancel_requested.add(order_id)
         for _ in range(CANCEL_TRIES_MAX):
             await self._is_open.wait()
-            if self.log.cancel_answered(order_id, await self._lines[-1].cancel(order_id)):
+            code = await self._connections[-1].cancel(order_id)
+            if self.log.cancel_answered(order_id, code):
                 return
-            await asyncio.sleep(self._chance.uniform(0.01, 0.1))
+            await asyncio.sleep(self._rng.uniform(0.01, 0.1))
 
-    def _is_settled(self, made: generator.Submission, answer: client.Answer) -> bool:
+    def _is_final(self, made: generator.Submission, answer: client.Answer) -> bool:
         if answer.code in RETRIED and not self._one_in(GIVES_UP_ONE_IN):
             self.log.retries[answer.code] += 1
             return False
@@ -224,20 +226,20 @@ class Crew:
         return True
 
     def _one_in(self, times: int) -> bool:
-        return not self._chance.randrange(times)
+        return not self._rng.randrange(times)
 
-    def _next(self) -> Parcel:
-        if self._again and self._is_open.is_set():
-            return self._again.popleft()
-        size = self._chance.choice((1, 1, 1, self._chance.randint(2, BATCH_ORDERS_MAX)))
-        parcel = list(itertools.islice(self._dealt, size))
-        for made in parcel:
+    def _next(self) -> Call:
+        if self._retries and self._is_open.is_set():
+            return self._retries.popleft()
+        size = self._rng.choice((1, 1, 1, self._rng.randint(2, BATCH_ORDERS_MAX)))
+        call = list(itertools.islice(self._orders, size))
+        for made in call:
             self.log.sent(made)
-        return parcel or (self._again.popleft() if self._again else [])
+        return call or (self._retries.popleft() if self._retries else [])
 
 
-class _Line:
-    """A connection to one life of the engine, for placing orders and looking at them."""
+class _Connection:
+    """A connection to one process of the engine, for placing orders and reading them."""
 
     def __init__(self, access: client.Access) -> None:
         self._client = client.Client(access)
@@ -275,13 +277,13 @@ class _Line:
 
 
 @contextlib.asynccontextmanager
-async def working(crew: Crew) -> AsyncIterator[asyncio.Task[None]]:
-    """Let a crew work and look; yields the task that ends when all orders are answered."""
-    looking, work = asyncio.create_task(crew.look()), asyncio.create_task(crew.work())
+async def working(pool: ClientPool) -> AsyncIterator[asyncio.Task[None]]:
+    """Let the clients send and look; yield the task that ends once all orders are answered."""
+    looking, work = asyncio.create_task(pool.look()), asyncio.create_task(pool.work())
     try:
         yield work
     finally:
         for task in (looking, work):
             task.cancel()
         await asyncio.gather(looking, work, return_exceptions=True)
-        await crew.aclose()
+        await pool.aclose()

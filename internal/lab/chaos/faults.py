@@ -1,7 +1,7 @@
-"""The faults: each happens while orders flow, and heals before it returns how often it fired.
+"""The faults: each strikes while orders flow, is healed, and then returns how often it fired.
 
-One that heals by itself (a process that is started again by its guardian) is healed when it has
-fired for the last time: what it takes to come back counts as waiting.
+A fault that heals by itself (a process that its supervisor restarts) counts as healed once it has
+fired for the last time: the time to come back counts as waiting.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from internal.flow import topics
 from internal.lab.chaos import target
 
 FIRES_S = 90.0
-"""A failpoint that has not fired for so long is not on the way of these orders."""
-DOOR_FIRES_S = 30.0
+"""A failpoint that has not fired for this long is not on the path of these orders."""
+INTAKE_FIRES_S = 30.0
 LOOK_EVERY_S = 0.15
 PASSAGE_MAX = 12
-"""A process dies at one of its first so many passages."""
+"""A process dies at one of its first N passages."""
 PAUSE_S = 30.0
 DOWN_S = 1.0
 TWINS_S = 3.0
-"""How long an old instance goes on beside the new one before it is looked for."""
+"""How long an old instance works beside the new one before the results are checked."""
 EVERYWHERE = ("db.", "bus.")
-"""How names begin of places that every function passes."""
+"""Prefixes of failpoints that every function passes."""
 
 Fired = Mapping[str, int]
-"""How often what fired."""
+"""How often each failpoint or fault fired."""
 
 
 class Fault(Protocol):
@@ -41,11 +41,11 @@ class Fault(Protocol):
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         ...
 
-    async def strike(self, at: target.Ground) -> Fired:
-        """Let it happen, and heal it."""
+    async def strike(self, at: target.Target) -> Fired:
+        """Cause the fault and heal it."""
         ...
 
     def missing(self, fired: Fired) -> list[str]:
@@ -54,14 +54,14 @@ class Fault(Protocol):
 
 
 class _Counted(msgspec.Struct, frozen=True):
-    """A fault of which it is known how often it should fire."""
+    """A fault with a known number of times that it should fire."""
 
     name: str
     times: int
 
     @property
     def expected(self) -> dict[str, int]:
-        """How often what should fire, at least."""
+        """How often each failpoint or fault should fire, at least."""
         return {self.name: self.times}
 
     def missing(self, fired: Fired) -> list[str]:
@@ -74,7 +74,7 @@ class _Counted(msgspec.Struct, frozen=True):
 
 
 class Failpoints(_Counted, frozen=True):
-    """Functions die at named places, again and again; each function passes one of them."""
+    """Functions die at failpoints, again and again; each function passes one of them."""
 
     places: tuple[str, ...]
     seed: int
@@ -84,14 +84,14 @@ class Failpoints(_Counted, frozen=True):
         """See _Counted."""
         return dict.fromkeys(self.places, self.times)
 
-    async def strike(self, at: target.Ground) -> Fired:
-        """See Fault. The same places, drawn anew after each death, until all have had enough."""
-        chance = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
+    async def strike(self, at: target.Target) -> Fired:
+        """See Fault. Passages are drawn again after each death, until all fired often enough."""
+        rng = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
         fired: Counter[str] = Counter()
         give_up_at_s = time.perf_counter() + FIRES_S + self.times * 10.0
         last_s = time.perf_counter()
         try:
-            self._arm(at, chance, fired)
+            self._arm(at, rng, fired)
             known = await asyncio.to_thread(at.instances)
             while self.missing(fired) and time.perf_counter() < min(give_up_at_s, last_s + FIRES_S):
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -101,7 +101,7 @@ class Failpoints(_Counted, frozen=True):
                 if deaths:
                     last_s = time.perf_counter()
                     fired.update(self._places_of(deaths))
-                    self._arm(at, chance, fired)
+                    self._arm(at, rng, fired)
         finally:
             at.arm("")
         return fired
@@ -113,45 +113,45 @@ class Failpoints(_Counted, frozen=True):
             found[place] = mine
         return found
 
-    def _arm(self, at: target.Ground, chance: random.Random, fired: Fired) -> None:
+    def _arm(self, at: target.Target, rng: random.Random, fired: Fired) -> None:
         places = [place for place in self.places if fired.get(place, 0) < self.times]
-        at.arm(",".join(f"{place}=kill@{chance.randint(1, PASSAGE_MAX)}" for place in places))
+        at.arm(",".join(f"{place}=kill@{rng.randint(1, PASSAGE_MAX)}" for place in places))
 
 
 def _owner(place: str) -> str:
-    """Return the function that passes a place."""
+    """Return the function that passes a failpoint."""
     name = place.partition(".")[0]
     return topics.PAYMENT.name if name == "gateway" else name
 
 
-class DoorFailpoint(_Counted, frozen=True):
-    """The intake dies at a named place, again and again, and is started again."""
+class IntakeFailpoint(_Counted, frozen=True):
+    """The intake dies at a failpoint, again and again, and is started again."""
 
     place: str
     seed: int
 
-    async def strike(self, at: target.Ground) -> Fired:
+    async def strike(self, at: target.Target) -> Fired:
         """See Fault."""
-        chance, fired = random.Random(f"{self.seed}/{self.name}"), 0  # noqa: S311 - no secrets
+        rng, fired = random.Random(f"{self.seed}/{self.name}"), 0  # noqa: S311 - no secrets
         for _ in range(self.times):
-            at.arm(f"{self.place}=kill@{chance.randint(1, PASSAGE_MAX)}", target.DOOR_FILE)
-            died = await at.door_ended(DOOR_FIRES_S)
-            at.arm("", target.DOOR_FILE)
+            at.arm(f"{self.place}=kill@{rng.randint(1, PASSAGE_MAX)}", target.INTAKE_FILE)
+            died = await at.intake_ended(INTAKE_FIRES_S)
+            at.arm("", target.INTAKE_FILE)
             if died:
                 fired += 1
-                await at.close_door()
-                await at.open_door()
+                await at.kill_intake()
+                await at.start_intake()
         return {self.name: fired}
 
 
-class KillDoor(_Counted, frozen=True):
+class KillIntake(_Counted, frozen=True):
     """`kill -9` of the intake, which is started again."""
 
-    async def strike(self, at: target.Ground) -> Fired:
+    async def strike(self, at: target.Target) -> Fired:
         """See Fault."""
         for _ in range(self.times):
-            await at.close_door()
-            await at.open_door()
+            await at.kill_intake()
+            await at.start_intake()
             await asyncio.sleep(DOWN_S)
         return {self.name: self.times}
 
@@ -166,15 +166,15 @@ class KillFunctions(_Counted, frozen=True):
         """See _Counted."""
         return dict.fromkeys((str(stage.name) for stage in topics.STAGES), self.times)
 
-    async def strike(self, at: target.Ground) -> Fired:
+    async def strike(self, at: target.Target) -> Fired:
         """See Fault."""
-        chance = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
+        rng = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
         fired: Counter[str] = Counter()
         for _ in range(self.times):
             there = await at.whole()
             for function in self.expected:
-                await asyncio.sleep(chance.uniform(0, 0.5))
-                os.kill(chance.choice(_pids_of(there, function)), signal.SIGKILL)
+                await asyncio.sleep(rng.uniform(0, 0.5))
+                os.kill(rng.choice(_pids_of(there, function)), signal.SIGKILL)
                 fired[function] += 1
         return fired
 
@@ -188,7 +188,7 @@ class KillPart(_Counted, frozen=True):
 
     part: str
 
-    async def strike(self, at: target.Ground) -> Fired:
+    async def strike(self, at: target.Target) -> Fired:
         """See Fault."""
         for number in range(self.times):
             if number:
@@ -201,11 +201,11 @@ class KillPart(_Counted, frozen=True):
 
 
 class PauseDatabase(_Counted, frozen=True):
-    """The database stands still, with every connection open."""
+    """The database is paused, with every connection open."""
 
     seconds: float = PAUSE_S
 
-    async def strike(self, at: target.Ground) -> Fired:
+    async def strike(self, at: target.Target) -> Fired:
         """See Fault."""
         for _ in range(self.times):
             pid = at.pid(target.MYSQL)
@@ -220,10 +220,10 @@ class PauseDatabase(_Counted, frozen=True):
 class Twins(_Counted, frozen=True):
     """Two instances of one function write at once.
 
-    The broker is killed while instances stand still, and they go on when new ones are at work.
+    The broker is killed while instances are paused; they go on once new instances work.
     """
 
-    async def strike(self, at: target.Ground) -> Fired:
+    async def strike(self, at: target.Target) -> Fired:
         """See Fault."""
         fired = 0
         for _ in range(self.times):
@@ -239,7 +239,7 @@ class Twins(_Counted, frozen=True):
             fired += bool(new)
         return {self.name: fired}
 
-    async def _new_ones(self, at: target.Ground, old: target.Instances) -> bool:
+    async def _new_ones(self, at: target.Target, old: target.Instances) -> bool:
         """Wait until each function has a new instance beside a living old one."""
         give_up_at_s = time.perf_counter() + target.WHOLE_S
         while time.perf_counter() < give_up_at_s:
@@ -261,7 +261,7 @@ def _signal(pids: target.Instances, number: signal.Signals) -> None:
 
 
 def failpoint_rounds(times: int, seed: int) -> Sequence[Failpoints]:
-    """Return every place that functions pass, as few at a time as functions can tell apart."""
+    """Return all failpoints of the functions, in groups whose deaths can be told apart."""
     inside = ("received", "after_begin", "after_claim", "before_commit", "after_commit")
     each = [
         Failpoints(

@@ -1,7 +1,7 @@
 """Negative controls: functions that are broken on purpose must fail the checks that real ones pass.
 
-What is wrong with each is a module that the caller has; it is put into a wheel of its own, and no
-other wheel holds it.
+The broken code of each is a module that the caller hands in; it is put into a wheel of its own, and
+no other wheel contains it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import msgspec
 
 from internal.deploy import wheel
 from internal.flow import topics
-from internal.lab.chaos import faults, target, trial
+from internal.lab.chaos import audit, faults, target, trial
 from internal.lab.workload import scenarios
 from internal.lab.workload.scenarios import Kind
 from internal.stack import stack
@@ -22,40 +22,40 @@ from internal.stack import stack
 BROKEN = "internal/broken.py"
 TAKES_OVER = "\nfrom internal import broken  # noqa: E402\n\nbroken.take_over()\n"
 SOON_S = 5.0
-"""What has not ended by then is stuck: nobody drives it on."""
+"""An order that has not ended by then is stuck: no part of the engine resumes it."""
 KILLS = 3
 NO_JANITOR: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "600"}
 
 
 class Control(msgspec.Struct, frozen=True):
-    """A way to break Souk, what it is bad at, and what must be found."""
+    """A way to break Souk, the fault that exposes it, and the finding that must follow."""
 
     name: str
     module: str
-    """What is wrong; has a function `take_over`."""
+    """The broken code; has a function `take_over`."""
     function: str
     fault: faults.Fault
     invariant: str
     sentence: str
     mix: scenarios.Mix = {}
     quiet_within_s: float = trial.QUIET_WITHIN_S
-    door: Mapping[str, str] = {}
-    """Settings of the intake, on top of the usual ones."""
+    intake: Mapping[str, str] = {}
+    """Settings of the intake, added to the usual ones."""
 
     def is_found(self, result: trial.Result) -> bool:
-        """Tell whether the check has failed as it must."""
+        """Tell whether the checks have failed as they must."""
         return self.sentence in result.sentences(self.invariant)
 
 
 class Nothing(msgspec.Struct, frozen=True):
-    """No fault: what is broken shows by itself."""
+    """No fault: the broken code shows by itself."""
 
     name: str = "nothing"
 
-    async def strike(self, at: target.Ground) -> faults.Fired:
+    async def strike(self, at: target.Target) -> faults.Fired:
         """See faults.Fault."""
-        if at.crew:
-            await at.crew.answered(trial.FLOWS_AFTER * 5)
+        if at.pool:
+            await at.pool.answered(trial.FLOWS_AFTER * 5)
         return {}
 
     def missing(self, fired: faults.Fired) -> list[str]:
@@ -65,22 +65,22 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 def all_controls(seed: int) -> list[Control]:
-    """Return every way to break it."""
+    """Return every negative control."""
     after_commit, after_send = f"{topics.PAYMENT.name}.after_commit", "gateway.after_send"
     return [
         Control(
             "control: without repeating facts",
-            "unrepeated",
+            "broken_never_repeats",
             topics.PAYMENT.name,
             faults.Failpoints("kill after commit", KILLS, (after_commit,), seed),
             "I1",
             "an order that was answered OK comes to its end",
             quiet_within_s=SOON_S,
-            door=NO_JANITOR,
+            intake=NO_JANITOR,
         ),
         Control(
             "control: without a memory of attempts",
-            "unclaimed",
+            "broken_forgets_attempts",
             topics.PAYMENT.name,
             faults.Failpoints("kill after send", KILLS, (after_send,), seed),
             "I3",
@@ -88,11 +88,11 @@ def all_controls(seed: int) -> list[Control]:
         ),
         Control(
             "control: without the guard of the stock",
-            "unguarded",
+            "broken_oversells",
             topics.ORDER.name,
             Nothing(),
             "I7",
-            "a good order is never put aside",
+            audit.NO_LETTERS,
             mix={Kind.SCARCE: 300},
             quiet_within_s=SOON_S,
         ),
@@ -100,7 +100,7 @@ def all_controls(seed: int) -> list[Control]:
 
 
 def chosen(seed: int, only: Sequence[str]) -> list[Control]:
-    """Return the controls whose names hold one of `only`; all of them without."""
+    """Return the controls whose names contain one of `only`; all controls if it is empty."""
     wanted = all_controls(seed)
     return [it for it in wanted if not only or any(word in it.name for word in only)]
 
@@ -108,13 +108,13 @@ def chosen(seed: int, only: Sequence[str]) -> list[Control]:
 async def run(
     of: stack.Stack, control: Control, package: wheel.Wheel, broken: Path, seed: int
 ) -> trial.Result:
-    """Try broken functions, on books and topics of their own; nothing of them is left behind.
+    """Try broken functions on an empty database and empty topics; delete everything afterwards.
 
     Args:
-        of: a stack that is up, with no functions on it.
-        control: what is tried.
+        of: a running stack without functions.
+        control: the negative control to try.
         package: a good wheel.
-        broken: the folder with the broken modules.
+        broken: the folder of the broken modules.
         seed: makes the orders.
     """
     plan = trial.Plan(
@@ -122,15 +122,15 @@ async def run(
     )
     await target.clear(of)
     try:
-        bad = spoiled(package, broken / f"{control.module}.py", control.function)
-        async with target.opened(of, bad, 1, control.door) as at:
+        bad = with_broken(package, broken / f"{control.module}.py", control.function)
+        async with target.opened(of, bad, 1, control.intake) as at:
             return await trial.run(at, plan)
     finally:
         await target.clear(of)
 
 
-def spoiled(package: wheel.Wheel, module: Path, function: str) -> wheel.Wheel:
-    """Return a wheel whose function lets a module take over."""
+def with_broken(package: wheel.Wheel, module: Path, function: str) -> wheel.Wheel:
+    """Return a wheel in which a function calls `take_over` of a broken module."""
     changed = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(package.content)) as old,

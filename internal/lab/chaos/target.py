@@ -1,7 +1,7 @@
-"""What faults are tried on: a stack, the functions on it, one intake, and ways to hurt each.
+"""The target of faults: a stack, the functions on it, one intake, and ways to hurt each.
 
-Nothing here judges what came of it. What is killed is found by its own process id; only processes
-of this stack are touched.
+Does not judge the results. Processes are killed by their ids; only processes of this stack are
+touched.
 """
 
 import asyncio
@@ -17,26 +17,26 @@ from pathlib import Path
 
 from internal.deploy import deploy, functions_api, wheel
 from internal.flow import topics
-from internal.infra import backends, db, files, settings
+from internal.infra import backends, db, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
+from internal.lab import engine_process
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.full import site as full_site
-from internal.lab.chaos import clients, engine_process
+from internal.lab.chaos import clients
 from internal.lab.workload import client
-from internal.lab.workload import engine_process as workload_process
 from internal.stack import processes, stack
 
 PULSAR, MYSQL = "pulsar", "mysql"
-FUNCTIONS_FILE, DOOR_FILE = "failpoints", "failpoints-door"
-DOOR_SETTINGS: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "1"}
+FUNCTIONS_FILE, INTAKE_FILE = "failpoints", "failpoints-intake"
+INTAKE_SETTINGS: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "1"}
 NO_SETTINGS: Mapping[str, str] = {}
 WHOLE_S = 90.0
-"""How long instances may take to come back before nothing more is tried on them."""
+"""How long instances may take to come back before the trial is given up."""
 LOOK_EVERY_S = 0.2
 STARTS_MAX = 3
-"""A standalone that was killed may fail to find its own bookie when it starts again: its stale
-registration is deleted, registered and deleted without end. Source: apache/pulsar #17759.
+"""A killed standalone may fail to find its own bookie at the next start: the stale registration is
+deleted, registered and deleted forever. Source: apache/pulsar #17759.
 """
 INSTANCE = "python_instance_main.py"
 _NAME = re.compile(r'"name":"([a-z_]+)"')
@@ -47,66 +47,66 @@ Tell = Callable[[str], None]
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Return what a stack's environment must say, so that its functions can be armed."""
-    return {"SOUK_TESTING": "1", "SOUK_FAILPOINTS": f"@{folder / FUNCTIONS_FILE}"}
+    """Return the environment with which a stack's functions can be armed."""
+    return engine_process.armed(f"@{folder / FUNCTIONS_FILE}")
 
 
-class Ground:
-    """A stack that is up. `opened` makes one that works."""
+class Target:
+    """A running stack with functions and an intake; made by `opened`."""
 
     def __init__(
         self,
         of: stack.Stack,
         instances_each: int,
-        door: Mapping[str, str],
+        intake: Mapping[str, str],
     ) -> None:
-        """Take a stack and what it has; `door` are settings of the intake."""
-        self._door_settings = {**DOOR_SETTINGS, **door}
+        """Take a running stack; `intake` are settings of the intake."""
+        self._intake_settings = {**INTAKE_SETTINGS, **intake}
         self.stack, self.instances_each = of, instances_each
         self.options: settings.Settings = of.settings()
         self.folder = of.folder.root
-        self.port = workload_process.free_port()
-        self.crew: clients.Crew | None = None
-        """Whoever sends orders now."""
+        self.port = engine_process.free_port()
+        self.pool: clients.ClientPool | None = None
+        """The clients that send orders now."""
         self.database: db.Database = backends.open_database(self.options)
         self.admin = admin.PulsarAdmin(self.options.pulsar)
-        self._door: contextlib.AsyncExitStack | None = None
+        self._intake: contextlib.AsyncExitStack | None = None
         self._engine: engine_process.Engine | None = None
 
     def access(self) -> client.Access:
-        """Return what opens the door."""
-        key = (self.options.storage.data_dir / files.DEMO_KEY).read_text()
-        return client.Access(f"{workload_process.HOST}:{self.port}", key)
+        """Return the intake's address with the demo shop's API key."""
+        address = f"{engine_process.HOST}:{self.port}"
+        return engine_process.access_to(address, self.options.storage.data_dir)
 
-    async def open_door(self) -> None:
-        """Start the intake, always on the same port, and let the tills send to it.
+    async def start_intake(self) -> None:
+        """Start the intake, always on the same port, and let the clients send to it.
 
         Raises:
             Temporary: it ended instead.
         """
-        armed = {"SOUK_TESTING": "1", "SOUK_FAILPOINTS": f"@{self.folder / DOOR_FILE}"}
-        self._door = contextlib.AsyncExitStack()
-        started = engine_process.started(
-            self.folder, "--full", settings={**self._door_settings, **armed}, port=self.port
+        armed = engine_process.armed(f"@{self.folder / INTAKE_FILE}")
+        self._intake = contextlib.AsyncExitStack()
+        started = engine_process.isolated(
+            self.folder, "--full", settings={**self._intake_settings, **armed}, port=self.port
         )
-        self._engine = await self._door.enter_async_context(started)
+        self._engine = await self._intake.enter_async_context(started)
         if not await self._engine.address():
-            said = self._engine.said.strip()
-            await self.close_door()
+            said = self._engine.output.strip()
+            await self.kill_intake()
             raise errors.Temporary(f"the intake does not start: {said}")
-        if self.crew:
-            self.crew.connect(self.access())
+        if self.pool:
+            self.pool.connect(self.access())
 
-    async def close_door(self) -> None:
-        """End the intake, as a crash does."""
-        if self.crew:
-            self.crew.disconnect()
-        if self._door:
-            await self._door.aclose()
-        self._door = self._engine = None
+    async def kill_intake(self) -> None:
+        """Kill the intake, as a crash does."""
+        if self.pool:
+            self.pool.disconnect()
+        if self._intake:
+            await self._intake.aclose()
+        self._intake = self._engine = None
 
-    async def door_ended(self, within_s: float) -> bool:
-        """Wait until the intake has died by itself; tell whether it has."""
+    async def intake_ended(self, within_s: float) -> bool:
+        """Wait for the intake to die by itself; tell whether it did."""
         if self._engine is None:
             return True
         with contextlib.suppress(TimeoutError):
@@ -116,14 +116,14 @@ class Ground:
         return False
 
     def arm(self, failpoints: str, file: str = FUNCTIONS_FILE) -> None:
-        """Arm failpoints, in one step; "" disarms all."""
+        """Arm failpoints atomically; "" disarms all."""
         place = self.folder / file
         fresh = place.with_suffix(".new")
         fresh.write_text(failpoints)
         fresh.replace(place)
 
     def instances(self) -> Instances:
-        """Return the living instances of the functions, orphans of a dead broker included."""
+        """Return the running instances of the functions, orphans of a dead broker included."""
         found: Instances = {}
         for pid in self.stack.pids_of(PULSAR):
             with contextlib.suppress(OSError):
@@ -137,7 +137,7 @@ class Ground:
         """Wait until every function has all of its instances, and each reads its topic.
 
         Raises:
-            Temporary: they did not come.
+            Temporary: an instance is missing.
         """
         give_up_at_s = time.perf_counter() + WHOLE_S
         while time.perf_counter() < give_up_at_s:
@@ -172,18 +172,18 @@ class Ground:
         return pid
 
     async def kill(self, part: str) -> None:
-        """Kill a part's first process, as a crash does; what it has started lives on."""
+        """Kill a part's first process, as a crash does; its child processes go on."""
         os.kill(self.pid(part), signal.SIGKILL)
         named = self.stack.ports.named()
         used = [named[name] for name in self.stack.port_names_of(part)]
-        # It may be dead while its last threads still hold what it listened on.
-        is_gone = functools.partial(_nobody_listens, used)
+        # It may be dead while its last threads still hold its ports.
+        is_gone = functools.partial(_are_free, used)
         await asyncio.to_thread(processes.until, is_gone, WHOLE_S)
 
     async def start(self, part: str) -> None:
-        """Start a part again, and wait until it answers; again where it ends at its start.
+        """Start a part again and wait until it answers; retry if it ends at its start.
 
-        Who runs it in earnest has a guardian for that.
+        In production a supervisor does that.
 
         Raises:
             Temporary: it ends again and again.
@@ -204,22 +204,24 @@ class Ground:
         return False
 
 
-def _nobody_listens(used: Iterable[int]) -> bool:
-    for port in used:
+def _are_free(ports: Iterable[int]) -> bool:
+    for port in ports:
         with socket.socket() as probe:
-            if probe.connect_ex((workload_process.HOST, port)) == 0:
+            if probe.connect_ex((engine_process.HOST, port)) == 0:
                 return False
     return True
 
 
-async def put(at: Ground, package: wheel.Wheel) -> None:
+async def deploy_wheel(at: Target, package: wheel.Wheel) -> None:
     """Deploy this wheel's functions.
 
     Raises:
         Temporary: one of them does not answer.
     """
-    wish = deploy.Wish(package=package, parallelism=at.instances_each, logs=at.stack.folder.logs)
-    for done in await deploy.carry_out(at.options, wish):
+    request = deploy.Request(
+        package=package, parallelism=at.instances_each, logs=at.stack.folder.logs
+    )
+    for done in await deploy.carry_out(at.options, request):
         if done.problem:
             raise errors.Temporary(f"{done.function}: {done.problem}")
 
@@ -229,41 +231,31 @@ async def opened(
     of: stack.Stack,
     package: wheel.Wheel,
     instances_each: int,
-    door: Mapping[str, str] = NO_SETTINGS,
-) -> AsyncIterator[Ground]:
-    """Deploy on a stack that is up, open the door; in the end everything but the stack is gone.
+    intake: Mapping[str, str] = NO_SETTINGS,
+) -> AsyncIterator[Target]:
+    """Deploy on a running stack and start the intake; at the end only the stack is left.
 
     Raises:
         Misconfigured: something is missing on this machine.
         Temporary: something does not start.
     """
-    at = Ground(of, instances_each, door)
+    at = Target(of, instances_each, intake)
     try:
         at.arm("")
-        at.arm("", DOOR_FILE)
-        await _until_led(at)
-        await put(at, package)
-        await at.open_door()
+        at.arm("", INTAKE_FILE)
+        await full_site.wait_for_leader(at.options.pulsar)
+        await deploy_wheel(at, package)
+        await at.start_intake()
         yield at
     finally:
-        await at.close_door()
+        await at.kill_intake()
         await at.database.close()
         await _undeploy(at)
         await at.admin.close()
 
 
-async def _until_led(at: Ground) -> None:
-    """Wait for the functions workers to have a leader: what is deployed before stays half done."""
-    async with asyncio.timeout(WHOLE_S):
-        while True:
-            with contextlib.suppress(errors.BusAway):
-                if await at.admin.get(full_site.LEADER):
-                    return
-            await asyncio.sleep(LOOK_EVERY_S)
-
-
-async def _undeploy(at: Ground) -> None:
-    """Delete the functions; where there is no broker there are none."""
+async def _undeploy(at: Target) -> None:
+    """Delete the functions; without a broker there are none."""
     functions = functions_api.FunctionsApi(at.admin, at.options.pulsar)
     with contextlib.suppress(errors.BusAway, errors.Misconfigured):
         for name in await at.admin.list_functions():
@@ -271,7 +263,7 @@ async def _undeploy(at: Ground) -> None:
 
 
 async def clear(of: stack.Stack) -> None:
-    """Forget all orders of a stack without functions: books, messages, the gateway's ledger."""
+    """Delete all orders of a stack without functions: database, messages, gateway's ledger."""
     options = of.settings()
     async with admin.PulsarAdmin(options.pulsar) as api:
         for topic, names in topics.subscriptions().items():

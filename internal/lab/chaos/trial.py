@@ -1,7 +1,7 @@
-"""A trial: orders flow, a fault strikes and heals, everything comes to its end, all is compared.
+"""A trial: orders flow, a fault strikes and is healed, all orders end, everything is compared.
 
-The tills' own log, the database, the broker and the gateway's own ledger must agree, and nothing
-may wait for longer than a minute after the fault has healed.
+The clients' log, the database, the broker and the gateway's own ledger must agree, and nothing may
+wait for longer than a minute after the fault is healed.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from internal.checks import findings, invariants
 from internal.infra import files
 from internal.kernel import errors, ids
-from internal.lab.chaos import audit, bad_messages, clients, engine_process, faults, target
+from internal.lab import engine_process
+from internal.lab.chaos import audit, bad_messages, clients, faults, target
 from internal.lab.workload import generator, invalid_drafts, scenarios, verification
 from internal.lab.workload.scenarios import Kind
 from internal.orders import store
@@ -28,18 +29,18 @@ from internal.seeds import demo_shop
 ORDERS_PER_S = 150.0
 LOOK_EVERY_S = 0.05
 FLOWS_AFTER = 60
-"""So many answers, and the orders flow."""
+"""Orders flow once the clients have had this many answers."""
 FLOWS_WITHIN_S = 90.0
 GOES_ON_S = 2.0
-"""So long orders go on after the fault has healed."""
+"""How long orders go on after the fault is healed."""
 LAST_ORDERS = 60
 ANSWERED_WITHIN_S = 120.0
 QUIET_WITHIN_S = 60.0
-"""Nothing may wait longer than this after the fault has healed."""
+"""Nothing may wait longer than this after the fault is healed."""
 POLL_EVERY_S = 0.2
 ORDERS_MAX = 10_000_000
 ORDERS_MIN = 100
-"""Fewer OKs than this prove nothing."""
+"""Fewer OK answers than this prove nothing."""
 LOST, DOUBLED = frozenset({"I1", "I2"}), frozenset({"I3"})
 MIX: scenarios.Mix = {
     Kind.AGAIN: 60,
@@ -51,32 +52,32 @@ MIX: scenarios.Mix = {
     Kind.SOLD_OUT: 20,
     Kind.PRICE_CHANGED: 10,
 }
-"""All that needs no waiting for the gateway: the simulator's moods wait longer than a minute when
-an instance of it dies again and again.
+"""Only kinds that do not wait for the gateway: with the simulator's random faults an order waits
+longer than a minute if its instance dies again and again.
 """
 
 
-Finding = findings.Finding
+Finding = findings.Finding  # in Result, its field `findings` hides the module
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is tried."""
+    """The parameters of a trial."""
 
     fault: faults.Fault
     seed: int
     quiet_within_s: float = QUIET_WITHIN_S
     mix: scenarios.Mix = msgspec.field(default_factory=lambda: MIX)
     title: str = ""
-    """What it is called, if not by its fault."""
+    """Its name, if it is not the fault's."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its title, or the name of its fault."""
         return self.title or self.fault.name
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it."""
+    """The result of a trial."""
 
     fault: str
     seed: int
@@ -84,32 +85,32 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float
     fired: Mapping[str, int] = {}
     missing: Sequence[str] = ()
-    """What should have fired and did not."""
+    """Failpoints or faults that should have fired and did not."""
     ok: int = 0
     """Orders that were answered OK."""
     repeated: int = 0
-    """Calls that had to be tried again."""
+    """Calls that were retried."""
     lost: int = 0
     doubled: int = 0
     quiet_after_s: float = 0.0
-    """From healing until nothing was left to do."""
+    """From healing until no work was left."""
     is_quiet: bool = False
     findings: Sequence[Finding] = ()
     broke_off: str = ""
-    """Why the trial could not be brought to its end."""
+    """Why the trial could not be completed."""
 
     @property
     def is_good(self) -> bool:
-        """Tell whether the fault has struck, and nothing came of it."""
+        """Tell whether the fault fired and did no harm."""
         is_sound = not (self.broke_off or self.missing or self.findings)
         return is_sound and self.is_quiet and self.ok >= ORDERS_MIN
 
     def sentences(self, invariant: str) -> set[str]:
-        """Return what was found to be wrong with one invariant."""
+        """Return the sentences of one invariant that do not hold."""
         return {finding.sentence for finding in self.findings if finding.invariant == invariant}
 
     def told(self) -> str:
-        """Tell it with all that is needed to repeat it."""
+        """Describe the result with everything that is needed to repeat the trial."""
         lines = [
             f"{self.fault}: seed {self.seed}, commit {self.commit}, fired {dict(self.fired)},"
             f" {self.ok} OK, {self.repeated} repeated, lost {self.lost}, doubled {self.doubled},"
@@ -121,8 +122,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-async def run(at: target.Ground, plan: Plan) -> Result:
-    """Run one; where that is impossible the result says why."""
+async def run(at: target.Target, plan: Plan) -> Result:
+    """Run a trial; if it cannot be completed, the result says why."""
     began_s = time.perf_counter()
     try:
         return await _run(at, plan)
@@ -136,30 +137,30 @@ async def run(at: target.Ground, plan: Plan) -> Result:
         )
 
 
-async def _run(at: target.Ground, plan: Plan) -> Result:
+async def _run(at: target.Target, plan: Plan) -> Result:
     began_s = time.perf_counter()
     await at.whole()
-    name = f"{_slug(plan.name)}.{round(time.time()):x}"  # noqa: TID251 - new on each ground
+    name = f"{_slug(plan.name)}.{round(time.time()):x}"  # noqa: TID251 - unique on each target
     letters_before = await at.database.read(_last_letter)
-    crew = await _crew(at, name, plan)
-    at.crew = crew
+    pool = await _pool(at, name, plan)
+    at.pool = pool
     try:
-        async with clients.working(crew) as work:
-            crew.connect(at.access())
+        async with clients.working(pool) as work:
+            pool.connect(at.access())
             async with asyncio.timeout(FLOWS_WITHIN_S):
-                await crew.answered(FLOWS_AFTER)
+                await pool.answered(FLOWS_AFTER)
             fired = await plan.fault.strike(at)
             healed_s = time.perf_counter()
             await asyncio.sleep(GOES_ON_S)
-            crew.finish(LAST_ORDERS)
+            pool.finish(LAST_ORDERS)
             async with asyncio.timeout(ANSWERED_WITHIN_S):
                 await work
-            is_quiet = await _quiet(at, crew.log, name, healed_s + plan.quiet_within_s)
+            is_quiet = await _quiet(at, pool.log, name, healed_s + plan.quiet_within_s)
             quiet_after_s = time.perf_counter() - healed_s
     finally:
-        at.crew = None
+        at.pool = None
     wanted = plan.fault.letters if isinstance(plan.fault, bad_messages.Poison) else []
-    found = await check(at, crew.log, name, wanted, letters_before)
+    found = await check(at, pool.log, name, wanted, letters_before)
     return Result(
         fault=plan.name,
         seed=plan.seed,
@@ -167,8 +168,8 @@ async def _run(at: target.Ground, plan: Plan) -> Result:
         took_s=time.perf_counter() - began_s,
         fired=fired,
         missing=plan.fault.missing(fired),
-        ok=len(crew.log.placed),
-        repeated=crew.log.retries.total(),
+        ok=len(pool.log.placed),
+        repeated=pool.log.retries.total(),
         lost=sum(f.count for f in found if f.invariant in LOST),
         doubled=sum(f.count for f in found if f.invariant in DOUBLED),
         quiet_after_s=quiet_after_s,
@@ -178,13 +179,13 @@ async def _run(at: target.Ground, plan: Plan) -> Result:
 
 
 async def check(
-    at: target.Ground,
+    at: target.Target,
     log: clients.Log,
     run: str,
     letters_wanted: Sequence[audit.Letter],
     letters_before: int,
 ) -> list[findings.Finding]:
-    """Return everything that does not hold."""
+    """Return all findings."""
     captured = registry.captured_by_key(at.options) or {}
     backlog = await at.backlog()
 
@@ -204,8 +205,8 @@ async def check(
     return await at.database.read(look)
 
 
-async def canaries(at: target.Ground) -> list[findings.Finding]:
-    """Look for the card number that the tills have told the door: it must be nowhere."""
+async def canaries(at: target.Target) -> list[findings.Finding]:
+    """Search for the card number that the clients have sent: it must be stored nowhere."""
     number = invalid_drafts.TEST_CARD
     found = await at.database.read(lambda c: invariants.canaries(c, [number]))
     logs = [*at.stack.folder.logs.rglob("*"), at.options.storage.data_dir / files.LOG]
@@ -217,7 +218,7 @@ async def canaries(at: target.Ground) -> list[findings.Finding]:
 
 @functools.cache
 def commit() -> str:
-    """Return the commit that is tried."""
+    """Return the commit that is tested."""
     command = ["git", "-C", str(engine_process.ROOT), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
 
@@ -227,14 +228,14 @@ def _holds(file: Path, number: str) -> bool:
         return any(number.encode() in line for line in lines)
 
 
-async def _crew(at: target.Ground, name: str, plan: Plan) -> clients.Crew:
-    sells = await verification.Books(at.options, at.access().api_key).shop()
-    dealt = generator.stream(sells, generator.Run(name, plan.seed, plan.mix), ORDERS_MAX)
-    return clients.Crew(dealt, plan.seed, clients.Pace(ORDERS_PER_S, LOOK_EVERY_S))
+async def _pool(at: target.Target, name: str, plan: Plan) -> clients.ClientPool:
+    sells = await verification.Records(at.options, at.access().api_key).shop()
+    orders = generator.stream(sells, generator.RunSpec(name, plan.seed, plan.mix), ORDERS_MAX)
+    return clients.ClientPool(orders, plan.seed, clients.Pace(ORDERS_PER_S, LOOK_EVERY_S))
 
 
-async def _quiet(at: target.Ground, log: clients.Log, run: str, until_s: float) -> bool:
-    """Wait until nothing is left to do; tell whether that was in time."""
+async def _quiet(at: target.Target, log: clients.Log, run: str, until_s: float) -> bool:
+    """Wait until no work is left; tell whether that was in time."""
     while True:
         try:
             left = await at.database.read(lambda c: _left(c, log, run))
@@ -248,7 +249,7 @@ async def _quiet(at: target.Ground, log: clients.Log, run: str, until_s: float) 
 
 
 def _left(connection: sa.Connection, log: clients.Log, run: str) -> int:
-    """Count the orders that somebody still has to do with, and those that were not seen yet."""
+    """Count the open orders; if there are none, the placed orders that are not recorded yet."""
     o = store.ORDERS.c
     open_orders = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
     left: int = connection.execute(open_orders).scalar_one()
@@ -264,7 +265,7 @@ def _last_letter(connection: sa.Connection) -> int:
 
 
 def _slug(name: str) -> str:
-    """Return a name that may lead an order's id."""
+    """Return a name that may begin an order's id."""
     return "".join(char if char.isalnum() else "." for char in name)[:NAME_CHARS_MAX]
 
 

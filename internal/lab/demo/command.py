@@ -32,12 +32,12 @@ async def _run(
     options: argparse.Namespace, environment: Mapping[str, str]
 ) -> command_line.ExitCode:
     access = command_line.access_of(options, environment)
-    beside = verification.Books(settings.of_folder(options.data), access.api_key)
+    records = verification.Records(settings.of_folder(options.data), access.api_key)
     reporter = progress.Reporter(rich_console.Console(stderr=True))
     async with contextlib.aclosing(client.Client(access)) as connection:
         await command_line.reach(connection, access.target)
-        plan = demo_run.Plan(await beside.shop(), options.orders or ORDERS_DEFAULT, options.seed)
-        figures = await demo_run.run(connection, plan, beside.check, reporter)
+        plan = demo_run.Plan(await records.shop(), options.orders or ORDERS_DEFAULT, options.seed)
+        figures = await demo_run.run(connection, plan, records.check, reporter)
     view.show(figures, rich_console.Console(highlight=False, soft_wrap=True))
     if options.json_file:
         command_line.write_json(

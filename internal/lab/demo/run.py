@@ -1,6 +1,6 @@
-"""The demo: varied orders through the gRPC port, to their ends, and what came of them.
+"""The demo: submits varied orders through the gRPC port and follows them to their ends.
 
-It is no benchmark: everything that can go wrong with an order goes wrong here on purpose.
+It is not a benchmark: everything that can go wrong with an order goes wrong here on purpose.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -12,51 +12,51 @@ from internal.lab.workload import client, generator, progress, scenarios, sender
 from internal.lab.workload import run as workload_run
 
 PACE = workload_run.Pace(concurrency=32, batch=25)
-SETTLE_S = 120.0
-"""An order whose payment is UNKNOWN is asked about after 5 s, then 30 s later."""
+ENDS_WITHIN_S = 120.0
+"""The gateway is asked about an UNKNOWN payment after 5 s, then 30 s later."""
 
 Check = Callable[[Iterable[str]], Awaitable[verification.Checked]]
-"""Takes the orders that must be at their end; `souk check` as a port."""
+"""Takes the orders that must have ended; does what `souk check` does."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What the demo is to do."""
+    """The parameters of a demo."""
 
     sells: shop.Shop
     orders: int
     seed: int = 1
-    settle_s: float = SETTLE_S
+    ends_within_s: float = ENDS_WITHIN_S
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What came of it. `orders` = accepted + replayed + conflicts + invalid + errors."""
+    """The results: `orders` = accepted + replayed + conflicts + invalid + errors."""
 
     orders: int
-    """Submitted."""
+    """Submitted orders."""
     accepted: int
     """Answered OK, each order once."""
     finalized: int
     rejected: int
     replayed: int
-    """Answered OK though they had been placed before."""
+    """Answered OK although they had been placed before."""
     invalid: int
-    """Refused at the door for what is in them."""
+    """Refused by the API server as invalid."""
     orders_per_s: float
-    """Accepted orders by the time from the first OK to the last end, by the server's clock, both
-    without the orders whose gateway is slow on purpose."""
+    """Accepted orders per second from the first OK to the last end, by the server's clock, without
+    the orders whose gateway is slow on purpose."""
     p50_ms: float
-    """From an order's OK to its end, by the server's clock, of the same orders."""
+    """From an order's OK to its end, by the server's clock, for the same orders."""
     p99_ms: float
     check_ok: bool
     """Every invariant of `souk check` holds."""
     conflicts: int
-    """Refused because another order stands under the id."""
+    """Refused because the id belongs to another order."""
     errors: dict[str, int]
     """Not placed after all retries, by code and reason."""
     rejected_by_reason: dict[str, int]
     invalid_by_reason: dict[str, int]
     slow: int
-    """Accepted orders whose gateway lost answers, timed out or was away, on purpose."""
+    """Accepted orders whose gateway lost answers, timed out or was unavailable, on purpose."""
     slow_max_ms: float
     retries: dict[str, int]
     hanging: list[str]
@@ -64,10 +64,10 @@ class Figures(msgspec.Struct, frozen=True):
     astray: list[str]
     """Accepted orders with more than one end."""
     surprises: int
-    """Answers and ends other than the orders were made for."""
+    """Unexpected answers and ends."""
     surprising: list[str]
     findings: list[str]
-    """What the check found."""
+    """The findings of the check."""
     ledger_debit_minor: int
     ledger_credit_minor: int
     stock_ok: bool
@@ -75,7 +75,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether the demo showed what it should."""
+        """Tell whether the demo went as it should."""
         clean = not (self.hanging or self.astray or self.surprises or self.errors)
         return self.check_ok and clean
 
@@ -83,52 +83,52 @@ class Figures(msgspec.Struct, frozen=True):
 async def run(
     connection: client.Client, plan: Plan, check: Check, reporter: progress.Reporter
 ) -> Figures:
-    """Submit the orders, wait for all of them, check the books."""
-    doing = workload_run.Campaign(connection, reporter, sender.Patience())
-    what = generator.Run(f"demo-{ids.random_token(4)}", plan.seed, scenarios.DEMO_MIX)
+    """Submit the orders, wait for the ends of all of them, and check every invariant."""
+    work = workload_run.Run(connection, reporter, sender.Patience())
+    spec = generator.RunSpec(f"demo-{ids.random_token(4)}", plan.seed, scenarios.DEMO_MIX)
     later: list[generator.Submission] = []
-    first = _first_of(generator.decks(plan.sells, what, plan.orders), later)
-    await doing.send(workload_run.mixture(first, PACE.batch), plan.orders, PACE)
-    await doing.send(workload_run.mixture(later, PACE.batch), plan.orders, PACE)
-    await doing.settle(plan.settle_s)
-    checked = await check(doing.tally.placed)
-    return figures_of(doing, checked)
+    first = _first_of(generator.chunks(plan.sells, spec, plan.orders), later)
+    await work.send(workload_run.mixture(first, PACE.batch), plan.orders, PACE)
+    await work.send(workload_run.mixture(later, PACE.batch), plan.orders, PACE)
+    await work.wait_for_ends(plan.ends_within_s)
+    checked = await check(work.results.placed)
+    return figures_of(work, checked)
 
 
 def _first_of(
-    decks: Iterable[generator.Deck], later: list[generator.Submission]
+    chunks: Iterable[generator.Chunk], later: list[generator.Submission]
 ) -> Iterator[generator.Submission]:
-    """Yield what goes first, and put the rest into `later`."""
-    for deck in decks:
-        later.extend(deck.later)
-        yield from deck.first
+    """Yield the orders that go first, and append the others to `later`."""
+    for chunk in chunks:
+        later.extend(chunk.later)
+        yield from chunk.first
 
 
-def figures_of(doing: workload_run.Campaign, checked: verification.Checked) -> Figures:
-    """Add up a campaign and what the check says."""
-    told, speed, rejected = doing.tally, doing.speed(), doing.rejected()
+def figures_of(work: workload_run.Run, checked: verification.Checked) -> Figures:
+    """Return the figures of a run and of the check."""
+    results, speed, rejected = work.results, work.speed(), work.rejected()
     return Figures(
-        orders=told.submissions,
-        accepted=len(told.placed),
-        finalized=doing.finalized(),
+        orders=results.submissions,
+        accepted=len(results.placed),
+        finalized=work.finalized(),
         rejected=rejected.total(),
-        replayed=told.replayed,
-        invalid=told.invalid.total(),
+        replayed=results.replayed,
+        invalid=results.invalid.total(),
         orders_per_s=round(speed.orders_per_s, 1),
         p50_ms=round(speed.took_ms.percentile_ms(50), 2),
         p99_ms=round(speed.took_ms.percentile_ms(99), 2),
         check_ok=checked.is_ok,
-        conflicts=told.conflicts,
-        errors=dict(told.errors),
+        conflicts=results.conflicts,
+        errors=dict(results.errors),
         rejected_by_reason=dict(rejected.most_common()),
-        invalid_by_reason=dict(told.invalid.most_common()),
+        invalid_by_reason=dict(results.invalid.most_common()),
         slow=speed.slow_ms.count,
         slow_max_ms=round(speed.slow_ms.max_ms, 1),
-        retries=dict(doing.sender.retries),
-        hanging=doing.hanging,
-        astray=doing.astray,
-        surprises=told.surprises,
-        surprising=told.surprising,
+        retries=dict(work.sender.retries),
+        hanging=work.hanging,
+        astray=work.astray,
+        surprises=results.surprises,
+        surprising=results.surprising,
         findings=checked.texts(),
         ledger_debit_minor=checked.debit_minor,
         ledger_credit_minor=checked.credit_minor,

@@ -1,4 +1,4 @@
-"""The demo's figures as a table for people."""
+"""Prints the demo's figures as a table."""
 
 from rich import box
 from rich import console as rich_console
@@ -10,18 +10,16 @@ NAMES_SHOWN_MAX = 10
 
 
 def show(figures: demo_run.Figures, console: rich_console.Console) -> None:
-    """Print the table, and below it what went wrong."""
+    """Print the table, and any problems below it."""
     console.print(_table(figures))
-    for title, lines in _troubles(figures):
+    for title, lines in _problems(figures):
         console.print(f"[red]{title}[/red]")
         for line in lines[:NAMES_SHOWN_MAX]:
             console.print(f"  {line}", markup=False)
         if len(lines) > NAMES_SHOWN_MAX:
             console.print(f"  and {len(lines) - NAMES_SHOWN_MAX} more")
     if figures.is_ok:
-        console.print(
-            "[green]Every invariant holds; every order came to the end it was made for.[/green]"
-        )
+        console.print("[green]Every invariant holds; every order came to its expected end.[/green]")
 
 
 def _table(figures: demo_run.Figures) -> rich_table.Table:
@@ -31,7 +29,7 @@ def _table(figures: demo_run.Figures) -> rich_table.Table:
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
-    for row in (*_door(figures), *_ends(figures), *_speeds(figures), *_books(figures)):
+    for row in (*_answers(figures), *_ends(figures), *_speeds(figures), *_checks(figures)):
         table.add_row(*row)
     return table
 
@@ -39,13 +37,13 @@ def _table(figures: demo_run.Figures) -> rich_table.Table:
 Row = tuple[str, str, str]
 
 
-def _door(figures: demo_run.Figures) -> list[Row]:
+def _answers(figures: demo_run.Figures) -> list[Row]:
     return [
         ("submitted", f"{figures.orders:,}", "one by one and in batches"),
-        ("accepted", f"{figures.accepted:,}", "answered OK: kept durably"),
-        ("replayed", f"{figures.replayed:,}", "sent again, done once"),
+        ("accepted", f"{figures.accepted:,}", "answered OK: stored durably"),
+        ("replayed", f"{figures.replayed:,}", "sent again, processed once"),
         ("conflicts", f"{figures.conflicts:,}", "another order under a used id"),
-        ("invalid", f"{figures.invalid:,}", "refused at the door"),
+        ("invalid", f"{figures.invalid:,}", "refused by the API server"),
         *_counted(figures.invalid_by_reason),
     ]
 
@@ -53,7 +51,7 @@ def _door(figures: demo_run.Figures) -> list[Row]:
 def _ends(figures: demo_run.Figures) -> list[Row]:
     return [
         ("finalized", f"{figures.finalized:,}", "paid, booked, receipt numbered"),
-        ("rejected", f"{figures.rejected:,}", "what they held is released"),
+        ("rejected", f"{figures.rejected:,}", "reserved stock is released"),
         *_counted(figures.rejected_by_reason),
     ]
 
@@ -75,7 +73,7 @@ def _speeds(figures: demo_run.Figures) -> list[Row]:
     ]
 
 
-def _books(figures: demo_run.Figures) -> list[Row]:
+def _checks(figures: demo_run.Figures) -> list[Row]:
     debit, credit = figures.ledger_debit_minor, figures.ledger_credit_minor
     balance = "debits = credits" if debit == credit else f"but credits are {credit:,}"
     stock = "as its movements say" if figures.stock_ok else "not as its movements say"
@@ -87,16 +85,13 @@ def _books(figures: demo_run.Figures) -> list[Row]:
     ]
 
 
-def _troubles(figures: demo_run.Figures) -> list[tuple[str, list[str]]]:
+def _problems(figures: demo_run.Figures) -> list[tuple[str, list[str]]]:
     errors = [f"{name}: {count}" for name, count in figures.errors.items()]
     troubles = [
-        ("These orders were answered OK and have not come to an end in time:", figures.hanging),
+        ("These orders were answered OK and did not end in time:", figures.hanging),
         ("These orders came to more than one end:", figures.astray),
-        ("These were not taken after all retries:", errors),
-        (
-            f"{figures.surprises} answers were not what the orders were made for:",
-            figures.surprising,
-        ),
+        ("These were not accepted after all retries:", errors),
+        (f"{figures.surprises} unexpected answers or ends:", figures.surprising),
         ("The check found:", figures.findings),
     ]
     return [(title, lines) for title, lines in troubles if lines]

@@ -1,1 +1,1 @@
-"""Scripted load runs against any target."""
+"""Scripted load runs against any server."""

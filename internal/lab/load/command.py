@@ -77,7 +77,7 @@ async def _run(
 async def _shop(options: argparse.Namespace, access: client.Access) -> shop.Shop:
     if options.shop:
         return shop.read(options.shop)
-    return await verification.Books(settings.of_folder(options.data), access.api_key).shop()
+    return await verification.Records(settings.of_folder(options.data), access.api_key).shop()
 
 
 def _plan(options: argparse.Namespace, sells: shop.Shop) -> load_run.Plan:

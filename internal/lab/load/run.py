@@ -1,6 +1,6 @@
-"""A load run: so many orders at such a pace, how long the answers took, and a verdict.
+"""A load run: orders at a given pace, the latency of the answers, and a verdict.
 
-The verdict: every order that was answered OK came to exactly one end.
+The verdict is OK if every order that was answered OK came to exactly one end.
 """
 
 import time
@@ -12,11 +12,11 @@ from internal.kernel import ids
 from internal.lab.workload import client, generator, latency, progress, scenarios, sender, shop
 from internal.lab.workload import run as workload_run
 
-SETTLE_S = 300.0
+ENDS_WITHIN_S = 300.0
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What a run does unless it is told otherwise."""
+    """The defaults of a run."""
 
     purpose: str
     orders: int
@@ -47,22 +47,22 @@ PROFILES: dict[str, Profile] = {
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a run is to do."""
+    """The parameters of a run."""
 
     profile: str
     sells: shop.Shop
     orders: int
     pace: workload_run.Pace
     seed: int
-    settle_s: float = SETTLE_S
+    ends_within_s: float = ENDS_WITHIN_S
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The results of a run."""
 
     profile: str
     orders: int
-    """Submitted."""
+    """Submitted orders."""
     seconds: float
     """From the first call until all ends were known."""
     accepted: int
@@ -72,15 +72,15 @@ class Figures(msgspec.Struct, frozen=True):
     errors: dict[str, int]
     """Not placed after all retries, by code and reason."""
     retries: dict[str, int]
-    """Answers that put an order off, so that it was sent again, by code and reason."""
+    """Answers after which an order was sent again, by code and reason."""
     finalized: int
     rejected: int
     rejected_by_reason: dict[str, int]
     orders_per_s: float
-    """Accepted orders by the time from the first OK to the last end, without those slow on
+    """Accepted orders per second from the first OK to the last end, without those that are slow on
     purpose; by the server's clock."""
     answer_ms: dict[str, float]
-    """From the instant a call was due to its answer, retries included; by our clock."""
+    """From the instant a call was due until its answer, retries included; by our clock."""
     end_ms: dict[str, float]
     """From an order's OK to its end, without those slow on purpose; by the server's clock."""
     hanging: list[str]
@@ -89,55 +89,55 @@ class Figures(msgspec.Struct, frozen=True):
     """Accepted orders with more than one end."""
     surprises: int
     surprising: list[str]
-    """Answers and ends other than the orders were made for. No part of the verdict."""
+    """Unexpected answers and ends. They do not count for the verdict."""
     verdict_ok: bool
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """The figures, and the histogram for people."""
+class Result(msgspec.Struct, frozen=True):
+    """The figures, and the histogram of answers for the view."""
 
     figures: Figures
     answer_ms: latency.Histogram
 
 
-async def run(connection: client.Client, plan: Plan, reporter: progress.Reporter) -> Outcome:
-    """Submit the orders, wait for all that were taken, judge."""
+async def run(connection: client.Client, plan: Plan, reporter: progress.Reporter) -> Result:
+    """Submit the orders, wait for the ends of all that were accepted, and judge."""
     started_s = time.perf_counter()
-    doing = workload_run.Campaign(connection, reporter, sender.Patience())
-    await doing.send(_calls(plan), plan.orders, plan.pace)
-    await doing.settle(plan.settle_s)
+    work = workload_run.Run(connection, reporter, sender.Patience())
+    await work.send(_calls(plan), plan.orders, plan.pace)
+    await work.wait_for_ends(plan.ends_within_s)
     seconds = time.perf_counter() - started_s
-    return Outcome(figures_of(doing, plan.profile, seconds), doing.tally.answer_ms)
+    return Result(figures_of(work, plan.profile, seconds), work.results.answer_ms)
 
 
 def _calls(plan: Plan) -> Iterator[workload_run.Call]:
     name = f"{plan.profile}-{ids.random_token(4)}"
-    what = generator.Run(name, plan.seed, PROFILES[plan.profile].mix)
-    return workload_run.batches(generator.stream(plan.sells, what, plan.orders), plan.pace.batch)
+    spec = generator.RunSpec(name, plan.seed, PROFILES[plan.profile].mix)
+    return workload_run.batches(generator.stream(plan.sells, spec, plan.orders), plan.pace.batch)
 
 
-def figures_of(doing: workload_run.Campaign, profile: str, seconds: float) -> Figures:
-    """Add up a campaign."""
-    told, speed, rejected = doing.tally, doing.speed(), doing.rejected()
+def figures_of(work: workload_run.Run, profile: str, seconds: float) -> Figures:
+    """Return the figures of a run."""
+    results, speed, rejected = work.results, work.speed(), work.rejected()
     return Figures(
         profile=profile,
-        orders=told.submissions,
+        orders=results.submissions,
         seconds=round(seconds, 2),
-        accepted=len(told.placed),
-        replayed=told.replayed,
-        conflicts=told.conflicts,
-        invalid=told.invalid.total(),
-        errors=dict(told.errors),
-        retries=dict(doing.sender.retries),
-        finalized=doing.finalized(),
+        accepted=len(results.placed),
+        replayed=results.replayed,
+        conflicts=results.conflicts,
+        invalid=results.invalid.total(),
+        errors=dict(results.errors),
+        retries=dict(work.sender.retries),
+        finalized=work.finalized(),
         rejected=rejected.total(),
         rejected_by_reason=dict(rejected.most_common()),
         orders_per_s=round(speed.orders_per_s, 1),
-        answer_ms=told.answer_ms.summary(),
+        answer_ms=results.answer_ms.summary(),
         end_ms=speed.took_ms.summary(),
-        hanging=doing.hanging,
-        astray=doing.astray,
-        surprises=told.surprises,
-        surprising=told.surprising,
-        verdict_ok=bool(told.placed) and not doing.hanging and not doing.astray,
+        hanging=work.hanging,
+        astray=work.astray,
+        surprises=results.surprises,
+        surprising=results.surprising,
+        verdict_ok=bool(results.placed) and not work.hanging and not work.astray,
     )

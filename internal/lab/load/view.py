@@ -1,4 +1,4 @@
-"""A load run's figures for people: counts, times, the histogram of answers, the verdict."""
+"""Prints a load run's figures: counts, times, the histogram of answers, the verdict."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ from internal.lab.workload import latency
 NAMES_SHOWN_MAX = 10
 
 
-def show(outcome: load_run.Outcome, console: rich_console.Console) -> None:
-    """Print all of it."""
+def show(outcome: load_run.Result, console: rich_console.Console) -> None:
+    """Print the figures."""
     figures = outcome.figures
     console.print(_counts(figures))
     console.print(_times(figures))
@@ -25,8 +25,8 @@ def _counts(figures: load_run.Figures) -> rich_table.Table:
     table = _grid(f"Souk load run: {figures.profile}")
     for name in ("orders", "accepted", "replayed", "conflicts", "invalid"):
         table.add_row(name, f"{getattr(figures, name):,}")
-    _add_reasons(table, "not taken", figures.errors)
-    _add_reasons(table, "put off", figures.retries)
+    _add_reasons(table, "not accepted", figures.errors)
+    _add_reasons(table, "retried", figures.retries)
     table.add_row("finalized", f"{figures.finalized:,}")
     _add_reasons(table, "rejected", figures.rejected_by_reason)
     table.add_row("seconds", f"{figures.seconds:,.1f}")

@@ -1,4 +1,4 @@
-"""Deals varied orders by seed: what shops sell on a good day, and everything that goes wrong. Pure.
+"""Generates varied orders from a seed: ordinary sales, and everything that can go wrong. Pure.
 
 The same shop, seed and run name make the same orders, so that a run can be repeated.
 """
@@ -12,27 +12,28 @@ from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 
 PER_MILLE = 1_000
-DECK_ORDERS = 1_000
+CHUNK_ORDERS = 1_000
 
 
 class Submission(NamedTuple):
-    """An order on its way to the door."""
+    """An order to be submitted."""
 
     kind: Kind
     draft: order_pb2.OrderDraft
 
 
-class Deck(NamedTuple):
-    """Up to a thousand orders. Those of `later` go out when all of `first` are answered."""
+class Chunk(NamedTuple):
+    """Up to a thousand orders. Those in `later` go out once all in `first` are answered."""
 
     first: list[Submission]
     later: list[Submission]
 
 
-class Run(NamedTuple):
-    """What makes the orders of one run. Its name leads every id and must be new to the server.
+class RunSpec(NamedTuple):
+    """The parameters that determine the orders of one run.
 
-    Points stand between the numbers of an id: with dashes some would look like card numbers.
+    Every order id begins with the name, which must be new to the server. Numbers in an id are
+    separated by points: with dashes some ids would look like card numbers.
     """
 
     name: str
@@ -40,60 +41,60 @@ class Run(NamedTuple):
     mix: scenarios.Mix
 
 
-def decks(sells: shop.Shop, run: Run, orders: int) -> Iterator[Deck]:
-    """Yield `orders` orders, a deck at a time."""
-    for number, start in enumerate(range(0, orders, DECK_ORDERS)):
-        chance = random.Random(f"{run.seed}/{number}")  # noqa: S311 - no secrets: orders
-        till = random_drafts.Till(sells, chance)
-        dealt = _deal(till, run.mix, min(DECK_ORDERS, orders - start))
-        yield _make(till, dealt, f"{run.name}.{number:04d}")
+def chunks(sells: shop.Shop, run: RunSpec, orders: int) -> Iterator[Chunk]:
+    """Yield `orders` orders in chunks."""
+    for number, start in enumerate(range(0, orders, CHUNK_ORDERS)):
+        rng = random.Random(f"{run.seed}/{number}")  # noqa: S311 - no secrets: orders
+        source = random_drafts.DraftSource(sells, rng)
+        kinds = _draw_kinds(source, run.mix, min(CHUNK_ORDERS, orders - start))
+        yield _make(source, kinds, f"{run.name}.{number:04d}")
 
 
-def stream(sells: shop.Shop, run: Run, orders: int) -> Iterator[Submission]:
-    """Yield `orders` orders one after the other."""
-    for deck in decks(sells, run, orders):
-        yield from deck.first
-        yield from deck.later
+def stream(sells: shop.Shop, run: RunSpec, orders: int) -> Iterator[Submission]:
+    """Yield `orders` orders one by one."""
+    for chunk in chunks(sells, run, orders):
+        yield from chunk.first
+        yield from chunk.later
 
 
-def _deal(till: random_drafts.Till, mix: scenarios.Mix, orders: int) -> list[Kind]:
-    """Draw the kinds in any order: of each its share, at least one if there is room for all."""
-    shares = {kind: share for kind, share in mix.items() if _is_possible(till, kind)}
+def _draw_kinds(source: random_drafts.DraftSource, mix: scenarios.Mix, orders: int) -> list[Kind]:
+    """Draw the kinds in random order: each with its share, and at least once if all kinds fit."""
+    shares = {kind: share for kind, share in mix.items() if _is_possible(source, kind)}
     if orders < 2 * len(shares):
         return [Kind.ORDINARY] * orders
-    dealt = [
+    kinds = [
         kind for kind, share in shares.items() for _ in range(max(1, orders * share // PER_MILLE))
     ]
-    dealt += [Kind.ORDINARY] * (orders - len(dealt))
-    till.chance.shuffle(dealt)
-    return dealt
+    kinds += [Kind.ORDINARY] * (orders - len(kinds))
+    source.rng.shuffle(kinds)
+    return kinds
 
 
-def _is_possible(till: random_drafts.Till, kind: Kind) -> bool:
-    needed = {Kind.SCARCE: till.scarce, Kind.INACTIVE: till.inactive}
-    return bool(needed.get(kind, till.plenty))
+def _is_possible(source: random_drafts.DraftSource, kind: Kind) -> bool:
+    needed = {Kind.SCARCE: source.scarce, Kind.INACTIVE: source.inactive}
+    return bool(needed.get(kind, source.plenty))
 
 
-def _make(till: random_drafts.Till, dealt: list[Kind], name: str) -> Deck:
-    """Make the orders. Of those sent again half follow their original at once, half come later."""
-    originals = [kind for kind in dealt if kind not in scenarios.REPEATS]
-    first = [_submission(till, kind, f"{name}.{no:04d}") for no, kind in enumerate(originals)]
+def _make(source: random_drafts.DraftSource, kinds: list[Kind], name: str) -> Chunk:
+    """Make the orders. Half of the repeated ones follow their original at once, half come later."""
+    originals = [kind for kind in kinds if kind not in scenarios.REPEATS]
+    first = [_submission(source, kind, f"{name}.{no:04d}") for no, kind in enumerate(originals)]
     repeatable = [made for made in first if made.kind is Kind.ORDINARY]
     later: list[Submission] = []
-    for kind in dealt:
+    for kind in kinds:
         if kind not in scenarios.REPEATS:
             continue
-        original = till.chance.choice(repeatable)
-        if kind is Kind.AGAIN and till.one_in(2):
+        original = source.rng.choice(repeatable)
+        if kind is Kind.AGAIN and source.one_in(2):
             first.insert(first.index(original) + 1, Submission(kind, original.draft))
         else:
             later.append(_repeat(kind, original.draft))
-    return Deck(first, later)
+    return Chunk(first, later)
 
 
-def _submission(till: random_drafts.Till, kind: Kind, order_id: str) -> Submission:
-    draft = random_drafts.make(till, kind, order_id)
-    invalid_drafts.spoil(till, kind, draft)
+def _submission(source: random_drafts.DraftSource, kind: Kind, order_id: str) -> Submission:
+    draft = random_drafts.make(source, kind, order_id)
+    invalid_drafts.apply(source, kind, draft)
     return Submission(kind, draft)
 
 

@@ -1,7 +1,7 @@
-"""A histogram of durations with the same relative precision everywhere, as HdrHistogram has it.
+"""A histogram of durations with the same relative precision everywhere, like HdrHistogram.
 
 Buckets grow by the twentieth root of two: a percentile is at most 3.6 % above the true one. Memory
-depends on the spread of what is recorded, not on how much that is.
+depends on the spread of the recorded durations, not on their number.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 BUCKETS_PER_DOUBLING = 20
 LEAST_MS = 0.001
-"""Anything shorter counts as this."""
+"""A shorter duration counts as this."""
 BAR_CHARS = 40
 
 
@@ -26,7 +26,7 @@ class Histogram:
             self.record(duration_ms)
 
     def record(self, duration_ms: float) -> None:
-        """Count one."""
+        """Add one duration."""
         self._buckets[_bucket_of(duration_ms)] += 1
         self._sum_ms += duration_ms
         self.count += 1
@@ -34,11 +34,11 @@ class Histogram:
 
     @property
     def mean_ms(self) -> float:
-        """The mean; 0 of nothing."""
+        """The mean; 0 if the histogram is empty."""
         return self._sum_ms / self.count if self.count else 0.0
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the duration that `percent` of all stay below or reach; 0 of nothing."""
+        """Return the duration that `percent` of all do not exceed; 0 if the histogram is empty."""
         wanted = math.ceil(self.count * percent / 100)
         seen = 0
         for bucket in sorted(self._buckets):
@@ -48,11 +48,11 @@ class Histogram:
         return 0.0
 
     def summary(self) -> dict[str, float]:
-        """Return what people ask for, in milliseconds."""
+        """Return the usual percentiles, maximum and mean, in milliseconds."""
         percents = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9}
-        told = {name: self.percentile_ms(percent) for name, percent in percents.items()}
-        told |= {"max": self.max_ms, "mean": self.mean_ms}
-        return {name: round(ms, 3) for name, ms in told.items()}
+        found = {name: self.percentile_ms(percent) for name, percent in percents.items()}
+        found |= {"max": self.max_ms, "mean": self.mean_ms}
+        return {name: round(ms, 3) for name, ms in found.items()}
 
     def bars(self) -> list[tuple[str, int, str]]:
         """Return (range, count, bar) for each doubling between the shortest and the longest."""

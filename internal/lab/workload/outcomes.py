@@ -1,7 +1,7 @@
-"""Waits until every order that was answered OK has come to its end, and sees that it stays there.
+"""Waits until every order that was answered OK has ended, and checks that it stays at its end.
 
-Reads with the merchant's own calls only. Looks as seldom as it can: looking costs the server time
-that is being measured.
+Uses the merchant's own calls only. Polls as seldom as possible: polling costs the server time that
+is being measured.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ CALL_S = 30.0
 FIRST_PAUSE_S = 0.1
 PAUSE_MAX_S = 1.0
 SINGLE_LOOKS_MAX = 100
-"""Up to so many open orders are asked about one by one; more of them by listing."""
+"""Up to this many open orders are polled one by one; more of them by listing."""
 LAST_ORDERS = 16
 SKEW_US = 300_000_000
-"""The server's clock may be this far behind ours: listings start so much earlier."""
+"""The server's clock may be this far behind ours: listings start earlier by this much."""
 
 _STATES = {
     number: states.OrderState(name.removeprefix("ORDER_STATE_"))
@@ -30,7 +30,7 @@ _STATES = {
 
 
 class End(NamedTuple):
-    """How an order ended, by the server's word and clock."""
+    """How an order ended, by the server's answer and clock."""
 
     state: states.OrderState
     reason: str
@@ -39,31 +39,31 @@ class End(NamedTuple):
 
     @property
     def took_ms(self) -> float:
-        """From the OK to the end."""
+        """Time from the OK to the end."""
         return (self.ended_at_us - self.placed_at_us) / 1_000
 
 
-class Settlement:
-    """The ends of some orders, as far as they are known."""
+class Watcher:
+    """Collects the ends of some orders."""
 
     def __init__(self, connection: client.Client, wanted: Sequence[str], since_us: int) -> None:
-        """Watch over `wanted`, the oldest first, placed since then by our clock."""
+        """Watch the orders `wanted`, oldest first, placed since `since_us` by our clock."""
         self._client, self._wanted = connection, wanted
         self._since_us = since_us - SKEW_US
         self.ends: dict[str, End] = {}
-        self.restless: set[str] = set()
-        """Orders that were at one end first and at another later: there must be none."""
+        self.changed_after_end: set[str] = set()
+        """Orders that were first at one end and later at another: there must be none."""
 
     @property
     def open(self) -> set[str]:
-        """Orders that are not known to have ended."""
+        """Orders without a known end."""
         return set(self._wanted) - self.ends.keys()
 
     async def wait(self, deadline_s: float, tell: Callable[[int], None]) -> None:
-        """Return when all have ended, or after `deadline_s`; `tell` learns how many have."""
+        """Return once all have ended, or after `deadline_s`; `tell` is told how many have."""
         give_up_at_s = time.perf_counter() + deadline_s
         if len(self._wanted) > client.PAGE_ORDERS:
-            await self.last_ones(deadline_s)
+            await self.wait_for_last(deadline_s)
         pause_s = FIRST_PAUSE_S
         await self.look(self.open)
         tell(len(self.ends))
@@ -74,19 +74,19 @@ class Settlement:
             tell(len(self.ends))
 
     async def look(self, order_ids: Collection[str]) -> None:
-        """Ask once about these orders."""
+        """Poll these orders once."""
         if len(order_ids) <= SINGLE_LOOKS_MAX:
             await asyncio.gather(*map(self._ask, order_ids))
         else:
             await self._list(set(order_ids))
 
-    async def stories_with_several_ends(self, order_ids: Collection[str]) -> list[str]:
-        """Return those whose timeline does not tell of exactly one end."""
+    async def without_exactly_one_end(self, order_ids: Collection[str]) -> list[str]:
+        """Return the orders whose timeline does not show exactly one end."""
         orders = await asyncio.gather(*(self._client.get(name, CALL_S) for name in order_ids))
         return [order.order_id for order in orders if order and _ends_told(order) != 1]
 
-    async def last_ones(self, deadline_s: float) -> None:
-        """Wait for the last of the orders: the others will hardly end later."""
+    async def wait_for_last(self, deadline_s: float) -> None:
+        """Wait for the last orders: earlier ones hardly end later."""
         last = self._wanted[-LAST_ORDERS:]
         await asyncio.gather(*(self._client.ended(name, deadline_s) for name in last))
 
@@ -108,7 +108,7 @@ class Settlement:
         state = _STATES[order.state]
         before = self.ends.get(order.order_id)
         if before and before.state is not state:
-            self.restless.add(order.order_id)
+            self.changed_after_end.add(order.order_id)
         elif not before and states.is_terminal(state):
             placed_at_us = order.placed_at.ToMicroseconds()
             ended_at_us = order.updated_at.ToMicroseconds()

@@ -1,6 +1,6 @@
 """When calls go out: as fast as answers come back (closed loop), or by the clock (open loop).
 
-The open loop hands every call the instant at which it was due, so that a call that had to wait for
+The open loop passes every call the instant at which it was due, so that a call that had to wait for
 its turn does not look fast ("coordinated omission").
 """
 
@@ -12,12 +12,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Send = Callable[[T, float], Awaitable[None]]
-"""Takes what is to be sent, and when that was due by time.perf_counter."""
+"""Takes a call, and the instant at which it was due by time.perf_counter."""
 
 
 @contextlib.asynccontextmanager
 async def _workers() -> AsyncIterator[asyncio.TaskGroup]:
-    """Run tasks together; the first that fails ends them all, and its error is the whole's."""
+    """Run tasks together; the first error ends them all and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -39,7 +39,7 @@ async def closed_loop(calls: Iterable[T], send: Send[T], concurrency: int) -> No
 
 
 async def open_loop(calls: Iterable[T], send: Send[T], per_s: float, concurrency: int) -> None:
-    """Send `per_s` calls a second, whatever becomes of them; at most `concurrency` are open."""
+    """Send `per_s` calls per second, however they end; at most `concurrency` are open."""
     started_s = time.perf_counter()
     places = asyncio.Semaphore(concurrency)
 

@@ -1,4 +1,4 @@
-"""Tells people how far a run is, on stderr: a bar on a terminal, now and then a line elsewhere."""
+"""Shows the progress of a run on stderr: a bar on a terminal, elsewhere a line at intervals."""
 
 import contextlib
 import time
@@ -11,22 +11,22 @@ from rich import text as rich_text
 LINE_EVERY_S = 5.0
 
 Tell = Callable[[int], None]
-"""Takes how much is done by now."""
+"""Takes the number of orders done so far."""
 
 
 class Reporter:
-    """Where progress is told."""
+    """Shows progress on a console."""
 
     def __init__(self, console: rich_console.Console) -> None:
         self._console = console
 
     def say(self, what: str) -> None:
-        """Tell in a line what should be known beside the figures."""
+        """Print a line of information beside the figures."""
         self._console.print(what, highlight=False, markup=False)
 
     @contextlib.contextmanager
     def showing(self, what: str, total: int) -> Iterator[Tell]:
-        """Show the way from 0 to `total`; what is yielded takes each step on it."""
+        """Show progress from 0 to `total`; yield the function that reports each step."""
         if not self._console.is_terminal:
             yield _Lines(self._console, what, total).tell
             return
@@ -47,7 +47,7 @@ def _bar(console: rich_console.Console) -> rich_progress.Progress:
 
 
 class _Speed(rich_progress.ProgressColumn):
-    """How many a second, lately."""
+    """The recent rate per second."""
 
     def render(self, task: rich_progress.Task) -> rich_text.Text:
         return rich_text.Text(f"{task.speed or 0:,.0f}/s")

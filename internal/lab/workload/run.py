@@ -1,6 +1,6 @@
-"""One run's orders on their whole way: to the door, through the door's answer, to their end.
+"""Submits the orders of one run and follows them to their ends.
 
-Shared by the demo and the load runs; what is sent, and when, is theirs to say.
+Shared by the demo and the load runs, which decide what is sent, and when.
 """
 
 from collections import Counter
@@ -25,22 +25,22 @@ from internal.lab.workload import (
 )
 
 Call = Sequence[generator.Submission]
-"""What goes out together: one by SubmitOrder, more by SubmitOrders."""
+"""Orders that go out together: one by SubmitOrder, several by SubmitOrders."""
 
 
 class Pace(msgspec.Struct, frozen=True):
     """How fast orders go out."""
 
     concurrency: int = 32
-    """Calls open at once."""
+    """Number of open calls."""
     orders_per_s: float | None = None
-    """By the clock; None as fast as answers come back."""
+    """By the clock; None sends as fast as answers come back."""
     batch: int = 1
-    """Orders a call; of a mixture, in the larger calls."""
+    """Orders per call; in a mixture, per larger call."""
 
 
 class Speed(NamedTuple):
-    """How fast orders came to their end, by the server's clock. Without those slow on purpose."""
+    """How fast orders ended, by the server's clock, without those that are slow on purpose."""
 
     orders: int
     seconds: float
@@ -48,37 +48,37 @@ class Speed(NamedTuple):
     took_ms: latency.Histogram
     """From each OK to its end."""
     slow_ms: latency.Histogram
-    """The same of those that waited for the gateway on purpose."""
+    """The same for the orders that waited for the gateway on purpose."""
 
     @property
     def orders_per_s(self) -> float:
-        """Orders by seconds."""
+        """Orders per second; 0 if no order ended."""
         return self.orders / self.seconds if self.seconds else 0.0
 
 
-class Campaign:
-    """Sends orders and keeps the books of what came of them."""
+class Run:
+    """Sends orders and collects their answers and ends."""
 
     def __init__(
         self, connection: client.Client, reporter: progress.Reporter, patience: sender.Patience
     ) -> None:
-        self.tally = results.Tally()
+        self.results = results.Results()
         self.sender = sender.Sender(connection, patience)
         self._client, self._reporter = connection, reporter
         self._since_us = clock.SystemClock().now_us()
         self.ends: dict[str, outcomes.End] = {}
         self.hanging: list[str] = []
-        """Orders answered OK that came to no end in time. There must be none."""
+        """Orders answered OK that did not end in time. There must be none."""
         self.astray: list[str] = []
-        """Orders that came to more than one end. There must be none."""
+        """Orders that had more than one end. There must be none."""
 
     async def send(self, calls: Iterable[Call], total: int, pace: Pace) -> None:
-        """Send all calls; `total` orders are in them."""
+        """Send all calls, which hold `total` orders."""
         with self._reporter.showing("submitting", total) as tell:
 
             async def place(call: Call, due_s: float) -> None:
                 await self._place(call, due_s)
-                tell(self.tally.submissions)
+                tell(self.results.submissions)
 
             if pace.orders_per_s:
                 calls_per_s = pace.orders_per_s / pace.batch
@@ -86,24 +86,24 @@ class Campaign:
             else:
                 await pacing.closed_loop(calls, place, pace.concurrency)
 
-    async def settle(self, deadline_s: float) -> None:
-        """Wait until all placed orders are at their end, then look whether they stay there."""
-        placed = list(self.tally.placed)
-        settlement = outcomes.Settlement(self._client, placed, self._since_us)
+    async def wait_for_ends(self, deadline_s: float) -> None:
+        """Wait until all placed orders have ended, then check that they stay at their ends."""
+        placed = list(self.results.placed)
+        watcher = outcomes.Watcher(self._client, placed, self._since_us)
         with self._reporter.showing("to their end", len(placed)) as tell:
-            await settlement.wait(deadline_s, tell)
-        self.hanging = sorted(settlement.open)
-        await settlement.look(settlement.ends)
+            await watcher.wait(deadline_s, tell)
+        self.hanging = sorted(watcher.open)
+        await watcher.look(watcher.ends)
         sample = _sample(placed)
-        several = await settlement.stories_with_several_ends(sample)
-        self.astray = sorted({*settlement.restless, *several})
-        self.ends = settlement.ends
+        several = await watcher.without_exactly_one_end(sample)
+        self.astray = sorted({*watcher.changed_after_end, *several})
+        self.ends = watcher.ends
         self._compare()
 
     def speed(self) -> Speed:
-        """Return how fast it went."""
-        kinds_of = self.tally.placed
-        slow = {name for name, kind in kinds_of.items() if scenarios.MEANT[kind].is_slow}
+        """Return how fast orders ended."""
+        kinds_of = self.results.placed
+        slow = {name for name, kind in kinds_of.items() if scenarios.EXPECTED[kind].is_slow}
         quick = [end for name, end in self.ends.items() if name not in slow]
         seconds = 0.0
         if quick:
@@ -127,24 +127,24 @@ class Campaign:
 
     async def _place(self, call: Call, due_s: float) -> None:
         answers = await self.sender.send([sent.draft for sent in call])
-        self.tally.answered(due_s)
+        self.results.answered(due_s)
         for sent, answer in zip(call, answers, strict=True):
-            self.tally.add(sent, answer)
+            self.results.add(sent, answer)
 
     def _compare(self) -> None:
-        """Note the orders that ended otherwise than they were meant to."""
+        """Note the orders that ended in an unexpected way."""
         for name, end in self.ends.items():
-            kind = self.tally.placed[name]
-            came_to = end.reason or end.state
-            if not scenarios.is_as_meant(kind, came_to):
-                self.tally.surprise(f"{name} ({kind}): {came_to}")
+            kind = self.results.placed[name]
+            outcome = end.reason or end.state
+            if not scenarios.is_expected(kind, outcome):
+                self.results.surprise(f"{name} ({kind}): {outcome}")
 
 
 SAMPLE_ORDERS = 100
 
 
 def _sample(names: Sequence[str]) -> Sequence[str]:
-    """Return up to SAMPLE_ORDERS of them, evenly spread."""
+    """Return up to SAMPLE_ORDERS names, evenly spread."""
     return names[:: max(1, -(-len(names) // SAMPLE_ORDERS))]
 
 
@@ -166,7 +166,7 @@ def batches(submissions: Iterable[generator.Submission], size: int) -> Iterator[
 
 
 def mixture(submissions: Iterable[generator.Submission], size: int) -> Iterator[Call]:
-    """Send `size` orders alone and the next `size` together, turn about."""
+    """Send `size` orders one by one, the next `size` together, and so on."""
     for number, call in enumerate(batches(submissions, size)):
         if number % 2:
             yield call

@@ -1,4 +1,4 @@
-"""The kinds of orders that runs are made of, what each is meant to come to, how they are mixed."""
+"""The kinds of orders in a run, the expected end of each, and how they are mixed."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from internal.pricing.messages import RefusalReason
 
 
 class Kind(StrEnum):
-    """What is special about an order."""
+    """The special feature of an order."""
 
     ORDINARY = "ordinary"
     AGAIN = "sent again"
@@ -31,43 +31,43 @@ class Kind(StrEnum):
     UNDERPAID = "tenders do not cover it"
 
 
-class Meant(NamedTuple):
-    """What an order should come to."""
+class Expectation(NamedTuple):
+    """How an order should end."""
 
     ends: frozenset[str]
-    """FINALIZED, or reasons of a refusal; for those that the door refuses, the door's reasons."""
+    """FINALIZED or rejection reasons; for orders that the API server refuses, its reasons."""
     is_slow: bool = False
-    """It waits for the gateway on purpose: no part of any speed."""
+    """It waits for the gateway on purpose, so it is left out of all speeds."""
 
 
-def _meant(*ends: str, is_slow: bool = False) -> Meant:
-    return Meant(frozenset(ends), is_slow)
+def _expect(*ends: str, is_slow: bool = False) -> Expectation:
+    return Expectation(frozenset(ends), is_slow)
 
 
 SOLD = OrderState.FINALIZED
 
-MEANT: dict[Kind, Meant] = {
-    Kind.ORDINARY: _meant(SOLD),
-    Kind.AGAIN: _meant(SOLD),
-    Kind.REUSED: _meant("ORDER_ID_REUSED"),
-    Kind.INVALID: _meant("INVALID_ARGUMENT", "INVALID_MONEY", "CARD_NUMBER_REFUSED"),
-    Kind.DECLINED: _meant(RejectReason.PAYMENT_DECLINED),
-    Kind.SPLIT_DECLINED: _meant(RejectReason.PAYMENT_DECLINED),
-    Kind.LOST_ANSWER: _meant(SOLD, is_slow=True),
-    Kind.TIMEOUT: _meant(SOLD, is_slow=True),
-    Kind.AWAY_ONCE: _meant(SOLD, is_slow=True),
-    Kind.RANDOM: _meant(SOLD, RejectReason.PAYMENT_DECLINED, is_slow=True),
-    Kind.SCARCE: _meant(SOLD, RejectReason.OUT_OF_STOCK),
-    Kind.SOLD_OUT: _meant(RejectReason.OUT_OF_STOCK),
-    Kind.INACTIVE: _meant(RefusalReason.INACTIVE_SKU),
-    Kind.UNKNOWN_SKU: _meant(RefusalReason.UNKNOWN_SKU),
-    Kind.UNKNOWN_STORE: _meant(RefusalReason.UNKNOWN_STORE),
-    Kind.PRICE_CHANGED: _meant(RefusalReason.PRICE_CHANGED),
-    Kind.UNDERPAID: _meant(RejectReason.TENDERS_DO_NOT_COVER_TOTAL),
+EXPECTED: dict[Kind, Expectation] = {
+    Kind.ORDINARY: _expect(SOLD),
+    Kind.AGAIN: _expect(SOLD),
+    Kind.REUSED: _expect("ORDER_ID_REUSED"),
+    Kind.INVALID: _expect("INVALID_ARGUMENT", "INVALID_MONEY", "CARD_NUMBER_REFUSED"),
+    Kind.DECLINED: _expect(RejectReason.PAYMENT_DECLINED),
+    Kind.SPLIT_DECLINED: _expect(RejectReason.PAYMENT_DECLINED),
+    Kind.LOST_ANSWER: _expect(SOLD, is_slow=True),
+    Kind.TIMEOUT: _expect(SOLD, is_slow=True),
+    Kind.AWAY_ONCE: _expect(SOLD, is_slow=True),
+    Kind.RANDOM: _expect(SOLD, RejectReason.PAYMENT_DECLINED, is_slow=True),
+    Kind.SCARCE: _expect(SOLD, RejectReason.OUT_OF_STOCK),
+    Kind.SOLD_OUT: _expect(RejectReason.OUT_OF_STOCK),
+    Kind.INACTIVE: _expect(RefusalReason.INACTIVE_SKU),
+    Kind.UNKNOWN_SKU: _expect(RefusalReason.UNKNOWN_SKU),
+    Kind.UNKNOWN_STORE: _expect(RefusalReason.UNKNOWN_STORE),
+    Kind.PRICE_CHANGED: _expect(RefusalReason.PRICE_CHANGED),
+    Kind.UNDERPAID: _expect(RejectReason.TENDERS_DO_NOT_COVER_TOTAL),
 }
 
 REPEATS = frozenset({Kind.AGAIN, Kind.REUSED})
-"""They need an original."""
+"""Kinds that need an original order."""
 
 CARD_TOKENS: dict[Kind, str] = {
     Kind.DECLINED: "tok_declined:insufficient_funds",
@@ -77,10 +77,10 @@ CARD_TOKENS: dict[Kind, str] = {
     Kind.AWAY_ONCE: "tok_away_once",
     Kind.RANDOM: "tok_random",
 }
-"""What tells the simulated gateway how to behave; any other card is tok_ok."""
+"""The tokens that tell the simulated gateway how to behave; any other card is tok_ok."""
 
 Mix = Mapping[Kind, int]
-"""How many of a thousand orders are of a kind; the rest is ordinary."""
+"""Orders of each kind per thousand; all others are ordinary."""
 
 DEMO_MIX: Mix = {
     Kind.AGAIN: 60,
@@ -100,12 +100,12 @@ DEMO_MIX: Mix = {
     Kind.TIMEOUT: 4,
     Kind.AWAY_ONCE: 4,
 }
-"""Everything, so that any hundred orders show it all."""
+"""Every kind, so that any hundred orders show them all."""
 
 DAY_MIX: Mix = {Kind.AGAIN: 20, Kind.DECLINED: 20, Kind.SCARCE: 5, Kind.LOST_ANSWER: 1}
-"""A day in the shop: hardly anything goes wrong."""
+"""An ordinary day: hardly anything goes wrong."""
 
 
-def is_as_meant(kind: Kind, end: str) -> bool:
-    """Tell whether an order of this kind may come to this: long runs sell any shop empty."""
-    return end in MEANT[kind].ends or end == RejectReason.OUT_OF_STOCK
+def is_expected(kind: Kind, end: str) -> bool:
+    """Tell whether an order of this kind may end so: in long runs any product may sell out."""
+    return end in EXPECTED[kind].ends or end == RejectReason.OUT_OF_STOCK

@@ -1,7 +1,7 @@
-"""What the runs know of the shop they order from: its products, its stores, what is scarce there.
+"""The shop that a run orders from: its products, its stores, and which products are scarce.
 
-The orders are made from this alone; whoever starts a run hands it in. Knows neither the database
-nor the demo shop, so that a run works against any shop whose products are in a file.
+Orders are made from this alone; the caller of a run hands it in. Does not depend on the database or
+the demo shop, so that a run works against any shop whose products are in a file.
 """
 
 from pathlib import Path
@@ -18,11 +18,11 @@ class Item(msgspec.Struct, frozen=True):
     price_minor: int
     active: bool = True
     scarce: bool = False
-    """Its stock is so small that a run uses it up."""
+    """A run uses up its stock."""
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """One merchant's shop: stores of one currency, and what they sell."""
+    """One merchant's shop: stores of one currency, and their products."""
 
     currency: str
     store_ids: tuple[str, ...]
@@ -30,17 +30,17 @@ class Shop(msgspec.Struct, frozen=True):
 
     @property
     def plenty(self) -> tuple[Item, ...]:
-        """What can be ordered without a thought."""
+        """Products with enough stock for any run."""
         return tuple(i for i in self.items if i.active and not i.scarce and i.price_minor > 0)
 
     @property
     def scarce(self) -> tuple[Item, ...]:
-        """What runs out."""
+        """Products that run out."""
         return tuple(i for i in self.items if i.active and i.scarce)
 
     @property
     def inactive(self) -> tuple[Item, ...]:
-        """What is not sold any more."""
+        """Products that are no longer sold."""
         return tuple(i for i in self.items if not i.active)
 
 
@@ -48,7 +48,7 @@ def read(path: Path) -> Shop:
     """Read a shop from a JSON file.
 
     Raises:
-        Misconfigured: there is no such file, or it holds no shop.
+        Misconfigured: the file cannot be read, or does not contain a shop.
     """
     try:
         sells = msgspec.json.decode(path.read_bytes(), type=Shop)
@@ -60,10 +60,10 @@ def read(path: Path) -> Shop:
 
 
 def checked(sells: Shop, where: str) -> Shop:
-    """Return the shop, if runs can order from it.
+    """Return the shop if a run can order from it.
 
     Raises:
-        Misconfigured: they cannot.
+        Misconfigured: it has no store, or no product with enough stock.
     """
     if not sells.store_ids or not sells.plenty:
         raise errors.Misconfigured(f"{where} has no store, or no product that there is plenty of")

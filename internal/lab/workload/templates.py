@@ -1,6 +1,7 @@
-"""Orders for measuring, made beforehand: only the id changes, so that the client costs little.
+"""Orders for benchmarks, made in advance: only the id changes, so that the client costs little.
 
-Three lines each, every fourth with a discount, half in cash, half by card. All are to be finalized.
+Each has three lines, every fourth a discount; half are paid in cash, half by card. All of them
+should be finalized.
 """
 
 import random
@@ -8,22 +9,22 @@ import random
 from internal.lab.workload import random_drafts, shop
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
-STENCILS = 1_000
+TEMPLATES = 1_000
 LINES = 3
 DISCOUNTED_OF_8 = 2
 CARD_TOKEN = "tok_ok"  # noqa: S105 - what the simulated gateway calls a good card
 
 
-class Stencils:
-    """Serialized requests by number. The same number is the same order; `name` leads all ids."""
+class Templates:
+    """Serialized requests by number. The same number is the same order; ids begin with `name`."""
 
     def __init__(self, sells: shop.Shop, name: str, seed: int) -> None:
-        till = random_drafts.Till(sells, random.Random(seed))  # noqa: S311 - no secrets: orders
+        source = random_drafts.DraftSource(sells, random.Random(seed))  # noqa: S311 - no secrets: orders
         self._name = name
-        self._drafts = [_make(till, number) for number in range(STENCILS)]
+        self._drafts = [_make(source, number) for number in range(TEMPLATES)]
 
     def order_id(self, number: int) -> str:
-        """Name an order."""
+        """Return the id of an order."""
         return f"{self._name}.{number:07d}"
 
     def single(self, number: int, wait_for: order_service_pb2.WaitFor) -> bytes:
@@ -38,16 +39,16 @@ class Stencils:
         return request.SerializeToString()
 
     def _draft(self, number: int) -> order_pb2.OrderDraft:
-        draft = self._drafts[number % STENCILS]
+        draft = self._drafts[number % TEMPLATES]
         draft.order_id = self.order_id(number)
         return draft
 
 
-def _make(till: random_drafts.Till, number: int) -> order_pb2.OrderDraft:
+def _make(source: random_drafts.DraftSource, number: int) -> order_pb2.OrderDraft:
     draft = order_pb2.OrderDraft(
-        store_id=till.chance.choice(till.store_ids), currency=till.currency
+        store_id=source.rng.choice(source.store_ids), currency=source.currency
     )
-    for item in till.chance.sample(till.plenty, LINES):
+    for item in source.rng.sample(source.plenty, LINES):
         draft.lines.add(sku=item.sku, quantity=1)
     if number % 8 < DISCOUNTED_OF_8:
         draft.discount.basis_points = 1_000

@@ -1,7 +1,7 @@
-"""A look into the database of an engine, from outside: its shop, and its books.
+"""Reads an engine's database directly: its shop, its orders' ends, and every invariant.
 
-Reads only, one snapshot a question, while the engine goes on. For runs beside the engine; one
-against a server elsewhere has no books to look into.
+Only reads, one snapshot per question, while the engine runs. Works only on the engine's machine; a
+run against a remote server cannot verify its database.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from internal.payments.gateways import registry
 
 PRODUCTS_MAX = 10_000
 SCARCE_BELOW = 100
-"""A product of which some store has less is called scarce."""
+"""A product with a smaller stock in some store is scarce."""
 
 
 class Checked(NamedTuple):
-    """What a check found, and the sums that people want to see."""
+    """The findings of a check, and sums for the report."""
 
     findings: Sequence[findings.Finding]
     debit_minor: int
     credit_minor: int
     on_hand: int
-    """Units, of all products in all stores."""
+    """Units of all products in all stores."""
 
     @property
     def is_ok(self) -> bool:
@@ -41,7 +41,7 @@ class Checked(NamedTuple):
         return not self.findings
 
     def texts(self) -> list[str]:
-        """Say the findings, each in a line."""
+        """Return the findings, one line each."""
         return [
             f"{it.invariant}: {it.sentence} ({it.count} times not: {'; '.join(it.examples)})"
             for it in self.findings
@@ -52,8 +52,8 @@ class Checked(NamedTuple):
         return sum(1 for finding in self.findings if finding.invariant == invariant)
 
 
-class Books:
-    """The books of one merchant in an engine's database."""
+class Records:
+    """The records of one merchant in an engine's database."""
 
     def __init__(self, options: settings.Settings, api_key: str) -> None:
         self._options, self._api_key = options, api_key
@@ -63,12 +63,12 @@ class Books:
         """Return the merchant's shop.
 
         Raises:
-            Misconfigured: there is no database, the key is not in it, or nothing is sold there.
+            Misconfigured: the database is missing, the key is unknown, or nothing is for sale.
         """
         return await self._read(lambda connection: _shop(connection, self._merchant(connection)))
 
     async def ends(self) -> dict[str, outcomes.End]:
-        """Return the end of each of the merchant's orders that has one, by order id.
+        """Return the ends of the merchant's orders that have ended, by order id.
 
         Raises:
             Misconfigured: as for shop.
@@ -76,7 +76,7 @@ class Books:
         return await self._read(lambda connection: _ends(connection, self._merchant(connection)))
 
     async def check(self, acknowledged: Iterable[str]) -> Checked:
-        """See whether every invariant holds; `acknowledged` are orders that must be at their end.
+        """Check every invariant; the orders in `acknowledged` must have ended.
 
         Raises:
             Misconfigured: as for shop.
@@ -97,7 +97,7 @@ class Books:
     def _merchant(self, connection: sa.Connection) -> str:
         merchant_id = auth_store.merchant_of(connection, self._api_key)
         if merchant_id is None:
-            raise errors.Misconfigured(f"the API key is none of those in {self._folder}")
+            raise errors.Misconfigured(f"the API key is not one of those in {self._folder}")
         return merchant_id
 
     async def _read(self, work: db.Work[db.T]) -> db.T:
@@ -144,7 +144,7 @@ def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, outcomes.End
 def _lowest_stock(
     connection: sa.Connection, merchant_id: str, store_ids: Sequence[str]
 ) -> dict[str, int]:
-    """Return for each sku what the store with the least of it can sell."""
+    """Return for each sku the available stock in the store that has least of it."""
     available: dict[str, dict[str, int]] = {}
     for key, level in inventory_store.list_levels(connection, merchant_id):
         available.setdefault(key.sku, {})[key.store_id] = level.available

@@ -198,4 +198,4 @@ def test_pulsar_starts_after_its_killed_bookie_was_struck_off(tmp_path: Path) ->
     refused = started()
     assert refused.returncode != 0
     assert "standalone" not in refused.stdout
-    assert "data/metadata: . is no Pulsar" in refused.stderr
+    assert "data/metadata: . is not a Pulsar" in refused.stderr

@@ -74,7 +74,7 @@ class TestSql:
     @pytest.fixture(autouse=True)
     def _client(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         program(tmp_path / "mariadb", self.SAYS)
-        monkeypatch.setattr(prerequisites, "PLACES", str(tmp_path))
+        monkeypatch.setattr(prerequisites, "SEARCH_PATH", str(tmp_path))
 
     def options(self) -> settings.MysqlSettings:
         return settings.MysqlSettings.model_validate({"port": 3307, "password": PASSWORD})
@@ -111,7 +111,7 @@ class TestSql:
         assert "user=souk" in done.stdout
 
     def test_missing_client_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(prerequisites, "PLACES", "/nowhere")
+        monkeypatch.setattr(prerequisites, "SEARCH_PATH", "/nowhere")
         with pytest.raises(errors.Misconfigured, match="neither mariadb nor mysql"):
             client_tools.sql("sql", [], self.options())
 

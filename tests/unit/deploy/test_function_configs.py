@@ -1,4 +1,4 @@
-"""What the functions worker is told of each function."""
+"""The functions' configurations match the flow, and Pulsar's FunctionConfig."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a deployment does, seen from what is wanted and what is there."""
+"""The plan of a deployment follows from the wanted and the deployed configuration."""
 
 import pytest
 
@@ -21,11 +21,11 @@ AS_THE_WORKER_TELLS = {
 }
 
 
-def test_what_is_not_there_is_created() -> None:
+def test_missing_function_is_created() -> None:
     assert planning.plan(WANTED, None) == planning.Plan(planning.Action.CREATE)
 
 
-def test_what_is_as_wanted_is_left_alone_whatever_the_worker_adds() -> None:
+def test_function_as_wanted_is_left_alone_despite_the_workers_defaults() -> None:
     assert planning.plan(WANTED, AS_THE_WORKER_TELLS) == planning.Plan(planning.Action.NOTHING)
 
 
@@ -38,7 +38,7 @@ def test_what_is_as_wanted_is_left_alone_whatever_the_worker_adds() -> None:
         ("inputSpecs", {TOPIC: {"receiverQueueSize": 1}}),
     ],
 )
-def test_what_may_change_is_updated(field: str, deployed: object) -> None:
+def test_changeable_field_is_updated(field: str, deployed: object) -> None:
     found = planning.plan(WANTED, {**AS_THE_WORKER_TELLS, field: deployed})
     assert found == planning.Plan(planning.Action.UPDATE, (field,))
 
@@ -58,6 +58,6 @@ def test_what_may_change_is_updated(field: str, deployed: object) -> None:
         ("userConfig", None),
     ],
 )
-def test_what_the_worker_refuses_to_change_is_made_anew(field: str, deployed: object) -> None:
+def test_fixed_field_recreates_the_function(field: str, deployed: object) -> None:
     found = planning.plan(WANTED, {**AS_THE_WORKER_TELLS, field: deployed})
     assert found == planning.Plan(planning.Action.RECREATE, (field,))

@@ -10,12 +10,13 @@ import pytest
 
 from internal.infra import settings
 from internal.kernel import errors
+from internal.lab import engine_process
 from internal.lab.bench import command as bench_command
 from internal.lab.bench import embedded
 from internal.lab.bench.full import site as full_site
 from internal.lab.demo import command as demo_command
 from internal.lab.load import command as load_command
-from internal.lab.workload import command_line, engine_process, shop
+from internal.lab.workload import command_line, shop
 from tests.unit.lab.workload import shops
 
 Main = Callable[[Sequence[str], Mapping[str, str]], int]
@@ -35,9 +36,10 @@ class NoStack:
 
 
 def bench_main(given: Sequence[str], _: Mapping[str, str]) -> int:
-    ground = full_site.Ground(lambda _: NoStack(), no_deployment)
-    scripts = full_site.Scripts(Path("no-such-script.py"), Path("no-such-functions.py"))
-    places = bench_command.Places(scripts, Path(tempfile.gettempdir()), ground)
+    provisioning = full_site.Provisioning(
+        lambda _: NoStack(), no_deployment, Path("no-such-functions.py")
+    )
+    places = bench_command.Places(Path(tempfile.gettempdir()), provisioning)
     return bench_command.main(given, places)
 
 

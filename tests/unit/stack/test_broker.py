@@ -1,4 +1,4 @@
-"""What the broker is started with."""
+"""The environment in which the broker is started."""
 
 from pathlib import Path
 
@@ -7,9 +7,7 @@ import pytest
 from internal.stack import broker, layout, ports, prerequisites
 
 
-def test_java_is_that_which_a_link_leads_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_java_home_follows_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java = tmp_path / "jvm" / "java-17" / "bin" / "java"
     link = tmp_path / "usr" / "bin" / "java"
     for file in (java, link):

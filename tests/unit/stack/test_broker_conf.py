@@ -1,4 +1,4 @@
-"""What differs from the distribution's configuration, and that the rest stays."""
+"""The configuration differs from the distribution's where it should, and nowhere else."""
 
 from pathlib import Path
 
@@ -38,12 +38,12 @@ def test_known_names_change_in_place_and_others_come_last() -> None:
     assert text.endswith("\n")
 
 
-def test_yaml_keeps_what_is_not_set() -> None:
+def test_yaml_keeps_other_values() -> None:
     text = broker_conf.with_keys("a: 1\nb:\n  c: 2\n", {"a": 3, "d": {"e": "f"}})
     assert yaml.safe_load(text) == {"a": 3, "b": {"c": 2}, "d": {"e": "f"}}
 
 
-def test_yaml_that_is_none_is_refused() -> None:
+def test_yaml_that_is_not_a_mapping_is_refused() -> None:
     with pytest.raises(errors.Misconfigured):
         broker_conf.with_keys("just words", {})
 

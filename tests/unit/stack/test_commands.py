@@ -110,7 +110,7 @@ def test_settings_that_are_not_there_are_named(
     [
         ("", [], "embedded engine, which needs no deployment"),
         ('[storage]\nengine = "full"\n', ["--only", "orders"], "there is no stage 'orders'"),
-        ('[storage]\nengine = "full"\n', ["--wheel", "no.whl"], "no.whl is no wheel"),
+        ('[storage]\nengine = "full"\n', ["--wheel", "no.whl"], "no.whl is not a wheel"),
         ("[storage]\nengin = 1\n", [], "STORAGE__ENGIN"),
     ],
 )

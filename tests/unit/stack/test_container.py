@@ -1,4 +1,4 @@
-"""Pulsar in a container is configured as the stack's, but for the addresses."""
+"""Pulsar in a container is configured like the stack's, except for the addresses."""
 
 from pathlib import Path
 

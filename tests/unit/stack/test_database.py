@@ -7,7 +7,7 @@ from internal.stack import database, layout, ports
 PART = database.Database(layout.Folder(Path("/somewhere")), ports.Ports(mysql=4_444))
 
 
-def test_only_this_machine_and_no_configuration_of_others() -> None:
+def test_listens_on_loopback_and_reads_no_other_configuration() -> None:
     command = PART.command()
     assert command[1] == "--no-defaults"  # it must come first, or it is not obeyed
     assert "--bind-address=127.0.0.1" in command

@@ -1,4 +1,4 @@
-"""Pulsar's tarball is verified, and unpacked whole or not at all."""
+"""Pulsar's tarball is verified, and unpacked completely or not at all."""
 
 import hashlib
 import tarfile

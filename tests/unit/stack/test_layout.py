@@ -30,7 +30,7 @@ def test_settings_are_those_of_the_full_engine(place: layout.Folder) -> None:
     assert options.pulsar.admin_url == "http://127.0.0.1:2222"
 
 
-def test_only_the_owner_reads_them(place: layout.Folder) -> None:
+def test_only_the_owner_can_read_them(place: layout.Folder) -> None:
     before = os.umask(0)
     try:
         layout.write_settings(place, PORTS)
@@ -40,7 +40,7 @@ def test_only_the_owner_reads_them(place: layout.Folder) -> None:
     assert stat.S_IMODE(place.run.stat().st_mode) == 0o700
 
 
-def test_password_is_drawn_once_and_own_settings_stay(place: layout.Folder) -> None:
+def test_password_is_generated_once_and_own_settings_stay(place: layout.Folder) -> None:
     layout.write_settings(place, PORTS)
     password = layout.password(place)
     with place.settings_file.open("a") as opened:
@@ -66,7 +66,7 @@ def test_broken_settings_name_their_file(place: layout.Folder) -> None:
         layout.load_settings(place)
 
 
-def test_no_stack_is_said_so(tmp_path: Path) -> None:
+def test_missing_stack_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.Misconfigured, match="scripts/stack up"):
         layout.load_settings(layout.Folder(tmp_path / "nothing"))
 
@@ -76,7 +76,7 @@ def test_path_that_is_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         layout.Folder(tmp_path / ("x" * 90)).make()
 
 
-def test_file_in_the_way_is_said_so(tmp_path: Path) -> None:
+def test_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(errors.Misconfigured, match="cannot be used"):
         layout.Folder(tmp_path / "file" / "stack").make()

@@ -1,4 +1,4 @@
-"""A log's last words tell why something ended."""
+"""The tail of a log shows why a process ended."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_last_lines(log: Path) -> None:
     assert log_tail.of(log) == FAREWELL[-log_tail.LINES :]
 
 
-def test_short_and_empty_and_none(log: Path) -> None:
+def test_short_empty_and_missing_logs(log: Path) -> None:
     assert log_tail.of(log) == []
     log.write_bytes(b"")
     assert log_tail.of(log) == []
@@ -37,17 +37,17 @@ def test_short_and_empty_and_none(log: Path) -> None:
         "ModuleNotFoundError: No module named 'msgspec'",
     ],
 )
-def test_trouble_is_found_behind_a_long_farewell(log: Path, trouble: str) -> None:
+def test_error_is_found_before_a_long_shutdown(log: Path, trouble: str) -> None:
     log.write_text("\n".join([*FAREWELL, trouble, *FAREWELL]))
     assert log_tail.of(log) == [trouble, *FAREWELL[-log_tail.LINES :]]
 
 
-def test_trouble_at_the_very_end_is_said_once(log: Path) -> None:
+def test_error_in_the_last_lines_is_shown_once(log: Path) -> None:
     log.write_text("\n".join([*FAREWELL, "FATAL: no space"]))
     assert log_tail.of(log).count("FATAL: no space") == 1
 
 
-def test_only_the_last_of_many_troubles(log: Path) -> None:
+def test_only_the_last_of_many_errors(log: Path) -> None:
     troubles = [f"ERROR {number}" for number in range(99_999)]
     log.write_text("\n".join([*troubles, *FAREWELL]))
     assert log_tail.of(log)[: log_tail.LINES] == troubles[-log_tail.LINES :]

@@ -10,23 +10,23 @@ from internal.stack import ports
 
 
 def test_free_ports_differ_and_are_free() -> None:
-    found = ports.settled(ports.FREE)
+    found = ports.resolved(ports.FREE)
     assert len(set(found.named().values())) == len(found.named())
     ports.refuse_taken(found, found.named())
 
 
 def test_named_ports_stay_and_the_others_are_chosen() -> None:
-    found = ports.settled(ports.Ports(pulsar=16_650, admin=0, bookie=0, mysql=13_306))
+    found = ports.resolved(ports.Ports(pulsar=16_650, admin=0, bookie=0, mysql=13_306))
     assert (found.pulsar, found.mysql) == (16_650, 13_306)
     assert len(set(found.named().values())) == len(found.named())
 
 
 def test_two_parts_cannot_share_a_port() -> None:
     with pytest.raises(errors.Misconfigured, match=r"share a port: .*8080 \(mysql\)"):
-        ports.settled(ports.Ports(mysql=8_080))
+        ports.resolved(ports.Ports(mysql=8_080))
 
 
-def test_taken_port_is_named_with_its_way_out() -> None:
+def test_taken_port_is_named_with_the_option_to_change_it() -> None:
     with socket.create_server((ports.HOST, 0)) as other:
         wanted = ports.Ports(mysql=other.getsockname()[1])
         with pytest.raises(errors.Misconfigured, match=r"\(mysql\).* --mysql-port 0"):

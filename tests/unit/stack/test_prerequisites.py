@@ -1,4 +1,4 @@
-"""What a machine must have is looked for, and named when it is missing."""
+"""Prerequisites are found, and named if they are missing."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from internal.stack import prerequisites
 
 
 def program(folder: Path, name: str, says: str, code: int = 0) -> Path:
-    """Make a program that says something and ends."""
+    """Make a program that prints a line and exits."""
     file = folder / name
     file.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit {code}\n")
     file.chmod(0o755)
@@ -36,7 +36,7 @@ def test_java_that_fails_has_none(tmp_path: Path) -> None:
     assert prerequisites.java_version(str(tmp_path / "nothing")) == 0
 
 
-def test_java_home_has_the_first_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_home_has_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     old = program(tmp_path / "bin", "java", 'version "11.0.2"')
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
@@ -45,7 +45,7 @@ def test_java_home_has_the_first_word(tmp_path: Path, monkeypatch: pytest.Monkey
     assert prerequisites.java() == str(old)
 
 
-def test_missing_parts_are_named_with_what_brings_them(
+def test_missing_programs_are_named_with_their_packages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(prerequisites.FINDERS, "java", lambda: None)
@@ -56,17 +56,17 @@ def test_missing_parts_are_named_with_what_brings_them(
     assert "sudo apt-get install openjdk-17-jre-headless mariadb-server" in str(said.value)
 
 
-def test_what_is_there_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_program_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(prerequisites.FINDERS, "java", lambda: "/usr/bin/java")
     prerequisites.ensure(["java"], print, may_install=False)
 
 
-def test_failed_program_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_error_of_a_failed_program_contains_its_output(tmp_path: Path) -> None:
     failing = program(tmp_path, "failing", "no space left", 3)
     with pytest.raises(errors.Misconfigured, match=r"failed \(3\): no space left"):
         prerequisites.run([str(failing)], timeout_s=10, environment=os.environ)
 
 
-def test_program_that_takes_too_long_is_given_up() -> None:
+def test_program_that_takes_too_long_is_stopped() -> None:
     with pytest.raises(errors.Misconfigured, match="not ended after 1 s"):
         prerequisites.run(["sleep", "20"], timeout_s=1, environment=os.environ)

@@ -1,4 +1,4 @@
-"""The processes of a stack are found again and ended, and nobody else's are."""
+"""The processes of a stack are found again and ended; no other process is touched."""
 
 import os
 import sys
@@ -28,12 +28,12 @@ LEADERLESS = (
     "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();"
     "print(1); ctypes.CDLL(None).pthread_exit(None)",
 )
-"""Its first thread has ended, another one goes on, as in a large process that was just killed."""
+"""Its first thread has ended, another one runs, as in a large process that was just killed."""
 
 
 @pytest.fixture
 def mark(tmp_path: Path) -> Iterator[str]:
-    """A mark of this test alone; nothing with it is left behind."""
+    """A mark of this test alone; no process with it is left."""
     yield str(tmp_path)
     processes.end(processes.marked(str(tmp_path)), 0.1)
 
@@ -47,7 +47,7 @@ def spawn(command: tuple[str, ...], mark: str, log: Path) -> int:
     return processes.spawn(command, os.environ, mark, log)
 
 
-def test_process_leads_a_session_of_its_own_and_says_all_into_its_log(mark: str, log: Path) -> None:
+def test_process_leads_a_session_and_its_output_is_in_its_log(mark: str, log: Path) -> None:
     command = (sys.executable, "-c", "import os; print(os.getsid(0)); os.write(2, b'oh')")
     pid = spawn(command, mark, log)
     assert processes.until(lambda: not processes.is_alive(pid), 10)
@@ -82,7 +82,7 @@ def test_other_process_with_the_same_id_is_not_taken_for_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "4711", '{"pid":"x"}'])
-def test_broken_file_is_no_process(tmp_path: Path, text: str) -> None:
+def test_broken_file_names_no_process(tmp_path: Path, text: str) -> None:
     (tmp_path / "pid").write_text(text)
     assert processes.recall(tmp_path / "pid") is None
 
@@ -99,19 +99,19 @@ def test_children_are_found_when_their_parent_is_gone(mark: str, log: Path) -> N
     assert processes.marked(mark) == []
 
 
-def test_mark_is_compared_whole(mark: str, log: Path) -> None:
+def test_longer_mark_does_not_match(mark: str, log: Path) -> None:
     spawn(NAP, f"{mark}x", log)
     assert processes.marked(mark) == []
     processes.end(processes.marked(f"{mark}x"), 5)
 
 
-def test_who_does_not_end_is_killed(mark: str, log: Path) -> None:
+def test_process_that_ignores_sigterm_is_killed(mark: str, log: Path) -> None:
     pid = spawn(STUBBORN, mark, log)
     assert processes.until(lambda: bool(log.read_text()), 10)
     processes.end([pid], 0.3)
     assert not processes.is_alive(pid)
 
 
-def test_waiting_ends() -> None:
+def test_waiting_ends_with_the_patience() -> None:
     assert not processes.until(lambda: False, 0.1)
     assert processes.until(lambda: True, 0)

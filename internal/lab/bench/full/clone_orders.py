@@ -1,8 +1,8 @@
-"""Copies of all orders in the database: many in little time, in books that hold.
+"""Copies all orders in the database: many rows in little time, and every invariant still holds.
 
-For measurements with full tables only. What the gateway has captured is copied, too.
-Copies differ from their originals in keys, names and receipt numbers; the facts in their log still
-tell of the originals.
+Only for measurements with full tables. The captures in the gateway's ledger are copied,
+too. Copies differ from their originals in keys, names and receipt numbers; the facts in their log
+still name the originals.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from internal.payments.gateways import port
 
 
 class Template(NamedTuple):
-    """The orders that are copied: all that there are, of one merchant, at their end."""
+    """The orders that are copied: all orders in the database, of one merchant, all ended."""
 
     upto: int
-    """The largest of their keys."""
+    """The largest order key."""
     orders: int
     captures: Sequence[port.RecordedRequest]
 
 
 def template(connection: sa.Connection, gateway: port.GatewayLedger | None) -> Template:
-    """Look which orders there are, and what the gateway holds for them."""
+    """Read how many orders there are, and the gateway's ledger."""
     upto, orders = connection.execute(sa.text("SELECT MAX(order_key), COUNT(*) FROM orders")).one()
     return Template(upto or 0, orders, gateway.requests() if gateway else ())
 
 
 def copy(connection: sa.Connection, of: Template, number: int) -> None:
-    """Copy the template once, after all orders that there are; no `number` may come twice."""
+    """Copy the template once, with keys after all others; each copy needs a `number` of its own."""
     last = connection.scalar(sa.text("SELECT MAX(order_key) FROM orders"))
     values = {"by": last, "upto": of.upto, "suffix": f".{number}"}
     for kept in clone_rows.TABLES:
@@ -39,7 +39,7 @@ def copy(connection: sa.Connection, of: Template, number: int) -> None:
         connection.execute(sa.text(statement), values)
 
 
-def _copy_sql(kept: clone_rows.Kept) -> str:
+def _copy_sql(kept: clone_rows.OrderTable) -> str:
     columns = ", ".join(kept.names)
     values = ", ".join(_changed(kept, name) for name in kept.names)
     table = kept.table.name
@@ -50,7 +50,7 @@ def _copy_sql(kept: clone_rows.Kept) -> str:
     )
 
 
-def _changed(kept: clone_rows.Kept, name: str) -> str:
+def _changed(kept: clone_rows.OrderTable, name: str) -> str:
     if name == kept.order_key:
         return f"t.{name} + :by"
     if name == "receipt_no":
@@ -80,5 +80,5 @@ _COUNTERS = """
 
 
 def copy_captures(gateway: port.GatewayLedger, of: Template, number: int) -> None:
-    """Have the gateway hold the same for a copy."""
+    """Copy the requests in the gateway's ledger for one copy of the orders."""
     gateway.add_copies(of.captures, f".{number}")

@@ -1,7 +1,7 @@
-"""The scenario that shows how fast the database alone takes what an order leaves behind.
+"""The scenario that shows how fast the database alone can insert the rows of orders.
 
-No broker, no rules, no reading, no updates: only the rows of real orders, in batches as large as a
-stage's largest, into empty copies of the tables.
+No broker, no rules, no reads, no updates: only inserts of real orders' rows, in batches as large as
+a stage's largest, into empty copies of the tables.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ SAMPLE_ORDERS = 1_000
 ORDERS = 20_000
 CLIENTS = (1, 3)
 PARTS = (process_costs.DATABASE, process_costs.CLIENT)
-"""What works here."""
+"""The parts of the engine that work in this scenario."""
 
 
 async def measure_ceiling(tools: throughput.Tools) -> list[Figure]:
-    """Rows of real orders, 1,000 orders a transaction, by one client and by three."""
+    """Measure inserts of 1,000 orders per transaction, by one client and by three."""
     name, orders = "db_ceiling", tools.size.orders or ORDERS
     async with throughput.warm(tools, name) as at_work:
         rows = await _sample(at_work)
@@ -38,7 +38,7 @@ async def measure_ceiling(tools: throughput.Tools) -> list[Figure]:
 
 
 async def _sample(at_work: full_lab.FullLab) -> clone_rows.Rows:
-    """Put some orders through, return their rows."""
+    """Process some orders and return their rows."""
     after = (await at_work.look()).recorded
     load = Load(SAMPLE_ORDERS, 100, 1)
     await submission.Submission(at_work, load, None, lambda _: None).run()
@@ -48,7 +48,7 @@ async def _sample(at_work: full_lab.FullLab) -> clone_rows.Rows:
 
 
 def _batches(rows: clone_rows.Rows, orders: int) -> list[clone_rows.Rows]:
-    """Make rows of so many orders, at least, beforehand."""
+    """Prepare the rows of at least `orders` orders."""
     number = -(-orders // SAMPLE_ORDERS)
     return [clone_rows.moved(rows, place * 10 * SAMPLE_ORDERS) for place in range(number)]
 
@@ -56,7 +56,7 @@ def _batches(rows: clone_rows.Rows, orders: int) -> list[clone_rows.Rows]:
 async def _measure(
     name: str, at_work: full_lab.FullLab, batches: Sequence[clone_rows.Rows], clients: int
 ) -> list[Figure]:
-    async with _copies(at_work.engine.options) as database:
+    async with _copies(at_work.options) as database:
         waiting = iter(batches)
 
         async def work() -> None:
@@ -79,7 +79,7 @@ async def _measure(
 
 @contextlib.asynccontextmanager
 async def _copies(options: settings.Settings) -> AsyncIterator[db.Database]:
-    """Make a database beside Souk's with the same tables, empty; delete it afterwards."""
+    """Create a second database with the same tables, empty; delete it afterwards."""
     mysql = options.mysql
     beside = mysql.model_copy(update={"database": f"{mysql.database}_ceiling"})
     copies = options.model_copy(update={"mysql": beside})

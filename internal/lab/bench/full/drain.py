@@ -1,6 +1,6 @@
-"""Orders that wait on the first topic while nobody reads it, and how long it takes to do them all.
+"""Fills the first topic while its function is stopped, and measures how long a full drain takes.
 
-Says also what each part of the engine took for that.
+Also reports what each part of the engine cost.
 """
 
 import time
@@ -15,62 +15,62 @@ from internal.lab.bench.submission import Load
 from internal.lab.workload import progress
 
 FILLING = {"SOUK_INTAKE__BACKLOG_ORDERS_MAX": "10000000"}
-"""For the door: the first topic is filled before anybody reads it."""
+"""Settings of the intake: the first topic is filled before a function reads it."""
 
 
 class Drained(NamedTuple):
-    """What came of a drain; instants by time.perf_counter."""
+    """The results of a drain; instants by time.perf_counter."""
 
     orders: int
     messages: int
-    """That the orders waited in."""
+    """Number of messages that held the orders."""
     opened_at_s: float
-    """The first function's start was asked for."""
+    """When the first function was told to start."""
     first_at_s: float
-    """Its first transaction was seen."""
+    """When its first transaction was seen."""
     last_at_s: float
-    """The last order was seen to be at its end."""
+    """When the last order was seen to have ended."""
     before: process_costs.Costs
     """At `first_at_s`: without the start of an interpreter."""
     after: process_costs.Costs
 
     @property
     def orders_per_s(self) -> float:
-        """Orders by the time from the start call to the last end."""
+        """Orders per second from the start call to the last end."""
         return self.orders / (self.last_at_s - self.opened_at_s)
 
     @property
     def orders_per_s_from_first(self) -> float:
-        """Orders by the time from the first transaction to the last end."""
+        """Orders per second from the first transaction to the last end."""
         return self.orders / (self.last_at_s - self.first_at_s)
 
 
 async def fill_and_drain(at_work: full_lab.FullLab, orders: int, tell: progress.Tell) -> Drained:
-    """Stop the first function, place orders, drain them. Raises what `drain` raises."""
+    """Stop the first function, place orders, drain them. Raises as `fill` and `drain`."""
     await fill(at_work, orders)
     return await drain(at_work, orders, tell)
 
 
 async def fill(at_work: full_lab.FullLab, orders: int) -> None:
-    """Stop the first function and place orders, a hundred a call.
+    """Stop the first function and place orders, a hundred per call.
 
     Raises:
-        Temporary: the function does not stop, or an order was not taken.
+        Temporary: the function does not stop, or an order was not accepted.
     """
-    await at_work.tap.stop([topics.ORDER.name])
+    await at_work.control.stop([topics.ORDER.name])
     await submission.Submission(at_work, Load(orders, 100, 8), None, lambda _: None).run()
 
 
 async def drain(at_work: full_lab.FullLab, orders: int, tell: progress.Tell) -> Drained:
-    """Start the first function, for which orders wait; wait until all of them are at their end.
+    """Start the first function and wait until all waiting orders have ended.
 
     Raises:
-        Temporary: they do not come to their end.
+        Temporary: they do not end.
     """
     messages = await at_work.bus.backlog(topics.ORDER.topic, topics.ORDER.subscription)
     recorded = (await at_work.look()).recorded
     opened_at_s = time.perf_counter()
-    await at_work.tap.open(topics.ORDER.name)
+    await at_work.control.open(topics.ORDER.name)
     await at_work.until_recorded(recorded)
     first_at_s, before = time.perf_counter(), at_work.costs()
     await at_work.until_finished(recorded, orders, tell)
@@ -79,7 +79,7 @@ async def drain(at_work: full_lab.FullLab, orders: int, tell: progress.Tell) -> 
 
 
 def figures(name: str, drained: Drained, must: float | None = None) -> list[Figure]:
-    """Say a drain in figures."""
+    """Return the figures of a drain."""
     from_first = drained.orders_per_s_from_first
     return [
         Figure(name, "orders_per_s", drained.orders_per_s, must, more_is_better=True),
@@ -96,7 +96,7 @@ def cost_figures(
     orders: int,
     suffix: str = "",
 ) -> list[Figure]:
-    """Say what 1,000 orders took of the processor: all parts but the client, then each part."""
+    """Return processor time per 1,000 orders: of all parts but the client, then of each part."""
     spent = {
         part: (after[part].cpu_s - before[part].cpu_s) * 1_000 / max(1, orders)
         for part in process_costs.PARTS

@@ -1,6 +1,6 @@
-"""The tap of a full engine: its functions stopped and started again, as an operator does it.
+"""Stops and starts the functions of a full engine, as an operator does.
 
-By the admin API's own stop and start; what waits on the topics stays there.
+It uses the admin API's stop and start; waiting messages stay on the topics.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from internal.kernel import errors
 
 ALL = tuple(stage.name for stage in topics.STAGES)
 CHANGE_S = 90.0
-"""How long instances may take to come or to go."""
+"""How long instances may take to start or to stop."""
 LOOK_EVERY_S = 0.1
 
 
-class Tap:
+class FunctionControl:
     """The functions of one engine."""
 
     def __init__(self, api: admin.PulsarAdmin, options: settings.PulsarSettings) -> None:
@@ -27,11 +27,11 @@ class Tap:
         self._place = f"/admin/v3/functions/{options.tenant}/{options.namespace}"
 
     async def stop(self, names: Iterable[str] = ALL) -> None:
-        """Stop functions; return when none of their instances runs.
+        """Stop functions; return once none of their instances runs.
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: there is no such function.
+            Misconfigured: the function does not exist.
             Temporary: an instance did not stop in time.
         """
         for name in names:
@@ -41,18 +41,18 @@ class Tap:
             await self._until(name, is_running=False)
 
     async def open(self, name: str) -> None:
-        """Start a function; it may take seconds until its instances run. Raises as `stop`."""
+        """Start a function without waiting; this may take seconds. Raises as `stop`."""
         await self._api.post(f"{self._place}/{name}/start")
 
     async def start(self, names: Iterable[str] = ALL) -> None:
-        """Start functions; return when all of their instances run. Raises as `stop`."""
+        """Start functions; return once all of their instances run. Raises as `stop`."""
         for name in names:
-            if not (await self._status(name))["numRunning"]:  # the broker refuses to do it twice
+            if not (await self._status(name))["numRunning"]:  # the broker refuses a second start
                 await self.open(name)
         await self.until_running(names)
 
     async def until_running(self, names: Iterable[str] = ALL) -> None:
-        """Return when all instances of these functions run. Raises as `stop`."""
+        """Return once all instances of these functions run. Raises as `stop`."""
         for name in names:
             await self._until(name, is_running=True)
 
@@ -60,7 +60,7 @@ class Tap:
         """Return how many instances a function should have.
 
         Raises:
-            Misconfigured: there is no such function.
+            Misconfigured: the function does not exist.
         """
         return int((await self._status(name))["numInstances"])
 

@@ -1,7 +1,7 @@
-"""A full engine under measurement: a broker, a database, functions in the official runtime, a door.
+"""A full engine under measurement: broker, database, functions in the official runtime, intake.
 
-Broker and database are there already; the door is started for each measurement, on empty tables
-where the engine is our own. Reads the database from beside, as seldom and as cheaply as it can.
+Broker and database run already; the intake is started for each measurement, on empty tables if the
+stack is our own. The database is also read directly, as seldom and as cheaply as possible.
 """
 
 import asyncio
@@ -16,48 +16,48 @@ import sqlalchemy as sa
 from internal.infra import backends, db, settings
 from internal.infra.pulsar_bus import admin, bus
 from internal.kernel import errors, ids, states
+from internal.lab import engine_process
 from internal.lab.bench import lab
 from internal.lab.bench.full import function_control, process_costs
-from internal.lab.workload import client, engine_process, progress, templates
+from internal.lab.workload import client, progress, templates, verification
 from internal.orders import store as order_store
 from internal.payments.gateways import registry
 
 SEED = 1
 LOOK_EVERY_S = 0.05
 STALLED_S = 120.0
-"""So long without another order at its end is no progress."""
+"""A measurement without progress for this long is given up."""
 
 
 class Site(NamedTuple):
-    """Where full engines are measured."""
+    """The stack on which full engines are measured."""
 
-    script: Path
-    """Starts the door: cmd/start.py."""
     plain_functions: Path
-    """What Souk is compared with."""
+    """The functions that Souk is compared with."""
     folder: Path
-    """Holds what the door says."""
+    """For temporary files."""
     config: Path
-    """The file of settings of the engine."""
+    """The engine's settings file."""
     options: settings.Settings
     deploy: Callable[[int], Awaitable[None]]
-    """Deploys the functions, each with so many instances."""
+    """Deploys the functions, each with this many instances."""
     is_own: bool
-    """Made for this run: its tables may be emptied."""
+    """The stack was made for this run, so its tables may be emptied."""
 
 
 class Progress(NamedTuple):
-    """How far the orders are, by the database."""
+    """How far the orders have come, according to the database."""
 
     recorded: int
     """The largest order key."""
     latest_due_us: int | None
-    """The last deadline of those that are under way; None when none is."""
+    """The last deadline of the open orders; None if none is open."""
 
 
-class Beside(NamedTuple):
-    """Ways into the engine that its clients do not have."""
+class Internals(NamedTuple):
+    """Access to the engine's servers, which its clients do not have."""
 
+    options: settings.Settings
     database: db.Database
     bus: bus.PulsarBus
     api: admin.PulsarAdmin
@@ -68,29 +68,30 @@ class FullLab(lab.Lab):
 
     def __init__(
         self,
-        engine: engine_process.Engine,
+        engine: engine_process.Serving,
+        records: verification.Records,
         connection: client.Client,
-        made: templates.Stencils,
-        beside: Beside,
+        made: templates.Templates,
+        internals: Internals,
     ) -> None:
-        super().__init__(engine, connection, made)
-        self.database, self.bus, self.api = beside
-        self.tap = function_control.Tap(self.api, engine.options.pulsar)
-        self._processes = process_costs.Processes(engine.options, engine.process.pid)
+        super().__init__(engine, records, connection, made)
+        self.options, self.database, self.bus, self.api = internals
+        self.control = function_control.FunctionControl(self.api, self.options.pulsar)
+        self._processes = process_costs.Processes(self.options, engine.pid)
 
     def costs(self) -> process_costs.Costs:
-        """Return what each part took so far."""
+        """Return each part's cost so far."""
         return self._processes.costs()
 
     async def look(self) -> Progress:
-        """Look how far the orders are: one step into each of two indexes."""
+        """Read how far the orders have come: one step into each of two indexes."""
         return await self.database.read(_progress, is_quick=True)
 
     async def until_recorded(self, after: int) -> None:
-        """Wait until an order is recorded under a larger key than `after`.
+        """Wait until an order is recorded with a larger key than `after`.
 
         Raises:
-            Temporary: none came in time.
+            Temporary: none was recorded in time.
         """
         give_up_at_s = time.perf_counter() + STALLED_S
         while (await self.look()).recorded <= after:
@@ -99,7 +100,7 @@ class FullLab(lab.Lab):
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def until_finished(self, after: int, orders: int, tell: progress.Tell) -> None:
-        """Wait until so many orders are recorded after this key and none is under way any more.
+        """Wait until this many orders are recorded after the key `after` and none is open.
 
         Raises:
             Temporary: there was no progress for too long.
@@ -111,7 +112,7 @@ class FullLab(lab.Lab):
                 last, moved_at_s = now, time.perf_counter()
             if time.perf_counter() > moved_at_s + STALLED_S:
                 what = f"orders do not move, the last of them is {now.recorded}"
-                raise errors.Temporary(f"{what}; {orders} after {after} were to come")
+                raise errors.Temporary(f"{what}; {orders} after {after} were expected")
             await asyncio.sleep(LOOK_EVERY_S)
         tell(orders)
 
@@ -120,12 +121,12 @@ class FullLab(lab.Lab):
         return await self.database.read(lambda c: _count(c, 0))
 
     async def verify(self) -> None:
-        """See that all orders in the tables are finalized, and that the books hold.
+        """Check that all orders in the tables are finalized, and that every invariant holds.
 
-        For tables too full for `ends`.
+        For tables that are too full for `ends`.
 
         Raises:
-            Temporary: they are not, or the books do not.
+            Temporary: an order is not finalized, or an invariant does not hold.
         """
         others = await self.database.read(_count_others)
         if others:
@@ -133,7 +134,7 @@ class FullLab(lab.Lab):
         await self.check()
 
     async def _are_finished(self, now: Progress, after: int, orders: int) -> bool:
-        """Keys may have gaps, so the orders are counted in the end."""
+        """Tell whether all have ended; keys may have gaps, so the orders are counted at the end."""
         if now.latest_due_us is not None or now.recorded < after + orders:
             return False
         return await self.database.read(lambda c: _count(c, after), is_quick=True) >= orders
@@ -143,9 +144,9 @@ class FullLab(lab.Lab):
 async def opened(
     site: Site, name: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[FullLab]:
-    """Start the door, with `environment` on top of ours, and connect to it; its functions run.
+    """Start the functions and the intake, and connect to it; `environment` extends ours.
 
-    Orders are named by `name` and chance, so that a run can be repeated on the same tables.
+    Order ids begin with `name` and a random token, so a run can be repeated on the same tables.
 
     Raises:
         Misconfigured: something does not start, or the functions are not deployed.
@@ -153,38 +154,36 @@ async def opened(
     """
     options = site.options
     async with contextlib.AsyncExitStack() as stack:
-        beside = await _beside(options, stack)
-        functions = function_control.Tap(beside.api, options.pulsar)
+        internals = await _connected(options, stack)
+        functions = function_control.FunctionControl(internals.api, options.pulsar)
         if site.is_own:
             await functions.stop()
-            await _empty(options)
-        start = engine_process.Start(
-            site.script,
+            await _delete_orders(options)
+        intake = engine_process.serving(
             ("--full",),
+            options.storage.data_dir,
             {"SOUK_CONFIG": str(site.config), **(environment or {})},
-            site.folder / f"{name}-{engine_process.OUTPUT_FILE}",
         )
-        engine = await stack.enter_async_context(engine_process.serving(options, start))
+        engine = await stack.enter_async_context(intake)
         await functions.start()
-        made = templates.Stencils(
-            await engine.books().shop(), f"{name}-{ids.random_token(4)}", SEED
-        )
-        connection = client.Client(engine.access())
+        records = verification.Records(options, engine.access.api_key)
+        made = templates.Templates(await records.shop(), f"{name}-{ids.random_token(4)}", SEED)
+        connection = client.Client(engine.access)
         await stack.enter_async_context(contextlib.aclosing(connection))
-        yield FullLab(engine, connection, made, beside)
+        yield FullLab(engine, records, connection, made, internals)
 
 
-async def _beside(options: settings.Settings, stack: contextlib.AsyncExitStack) -> Beside:
+async def _connected(options: settings.Settings, stack: contextlib.AsyncExitStack) -> Internals:
     database = backends.open_database(options)
     stack.push_async_callback(database.close)
     api = await stack.enter_async_context(admin.PulsarAdmin(options.pulsar))
     broker = bus.PulsarBus(options.pulsar)
     await broker.open()
     stack.push_async_callback(broker.close)
-    return Beside(database, broker, api)
+    return Internals(options, database, broker, api)
 
 
-async def _empty(options: settings.Settings) -> None:
+async def _delete_orders(options: settings.Settings) -> None:
     """Delete all orders: the tables, and the gateway's ledger."""
     await recreate(options)
     clear_gateway(options)
@@ -198,13 +197,13 @@ def clear_gateway(options: settings.Settings) -> None:
 
 
 async def recreate(options: settings.Settings) -> None:
-    """Make the database anew, without tables."""
+    """Drop the database and create it again, without tables."""
     await drop(options)
     await _on_server(options, "CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
 
 
 async def drop(options: settings.Settings) -> None:
-    """Delete the database, if there is one."""
+    """Drop the database if it exists."""
     await _on_server(options, "DROP DATABASE IF EXISTS `{name}`")
 
 

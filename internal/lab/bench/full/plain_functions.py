@@ -1,7 +1,7 @@
-"""Plain Pulsar Functions on the broker and the database of an engine: what Souk is compared with.
+"""Plain Pulsar Functions on the broker and the database of an engine, for comparison with Souk.
 
-The functions come from a file that is handed in. They get a namespace and a database of their own,
-which are gone afterwards.
+The functions come from a file that the caller names. They get a namespace and a database of their
+own, which are deleted afterwards.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from internal.lab.bench.full import lab as full_lab
 from internal.lab.workload import progress
 
 CLASSES = ("PlainOrder", "PlainPayment", "PlainFinal")
-"""In the order of an order's way."""
+"""In the order in which an order passes them."""
 TABLES = (
     "CREATE TABLE orders (order_id varchar(40) PRIMARY KEY, merchant_id varchar(40),"
     " status varchar(16), total decimal(19,4), created_at datetime(6),"
@@ -39,7 +39,7 @@ TABLES = (
     " amount decimal(19,4), PRIMARY KEY (order_id, account))",
 )
 ROWS = {"orders": 1, "order_items": 3, "logs": 3, "transactions": 1, "ledger": 2}
-"""Of one order."""
+"""Rows of one order, by table."""
 ITEMS = (("sku-1", 1, "9.99"), ("sku-2", 2, "5.00"), ("sku-3", 1, "1.00"))
 TOTAL = "20.99"
 _RECORDED = "SELECT COUNT(*) FROM orders"
@@ -55,21 +55,21 @@ class Plain(NamedTuple):
 
     database: db.Database
     broker: bus.Bus
-    tap: function_control.Tap
+    control: function_control.FunctionControl
     functions: Sequence[str]
     """Their names, which are also the names of the topics that they read."""
 
 
 @contextlib.asynccontextmanager
 async def deployed(options: settings.Settings, file: Path) -> AsyncIterator[Plain]:
-    """Deploy the functions of this file beside Souk's; take everything away afterwards.
+    """Deploy the functions in this file beside Souk's; delete everything afterwards.
 
     Raises:
         BusAway: the broker cannot be reached.
         DatabaseAway: the database cannot be reached.
         Temporary: a function does not start.
     """
-    options, run = _beside(options), ids.random_token(4)
+    options, run = _separate(options), ids.random_token(4)
     functions = [f"{name}-{run}" for name in CLASSES]
     async with contextlib.AsyncExitStack() as stack:
         database = await _made_database(options, stack)
@@ -82,23 +82,25 @@ async def deployed(options: settings.Settings, file: Path) -> AsyncIterator[Plai
             config = _config(options, class_name, name, after)
             stack.push_async_callback(api.delete, f"{_functions(options.pulsar)}/{name}")
             await _create(api, options.pulsar, config, file)
-        plain = Plain(database, broker, function_control.Tap(api, options.pulsar), functions)
-        await plain.tap.until_running(functions)
+        plain = Plain(
+            database, broker, function_control.FunctionControl(api, options.pulsar), functions
+        )
+        await plain.control.until_running(functions)
         yield plain
 
 
 async def drain(plain: Plain, orders: int, tell: progress.Tell) -> float:
-    """Let orders wait, start the first function; return orders/s from the first transaction on.
+    """Publish orders, then start the first function; return orders/s from its first transaction.
 
     Raises:
         Temporary: they are not done in time, or rows are missing.
     """
     first, before = plain.functions[0], await _count(plain, _RECORDED)
-    await plain.tap.stop([first])
+    await plain.control.stop([first])
     for start in range(0, orders, PUBLISHED_MAX):
         number = min(PUBLISHED_MAX, orders - start)
         await plain.broker.publish([bus.Outgoing(first, "", _order()) for _ in range(number)])
-    await plain.tap.open(first)
+    await plain.control.open(first)
     await _until(plain, _RECORDED, before + 1, lambda _: None)
     first_at_s = time.perf_counter()
     await _until(plain, _DONE, before + orders, lambda done: tell(done - before))
@@ -106,7 +108,7 @@ async def drain(plain: Plain, orders: int, tell: progress.Tell) -> float:
     for table, rows in ROWS.items():
         found = await _count(plain, f"SELECT COUNT(*) FROM {table}")  # noqa: S608 - ours
         if found != (wanted := rows * (before + orders)):
-            raise errors.Temporary(f"{found} rows in {table}, {wanted} were to come")
+            raise errors.Temporary(f"{found} rows in {table}, {wanted} were expected")
     return orders / seconds
 
 
@@ -133,8 +135,8 @@ def _order() -> bytes:
     return json.dumps(order).encode()
 
 
-def _beside(options: settings.Settings) -> settings.Settings:
-    """Return the settings with a namespace and a database beside those of Souk."""
+def _separate(options: settings.Settings) -> settings.Settings:
+    """Return the settings with a namespace and a database of their own."""
     pulsar, mysql = options.pulsar, options.mysql
     update = {
         "pulsar": pulsar.model_copy(update={"namespace": f"{pulsar.namespace}-plain"}),
@@ -166,7 +168,7 @@ async def _made_namespace(
 
 
 async def _delete_namespace(api: admin.PulsarAdmin, options: settings.PulsarSettings) -> None:
-    """Topics first, as often as an instance that still ends makes them again."""
+    """Delete the topics first, again if an instance that is still ending recreates them."""
     place = f"{options.tenant}/{options.namespace}"
     for _ in range(DELETE_TRIES):
         topics = await api.get(f"/admin/v2/persistent/{place}") or []
@@ -181,7 +183,7 @@ async def _delete_namespace(api: admin.PulsarAdmin, options: settings.PulsarSett
 def _config(
     options: settings.Settings, class_name: str, name: str, after: str
 ) -> dict[str, object]:
-    """Return what `pulsar-admin functions create` makes of --py, --inputs, --output and --name."""
+    """Return the config that `pulsar-admin functions create` sends for the usual options."""
     return {
         "tenant": options.pulsar.tenant,
         "namespace": options.pulsar.namespace,
@@ -191,7 +193,7 @@ def _config(
         "output": options.pulsar.topic(after),
         "subName": name,
         "subscriptionPosition": "Earliest",
-        # Or its topic's backlog would be gone when the function is stopped.
+        # Otherwise its topic's backlog would be deleted when the function is stopped.
         "cleanupSubscription": False,
         "userConfig": {"database": options.mysql.database},
         "runtime": "PYTHON",

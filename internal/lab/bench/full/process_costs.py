@@ -1,7 +1,7 @@
-"""The processes of a full engine, found by what they are: who listens where, and what started them.
+"""The processes of a full engine, found by the ports they listen on and by their parent process.
 
-So their cost can be read however they were started. Works where there is /proc; elsewhere there are
-none to be found.
+So their cost can be read no matter how they were started. Needs /proc; without it no process is
+found.
 """
 
 import contextlib
@@ -14,24 +14,23 @@ import msgspec
 
 from internal.flow import topics
 from internal.infra import settings
-from internal.lab.workload import engine_process
+from internal.lab.bench import cost
 
 PROC = Path("/proc")
 BROKER, DATABASE, INTAKE, CLIENT = "broker", "database", "intake", "client"
 PARTS = (INTAKE, *(stage.name for stage in topics.STAGES), DATABASE, BROKER, CLIENT)
-"""Everything that takes processor time, in the order of an order's way."""
+"""Every part that takes processor time, in the order in which an order passes them."""
 _INSTANCE = "python_instance_main.py"
 _LISTENING = "0A"
 _PARENT = 1
-"""Field of /proc/PID/stat, counted behind the name (proc(5))."""
+"""Field of /proc/PID/stat, counted after the name (proc(5))."""
 
-Costs = Mapping[str, engine_process.Cost]
+Costs = Mapping[str, cost.Cost]
 """By part."""
-NOTHING = engine_process.Cost(0.0, 0.0)
 
 
 class Details(msgspec.Struct):
-    """What the functions worker tells an instance of its function."""
+    """The function's details, as the functions worker passes them to an instance."""
 
     name: str
     tenant: str = ""
@@ -39,7 +38,7 @@ class Details(msgspec.Struct):
 
 
 class Processes:
-    """Those of one engine."""
+    """The processes of one engine."""
 
     def __init__(self, options: settings.Settings, intake_pid: int) -> None:
         self._options = options
@@ -47,26 +46,22 @@ class Processes:
         database_pid = listener(options.mysql.port)
         self._pids = {INTAKE: intake_pid, BROKER: broker_pid, DATABASE: database_pid}
 
-    def costs(self) -> dict[str, engine_process.Cost]:
-        """Return what each part took so far: its processor time, and its memory.
+    def costs(self) -> dict[str, cost.Cost]:
+        """Return each part's cost so far.
 
-        Instances of a function count together; the memory is that of the largest.
+        Processor time is summed over the instances of a function; memory is that of the largest.
         """
-        alone = {
-            part: engine_process.cost_of(pid) if pid else NOTHING
-            for part, pid in self._pids.items()
-        }
-        found, instances = {**alone, CLIENT: engine_process.cost_of(os.getpid())}, self.instances()
+        alone = {part: cost.of(pid) if pid else cost.NOTHING for part, pid in self._pids.items()}
+        found, instances = {**alone, CLIENT: cost.of(os.getpid())}, self.instances()
         for stage in topics.STAGES:
-            costs = [engine_process.cost_of(pid) for pid in instances.get(stage.name, [])]
-            cpu_s = sum(cost.cpu_s for cost in costs)
-            found[stage.name] = engine_process.Cost(
-                cpu_s, max((c.rss_mb for c in costs), default=0.0)
-            )
+            costs = [cost.of(pid) for pid in instances.get(stage.name, [])]
+            cpu_s = sum(each.cpu_s for each in costs)
+            rss_mb = max((each.rss_mb for each in costs), default=0.0)
+            found[stage.name] = cost.Cost(cpu_s, rss_mb)
         return found
 
     def instances(self) -> dict[str, list[int]]:
-        """Return the processes of each function's instances."""
+        """Return the process ids of each function's instances."""
         found: dict[str, list[int]] = {}
         broker_pid, place = self._pids[BROKER], self._options.pulsar
         for pid in _pids():
@@ -82,7 +77,7 @@ class Processes:
 
 
 def listener(port: int) -> int | None:
-    """Return who listens on a port of this machine; None if that is not known."""
+    """Return the process that listens on a port of this machine; None if that is not known."""
     inodes = set(_listening_inodes(port))
     for pid in _pids():
         with contextlib.suppress(OSError):
@@ -93,7 +88,7 @@ def listener(port: int) -> int | None:
 
 
 def _listening_inodes(port: int) -> Iterator[str]:
-    """Yield the sockets that listen there, as the descriptors' links name them."""
+    """Yield the sockets that listen on a port, as the links in /proc/PID/fd name them."""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in (PROC / "net" / table).read_text().splitlines()[1:]:
@@ -109,7 +104,7 @@ def _pids() -> list[int]:
 
 
 def _details_of(pid: int) -> Details | None:
-    """Return what an instance of a function was told; None for any other process."""
+    """Return the details of a function's instance; None for any other process."""
     try:
         words = (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""The scenarios that show what more orders in the tables cost, and what more instances bring."""
+"""The scenarios that show the effect of more orders in the tables, and of more instances."""
 
 import asyncio
 import functools
@@ -21,10 +21,10 @@ INSTANCES = (1, 2, 4)
 
 
 async def measure_growth(tools: throughput.Tools) -> list[Figure]:
-    """The same drain on ever fuller tables.
+    """Measure the same drain with more and more orders in the tables.
 
     Raises:
-        Misconfigured: the tables are not ours to fill.
+        Misconfigured: the stack was not made for this run, so its tables must not be filled.
     """
     name, orders = "full_growth", tools.size.orders or GROWTH_ORDERS
     if not tools.site.is_own:
@@ -54,7 +54,7 @@ def _at_size(name: str, drained: drain.Drained, size: int, there: int) -> list[F
 
 
 class _Filler:
-    """Fills the tables with copies."""
+    """Fills the tables with copies of orders."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class _Filler:
         self._copies = 0
 
     async def fill(self, orders: int, tell: progress.Tell) -> int:
-        """Copy until there are so many orders; return how many there are."""
+        """Copy until there are at least `orders` orders; return how many there are."""
         while (there := await self._lab.count()) < orders:
             tell(there)
             self._copies += 1
@@ -82,17 +82,17 @@ def _copy(what: tuple[clone_orders.Template, int], connection: sa.Connection) ->
 
 
 async def _filled(at_work: full_lab.FullLab, orders: int) -> _Filler:
-    """Put the first orders through, of which the others will be copies."""
+    """Process the first orders; all others will be copies of them."""
     after = (await at_work.look()).recorded
     await submission.Submission(at_work, Load(orders, 100, 4), None, lambda _: None).run()
     await at_work.until_finished(after, orders, lambda _: None)
-    gateway = registry.find_ledger(at_work.engine.options)
+    gateway = registry.find_ledger(at_work.options)
     template = await at_work.database.read(lambda c: clone_orders.template(c, gateway))
     return _Filler(at_work, template, gateway)
 
 
 async def measure_parallelism(tools: throughput.Tools) -> list[Figure]:
-    """The same drain by one, two and four instances of each function."""
+    """Measure the same drain with one, two and four instances of each function."""
     name, orders = "full_parallelism", tools.size.orders or throughput.DRAIN_ORDERS
     figures: list[Figure] = []
     try:

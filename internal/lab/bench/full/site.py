@@ -1,6 +1,6 @@
-"""Where full engines are measured: a fresh stack of our own, or one that is up already.
+"""Where full engines are measured: a fresh stack of our own, or one that runs already.
 
-What makes a stack is handed in by the script in cmd/: this room knows none.
+The script in cmd/ hands in the functions that make and deploy a stack: this room imports neither.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from internal.lab.bench.full import lab as full_lab
 STACK = "stack"
 LEADER = "/admin/v2/worker/cluster/leader"
 DEPLOY_TRIES, DEPLOY_PAUSE_S = 4, 3.0
-LED_S, LOOK_EVERY_S = 60.0, 0.5
+LEADER_S, LOOK_EVERY_S = 90.0, 0.5
 STATEMENT_TIMEOUT_S = 600.0
 """Checks and copies of a million orders take longer than any statement of the engine."""
 
 
 class Stack(Protocol):
-    """A broker and a database in one folder. Everything blocks."""
+    """A broker and a database in one folder. All methods block."""
 
     def up(self) -> object:
         """Start them and wait until they answer."""
@@ -37,56 +37,49 @@ class Stack(Protocol):
 
 
 class Deployed(Protocol):
-    """What became of one function."""
+    """The result of deploying one function."""
 
     @property
     def problem(self) -> str:
-        """Empty when it works."""
+        """Empty if the function works."""
         ...
 
 
-class Scripts(NamedTuple):
-    """Files that are run."""
-
-    start: Path
-    """Starts an engine: cmd/start.py."""
-    plain_functions: Path
-    """What Souk is compared with."""
-
-
-class Ground(NamedTuple):
-    """Makes what a full engine stands on."""
+class Provisioning(NamedTuple):
+    """How a stack is made and its functions are deployed."""
 
     make_stack: Callable[[Path], Stack]
-    """On any free ports; nothing happens yet."""
+    """On any free ports; does not start it."""
     deploy: Callable[[settings.Settings, int], Awaitable[Sequence[Deployed]]]
-    """Deploys the functions, each with so many instances."""
+    """Deploys the functions, each with this many instances."""
+    plain_functions: Path
+    """The functions that Souk is compared with."""
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    ground: Ground, scripts: Scripts, near: Path, folder: Path | None
+    provisioning: Provisioning, near: Path, folder: Path | None
 ) -> AsyncIterator[full_lab.Site]:
-    """Return the stack in `folder`, or a fresh one near `near` that is deleted afterwards.
+    """Return the stack in `folder`, or a fresh one in `near` that is deleted afterwards.
 
     Raises:
-        Misconfigured: there is no stack, or something is missing on this machine.
+        Misconfigured: the stack does not exist, or something is missing on this machine.
         Temporary: a part does not start, or a function does not work.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=near) as name:
         if folder:
-            yield _site(ground, scripts, Path(name), folder, is_own=False)
+            yield _site(provisioning, Path(name), folder, is_own=False)
             return
-        async with _running(ground.make_stack(Path(name) / STACK)):
-            site = _site(ground, scripts, Path(name), Path(name) / STACK, is_own=True)
-            await _until_led(site.options.pulsar)
+        async with _running(provisioning.make_stack(Path(name) / STACK)):
+            site = _site(provisioning, Path(name), Path(name) / STACK, is_own=True)
+            await wait_for_leader(site.options.pulsar)
             await site.deploy(1)
             yield site
 
 
 @contextlib.asynccontextmanager
 async def _running(stack: Stack) -> AsyncIterator[None]:
-    """Start it, delete it; who interrupts the start waits for it: nothing may be left behind."""
+    """Start a stack and delete it; an interrupted start is awaited so that nothing is left."""
     starting = asyncio.create_task(asyncio.to_thread(stack.up))
     try:
         await asyncio.shield(starting)
@@ -97,7 +90,7 @@ async def _running(stack: Stack) -> AsyncIterator[None]:
 
 
 def _site(
-    ground: Ground, scripts: Scripts, folder: Path, stack_folder: Path, *, is_own: bool
+    provisioning: Provisioning, folder: Path, stack_folder: Path, *, is_own: bool
 ) -> full_lab.Site:
     config = stack_folder / files.CONFIG
     if not config.is_file():
@@ -105,17 +98,19 @@ def _site(
     options = settings.of_folder(stack_folder)
 
     async def deploy(instances: int) -> None:
-        for deployed in await _patiently(lambda: ground.deploy(options, instances)):
+        for deployed in await _retried(lambda: provisioning.deploy(options, instances)):
             if deployed.problem:
                 raise errors.Temporary(f"a function does not work: {deployed.problem}")
 
     patient = options.mysql.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
     ours = options.model_copy(update={"mysql": patient})
-    return full_lab.Site(*scripts, folder, config.absolute(), ours, deploy, is_own)
+    return full_lab.Site(
+        provisioning.plain_functions, folder, config.absolute(), ours, deploy, is_own
+    )
 
 
-async def _patiently(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Sequence[Deployed]:
-    """Deploy; again when a functions worker that has just started leaves it half done."""
+async def _retried(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Sequence[Deployed]:
+    """Deploy; retry if a functions worker that has just started leaves it half done."""
     for _ in range(DEPLOY_TRIES - 1):
         with contextlib.suppress(errors.BusAway):
             return await deploy()
@@ -123,17 +118,17 @@ async def _patiently(deploy: Callable[[], Awaitable[Sequence[Deployed]]]) -> Seq
     return await deploy()
 
 
-async def _until_led(options: settings.PulsarSettings) -> None:
-    """Wait for the functions workers to have a leader: what is deployed before stays half done.
+async def wait_for_leader(options: settings.PulsarSettings) -> None:
+    """Wait until the functions workers have a leader: deployments before that stay half done.
 
     Raises:
         BusAway: they had none in time.
     """
-    give_up_at_s = time.perf_counter() + LED_S
+    give_up_at_s = time.perf_counter() + LEADER_S
     async with admin.PulsarAdmin(options) as api:
         while time.perf_counter() < give_up_at_s:
             with contextlib.suppress(errors.BusAway):
                 if await api.get(LEADER):
                     return
             await asyncio.sleep(LOOK_EVERY_S)
-    raise errors.BusAway(f"the functions workers had no leader within {LED_S:.0f} s")
+    raise errors.BusAway(f"the functions workers had no leader within {LEADER_S:.0f} s")

@@ -1,7 +1,7 @@
-"""Waiting messages of many orders, replaced by messages of one order each, on the same topic.
+"""Replaces waiting messages of many orders by messages of one order each, on the same topic.
 
-As an intake writes them that never has two orders at a time. The function that reads the topic must
-be stopped meanwhile.
+An intake that never has two orders at a time would write such messages. The function that reads the
+topic must be stopped meanwhile.
 """
 
 import asyncio
@@ -15,26 +15,26 @@ from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.kernel.facts import Fact
 
-COPYIST = "bench"
-"""A subscription of our own, that reads what waits."""
+COPY_SUBSCRIPTION = "bench"
+"""A subscription of our own, which reads the waiting messages."""
 RECEIVED_MAX = 500
 PUBLISHED_MAX = 2_000
 WAITS_MAX = 1_000
 RECEIVE_S = 30.0
 
 Split = Callable[[], Awaitable[int]]
-"""Replaces what has come since it was made; returns how many orders that was."""
+"""Replaces all messages since it was made; returns the number of orders in them."""
 
 
 @contextlib.asynccontextmanager
 async def watching(
     broker: bus.Bus, api: admin.PulsarAdmin, options: settings.PulsarSettings
 ) -> AsyncIterator[Split]:
-    """Watch the first topic of an engine; leave nothing that would keep messages.
+    """Watch the first topic of an engine; delete the subscription afterwards.
 
     Raises:
         BusAway: the broker cannot be reached, or messages are missing.
-        Poison: there is something else than orders on the topic.
+        Poison: there is something other than orders on the topic.
     """
     place = f"/admin/v2/persistent/{options.tenant}/{options.namespace}/{quote(topics.ORDER.topic)}"
 
@@ -49,19 +49,21 @@ async def watching(
             await broker.publish(singles[start : start + PUBLISHED_MAX])
         return len(singles)
 
-    await broker.ensure({topics.ORDER.topic: [COPYIST]})
+    await broker.ensure({topics.ORDER.topic: [COPY_SUBSCRIPTION]})
     try:
-        await skip_all(COPYIST)
+        await skip_all(COPY_SUBSCRIPTION)
         yield split
     finally:
-        await api.delete(f"{place}/subscription/{COPYIST}", force=True)
+        await api.delete(f"{place}/subscription/{COPY_SUBSCRIPTION}", force=True)
 
 
 async def _copied(broker: bus.Bus) -> list[Fact]:
-    """Read everything that waits for our subscription."""
+    """Read all messages that wait for our subscription."""
     facts: list[Fact] = []
-    waiting = await broker.backlog(topics.ORDER.topic, COPYIST)
-    reader = await broker.subscribe([topics.ORDER.topic], COPYIST, unacked_messages_max=WAITS_MAX)
+    waiting = await broker.backlog(topics.ORDER.topic, COPY_SUBSCRIPTION)
+    reader = await broker.subscribe(
+        [topics.ORDER.topic], COPY_SUBSCRIPTION, unacked_messages_max=WAITS_MAX
+    )
     try:
         while waiting > 0:
             deliveries = await _received(reader)

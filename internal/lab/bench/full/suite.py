@@ -1,4 +1,4 @@
-"""The full engine's scenarios by name, in the order in which they are run."""
+"""The full engine's scenarios by name, in the order in which they run."""
 
 from collections.abc import Awaitable, Callable
 

@@ -23,7 +23,7 @@ WARM_UP_ORDERS = 20_000
 broker twice as much.
 """
 STEADY = {"SOUK_INTAKE__BACKLOG_ORDERS_MAX": "10000"}
-"""For the door: with its own limit of 50,000 a run of a minute would end before it is reached."""
+"""Settings of the intake: a run of a minute would end before the default of 50,000 is reached."""
 SUSTAINED_S = 60.0
 SAMPLE_EVERY_S = 1.0
 LATENCY_S = 20
@@ -31,7 +31,7 @@ LIGHTER_PER_S = (25, 50, 100)
 
 
 class Tools(NamedTuple):
-    """What every scenario uses."""
+    """Everything that a scenario needs."""
 
     site: full_lab.Site
     reporter: progress.Reporter
@@ -42,14 +42,14 @@ class Tools(NamedTuple):
 async def warm(
     tools: Tools, name: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[full_lab.FullLab]:
-    """Open an engine and warm it up. Raises what full_lab.opened raises."""
+    """Open an engine and warm it up. Raises as full_lab.opened."""
     async with full_lab.opened(tools.site, name, environment) as at_work:
         await submission.warm_up(at_work, min(WARM_UP_ORDERS, tools.size.of(WARM_UP_ORDERS)))
         yield at_work
 
 
 async def measure_drain(tools: Tools) -> list[Figure]:
-    """Orders wait on the first topic, nobody reads it; then the first function is started."""
+    """Measure a drain: orders wait on the first topic until the first function is started."""
     name, orders = "full_drain", tools.size.orders or DRAIN_ORDERS
     async with warm(tools, name, drain.FILLING) as at_work:
         with tools.reporter.showing(name, orders) as tell:
@@ -68,7 +68,7 @@ async def measure_drain(tools: Tools) -> list[Figure]:
 async def _drain_singles(
     at_work: full_lab.FullLab, orders: int, tell: progress.Tell
 ) -> drain.Drained:
-    watched = split_messages.watching(at_work.bus, at_work.api, at_work.engine.options.pulsar)
+    watched = split_messages.watching(at_work.bus, at_work.api, at_work.options.pulsar)
     async with watched as split:
         await drain.fill(at_work, orders)
         await split()
@@ -76,7 +76,7 @@ async def _drain_singles(
 
 
 async def measure_batch_sustained(tools: Tools) -> list[Figure]:
-    """Orders a hundred a call, 8 calls open, for a minute."""
+    """Measure batches of a hundred orders with 8 open calls, for a minute."""
     name = "full_batch_sustained"
     seconds = tools.size.seconds or (None if tools.size.orders else SUSTAINED_S)
     load = Load(tools.size.orders or submission.ORDERS_MAX, 100, 8)
@@ -90,7 +90,7 @@ async def measure_batch_sustained(tools: Tools) -> list[Figure]:
 
 
 def sustained_figures(name: str, ends: Sequence[outcomes.End]) -> list[Figure]:
-    """Say what happened between the first OK and the last, by the engine's clock."""
+    """Return the figures between the first OK and the last, by the engine's clock."""
     first_us = min(end.placed_at_us for end in ends)
     last_us = max(end.placed_at_us for end in ends)
     ended = sum(end.ended_at_us <= last_us for end in ends)
@@ -108,14 +108,14 @@ def sustained_figures(name: str, ends: Sequence[outcomes.End]) -> list[Figure]:
 
 
 def _backlog(ends: Sequence[outcomes.End], at_us: int) -> int:
-    """Count the orders that were placed and not at their end then."""
+    """Count the orders that were placed and had not ended at that instant."""
     return sum(end.placed_at_us <= at_us < end.ended_at_us for end in ends)
 
 
 async def measure_latency(tools: Tools) -> list[Figure]:
-    """200 orders a second by the clock; each call waits until its order is finalized.
+    """Measure 200 orders per second by the clock; each call waits until its order is finalized.
 
-    Before that with fewer: what an order costs that meets no other one.
+    Lower rates come first: they show the cost of an order that meets no other.
     """
     name = "full_latency"
     async with warm(tools, name) as at_work:
@@ -138,7 +138,7 @@ async def measure_latency(tools: Tools) -> list[Figure]:
 async def _at_rate(
     tools: Tools, at_work: full_lab.FullLab, name: str, per_s: int
 ) -> tuple[latency.Histogram, list[Figure]]:
-    """Submit at this rate; return how long calls waited, and what it cost."""
+    """Submit at this rate; return how long calls waited, and the cost."""
     load = Load(tools.size.of(per_s * LATENCY_S), 1, 2_000, per_s=per_s)
     with tools.reporter.showing(f"{name}, {per_s} a second", load.orders) as tell:
         load_on_engine = submission.Submission(at_work, load, tools.size.seconds, tell)
@@ -151,29 +151,29 @@ async def _at_rate(
 
 
 async def measure_rss(tools: Tools) -> list[Figure]:
-    """Memory of the functions' instances while 200,000 orders go through, from their start."""
+    """Measure the memory of freshly started function instances during 200,000 orders."""
     name = "full_rss"
     load = Load(tools.size.of(200_000), 100, 4)
     async with full_lab.opened(tools.site, name, STEADY) as at_work:
-        await at_work.tap.stop()
-        await at_work.tap.start()
+        await at_work.control.stop()
+        await at_work.control.start()
         with tools.reporter.showing(name, load.orders) as tell:
             async with _sampled(at_work) as samples:
                 load_on_engine = submission.Submission(at_work, load, tools.size.seconds, tell)
                 await load_on_engine.run()
-                await at_work.last_ones()
+                await at_work.wait_for_last()
         orders = len(await at_work.ends())
         samples.append((orders, at_work.costs()))
     return memory_figures(name, samples, orders)
 
 
 Sample = tuple[int, process_costs.Costs]
-"""How many orders had been answered, and what each part took then."""
+"""How many orders had been answered, and each part's cost at that instant."""
 
 
 @contextlib.asynccontextmanager
 async def _sampled(at_work: full_lab.FullLab) -> AsyncIterator[list[Sample]]:
-    """Sample what the parts take, now and then, until left."""
+    """Sample the cost of the parts at intervals until the context is left."""
     samples: list[Sample] = []
 
     async def watch() -> None:
@@ -190,7 +190,7 @@ async def _sampled(at_work: full_lab.FullLab) -> AsyncIterator[list[Sample]]:
 
 
 def memory_figures(name: str, samples: Sequence[Sample], orders: int) -> list[Figure]:
-    """Say what was held at most, and what came on top in the second half."""
+    """Return the largest memory, and its growth in the second half."""
     at_half = next(costs for answered, costs in samples if answered >= orders / 2)
     at_end = samples[-1][1]
     functions = [stage.name for stage in topics.STAGES]

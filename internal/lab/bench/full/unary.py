@@ -1,4 +1,4 @@
-"""The scenario of many callers with one order a call, each answered when the broker has it."""
+"""The scenario of many callers with one order per call, answered once the broker has stored it."""
 
 import tempfile
 import time
@@ -15,13 +15,13 @@ from internal.wire.souk.v1 import order_service_pb2
 
 ORDERS = 20_000
 ORDERS_PER_S = 1_200
-"""What is wanted; so many are submitted for each second that is asked for."""
+"""The goal; this many orders are submitted for each requested second."""
 CALLERS = 64
 METHOD = "souk.v1.OrderService/SubmitOrder"
 
 
 class Called(NamedTuple):
-    """What came of the calls."""
+    """The results of the calls."""
 
     answered_ok: int
     seconds: float
@@ -30,7 +30,7 @@ class Called(NamedTuple):
 
 
 async def measure_unary(tools: throughput.Tools) -> list[Figure]:
-    """Orders one by one, 64 calls open; no call waits for more than the receipt."""
+    """Measure single orders with 64 open calls; a call waits only for the broker's receipt."""
     name, size = "full_unary", tools.size
     orders = size.orders or int((size.seconds or 0) * ORDERS_PER_S) or ORDERS
     program = await ghz.find(tools.site.folder.parent / "bin")
@@ -66,20 +66,20 @@ async def measure_unary(tools: throughput.Tools) -> list[Figure]:
 async def _by_ghz(
     program: Path, at_work: full_lab.FullLab, orders: int, folder: Path
 ) -> tuple[Called, float]:
-    """Let ghz call; wait for the orders. It counts its answers, but does not say whose they are."""
+    """Let ghz call, and wait for the orders. It counts answers but does not name the orders."""
     recorded, first = (await at_work.look()).recorded, at_work.reserve(orders)
     numbers = range(first, first + orders)
-    requests = (at_work.made.single(number, lab.NO_WAIT) for number in numbers)
+    requests = (at_work.templates.single(number, lab.NO_WAIT) for number in numbers)
     declared = order_service_pb2.DESCRIPTOR
-    calls = ghz.Calls(at_work.engine.access(), declared, METHOD, requests, orders, CALLERS)
+    calls = ghz.Calls(at_work.engine.access, declared, METHOD, requests, orders, CALLERS)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         report, cpu_s = await ghz.run(program, calls, Path(place))
     await at_work.until_finished(recorded, report.answered_ok, lambda _: None)
-    found = await at_work.engine.books().ends()
-    names = [at_work.made.order_id(number) for number in numbers]
+    found = await at_work.records.ends()
+    names = [at_work.templates.order_id(number) for number in numbers]
     at_work.placed += [name for name in names if name in found]
     if len(at_work.placed) < report.answered_ok:
-        what = f"{report.answered_ok} were answered OK, {len(at_work.placed)} are in the books"
+        what = f"{report.answered_ok} were answered OK, {len(at_work.placed)} are in the database"
         raise errors.Temporary(what)
     p50_ms, p99_ms = report.percentile_ms(50), report.percentile_ms(99)
     return Called(report.answered_ok, report.seconds, p50_ms, p99_ms), cpu_s

@@ -1,4 +1,4 @@
-"""The scenario that compares Souk with plain Pulsar Functions, in turns."""
+"""The scenario that compares Souk with plain Pulsar Functions, in alternating rounds."""
 
 import statistics
 
@@ -8,13 +8,13 @@ from internal.lab.bench.full import lab as full_lab
 
 NAME = "full_vs_plain_functions"
 ROUNDS = 3
-"""Either side varies by a fifth from one drain to the next."""
+"""Both sides vary by a fifth from one drain to the next."""
 PLAIN_ORDERS = 4_000
 WARM_UP_ORDERS = 300
 
 
 async def measure_versus_plain(tools: throughput.Tools) -> list[Figure]:
-    """The same drain by plain functions and by Souk, on the same broker and database, in turns.
+    """Measure the same drain by plain functions and by Souk, on the same broker and database.
 
     Both are measured from their first transaction on; the median round counts.
     """
@@ -43,9 +43,9 @@ async def _round(
     functions: plain_functions.Plain,
     orders: int,
 ) -> tuple[float, float]:
-    """Return Souk's orders/s and the plain functions'."""
+    """Return Souk's orders/s and those of the plain functions."""
     plain_orders = min(orders, PLAIN_ORDERS)
-    with tools.reporter.showing(f"{NAME}: the plain ones", plain_orders) as tell:
+    with tools.reporter.showing(f"{NAME}: plain functions", plain_orders) as tell:
         plain_per_s = await plain_functions.drain(functions, plain_orders, tell)
     with tools.reporter.showing(NAME, orders) as tell:
         souk = await drain.fill_and_drain(at_work, orders, tell)

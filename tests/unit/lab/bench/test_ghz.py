@@ -1,4 +1,4 @@
-"""ghz gets requests ready made, keeps the key off its command line, and is read when it is done."""
+"""ghz reads serialized requests, the key is not on its command line, and its report is parsed."""
 
 import io
 import json

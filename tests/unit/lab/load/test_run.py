@@ -1,4 +1,4 @@
-"""A load run's verdict: every order that was taken comes to exactly one end."""
+"""A load run's verdict: every accepted order comes to exactly one end."""
 
 import io
 
@@ -19,7 +19,7 @@ PAID = order_pb2.ORDER_STATE_PAID
 
 def plan(profile: str = "load", orders: int = 60, **pace: float) -> load_run.Plan:
     at = workload_run.Pace(concurrency=8, **pace)  # type: ignore[arg-type]
-    return load_run.Plan(profile, shops.small(), orders, at, 1, settle_s=0.3)
+    return load_run.Plan(profile, shops.small(), orders, at, 1, ends_within_s=0.3)
 
 
 async def run(connection: client.Client, how: load_run.Plan) -> tuple[load_run.Figures, str]:
@@ -30,26 +30,26 @@ async def run(connection: client.Client, how: load_run.Plan) -> tuple[load_run.F
 
 
 async def test_all_is_well() -> None:
-    async with fake_server.opened() as (house, connection):
+    async with fake_server.opened() as (server, connection):
         figures, shown = await run(connection, plan())
     assert figures.verdict_ok
     assert figures.orders == 60 == figures.accepted + figures.replayed
-    assert figures.finalized == figures.accepted == len(house.orders)
+    assert figures.finalized == figures.accepted == len(server.orders)
     assert figures.end_ms["max"] == 20.0
     assert "exactly one end" in shown
 
 
 async def test_batches_and_the_clock() -> None:
-    async with fake_server.opened() as (house, connection):
+    async with fake_server.opened() as (server, connection):
         figures, _ = await run(connection, plan(batch=25, orders_per_s=1_000.0))
     assert figures.verdict_ok
-    assert sorted(house.calls) == [10, 25, 25]
+    assert sorted(server.calls) == [10, 25, 25]
     assert 0.05 <= figures.seconds < 5
 
 
 async def test_hanging_order_fails_the_run_and_is_named() -> None:
-    async with fake_server.opened() as (house, connection):
-        house.end_of = lambda draft: [PAID if draft.order_id.endswith("7") else FINALIZED]
+    async with fake_server.opened() as (server, connection):
+        server.end_of = lambda draft: [PAID if draft.order_id.endswith("7") else FINALIZED]
         figures, shown = await run(connection, plan(orders=20))
     assert not figures.verdict_ok
     assert {name[-1] for name in figures.hanging} == {"7"}
@@ -58,37 +58,37 @@ async def test_hanging_order_fails_the_run_and_is_named() -> None:
 
 
 async def test_order_with_two_ends_fails_the_run() -> None:
-    async with fake_server.opened() as (house, connection):
+    async with fake_server.opened() as (server, connection):
         both = [FINALIZED, order_pb2.ORDER_STATE_CANCELLED]
-        house.end_of = lambda _: list(both)
+        server.end_of = lambda _: list(both)
         figures, _ = await run(connection, plan(orders=3))
     assert not figures.verdict_ok
     assert len(figures.astray) == 3
 
 
-async def test_nothing_taken_is_no_success() -> None:
+async def test_run_without_an_accepted_order_fails() -> None:
     no = fake_server.refusal(grpc.StatusCode.PERMISSION_DENIED, "NOT_YOU")
-    async with fake_server.opened() as (house, connection):
-        house.verdicts = iter([no] * 5)
+    async with fake_server.opened() as (server, connection):
+        server.verdicts = iter([no] * 5)
         figures, shown = await run(connection, plan(orders=5))
     assert not figures.verdict_ok
     assert figures.errors == {"PERMISSION_DENIED NOT_YOU": 5}
     assert "no order was taken" in shown
 
 
-async def test_orders_put_off_are_counted_and_taken_in_the_end() -> None:
+async def test_retried_orders_are_counted_and_accepted_in_the_end() -> None:
     busy = fake_server.refusal(
         grpc.StatusCode.RESOURCE_EXHAUSTED, "BACKLOG_TOO_DEEP", retry_after_ms=1
     )
-    async with fake_server.opened() as (house, connection):
-        house.verdicts = iter([busy] * 4)
+    async with fake_server.opened() as (server, connection):
+        server.verdicts = iter([busy] * 4)
         figures, _ = await run(connection, plan(orders=10))
     assert figures.verdict_ok
     assert figures.accepted + figures.replayed == 10
     assert figures.retries == {"RESOURCE_EXHAUSTED BACKLOG_TOO_DEEP": 4}
 
 
-async def test_door_that_takes_invalid_orders_surprises() -> None:
+async def test_server_that_accepts_invalid_orders_is_a_surprise() -> None:
     async with fake_server.opened() as (_, connection):
         figures, _ = await run(connection, plan("smoke", orders=200))
     assert figures.invalid == 0

@@ -1,4 +1,4 @@
-"""Every order of a run is what it was meant to be: shown with the door's checks and the rules."""
+"""Every generated order is of its kind, according to the API server's checks and the rules."""
 
 from collections import Counter
 
@@ -26,11 +26,11 @@ BY_RULES = frozenset(
 
 def a_run(
     seed: int = 1, name: str = "run-1", mix: scenarios.Mix = scenarios.DEMO_MIX
-) -> generator.Run:
-    return generator.Run(name, seed, mix)
+) -> generator.RunSpec:
+    return generator.RunSpec(name, seed, mix)
 
 
-def shelf_of(sells: shop.Shop) -> CatalogueSnapshot:
+def snapshot_of(sells: shop.Shop) -> CatalogueSnapshot:
     rate = TaxRate(MERCHANT, "A", "VAT", 190_000, inclusive=True)
     return CatalogueSnapshot(
         stores={(MERCHANT, it): Store(MERCHANT, it, it, sells.currency) for it in sells.store_ids},
@@ -44,11 +44,11 @@ def shelf_of(sells: shop.Shop) -> CatalogueSnapshot:
     )
 
 
-SHELF = shelf_of(SHOP)
+SNAPSHOT = snapshot_of(SHOP)
 
 
-def at_door(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
-    """Return the fact of a draft, or the reason why the door refuses it."""
+def at_api(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
+    """Return the fact of a draft, or the API server's reason to refuse it."""
     body = from_wire.body_of(draft)
     fault = validation.fault_of(draft, body)
     if fault:
@@ -60,12 +60,12 @@ def at_door(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
 
 
 def by_rules(placed: OrderPlaced) -> str:
-    """Return why the rules refuse an order, before stock and payment; else nothing."""
-    refusal = order_processing.draft(placed, SHELF).refusal
+    """Return the reason of the rules to refuse an order before stock and payment, or ""."""
+    refusal = order_processing.draft(placed, SNAPSHOT).refusal
     return refusal.reason if refusal else ""
 
 
-def test_demo_mix_deals_every_kind_its_share() -> None:
+def test_demo_mix_has_every_kind_with_its_share() -> None:
     dealt = Counter(sent.kind for sent in generator.stream(SHOP, a_run(), 1_000))
     assert {kind: dealt[kind] for kind in scenarios.DEMO_MIX} == scenarios.DEMO_MIX
     assert dealt.total() == 1_000
@@ -92,15 +92,15 @@ def test_same_seed_and_name_make_the_same_orders() -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 10**6), st.text("0123456789abcdef", min_size=8, max_size=8))
-def test_orders_come_to_what_they_are_meant_for(seed: int, name: str) -> None:
+def test_orders_come_to_their_expected_ends(seed: int, name: str) -> None:
     for sent in generator.stream(SHOP, a_run(seed, f"demo-{name}"), 120):
-        told = at_door(sent.draft)
+        told = at_api(sent.draft)
         if sent.kind is Kind.INVALID:
-            assert told in scenarios.MEANT[sent.kind].ends
+            assert told in scenarios.EXPECTED[sent.kind].ends
             continue
         assert isinstance(told, OrderPlaced), (sent, told)
         refused = by_rules(told)
-        assert (refused in scenarios.MEANT[sent.kind].ends) == (sent.kind in BY_RULES), (
+        assert (refused in scenarios.EXPECTED[sent.kind].ends) == (sent.kind in BY_RULES), (
             sent,
             refused,
         )
@@ -121,14 +121,14 @@ def test_orders_are_varied() -> None:
 
 
 def test_repeated_orders_follow_their_original() -> None:
-    (deck,) = generator.decks(SHOP, a_run(), 1_000)
-    names = [sent.draft.order_id for sent in deck.first]
-    originals = {s.draft.order_id: s.draft for s in deck.first if s.kind is Kind.ORDINARY}
-    again = [n for n, sent in enumerate(deck.first) if sent.kind is Kind.AGAIN]
+    (chunk,) = generator.chunks(SHOP, a_run(), 1_000)
+    names = [sent.draft.order_id for sent in chunk.first]
+    originals = {s.draft.order_id: s.draft for s in chunk.first if s.kind is Kind.ORDINARY}
+    again = [n for n, sent in enumerate(chunk.first) if sent.kind is Kind.AGAIN]
     assert again
     assert all(names[n] in names[:n] for n in again)
-    assert {sent.kind for sent in deck.later} == scenarios.REPEATS
-    for sent in deck.later:
+    assert {sent.kind for sent in chunk.later} == scenarios.REPEATS
+    for sent in chunk.later:
         is_same = sent.draft == originals[sent.draft.order_id]
         assert is_same == (sent.kind is Kind.AGAIN)
 
@@ -140,7 +140,7 @@ def test_shop_without_rare_or_old_products_does_without() -> None:
 
 
 def test_any_order_may_run_out_of_stock_but_nothing_else() -> None:
-    assert scenarios.is_as_meant(Kind.ORDINARY, "OUT_OF_STOCK")
-    assert scenarios.is_as_meant(Kind.ORDINARY, "FINALIZED")
-    assert not scenarios.is_as_meant(Kind.ORDINARY, "PAYMENT_DECLINED")
-    assert not scenarios.is_as_meant(Kind.DECLINED, "FINALIZED")
+    assert scenarios.is_expected(Kind.ORDINARY, "OUT_OF_STOCK")
+    assert scenarios.is_expected(Kind.ORDINARY, "FINALIZED")
+    assert not scenarios.is_expected(Kind.ORDINARY, "PAYMENT_DECLINED")
+    assert not scenarios.is_expected(Kind.DECLINED, "FINALIZED")

@@ -1,4 +1,4 @@
-"""The histogram tells percentiles within its precision, whatever it is given."""
+"""The histogram's percentiles are within its precision for any durations."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_maximum_and_mean_are_exact(durations_ms: list[float]) -> None:
     assert math.isclose(told.mean_ms, math.fsum(durations_ms) / len(durations_ms))
 
 
-def test_nothing_recorded_is_told_as_zeros() -> None:
+def test_empty_histogram_is_all_zeros() -> None:
     empty = latency.Histogram()
     assert set(empty.summary().values()) == {0.0}
     assert empty.bars() == []

@@ -1,4 +1,4 @@
-"""The closed loop keeps so many calls open, the open loop keeps to its clock."""
+"""The closed loop keeps N calls open, the open loop keeps to its clock."""
 
 import asyncio
 import itertools
@@ -26,7 +26,7 @@ async def test_closed_loop_sends_all_and_never_more_at_once() -> None:
     assert most_open == 7
 
 
-async def test_open_loop_tells_when_calls_were_due_whatever_they_take() -> None:
+async def test_open_loop_passes_due_times_however_long_calls_take() -> None:
     due_s: list[float] = []
     started_s = time.perf_counter()
 

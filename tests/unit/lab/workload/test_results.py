@@ -1,4 +1,4 @@
-"""Every submission is counted in one place, and what should not have come is noted."""
+"""Every submission is counted in one place, and unexpected answers are noted."""
 
 from internal.lab.workload import client, generator, results
 from internal.lab.workload.scenarios import Kind
@@ -7,9 +7,9 @@ from internal.wire.souk.v1 import order_pb2
 OK = client.OK
 
 
-def told(*answers: tuple[Kind, str, str, str]) -> results.Tally:
+def told(*answers: tuple[Kind, str, str, str]) -> results.Results:
     """Count (kind, order id, code, reason)."""
-    counted = results.Tally()
+    counted = results.Results()
     for kind, order_id, code, reason in answers:
         draft = order_pb2.OrderDraft(order_id=order_id)
         counted.add(generator.Submission(kind, draft), client.Answer(order_id, code, reason))
@@ -30,7 +30,7 @@ def test_everything_as_expected() -> None:
     assert counted.surprises == 0
 
 
-def test_surprises_of_the_door() -> None:
+def test_unexpected_answers_are_surprises() -> None:
     counted = told(
         (Kind.INVALID, "o-1", OK, ""),
         (Kind.REUSED, "o-2", OK, ""),
@@ -42,7 +42,7 @@ def test_surprises_of_the_door() -> None:
     assert counted.errors == {"INTERNAL INTERNAL_ERROR": 1, "UNAVAILABLE": 1}
 
 
-def test_only_some_surprises_are_told() -> None:
+def test_only_some_surprises_are_described() -> None:
     counted = told(*[(Kind.INVALID, f"o-{n}", OK, "") for n in range(100)])
     assert counted.surprises == 100
     assert len(counted.surprising) == results.SURPRISES_MAX

@@ -5,7 +5,8 @@ import time
 
 import grpc
 
-from internal.lab.workload import client, engine_process, sender
+from internal.lab import engine_process
+from internal.lab.workload import client, sender
 from internal.wire.souk.v1 import order_pb2
 from tests.unit.lab.workload import fake_server
 

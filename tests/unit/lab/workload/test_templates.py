@@ -1,4 +1,4 @@
-"""The orders of measurements: all different, and as many of each sort as promised."""
+"""The orders of benchmarks: all different, with the documented shares."""
 
 import protovalidate
 
@@ -6,7 +6,7 @@ from internal.lab.workload import templates
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 from tests.unit.lab.workload import shops
 
-MADE = templates.Stencils(shops.small(), "bench", 1)
+MADE = templates.Templates(shops.small(), "bench", 1)
 NUMBERS = range(5_000, 7_000)
 
 
@@ -21,7 +21,7 @@ def test_orders_are_valid_and_have_ids_of_their_own() -> None:
     assert len({draft.order_id for draft in drafts()}) == len(NUMBERS)
 
 
-def test_shares_are_as_promised() -> None:
+def test_shares_are_as_documented() -> None:
     made = drafts()
     assert {len(draft.lines) for draft in made} == {3}
     discounted = [draft for draft in made if draft.HasField("discount")]

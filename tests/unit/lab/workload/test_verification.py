@@ -1,4 +1,4 @@
-"""The books are read from beside the engine: its shop, and whether everything in them holds."""
+"""The engine's database is read directly: its shop, and whether every invariant holds."""
 
 import sqlite3
 from pathlib import Path
@@ -26,10 +26,10 @@ async def key(tmp_path: Path) -> str:
     return made
 
 
-async def test_shop_is_the_merchants_with_what_is_rare_and_what_is_gone(
+async def test_shop_is_the_merchants_with_scarce_and_inactive_products(
     key: str, tmp_path: Path
 ) -> None:
-    sells = await verification.Books(settings.of_folder(tmp_path), key).shop()
+    sells = await verification.Records(settings.of_folder(tmp_path), key).shop()
     assert sells.currency == demo_shop.CURRENCY
     assert set(sells.store_ids) == {store.store_id for store in demo_shop.STORES}
     assert {item.sku for item in sells.scarce} == demo_shop.SCARCE_SKUS
@@ -37,25 +37,25 @@ async def test_shop_is_the_merchants_with_what_is_rare_and_what_is_gone(
     assert len(sells.items) == len(list(demo_shop.products()))
 
 
-async def test_good_books_pass_and_are_summed_up(key: str, tmp_path: Path) -> None:
-    checked = await verification.Books(settings.of_folder(tmp_path), key).check([])
+async def test_sound_database_passes_and_is_summed_up(key: str, tmp_path: Path) -> None:
+    checked = await verification.Records(settings.of_folder(tmp_path), key).check([])
     assert checked.is_ok
     assert checked.debit_minor == checked.credit_minor == 0
     assert checked.on_hand > demo_shop.PLENTY_UNITS
 
 
-async def test_bad_books_do_not_pass(key: str, tmp_path: Path) -> None:
+async def test_unsound_database_does_not_pass(key: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / files.DATABASE) as connection:
         connection.execute("UPDATE stock SET on_hand = on_hand + 1 WHERE store_id = 'berlin'")
     connection.close()
-    checked = await verification.Books(settings.of_folder(tmp_path), key).check([])
+    checked = await verification.Records(settings.of_folder(tmp_path), key).check([])
     assert not checked.is_ok
     assert checked.broken("I5") == 1
     assert checked.texts()[0].startswith("I5: ")
 
 
 async def test_lost_order_is_found(key: str, tmp_path: Path) -> None:
-    checked = await verification.Books(settings.of_folder(tmp_path), key).check(
+    checked = await verification.Records(settings.of_folder(tmp_path), key).check(
         ["answered-ok-but-gone"]
     )
     assert checked.broken("I1") == 1
@@ -63,7 +63,7 @@ async def test_lost_order_is_found(key: str, tmp_path: Path) -> None:
 
 
 async def test_strangers_key_and_an_empty_folder_are_refused(key: str, tmp_path: Path) -> None:
-    with pytest.raises(errors.Misconfigured, match="none of those"):
-        await verification.Books(settings.of_folder(tmp_path), key[:-1] + "x").shop()
+    with pytest.raises(errors.Misconfigured, match="not one of those"):
+        await verification.Records(settings.of_folder(tmp_path), key[:-1] + "x").shop()
     with pytest.raises(errors.Misconfigured, match="there is no database"):
-        await verification.Books(settings.of_folder(tmp_path / "elsewhere"), key).shop()
+        await verification.Records(settings.of_folder(tmp_path / "elsewhere"), key).shop()

@@ -1,4 +1,4 @@
-"""Rows of orders, read, counted, moved to other orders, copied by the thousand: the books hold."""
+"""Rows of orders are read, counted, moved to other keys and copied; every invariant holds."""
 
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ async def test_every_table_with_an_order_key_is_known() -> None:
     assert {name for name, table in tables.items() if "order_key" in table.columns} <= known
 
 
-async def test_rows_that_were_moved_are_those_of_other_orders(tmp_path: Path) -> None:
+async def test_moved_rows_are_those_of_other_orders(tmp_path: Path) -> None:
     site = pipeline_fixture.Site(tmp_path)
     await pipeline_fixture.found(site)
     async with pipeline_fixture.opened(site) as there:

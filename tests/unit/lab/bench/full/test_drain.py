@@ -1,13 +1,13 @@
-"""What a drain says in figures: rates from two starts, and what each part took."""
+"""The figures of a drain: rates from two starting points, and the cost of each part."""
 
 import pytest
 
+from internal.lab.bench import cost
 from internal.lab.bench.full import drain, process_costs
-from internal.lab.workload import engine_process
 
 
-def costs(**cpu_s: float) -> dict[str, engine_process.Cost]:
-    return {part: engine_process.Cost(cpu_s.get(part, 0.0), 0.0) for part in process_costs.PARTS}
+def costs(**cpu_s: float) -> dict[str, cost.Cost]:
+    return {part: cost.Cost(cpu_s.get(part, 0.0), 0.0) for part in process_costs.PARTS}
 
 
 DRAINED = drain.Drained(
@@ -21,7 +21,7 @@ DRAINED = drain.Drained(
 )
 
 
-def test_rate_counts_from_the_start_call_and_beside_it_from_the_first_row() -> None:
+def test_rates_count_from_the_start_call_and_from_the_first_row() -> None:
     figures = {figure.metric: figure for figure in drain.figures("d", DRAINED, 1_000)}
     assert figures["orders_per_s"].value == pytest.approx(500)
     assert figures["orders_per_s"].is_missed
@@ -29,7 +29,7 @@ def test_rate_counts_from_the_start_call_and_beside_it_from_the_first_row() -> N
     assert figures["orders_per_message"].value == pytest.approx(20)
 
 
-def test_cost_of_the_client_is_told_but_not_added() -> None:
+def test_cost_of_the_client_is_reported_but_not_added() -> None:
     figures = drain.cost_figures("d", DRAINED.before, DRAINED.after, DRAINED.orders, "_at_7")
     by_metric = {figure.metric: figure.value for figure in figures}
     assert by_metric["cpu_s_per_1000_orders_at_7"] == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Processes are found by where they listen, and by what the functions worker tells them."""
+"""Processes are found by their ports, and by the details that the functions worker passes."""
 
 import os
 import socket
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from internal.infra import settings
+from internal.lab import engine_process
+from internal.lab.bench import cost
 from internal.lab.bench.full import process_costs
-from internal.lab.workload import engine_process
 
 pytestmark = pytest.mark.skipif(not process_costs.PROC.is_dir(), reason="there is no /proc here")
 
@@ -50,7 +51,7 @@ def test_instances_are_known_by_their_details_and_their_broker(instances: dict[s
     assert set(found["order_processing"]) == {instances["first"], instances["second"]}
     assert set(costs) == set(process_costs.PARTS)
     assert costs["order_processing"].rss_mb > 0
-    assert costs["finalization"] == process_costs.NOTHING
+    assert costs["finalization"] == cost.NOTHING
     assert costs[process_costs.BROKER].rss_mb == pytest.approx(
         costs[process_costs.CLIENT].rss_mb, rel=0.1
     )

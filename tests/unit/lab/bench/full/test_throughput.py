@@ -1,11 +1,12 @@
-"""Sustained load and memory, said in figures."""
+"""The figures of sustained load and of memory."""
 
 import pytest
 
 from internal.kernel.states import OrderState
+from internal.lab.bench import cost
 from internal.lab.bench.embedded import Figure
 from internal.lab.bench.full import process_costs, throughput
-from internal.lab.workload import engine_process, outcomes
+from internal.lab.workload import outcomes
 
 S = 1_000_000
 
@@ -18,7 +19,7 @@ def by_metric(figures: list[Figure]) -> dict[str, float]:
     return {figure.metric: figure.value for figure in figures}
 
 
-def test_what_ends_after_the_last_ok_does_not_count_as_sustained() -> None:
+def test_ends_after_the_last_ok_do_not_count_as_sustained() -> None:
     ends = [end(0, S), end(5 * S, 6 * S), end(10 * S, 10 * S), end(10 * S, 60 * S)]
     found = by_metric(throughput.sustained_figures("s", ends))
     assert found["seconds"] == pytest.approx(10)
@@ -29,9 +30,7 @@ def test_what_ends_after_the_last_ok_does_not_count_as_sustained() -> None:
 
 def test_memory_is_that_of_the_largest_function_and_grows_from_half() -> None:
     def sample(orders: int, **mb: float) -> throughput.Sample:
-        return orders, {
-            part: engine_process.Cost(0.0, mb.get(part, 10.0)) for part in process_costs.PARTS
-        }
+        return orders, {part: cost.Cost(0.0, mb.get(part, 10.0)) for part in process_costs.PARTS}
 
     samples = [
         sample(0, finalization=90.0, broker=900.0),

@@ -1,4 +1,4 @@
-"""Orders that kill the engine: after a few lives it goes on without them, and with all others."""
+"""Orders that crash the engine: after a few crashes they become dead letters; all others go on."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from internal.flow import topics
 from internal.infra import clock, settings
 from internal.kernel import ids
 from internal.kernel.states import OrderState
-from internal.lab.chaos import engine_process
+from internal.lab import engine_process
 from internal.orders import store
 from internal.orders.messages import OrderPlaced
 from internal.payments.gateways import registry
@@ -27,60 +27,64 @@ from tests.acceptance import audit, crashing_engine, raw_topics
 
 pytestmark = pytest.mark.slow
 
-MORTAL = Path(crashing_engine.__file__)
-LIFE_S = 90.0
+SCRIPT = Path(crashing_engine.__file__)
+RUN_S = 90.0
 LOOK_EVERY_S = 0.05
 ORDERS = 150
 
 
 @pytest.mark.parametrize(
-    "stages", [*([name] for name in crashing_engine.KILLERS), list(crashing_engine.KILLERS)]
+    "stages", [*([name] for name in crashing_engine.CRASHING), list(crashing_engine.CRASHING)]
 )
-async def test_killers_are_put_aside_and_nobody_else(
+async def test_only_crashing_orders_become_dead_letters(
     shop_folder: Path, tmp_path: Path, stages: Sequence[str]
 ) -> None:
     folder = Path(shutil.copytree(shop_folder, tmp_path / "data"))
-    killers = [f"{crashing_engine.KILLERS[name]}.{number}" for number, name in enumerate(stages)]
+    crashing = [f"{crashing_engine.CRASHING[name]}.{number}" for number, name in enumerate(stages)]
     good = [f"good.{number:04d}" for number in range(ORDERS)]
-    await send(folder, [*good[: ORDERS // 2], *killers, *good[ORDERS // 2 :]])
-    deaths = 0
-    while await dies(folder, killers):
-        deaths += 1
-        assert deaths <= len(killers) * (crash_counts.ATTEMPTS_MAX + 1)
-    assert deaths >= crash_counts.ATTEMPTS_MAX
+    await send(folder, [*good[: ORDERS // 2], *crashing, *good[ORDERS // 2 :]])
+    crashes = 0
+    while await dies(folder, crashing):
+        crashes += 1
+        assert crashes <= len(crashing) * (crash_counts.ATTEMPTS_MAX + 1)
+    assert crashes >= crash_counts.ATTEMPTS_MAX
 
-    letters = await raw_topics.letters(folder, len(killers))
+    letters = await raw_topics.letters(folder, len(crashing))
     assert sorted((it.order_id, it.stage, it.code) for it in letters) == sorted(
-        (killer, name, crash_counts.CODE) for killer, name in zip(killers, stages, strict=True)
+        (order_id, name, crash_counts.CODE) for order_id, name in zip(crashing, stages, strict=True)
     )
     assert await states(folder, good) == {OrderState.FINALIZED}
-    await come_to_their_end_when_the_bug_is_mended(folder, [*good, *killers])
-    assert not await findings(folder, [*good, *killers])
+    await come_to_their_end_when_the_bug_is_mended(folder, [*good, *crashing])
+    assert not await findings(folder, [*good, *crashing])
 
 
 async def test_an_engine_on_foreign_tables_stops_and_says_so(
     shop_folder: Path, tmp_path: Path
 ) -> None:
-    """However often it is started: no order is to blame, and none is put aside."""
+    """However often it is started, no order is blamed, and none becomes a dead letter."""
     folder = Path(shutil.copytree(shop_folder, tmp_path / "data"))
     await send(folder, ["good.1"])
-    async with audit.books(folder) as books:
-        await books.write(lambda c: c.execute(sa.text("ALTER TABLE orders RENAME trace_id TO x")))
+    async with audit.database_of(folder) as database:
+        await database.write(
+            lambda c: c.execute(sa.text("ALTER TABLE orders RENAME trace_id TO x"))
+        )
     for _ in range(crash_counts.ATTEMPTS_MAX + 1):
-        async with engine_process.started(folder) as engine:
-            async with asyncio.timeout(LIFE_S):
+        async with engine_process.isolated(folder) as engine:
+            async with asyncio.timeout(RUN_S):
                 assert await engine.ended() == 1
-            assert "souk migrate" in engine.said
+            assert "souk migrate" in engine.output
     assert not await raw_topics.letters(folder, 0)
-    async with audit.books(folder) as books:
-        await books.write(lambda c: c.execute(sa.text("ALTER TABLE orders RENAME x TO trace_id")))
-    async with running(folder), asyncio.timeout(LIFE_S):
+    async with audit.database_of(folder) as database:
+        await database.write(
+            lambda c: c.execute(sa.text("ALTER TABLE orders RENAME x TO trace_id"))
+        )
+    async with running(folder), asyncio.timeout(RUN_S):
         while await states(folder, ["good.1"]) != {OrderState.FINALIZED}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
-    """Have these orders on their topic before an engine runs."""
+    """Publish these orders before an engine runs."""
     await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids)))
 
 
@@ -92,20 +96,20 @@ def order(order_id: str) -> OrderPlaced:
     return OrderPlaced(*names, lines, tenders, "0" * 64, now_us)
 
 
-async def dies(folder: Path, killers: Sequence[str]) -> bool:
-    """Let an engine live; tell whether it died before everything but the killers was done."""
-    async with engine_process.started(folder, script=MORTAL) as engine:
+async def dies(folder: Path, crashing: Sequence[str]) -> bool:
+    """Run an engine; tell whether it died before all orders but the crashing ones were done."""
+    async with engine_process.isolated(folder, script=SCRIPT) as engine:
         ended = asyncio.create_task(engine.ended())
         try:
-            async with asyncio.timeout(LIFE_S):
-                while await open_orders(folder) - set(killers) or await backlog(folder):
+            async with asyncio.timeout(RUN_S):
+                while await open_orders(folder) - set(crashing) or await backlog(folder):
                     if ended.done():
                         return True
                     await asyncio.sleep(LOOK_EVERY_S)
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
-        assert await engine.stop() == 0, engine.said
+        assert await engine.stop() == 0, engine.output
         return False
 
 
@@ -115,47 +119,47 @@ async def come_to_their_end_when_the_bug_is_mended(folder: Path, order_ids: Sequ
             main.run, ["dlq", "replay", "--code", crash_counts.CODE, "--yes", "--data", str(folder)]
         )
         assert code == 0
-        async with asyncio.timeout(LIFE_S):
+        async with asyncio.timeout(RUN_S):
             while await states(folder, order_ids) != {OrderState.FINALIZED}:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(LOOK_EVERY_S)
     table = crash_counts.STAGE_ATTEMPTS
     counted = sa.select(table).where(table.c.order_id != "")
-    async with audit.books(folder) as books:
-        assert not await books.read(lambda c: c.execute(counted).all())
+    async with audit.database_of(folder) as database:
+        assert not await database.read(lambda c: c.execute(counted).all())
 
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[None]:
-    """Run an engine without the bug."""
-    async with engine_process.started(folder) as engine:
+    """Run an engine that does not have the bug."""
+    async with engine_process.isolated(folder) as engine:
         assert await engine.address()
         yield
-        assert await engine.stop() == 0, engine.said
+        assert await engine.stop() == 0, engine.output
 
 
 async def backlog(folder: Path) -> bool:
-    async with audit.books(folder) as books:
-        return any((await books.read(audit._backlog)).values())
+    async with audit.database_of(folder) as database:
+        return any((await database.read(audit.backlog)).values())
 
 
 async def open_orders(folder: Path) -> set[str]:
     orders = store.ORDERS.c
     query = sa.select(orders.order_id).where(orders.state.in_(["ACCEPTED", "PAID"]))
-    async with audit.books(folder) as books:
-        return set(await books.read(lambda c: c.execute(query).scalars().all()))
+    async with audit.database_of(folder) as database:
+        return set(await database.read(lambda c: c.execute(query).scalars().all()))
 
 
 async def states(folder: Path, order_ids: Sequence[str]) -> set[str]:
     names = [ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
-    async with audit.books(folder) as books:
-        found = await books.read(lambda c: store.find(c, names))
+    async with audit.database_of(folder) as database:
+        found = await database.read(lambda c: store.find(c, names))
     return {found[name].state if name in found else "missing" for name in names}
 
 
 async def findings(folder: Path, order_ids: Sequence[str]) -> Sequence[invariants.Finding]:
     captured = registry.captured_by_key(settings.of_folder(folder)) or {}
     names = [ids.OrderRef(demo_shop.MERCHANT_ID, order_id) for order_id in order_ids]
-    async with audit.books(folder) as books:
-        return await books.read(
+    async with audit.database_of(folder) as database:
+        return await database.read(
             lambda c: invariants.check(c, captured_at_gateway=captured, acknowledged=names)
         )

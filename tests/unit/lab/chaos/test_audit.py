@@ -1,0 +1,73 @@
+"""The audit finds every difference between the clients' log and the database."""
+
+import pytest
+
+from internal.kernel.states import OrderState
+from internal.lab.chaos import audit, clients
+from internal.lab.workload import client, generator
+from internal.lab.workload.scenarios import Kind
+from internal.wire.souk.v1 import order_pb2
+
+LINES = (("tea", 2),)
+FINALIZED = audit.Recorded(OrderState.FINALIZED, "", LINES)
+DECLINED = audit.Recorded(OrderState.REJECTED, "PAYMENT_DECLINED", LINES)
+CANCELLED = audit.Recorded(OrderState.CANCELLED, "", LINES)
+PAID = audit.Recorded(OrderState.PAID, "", LINES)
+
+
+def log_of(code: str = client.OK, state: int = 0) -> clients.Log:
+    """Return a log with one answered order."""
+    log = clients.Log()
+    draft = order_pb2.OrderDraft(order_id="o-1")
+    draft.lines.add(sku="tea", quantity=2)
+    sent = generator.Submission(Kind.ORDINARY, draft)
+    log.sent(sent)
+    log.answered(sent, client.Answer("o-1", code, state=state))
+    return log
+
+
+def sentences(log: clients.Log, **recorded: audit.Recorded) -> list[str]:
+    named = {name.replace("_", "-"): order for name, order in recorded.items()}
+    return [finding.sentence for finding in audit.compared(named, log)]
+
+
+def test_order_as_expected_is_no_finding() -> None:
+    assert sentences(log_of(), o_1=FINALIZED) == []
+
+
+def test_order_that_no_client_was_told_of_is_found() -> None:
+    (found,) = audit.compared({"o-2": audit.Recorded(OrderState.FINALIZED, "", ())}, log_of())
+    assert (found.invariant, found.examples) == ("I2", ("o-2",))
+
+
+@pytest.mark.parametrize(("order", "is_found"), [(PAID, True), (FINALIZED, False)])
+def test_order_without_an_answer_must_end(order: audit.Recorded, is_found: bool) -> None:  # noqa: FBT001
+    assert bool(sentences(log_of("UNAVAILABLE"), o_1=order)) is is_found
+
+
+def test_other_lines_are_found() -> None:
+    other = audit.Recorded(OrderState.FINALIZED, "", (("tea", 3),))
+    assert sentences(log_of(), o_1=other) == ["an order is recorded with the lines that were sent"]
+
+
+def test_unexpected_end_is_found() -> None:
+    assert sentences(log_of(), o_1=DECLINED) == ["an order comes to the end that is expected of it"]
+
+
+def test_cancelled_order_needs_a_request() -> None:
+    log = log_of()
+    assert sentences(log, o_1=CANCELLED) != []
+    log.cancel_requested.add("o-1")
+    assert sentences(log, o_1=CANCELLED) == []
+    log.cancel_answered("o-1", "FAILED_PRECONDITION")
+    assert sentences(log, o_1=CANCELLED) != []
+
+
+def test_end_that_a_client_was_told_must_stay() -> None:
+    log = log_of(state=order_pb2.ORDER_STATE_FINALIZED)
+    assert sentences(log, o_1=FINALIZED) == []
+    assert "an order stays at the end that a client was told" in sentences(log, o_1=DECLINED)
+
+
+def test_unexpected_answer_is_found() -> None:
+    assert sentences(log_of("INTERNAL")) == ["a client gets no unexpected answer"]
