@@ -23,7 +23,7 @@ class SettledBy(Enum):
 
 
 class TenderType(msgspec.Struct, frozen=True, kw_only=True):
-    """What Souk knows of one kind of tender."""
+    """The properties of one kind of tender."""
 
     kind: TenderKind
     """As facts and rows name it; the wire's enum says TENDER_KIND_ before it."""
@@ -63,10 +63,10 @@ def of_kind(kind: str) -> TenderType:
     """Return the type of a recorded tender.
 
     Raises:
-        Poison: there is no such kind.
+        Poison: the kind is unknown.
     """
     if kind not in TYPES:
-        raise errors.Poison("UNKNOWN_TENDER", f"there is no tender of the kind {kind!r}")
+        raise errors.Poison("UNKNOWN_TENDER", f"unknown kind of tender: {kind!r}")
     return TYPES[kind]
 
 
@@ -84,7 +84,7 @@ def of_wire_field(wire_field: str | None, path: str) -> TenderType:
 
 
 NO_FIELD = "exactly one field is required in oneof"
-"""The words of protovalidate, which finds this first in requests."""
+"""As protovalidate says it, which refuses such a request first."""
 
 
 def received(captured: Iterable[Captured]) -> tuple[tuple[AccountKind, int], ...]:

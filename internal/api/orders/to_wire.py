@@ -30,7 +30,7 @@ def tender_kind_of(kind: str) -> str:
     """Return the wire's name of a kind of tender.
 
     Raises:
-        Poison: there is no such kind.
+        Poison: the kind is unknown.
     """
     return f"TENDER_KIND_{tender_types.of_kind(kind).kind}"
 

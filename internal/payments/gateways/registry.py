@@ -30,7 +30,7 @@ def open_gateway(options: settings.Settings, name: str = DEFAULT) -> Gateway:
     """Open a gateway.
 
     Raises:
-        Misconfigured: there is no gateway of this name.
+        Misconfigured: the name is unknown.
     """
     return _entry(name).open(options)
 
@@ -39,7 +39,7 @@ def find_ledger(options: settings.Settings, name: str = DEFAULT) -> GatewayLedge
     """Return a gateway's own ledger; None when this machine has none.
 
     Raises:
-        Misconfigured: there is no gateway of this name.
+        Misconfigured: the name is unknown.
     """
     return _entry(name).ledger(options)
 
@@ -48,7 +48,7 @@ def captured_by_key(options: settings.Settings, name: str = DEFAULT) -> dict[str
     """Return what a gateway's own ledger has captured; None when this machine has no such ledger.
 
     Raises:
-        Misconfigured: there is no gateway of this name.
+        Misconfigured: the name is unknown.
     """
     ledger = find_ledger(options, name)
     return None if ledger is None else ledger.captured_by_key()
@@ -57,5 +57,5 @@ def captured_by_key(options: settings.Settings, name: str = DEFAULT) -> dict[str
 def _entry(name: str) -> Entry:
     if name not in GATEWAYS:
         known = ", ".join(GATEWAYS)
-        raise errors.Misconfigured(f"there is no payment gateway {name!r}; known: {known}")
+        raise errors.Misconfigured(f"unknown payment gateway {name!r}; known: {known}")
     return GATEWAYS[name]

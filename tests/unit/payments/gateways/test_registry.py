@@ -30,7 +30,9 @@ def test_an_unknown_gateway_is_refused_with_the_known_names(
     find: object, options: settings.Settings
 ) -> None:
     assert callable(find)
-    with pytest.raises(errors.Misconfigured, match="no payment gateway 'sim'; known: simulator"):
+    with pytest.raises(
+        errors.Misconfigured, match="unknown payment gateway 'sim'; known: simulator"
+    ):
         find(options, "sim")
 
 
