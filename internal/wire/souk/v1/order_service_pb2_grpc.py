@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """Takes orders, tells what became of them, undoes them.
+    """Takes orders, reports on them, cancels them.
     """
 
     def __init__(self, channel):
@@ -73,25 +73,25 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """Takes orders, tells what became of them, undoes them.
+    """Takes orders, reports on them, cancels them.
     """
 
     def SubmitOrder(self, request, context):
-        """Places an order. OK means that the broker has it durably; it is then taken to its end even if everything crashes.
+        """Places an order. OK means that the broker has stored it durably; it is then processed to its end even if everything crashes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitOrders(self, request, context):
-        """Places 1 to 1,000 orders, each with a verdict of its own: a bad one never holds up its neighbours.
+        """Places 1 to 1,000 orders, each with a verdict of its own: an invalid one never delays the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """Tells all about one order.
+        """Returns everything about one order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,21 +105,21 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchOrder(self, request, context):
-        """Streams what happens to an order and ends with its terminal state.
+        """Streams the events of an order and ends with its terminal state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Undoes an order as long as no money moved, and answers with the outcome.
+        """Cancels an order if no charge was requested yet, and answers with the outcome.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QuoteOrder(self, request, context):
-        """Tells what an order would cost, by the same code that prices it. Leaves no trace.
+        """Returns what an order would cost, by the code that prices orders. Leaves no trace.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +172,7 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """Takes orders, tells what became of them, undoes them.
+    """Takes orders, reports on them, cancels them.
     """
 
     @staticmethod
