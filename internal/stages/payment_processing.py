@@ -59,7 +59,7 @@ def plan_one(
     history: payments_store.History,
     now_us: int,
 ) -> Plan:
-    """Take steps until one needs the gateway or time, or is the end. Cash needs neither."""
+    """Take steps until one needs the gateway or time, or is the end."""
     payment = rules.Payment(
         order.order_key,
         f"{accepted.merchant_id}/{accepted.order_id}",
