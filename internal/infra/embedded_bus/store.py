@@ -58,7 +58,7 @@ MESSAGES = sa.Table(
 MESSAGE_COLUMNS = tuple(column.name for column in MESSAGES.columns)
 CURSOR_COLUMNS = ("subscription_id", "acknowledged_to", "mark_delete", "holes")
 CURSOR_SHAPE = bulk.shape_of(SUBSCRIPTIONS, *CURSOR_COLUMNS)
-CURSOR_CHANGES = ", ".join(f"{name} = w.{name}" for name in CURSOR_COLUMNS[1:])
+CURSOR_CHANGES = bulk.assign(*CURSOR_COLUMNS[1:])
 
 GLANCE = sa.text("""
     SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'bus_messages'), 0),
