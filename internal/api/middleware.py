@@ -144,7 +144,7 @@ class Guard:
         call = Call(origin, asyncio.get_running_loop().time() + left_s - margin_s)
         with (
             logger.contextualize(trace_id=origin.trace_id, merchant_id=merchant_id),
-            traces.door_span(method.name, *caller, {"souk.merchant_id": merchant_id}),
+            traces.server_span(method.name, *caller, {"souk.merchant_id": merchant_id}),
         ):
             if isinstance(method, Stream):
                 return await method.work(call, request, _sender(context))

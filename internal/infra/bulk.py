@@ -249,7 +249,7 @@ def _defer(
 ) -> None:
     """Leave a statement to a driver that sends it with the next one; else run it now.
 
-    What takes more than one statement also runs now: only all of them together can be judged.
+    Rows that take several statements are also sent now: only all of them together can be judged.
     """
     driver: Any = connection.connection.driver_connection
     if rows and hasattr(driver, "send_deferred"):

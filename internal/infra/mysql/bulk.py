@@ -73,7 +73,7 @@ def _insert(statement: statements.Insert, rows: Rows) -> bytes:
 
 @lru_cache(maxsize=256)
 def _insert_into(statement: statements.Insert) -> tuple[bytes, tuple[int, ...]]:
-    """Return what stands before the rows, and the places of their long texts."""
+    """Return the SQL before the rows, and the positions of long texts in a row."""
     columns = statement.shape.columns
     long = (place for place, (_, like) in enumerate(columns) if isinstance(like.type, sa.Text))
     names = ", ".join(statement.shape.names)
@@ -96,7 +96,7 @@ _IN_QUOTES = (
     (b"\0", b"\\0"),
     (NO_TEXT, b"'\xff'"),
 )
-"""Escapes for what would end the quotes, or the statement; the last one stands between two texts.
+"""Escapes for characters that would end the quotes or the statement; the last separates two texts.
 """
 
 
@@ -220,7 +220,7 @@ def _literal(value: Any) -> bytes:  # noqa: ANN401 - any value of a row
 
 
 def _case(key: str, keys: Sequence[bytes], values: Sequence[Any]) -> bytes:
-    """Return what picks the value of a row by its key."""
+    """Return the CASE that picks a row's value by its key."""
     cases = [b" WHEN %b THEN %b" % pair for pair in zip(keys, map(_literal, values), strict=True)]
     return b"(CASE t.%b%b END)" % (key.encode(), b"".join(cases))
 
@@ -229,7 +229,7 @@ def _require_64_bits(shape: statements.Shape, sets: Sequence[set[Any]]) -> None:
     """MariaDB takes the nearest 64-bit integer for a larger one where it reads a table of JSON.
 
     Raises:
-        OverflowError: there is a larger one.
+        OverflowError: an integer is larger.
     """
     for (name, like), values in zip(shape.columns, sets, strict=True):
         if isinstance(like.type, sa.Integer):
@@ -241,7 +241,7 @@ def _require_64_bits(shape: statements.Shape, sets: Sequence[set[Any]]) -> None:
 def _too_long(shape: statements.Shape, sets: Sequence[set[Any]]) -> dict[int, int]:
     """Return {place: characters} of the columns in which a text is longer than w's.
 
-    MySQL would refuse the statement.
+    MySQL would reject the statement.
     """
     return {
         place: width
@@ -255,7 +255,7 @@ def _cut(value: Any, width: int | None) -> Any:  # noqa: ANN401 - any value of a
 
 
 def _width(like: sa.Column[Any]) -> int:
-    """Return the characters of a text in w; 0 where it needs no bounds.
+    """Return how many characters a text in w holds; 0 without a limit.
 
     One more than in the table: a longer text that was cut must neither be found nor fit.
     """
@@ -263,9 +263,9 @@ def _width(like: sa.Column[Any]) -> int:
 
 
 def _foldable(statement: ByRows, sets: Sequence[set[Any]]) -> dict[str, bytes]:
-    """Return name and SQL of the columns that have one value, except where it must be a column.
+    """Return {name: SQL} of the columns with one value that need not stay columns.
 
-    One column stays in any case: it makes the rows.
+    One column stays in any case, so that there are rows.
     """
     plain, names = _plain(statement), [name for name, _ in statement.shape.columns]
     same = [
@@ -289,9 +289,7 @@ def _plain(statement: ByRows) -> frozenset[str]:
 
 @lru_cache(maxsize=512)
 def _around(statement: ByRows, same: tuple[str, ...]) -> tuple[bytes, _Pieces]:
-    """Return what stands before the rows, and what stands after them.
-
-    That is cut where a column of `same` is named.
+    """Return the SQL before the rows and the SQL after them, cut at the columns of `same`.
 
     A table of JSON cannot be locked, and MySQL does not take it where others are (error 3569),
     except within a SELECT of its own.

@@ -194,19 +194,19 @@ except driver.PulsarException:
 
 
 async def test_many_results_wake_the_loop_once() -> None:
-    settled: list[list[object]] = []
+    processed: list[list[object]] = []
 
-    def settle() -> None:
-        settled.append(list(hand_over.results))
+    def process() -> None:
+        processed.append(list(hand_over.results))
         hand_over.results.clear()
 
-    hand_over = driver.HandOver(settle)
+    hand_over = driver.HandOver(process)
     for number in range(5):
         hand_over.came(number)
     await asyncio.sleep(0)
     await asyncio.to_thread(hand_over.came, 5)
     await asyncio.sleep(0)
-    assert settled == [[0, 1, 2, 3, 4], [5]]
+    assert processed == [[0, 1, 2, 3, 4], [5]]
 
 
 async def test_what_comes_after_the_loop_is_closed_harms_nobody() -> None:
