@@ -44,7 +44,7 @@ def assign(*names: str) -> Changes:
 def insert(
     connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Values]
 ) -> int:
-    """Insert `rows`, whose values stand in the order of `names`. Return how many were inserted.
+    """Insert `rows`, with their values in the order of `names`. Return how many were inserted.
 
     Raises:
         IntegrityError: a key exists already; the caller must roll back.

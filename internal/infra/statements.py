@@ -1,4 +1,4 @@
-"""What a bulk statement is to do, as data: each dialect writes its own SQL from it.
+"""Bulk statements as data, from which each dialect writes its own SQL.
 
 SQL that a caller gives (a query, an expression, a guard) is a template: `{w}` stands for the rows
 as a table called w, and `{w.name}` behind it for a column of that table. A dialect may write a

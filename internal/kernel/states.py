@@ -34,7 +34,7 @@ class ChargeState(StrEnum):
 
 
 class StockState(StrEnum):
-    """What the order has reserved or taken from the stock."""
+    """The state of the order's stock."""
 
     NONE = "NONE"
     RESERVED = "RESERVED"

@@ -148,7 +148,7 @@ class Dispatcher:
         self._waits(returned, 1)
         self._unacked.update((message.seq, message) for message in returned)
         self._put_back([*returned, *member.assigned])
-        self._holders = {key: who for key, who in self._holders.items() if who is not member}
+        self._holders = {key: it for key, it in self._holders.items() if it is not member}
         if len(self._members) == 1:
             self._stop_sharing(self._members[0])
         for other in self._members:

@@ -107,7 +107,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Noticed(msgspec.Struct, frozen=True):
-    """What other processes published, by topic id; all messages up to `head` are known now."""
+    """Counts of other processes' messages, by topic id; all up to `head` are known now."""
 
     head: int
     others: Mapping[int, Count]

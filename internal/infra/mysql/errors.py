@@ -1,4 +1,4 @@
-"""What an error of MySQL or MariaDB means to Souk: wait and repeat, a wrong setting, or a bug.
+"""The meaning of MySQL's and MariaDB's errors: repeat later, a wrong setting, or a bug.
 
 Numbers are the server's own (the same for both) or the client library's (2000 and above). A number
 that is not listed here is a bug or broken data, and reaches the statement's caller unchanged.
