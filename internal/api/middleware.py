@@ -121,6 +121,6 @@ class Middleware:
         call = calls.Call(origin, asyncio.get_running_loop().time() + left_s - margin_s)
         with (
             logger.contextualize(trace_id=origin.trace_id, merchant_id=merchant_id),
-            traces.door_span(method.name, *caller, {"souk.merchant_id": merchant_id}),
+            traces.server_span(method.name, *caller, {"souk.merchant_id": merchant_id}),
         ):
             return await work(call, request)

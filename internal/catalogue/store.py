@@ -46,15 +46,15 @@ _PRODUCT_KEYS = bulk.shape_of(PRODUCTS, "merchant_id", "sku")
 _MERCHANTS = bulk.shape_of(STORES, "merchant_id")
 _STORES_QUERY = (
     "SELECT t.merchant_id, t.store_id, t.name, t.currency, t.rounding_mode, t.rounding_point"
-    " FROM {w} CROSS JOIN stores t ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
+    " FROM {w} CROSS JOIN stores t ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id}"
 )
 _PRODUCTS_QUERY = (
     "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active"
-    " FROM {w} CROSS JOIN products t ON t.merchant_id = w.merchant_id AND t.sku = w.sku"
+    " FROM {w} CROSS JOIN products t ON t.merchant_id = {w.merchant_id} AND t.sku = {w.sku}"
 )
 _RATES_QUERY = (
     "SELECT t.merchant_id, t.tax_code, t.name, t.rate_ppm, t.inclusive"
-    " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = w.merchant_id"
+    " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = {w.merchant_id}"
 )
 
 

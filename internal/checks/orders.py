@@ -184,7 +184,7 @@ _ORDER_REF = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
 _TERMINAL = ", ".join(f"'{state}'" for state in sorted(states.ORDER_TERMINAL))
 _NOT_TERMINAL = (
     "SELECT w.merchant_id, w.order_id, t.state, t.due_at_us FROM {w} LEFT JOIN orders t"  # noqa: S608
-    " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+    " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
     f" WHERE t.state IS NULL OR t.state NOT IN ({_TERMINAL})"
 )
 

@@ -1,1 +1,1 @@
-"""The only room that opens sockets and files or reads the environment."""
+"""The only package that opens sockets and files or reads the environment."""

@@ -8,39 +8,39 @@ from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.sqlite import database as sqlite
 
 
-class Parts(NamedTuple):
-    """What everything else stands on."""
+class Backends(NamedTuple):
+    """The open backends of an engine."""
 
     database: db.Database
     bus: bus.CountingBus
 
 
-async def opened(options: settings.Settings, stack: contextlib.AsyncExitStack) -> Parts:
-    """Open what the settings name, its tables up to date; `stack` closes it.
+async def opened(options: settings.Settings, stack: contextlib.AsyncExitStack) -> Backends:
+    """Open the backends that the settings name, and migrate the tables; `stack` closes both.
 
     Raises:
         DatabaseAway: the database cannot be reached.
         BusAway: the broker cannot be reached.
-        Misconfigured: a server refuses us, or its tables are from a newer Souk.
+        Misconfigured: a server rejects this client, or the tables are from a newer Souk.
     """
     database = open_database(options)
     stack.push_async_callback(database.close)
     await database.write(migrate.upgrade)
     broker = await open_bus(options, database)
     stack.push_async_callback(broker.close)
-    return Parts(database, broker)
+    return Backends(database, broker)
 
 
 def open_database(options: settings.Settings, *, readers: int | None = None) -> db.Database:
     """Open the database that the settings name; a server is reached when it is first needed.
 
     Args:
-        options: of either engine.
-        readers: threads that read the embedded one, if not as the settings say.
+        options: the settings of either engine.
+        readers: reader threads of the embedded database, instead of the number in the settings.
     """
     storage = options.storage
     if storage.engine == "full":
-        from internal.infra.mysql import database as mysql  # noqa: PLC0415 - the embedded engine needs none of it
+        from internal.infra.mysql import database as mysql  # noqa: PLC0415 - the embedded engine does not need it
 
         return mysql.MysqlDatabase(options.mysql)
     return sqlite.SqliteDatabase(
@@ -57,7 +57,7 @@ async def open_bus(options: settings.Settings, database: db.Database) -> bus.Cou
 
     Raises:
         BusAway: the broker cannot be reached.
-        Misconfigured: it refuses us, or its tables are from a newer Souk.
+        Misconfigured: it rejects this client, or its tables are from a newer Souk.
     """
     if options.storage.engine == "full":
         from internal.infra.pulsar_bus import bus as pulsar_bus  # noqa: PLC0415 - as above

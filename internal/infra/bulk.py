@@ -1,52 +1,33 @@
-"""Any number of rows in a few statements: the only place that knows how a dialect takes them.
+"""Any number of rows in a few statements: the port for all bulk SQL.
 
-SQLite takes them as bound VALUES, up to CHUNK_ROWS_MAX a statement: measured twice as fast as
-unpacking JSON with json_each, and the whole chunk runs in one step, without Python's lock. MySQL
-and MariaDB take all of them as one text: see mysql_bulk. Values may be int, str, bool (as 0 or 1)
-or None. Nobody else writes bulk SQL by hand.
+A caller gives the rows and says what is to be done with them; the dialect's own module writes the
+statement: see sqlite/bulk.py and mysql/bulk.py. SQL that a caller gives is a template: see
+statements.py. Values may be int, str, bool (as 0 or 1) or None. No other module writes bulk SQL.
 """
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import chain
 from typing import Any, NamedTuple
 
 import aiomysql
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from internal.infra import statements
 from internal.infra.mysql import bulk as mysql_bulk
 from internal.infra.mysql import errors as mysql_errors
+from internal.infra.sqlite import bulk as sqlite_bulk
 from internal.kernel import errors
 
-Value = int | str | bool | None
-Values = Sequence[Value]
+Changes = statements.Changes
+Shape = statements.Shape
+Value = statements.Value
+Values = statements.Values
 Row = Any
 """A row of an answer: a named tuple of its columns."""
 ROWS_MAX = 50_000
 """More rows than this in one call are a bug in the caller's batching."""
-CHUNK_ROWS_MAX = 256
-"""SQLite: rows in one statement. Chunks are powers of two, so that few statements have to be
-prepared.
-"""
-BOUND_VALUES_MAX = 32_000
-"""SQLite: its own limit on bound values is 32,766."""
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """The columns of a row.
-
-    ((name, table column that gives the type), …), in the order of the values.
-    """
-
-    columns: tuple[tuple[str, sa.Column[Any]], ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns' names."""
-        return tuple(name for name, _ in self.columns)
 
 
 def shape_of(table: sa.Table, *names: str, **others: sa.Column[Any]) -> Shape:
@@ -54,16 +35,21 @@ def shape_of(table: sa.Table, *names: str, **others: sa.Column[Any]) -> Shape:
     return Shape((*((name, table.c[name]) for name in names), *others.items()))
 
 
+@lru_cache(maxsize=256)
+def assign(*names: str) -> Changes:
+    """Return the changes that give each of these columns the row's value of the same name."""
+    return tuple((name, f"{{w.{name}}}") for name in names)
+
+
 def insert(
     connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Values]
 ) -> int:
-    """Insert `rows`, whose values stand in the order of `names`. Return how many were inserted.
+    """Insert `rows`, with their values in the order of `names`. Return how many were inserted.
 
     Raises:
         IntegrityError: a key exists already; the caller must roll back.
     """
-    sql = _insert_sql(table, names)
-    return _count(connection, _table_shape(table, names), sql, rows)
+    return _count(connection, _insert(table, names), rows)
 
 
 def insert_deferred(
@@ -75,19 +61,19 @@ def insert_deferred(
 ) -> None:
     """Insert `rows` together with the next statement of the transaction, or before its commit.
 
-    A lone order costs a server half as much so; SQLite inserts at once.
+    For a single order this halves the server's cost. SQLite inserts at once.
 
     Raises:
-        Conflict: `conflict`, then: a key exists already; IntegrityError without such a text.
+        Conflict: with the text `conflict`, if there is one: a key exists already.
+        IntegrityError: the same, without such a text.
     """
-    sql = _insert_sql(table, names)
-    _run_soon(connection, _table_shape(table, names), sql, rows, partial(_insert_verdict, conflict))
+    _defer(connection, _insert(table, names), rows, partial(_insert_verdict, conflict))
 
 
 class Guard(NamedTuple):
-    """What must hold of a row that is updated, and what is said when not every row was met.
+    """A condition for a row to be updated, and the text of the Conflict if not all rows were.
 
-    Without such a text nobody asks.
+    Without a text, the rows are not counted.
     """
 
     sql: str = ""
@@ -102,29 +88,29 @@ def update_deferred(
     table: sa.Table,
     shape: Shape,
     keys: tuple[str, ...],
-    changes: str,
+    changes: Changes,
     rows: Sequence[Values],
     guard: Guard = NO_GUARD,
 ) -> None:
     """Do what `update` does together with the next statement, or before the commit.
 
     Raises:
-        Conflict: the guard's, then: a row was not met.
+        Conflict: with the guard's text, if there is one: a row was not matched.
     """
-    sql = _update_sql(connection.dialect.name, table, keys, changes, guard.sql)
+    statement = _update(table, shape, keys, changes, guard.sql)
     wanted = len(rows) if guard.conflict else None
-    _run_soon(connection, shape, sql, rows, partial(_update_verdict, guard.conflict, wanted))
+    _defer(connection, statement, rows, partial(_update_verdict, guard.conflict, wanted))
 
 
 def flush(connection: sa.Connection) -> None:
-    """Wait until all that was to be done soon is done.
+    """Wait until all deferred statements are done.
 
     Raises:
         Conflict: see `insert_deferred` and `update_deferred`; and all that they raise.
     """
     own: Any = connection.connection.dbapi_connection
     try:
-        own.run_async(lambda link: link.flush())
+        own.run_async(lambda driver: driver.flush())
     except connection.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(connection.dialect, error) from error
 
@@ -152,20 +138,19 @@ def update(
     table: sa.Table,
     shape: Shape,
     keys: tuple[str, ...],
-    changes: str,
+    changes: Changes,
     rows: Sequence[Values],
     guard: str = "",
 ) -> int:
     """Update `t` (the table) from `w` (the rows) where the `keys` agree and `guard` holds.
 
-    `changes` and `guard` are SQL that both dialects read: "reserved = t.reserved + w.quantity". A
-    row of the table must be matched by one row of `w` at most.
+    `changes` and `guard` are templates of SQL that both dialects read: ("reserved", "t.reserved +
+    {w.quantity}"). A row of the table must be matched by one row of `w` at most.
 
     Returns:
         How many rows were matched.
     """
-    sql = _update_sql(connection.dialect.name, table, keys, changes, guard)
-    return _count(connection, shape, sql, rows)
+    return _count(connection, _update(table, shape, keys, changes, guard), rows)
 
 
 def select(
@@ -176,25 +161,22 @@ def select(
     *,
     lock: bool = False,
 ) -> list[Row]:
-    """Run `query`, in which `{w}` stands for the rows as a table called w.
+    """Run the template `query` on the rows, a table called w; return the whole answer.
 
-    And return all of the answer.
-
-    Write "SELECT … FROM {w} CROSS JOIN orders t ON …": SQLite then walks the rows and looks each
-    up, never the other way round. `lock` holds the rows found until the transaction ends (SQLite's
-    writer holds everything anyway). On SQLite the rows come in chunks: ORDER BY and aggregates hold
-    within a row of `w`, not across them.
+    Write "SELECT … FROM {w} CROSS JOIN orders t ON t.order_key = {w.order_key}": SQLite then walks
+    the rows and looks each up, never the other way round. `lock` holds the rows found until the
+    transaction ends (SQLite's writer holds everything anyway). On SQLite the rows come in chunks:
+    ORDER BY and aggregates hold within a row of `w`, not across them.
     """
-    sql = query + (" FOR UPDATE" if lock and connection.dialect.name != "sqlite" else "")
     found: list[Row] = []
-    for cursor in _run(connection, shape, sql, rows):
+    for cursor in _run(connection, _select(shape, query, lock), rows):
         row_of = _row_type(tuple(column[0] for column in cursor.description))
         found += map(row_of._make, cursor.fetchall())
     return found
 
 
 class Query(NamedTuple):
-    """What `select` takes; nothing is locked."""
+    """The arguments of one `select` of `select_many`; nothing is locked."""
 
     shape: Shape
     query: str
@@ -202,18 +184,18 @@ class Query(NamedTuple):
 
 
 def select_many(connection: sa.Connection, queries: Sequence[Query]) -> list[list[Row]]:
-    """Ask several queries at once; return the answer to each.
+    """Run several queries at once; return the answer to each.
 
-    For a lone order, most of what a query costs is waking the server, and being woken by it.
+    For a single order, most of what a query costs is waking the server, and being woken by it.
     """
-    link: Any = connection.connection.driver_connection
-    if not hasattr(link, "send_deferred"):
+    driver: Any = connection.connection.driver_connection
+    if not hasattr(driver, "send_deferred"):
         return [select(connection, *query) for query in queries]
     answers: list[list[Any]] = []
-    for query in queries:
+    for shape, query, rows in queries:
         answers.append([])
-        for statement, _ in _statements(connection, *query) if query.rows else ():
-            link.send_deferred(statement, answers=answers[-1])
+        for sql, _ in _render(connection, _select(shape, query), rows):
+            driver.send_deferred(sql, answers=answers[-1])
     flush(connection)
     return [[row for answer in parts for row in _rows_of(answer)] for parts in answers]
 
@@ -229,41 +211,25 @@ def replace(
     names: tuple[str, ...],
     rows: Sequence[Values],
 ) -> None:
-    """Put `rows` in the place of those with the same `keys`, or add them; keys lead `names`."""
-    sql = _delete_sql(connection.dialect.name, table, keys)
+    """Replace the rows that have the same `keys` by `rows`, or add them; keys lead `names`."""
     width = len(keys)
-    for _ in _run(connection, _table_shape(table, keys), sql, [row[:width] for row in rows]):
-        pass
+    _count(connection, _delete(table, keys), [row[:width] for row in rows])
     insert(connection, table, names, rows)
 
 
-_table_shape = lru_cache(maxsize=256)(lambda table, names: shape_of(table, *names))
+# A statement from the cache has its hash already; a new one would compute it for every call.
+_update = lru_cache(maxsize=256)(statements.Update)
+_select = lru_cache(maxsize=256)(statements.Select)
 
 
 @lru_cache(maxsize=256)
-def _insert_sql(table: sa.Table, names: tuple[str, ...]) -> str:
-    columns = ", ".join(names)
-    return f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {{w}}"  # noqa: S608
+def _insert(table: sa.Table, names: tuple[str, ...]) -> statements.Insert:
+    return statements.Insert(table, shape_of(table, *names))
 
 
 @lru_cache(maxsize=256)
-def _update_sql(
-    dialect: str, table: sa.Table, keys: tuple[str, ...], changes: str, guard: str
-) -> str:
-    if dialect != "sqlite":
-        return mysql_bulk.update_sql(table.name, keys, changes, guard)
-    on = " AND ".join(f"t.{key} = w.{key}" for key in keys)
-    where = f"{on} AND ({guard})" if guard else on
-    return f"UPDATE {table.name} AS t SET {changes} FROM {{w}} WHERE {where}"  # noqa: S608
-
-
-@lru_cache(maxsize=256)
-def _delete_sql(dialect: str, table: sa.Table, keys: tuple[str, ...]) -> str:
-    if dialect == "sqlite":
-        columns = ", ".join(keys)
-        return f"DELETE FROM {table.name} WHERE ({columns}) IN (SELECT {columns} FROM {{w}})"  # noqa: S608
-    on = " AND ".join(f"t.{key} = w.{key}" for key in keys)
-    return f"DELETE t FROM {{w}} CROSS JOIN {table.name} AS t ON {on}"
+def _delete(table: sa.Table, keys: tuple[str, ...]) -> statements.Delete:
+    return statements.Delete(table, shape_of(table, *keys))
 
 
 @lru_cache(maxsize=256)
@@ -271,51 +237,57 @@ def _row_type(names: tuple[str, ...]) -> Any:  # noqa: ANN401 - a class made her
     return collections.namedtuple("Row", names, rename=True)
 
 
-Judge = Callable[[int | Exception], BaseException | None]
-"""Takes how many rows a statement met, or its error; returns what is to be raised for that."""
+Verdict = Callable[[int | Exception], BaseException | None]
+"""Takes how many rows a statement matched, or its error; returns the exception to raise, if any."""
 
 
-def _run_soon(
-    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values], judge: Judge
+def _defer(
+    connection: sa.Connection,
+    statement: statements.Statement,
+    rows: Sequence[Values],
+    verdict: Verdict,
 ) -> None:
-    """Leave a statement with a link that sends it with the next one; else run it now.
+    """Leave a statement to a driver that sends it with the next one; else run it now.
 
-    So is what takes more than one statement: only all of them together can be judged.
+    Rows that take several statements are also sent now: only all of them together can be judged.
     """
-    link: Any = connection.connection.driver_connection
-    if rows and hasattr(link, "send_deferred"):
-        first, *more = _statements(connection, shape, sql, rows)
+    driver: Any = connection.connection.driver_connection
+    if rows and hasattr(driver, "send_deferred"):
+        (first, _), *more = _render(connection, statement, rows)
         if not more:
-            link.send_deferred(first[0], judge)
+            driver.send_deferred(first, verdict)
             return
     answer: int | Exception
     try:
-        answer = _count(connection, shape, sql, rows)
+        answer = _count(connection, statement, rows)
     except sa.exc.IntegrityError as error:
         answer = error
-    if wrong := judge(answer):
+    if wrong := verdict(answer):
         raise wrong
 
 
-def _count(connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values]) -> int:
-    return sum(cursor.rowcount for cursor in _run(connection, shape, sql, rows))
+def _count(
+    connection: sa.Connection, statement: statements.Statement, rows: Sequence[Values]
+) -> int:
+    return sum(cursor.rowcount for cursor in _run(connection, statement, rows))
 
 
 def _run(
-    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values]
+    connection: sa.Connection, statement: statements.Statement, rows: Sequence[Values]
 ) -> Iterator[DBAPICursor]:
-    """Run `sql` over the rows, in as few statements as the dialect can.
+    """Run a statement over the rows, in as few statements as the dialect can.
 
-    On the driver's own cursor: SQLAlchemy's execution costs five times what SQLite needs for a few
-    rows, and a single order pays some forty statements. Its errors are SQLAlchemy's all the same.
+    It runs on the driver's own cursor: SQLAlchemy's execution costs five times what SQLite needs
+    for a few rows, and a single order pays some forty statements. Its errors are SQLAlchemy's all
+    the same.
     """
-    statements = _statements(connection, shape, sql, rows)
+    rendered = _render(connection, statement, rows)
     if not rows:
         return
     cursor = connection.connection.cursor()
     try:
-        for statement, parameters in statements:
-            cursor.execute(statement, parameters)
+        for sql, parameters in rendered:
+            cursor.execute(sql, parameters)
             yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(connection.dialect, error) from error
@@ -323,17 +295,28 @@ def _run(
         cursor.close()
 
 
-def _statements(
-    connection: sa.Connection, shape: Shape, sql: str, rows: Sequence[Values]
-) -> "Statements":
+Rendered = Iterator[tuple[Any, Values | None]]
+"""(SQL as the driver takes it, bound values), …."""
+
+
+def _render(
+    connection: sa.Connection, statement: statements.Statement, rows: Sequence[Values]
+) -> Rendered:
     if len(rows) > ROWS_MAX:
         raise ValueError(f"{len(rows)} rows at once, at most {ROWS_MAX}")
     try:
-        speaker = _SPEAKERS[connection.dialect.name]
+        render = _RENDERERS[connection.dialect.name]
     except KeyError:
         what = f"no bulk SQL for the database dialect {connection.dialect.name!r}"
         raise errors.Misconfigured(what) from None
-    return speaker(shape, sql, rows)
+    return render(statement, rows) if rows else iter(())
+
+
+_RENDERERS: dict[str, Callable[[statements.Statement, Sequence[Values]], Rendered]] = {
+    "sqlite": sqlite_bulk.render,
+    "mysql": mysql_bulk.render,
+    "mariadb": mysql_bulk.render,
+}
 
 
 def _as_sqlalchemy(dialect: sa.Dialect, error: Exception) -> BaseException:
@@ -342,45 +325,3 @@ def _as_sqlalchemy(dialect: sa.Dialect, error: Exception) -> BaseException:
     return sa.exc.DBAPIError.instance(
         "bulk statement", None, error, dialect.loaded_dbapi.Error, hide_parameters=True
     )
-
-
-Statements = Iterator[tuple[str | bytes, Sequence[Value] | None]]
-
-
-def _sqlite_statements(shape: Shape, sql: str, rows: Sequence[Values]) -> Statements:
-    for chunk in chunks(rows, len(shape.columns)):
-        yield _sqlite_statement(shape, sql, len(chunk)), tuple(chain.from_iterable(chunk))
-
-
-def chunks(rows: Sequence[Values], width: int) -> Iterable[Sequence[Values]]:
-    """Cut rows of `width` values into runs whose lengths are powers of two, longest first."""
-    size, start = CHUNK_ROWS_MAX, 0
-    while size * width > BOUND_VALUES_MAX:
-        size //= 2
-    while start < len(rows):
-        while size > len(rows) - start:
-            size //= 2
-        yield rows[start : start + size]
-        start += size
-
-
-@lru_cache(maxsize=1_024)
-def _sqlite_statement(shape: Shape, sql: str, rows: int) -> str:
-    row = f"({', '.join('?' * len(shape.columns))})"
-    values = ", ".join([row] * rows)
-    if sql.startswith("INSERT"):
-        return f"{sql.partition(' SELECT ')[0]} VALUES {values}"
-    names = ", ".join(f"column{place} AS {name}" for place, name in enumerate(shape.names, start=1))
-    return sql.format(w=f"(SELECT {names} FROM (VALUES {values})) AS w")  # noqa: S608
-
-
-def _mysql_statements(shape: Shape, sql: str, rows: Sequence[Values]) -> Statements:
-    for statement in mysql_bulk.statements(shape.columns, sql, rows):
-        yield statement, None
-
-
-_SPEAKERS: dict[str, Callable[[Shape, str, Sequence[Values]], Statements]] = {
-    "sqlite": _sqlite_statements,
-    "mysql": _mysql_statements,
-    "mariadb": _mysql_statements,
-}

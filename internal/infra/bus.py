@@ -2,7 +2,7 @@
 
 - A message is kept for every durable subscription of its topic until that subscription acknowledged
   it; without any durable subscription it is not kept. Create subscriptions before messages flow.
-- What a subscription received and did not acknowledge comes back when it is closed or dies.
+- Messages that a subscription received and did not acknowledge come back when it is closed or dies.
 - Messages of one key arrive in the order of publishing. Delivery is at least once.
 """
 
@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 ORDERS_PROPERTY = "orders"
-"""Tells how many orders a message holds, in decimal; a message without it counts as one."""
+"""How many orders a message holds, in decimal; a message without it counts as one."""
 
 ORDERS_DIGITS_MAX = 9
 
@@ -45,13 +45,13 @@ class Publisher(Protocol):
 
         Raises:
             BusAway: no receipt for at least one of them; publishing all again is safe for readers.
-            Poison: one is too large, or its topic, key or properties are no texts; none is sent.
+            Poison: one is too large, or its topic, key or properties are not text; none is sent.
         """
         ...
 
 
 class Subscription(Protocol):
-    """A place in a topic's stream. At most `unacked_messages_max` are out at any time."""
+    """A position in topics. At most `unacked_messages_max` messages are out at any time."""
 
     async def receive(self, messages_max: int) -> list[Delivery]:
         """Wait for at least one message; return 1..messages_max of them, oldest first.
@@ -62,10 +62,10 @@ class Subscription(Protocol):
         ...
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Give up the claim to these messages.
+        """Tell the broker that these messages are done.
 
-        It may be persisted a little later: after a crash they may come again. What is not out with
-        this subscription (any more) is ignored, and after `close` everything is.
+        It may be persisted a little later: after a crash they may come again. Messages that are not
+        out with this subscription (any more) are ignored, and after `close` all are.
 
         Raises:
             BusAway: the acknowledgement was not taken; the messages are still out.
@@ -73,7 +73,7 @@ class Subscription(Protocol):
         ...
 
     async def close(self) -> None:
-        """Leave. What was not acknowledged goes to the next subscriber of the same name."""
+        """Leave. Unacknowledged messages go to the next subscriber of the same name."""
         ...
 
 
@@ -81,7 +81,7 @@ class Bus(Publisher, Protocol):
     """A broker, or a client of one."""
 
     async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
-        """Create what is missing of {topic: [durable subscription name, …]}.
+        """Create the missing topics and subscriptions of {topic: [durable subscription name, …]}.
 
         A new subscription starts with the oldest message of its topic that is still kept.
 
@@ -95,8 +95,8 @@ class Bus(Publisher, Protocol):
     ) -> Subscription:
         """Join a durable subscription, from the oldest unacknowledged message on.
 
-        It is created if it is missing, as by `ensure`. Several who join share its keys: one has all
-        messages of a key as long as it has unacknowledged ones of it (Pulsar's Key_Shared).
+        It is created if it is missing, as by `ensure`. Several consumers share its keys: one gets
+        all messages of a key while it has unacknowledged ones of that key (Pulsar's Key_Shared).
 
         Raises:
             BusAway: the broker cannot be reached.
@@ -104,9 +104,9 @@ class Bus(Publisher, Protocol):
         ...
 
     async def tail(self, topics: Sequence[str]) -> Subscription:
-        """Read what is published from now on; nothing is kept, there is nothing to acknowledge.
+        """Read messages published from now on; none is kept, so none is acknowledged.
 
-        A reader who is too slow loses the oldest messages.
+        A reader that is too slow loses the oldest messages.
         """
         ...
 
@@ -114,13 +114,13 @@ class Bus(Publisher, Protocol):
         """Count the messages that this subscription has not acknowledged.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
             BusAway: the broker cannot be reached.
         """
         ...
 
     async def close(self) -> None:
-        """Send what was published and acknowledged, close every subscription and producer."""
+        """Send pending messages and acknowledgements, close every subscription and producer."""
         ...
 
 
@@ -137,6 +137,6 @@ class CountingBus(Bus, Protocol):
 
 
 def orders_in(properties: Mapping[str, str]) -> int:
-    """Return how many orders a message says it holds; 1 if it says nothing, or nonsense."""
+    """Return how many orders a message says it holds; 1 without a valid number."""
     text = properties.get(ORDERS_PROPERTY, "1")
     return int(text) if text.isdecimal() and len(text) <= ORDERS_DIGITS_MAX else 1

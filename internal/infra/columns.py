@@ -19,12 +19,12 @@ def text(chars_max: int) -> sa.types.TypeEngine[str]:
 
 
 def ident(name: str, *, primary_key: bool = False) -> sa.Column[str]:
-    """Return a column for an id that somebody outside chose: 1..64 characters."""
+    """Return a column for an id that a client chose: 1..64 characters."""
     return sa.Column(name, text(ID_CHARS_MAX), primary_key=primary_key, nullable=False)
 
 
 def code(name: str, *, primary_key: bool = False, chars_max: int = 32) -> sa.Column[str]:
-    """Return a column for one of our own words: a state, a reason, a kind."""
+    """Return a column for one of Souk's own codes: a state, a reason, a kind."""
     return sa.Column(name, text(chars_max), primary_key=primary_key, nullable=False)
 
 

@@ -2,8 +2,8 @@
 
 A transaction is a plain function of a SQLAlchemy connection: `await db.write(record_orders)`. All
 of it runs in one thread hop (SQLite: its one writer thread; MySQL: SQLAlchemy's async driver),
-which measured several times cheaper than awaiting each statement. It commits when the function
-returns and rolls back when it raises; it may run several times.
+which measured several times cheaper than awaiting each statement. The transaction commits when the
+function returns and rolls back when it raises; the function may run several times.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ METADATA = sa.MetaData()
 
 
 class Database(Protocol):
-    """Where the tables are."""
+    """A pool of connections to the tables."""
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and commit.
 
-        Repeat the whole of it on a deadlock or a busy lock.
+        The whole transaction is repeated on a deadlock or a busy lock.
 
         Raises:
             DatabaseAway: it cannot be reached, or stayed locked for longer than the retries last.
@@ -34,9 +34,8 @@ class Database(Protocol):
     async def read(self, work: Work[T], *, is_quick: bool = False) -> T:
         """Run `work` on one consistent snapshot; it must not write.
 
-        `is_quick` promises that it only looks up a few rows by their keys, and does not mind if
-        what it looks up second is younger than what it looked up first: an implementation may then
-        answer on the spot, and without a snapshot.
+        `is_quick` promises that it only looks up a few rows by their keys, and that later rows may
+        be newer than earlier ones: an implementation may then answer at once, without a snapshot.
 
         Raises:
             DatabaseAway: as for write.
@@ -44,5 +43,5 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what runs and disconnect."""
+        """Finish running transactions and disconnect."""
         ...

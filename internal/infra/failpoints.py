@@ -1,11 +1,11 @@
 """Named places where a test may kill the process, raise, or sleep.
 
-Without SOUK_FAILPOINTS they cost a dict look-up.
+Without SOUK_FAILPOINTS, each costs a dict look-up.
 
 SOUK_FAILPOINTS="payment.after_commit=kill@3,db.before_commit=raise@1-5": at the 3rd passage `kill
 -9` this process, at passages 1 to 5 raise DatabaseAway. Actions: kill, raise, sleep (1 s). Refused
 unless SOUK_TESTING=1. SOUK_FAILPOINTS=@/a/file reads them from a file, again whenever it changes:
-for processes that somebody else has started.
+for processes that the test has not started itself.
 """
 
 import os
@@ -23,13 +23,13 @@ SLEEP_S = 1.0
 
 
 class Failpoint:
-    """One armed place: acts from its `first` to its `last` passage."""
+    """One armed failpoint; it acts from its `first` to its `last` passage."""
 
     def __init__(self, action: str, first: int, last: int) -> None:
         self.action, self.first, self.last, self.passages = action, first, last, 0
 
     def hit(self) -> None:
-        """Count this passage and act when its turn has come."""
+        """Count this passage, and act if it is one of those."""
         self.passages += 1
         if not self.first <= self.passages <= self.last:
             return
@@ -65,7 +65,7 @@ def from_environment() -> dict[str, Failpoint]:
     """Read SOUK_FAILPOINTS; refuse it outside tests.
 
     Raises:
-        Misconfigured: this is no test, or the text cannot be read.
+        Misconfigured: this is not a test, or the text cannot be read.
     """
     text = os.environ.get("SOUK_FAILPOINTS", "")
     if text and os.environ.get("SOUK_TESTING") != "1":
@@ -79,13 +79,13 @@ def from_environment() -> dict[str, Failpoint]:
 
 
 class Watched:
-    """A file of failpoints. One that is not there arms none."""
+    """A file of failpoints. A missing file arms none."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._changed_ns = path, 0
 
     def look(self) -> None:
-        """Arm what the file says, if it changed since the last look."""
+        """Arm the file's failpoints, if it has changed since the last look."""
         try:
             changed_ns = self._path.stat().st_mtime_ns
         except FileNotFoundError:
@@ -106,7 +106,7 @@ def arm(failpoints: dict[str, Failpoint]) -> None:
 
 
 def hit(name: str) -> None:
-    """Pass the place called `name`."""
+    """Pass the failpoint called `name`."""
     if _watched:
         _watched[0].look()
     if _armed and name in _armed:

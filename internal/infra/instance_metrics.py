@@ -1,7 +1,7 @@
-"""Puts the name of a function's instance on everything that its process measures.
+"""Adds the name of a function's instance as labels to every metric of its process.
 
-The functions worker shows the registries of its instances one after the other, as they are. Without
-a name Prometheus would take two instances' counters for one, and silently keep either's value.
+The functions worker serves the registries of its instances one after the other, unchanged. Without
+these labels Prometheus would take two instances' counters for one, and silently keep one value.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ OF_SOUK: tuple[registry.Collector, ...] = tuple(
 
 
 class Named(registry.Collector):
-    """A collector whose samples carry more labels."""
+    """A collector that adds labels to the samples of another."""
 
     def __init__(self, collector: registry.Collector, labels: dict[str, str]) -> None:
         self._collector, self._labels = collector, labels
@@ -46,9 +46,9 @@ def name_instance(
     at: registry.CollectorRegistry = prometheus_client.REGISTRY,
     collectors: Sequence[registry.Collector] = OF_SOUK + OF_THE_PROCESS,
 ) -> None:
-    """Label what these collectors show from now on; once in a process.
+    """Label the samples of these collectors from now on; call it once in a process.
 
-    The runtime's own (pulsar_function_…) are named already.
+    The runtime's own metrics (pulsar_function_…) have such labels already.
     """
     labels = {"function": function, "instance_id": instance_id}
     for collector in collectors:

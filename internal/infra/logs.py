@@ -1,6 +1,6 @@
 """Logs: JSON lines by loguru, one object a line, without secrets and card numbers.
 
-Bind what a line is about: logger.bind(order_id=…, event_id=…, trace_id=…).info("…").
+Bind the subject of a line: logger.bind(order_id=…, event_id=…, trace_id=…).info("…").
 """
 
 import re
@@ -30,10 +30,10 @@ Sink = Callable[["loguru.Message"], None]
 def setup(options: settings.LogSettings, sink: Sink | None = None) -> None:
     """Send all logs to one place, as JSON lines: a sink, else a file, else stderr.
 
-    May be called again.
+    It may be called again.
 
     Raises:
-        Misconfigured: the file for them cannot be used.
+        Misconfigured: the log file cannot be used.
     """
     logger.remove()
     arguments: dict[str, Any] = {"format": _line, "level": options.level}
@@ -51,7 +51,7 @@ def setup(options: settings.LogSettings, sink: Sink | None = None) -> None:
 
 
 def _line(record: "loguru.Record") -> str:
-    """Return loguru's template for a record: the JSON itself, put where braces mean nothing."""
+    """Return loguru's template for a record; the JSON is an extra, where braces have no meaning."""
     record["extra"]["_json"] = to_json(record)
     return "{extra[_json]}\n"
 
@@ -72,8 +72,8 @@ def to_json(record: "loguru.Record") -> str:
     return msgspec.json.encode({n: redact(n, v) for n, v in line.items()}, enc_hook=str).decode()
 
 
-def redact(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
-    """Return what may be shown of a value."""
+def redact(name: str, value: Any) -> Any:  # noqa: ANN401 - any logged value
+    """Return the value with secrets and card numbers hidden."""
     if SECRET_NAMES.search(name):
         return HIDDEN
     if isinstance(value, msgspec.Struct):

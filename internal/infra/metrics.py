@@ -1,4 +1,4 @@
-"""Every metric that more than one room touches, on prometheus_client's default registry.
+"""Every metric that more than one package uses, on prometheus_client's default registry.
 
 The official functions runtime serves that registry by itself; the embedded host serves it on its
 own port.
@@ -9,12 +9,10 @@ from prometheus_client import Counter, Gauge, Histogram
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 400, 1_000)
 
-FACTS = Counter(
-    "souk_facts_total", "Facts sent on their way, by kind and reason.", ["kind", "reason"]
-)
+FACTS = Counter("souk_facts_total", "Facts published, by kind and reason.", ["kind", "reason"])
 FACT_AGE_SECONDS = Histogram(
     "souk_fact_age_seconds",
-    "From the moment an order was placed to this fact about it.",
+    "Time from placing an order to this fact about it.",
     ["kind"],
     buckets=LATENCY_BUCKETS_S,
 )
@@ -30,11 +28,13 @@ STAGE_BATCH_ORDERS = Histogram(
     ["stage"],
     buckets=BATCH_BUCKETS,
 )
-RETRIES = Counter("souk_retries_total", "Waits because a part was away.", ["who", "error"])
-DEAD_LETTERS = Counter("souk_dead_letters_total", "Orders put aside.", ["stage", "code"])
+RETRIES = Counter("souk_retries_total", "Waits because a dependency was away.", ["who", "error"])
+DEAD_LETTERS = Counter(
+    "souk_dead_letters_total", "Orders stored as dead letters.", ["stage", "code"]
+)
 PAYMENTS_LEFT_TO_OPERATORS = Counter(
     "souk_payments_left_to_operators_total",
-    "Orders whose payment is unknown or cannot be undone, and that nobody asks about any more.",
+    "Orders whose payment is unknown or cannot be undone, and that Souk polls no longer.",
 )
 BACKLOG_MESSAGES = Gauge(
     "souk_backlog_messages", "Messages a stage has not acknowledged.", ["stage"]

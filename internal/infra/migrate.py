@@ -1,7 +1,7 @@
-"""Bringing a database's tables to the version that this code expects.
+"""Migrates a database's tables to the version that this code expects.
 
-MySQL and MariaDB commit every change of a table by itself. So revisions can be taken up again where
-they were interrupted, and only one process at a time changes tables there.
+MySQL and MariaDB commit every change of a table by itself. So revisions can be resumed where they
+were interrupted, and only one process at a time changes tables there.
 """
 
 import contextlib
@@ -19,19 +19,19 @@ from internal.kernel import errors
 
 FOLDER = Path(__file__).with_name("migrations")
 LOCK = "CONCAT('souk ', MD5(DATABASE()))"
-"""Names are of the whole server, and short."""
+"""The name of a lock is valid for the whole server, and short."""
 LOCK_WAIT_S = 10
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    """Apply what is missing, up to `revision`.
+    """Apply the missing revisions, up to `revision`.
 
     A change that takes longer than the database's statement_timeout_s goes on in the server; the
     next upgrade waits for it.
 
     Raises:
         Misconfigured: the database is at a revision that this code does not know.
-        DatabaseAway: another process changes the tables, and has not come to an end yet.
+        DatabaseAway: another process is still changing the tables.
     """
     with _alone(connection):
         try:
@@ -42,9 +42,9 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:
-    """Take revisions back, down to `revision` ("base" for all of them).
+    """Revert revisions, down to `revision` ("base" for all of them).
 
-    Their tables go with their rows.
+    Their tables are dropped with all rows.
 
     Raises:
         DatabaseAway: as for upgrade.
@@ -66,7 +66,7 @@ def newest() -> str:
 
 @contextlib.contextmanager
 def _alone(connection: sa.Connection) -> Iterator[None]:
-    """Keep other processes from changing tables; SQLite's writer is alone anyway."""
+    """Keep other processes from changing tables; SQLite has only one writer anyway."""
     if connection.dialect.name == "sqlite":
         yield
         return
@@ -74,7 +74,9 @@ def _alone(connection: sa.Connection) -> Iterator[None]:
         raise errors.DatabaseAway("another process is changing the tables")
     try:
         yield
-        connection.exec_driver_sql("COMMIT")  # the revision's number: before anybody else looks
+        connection.exec_driver_sql(
+            "COMMIT"
+        )  # the revision's number must be visible before the lock is free
         connection.exec_driver_sql(f"SELECT RELEASE_LOCK({LOCK})")
     except BaseException:
         connection.invalidate()  # the lock goes with it

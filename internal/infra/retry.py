@@ -1,6 +1,6 @@
 """Retries with jitter, by tenacity, in one place.
 
-Only Temporary errors are retried, and the first try costs nothing extra.
+Only Temporary errors are retried, and the first attempt costs nothing extra.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,10 +21,10 @@ SHORT_ATTEMPTS_MAX = 6
 
 
 async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
-    """Try for about a second and re-raise the last error: for callers that can tell a client.
+    """Try for about a second and re-raise the last error: for callers that can report it.
 
     Raises:
-        Temporary: of `kind`, the last one.
+        Temporary: the last error of `kind`.
     """
     try:
         return await operation()
@@ -38,29 +38,29 @@ async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
 
 
 async def until_it_works(who: str, operation: Operation[T]) -> T:
-    """Try for ever on Temporary: for stages, which keep their messages while a part is away.
+    """Retry Temporary errors forever: for stages, which keep their messages during an outage.
 
-    Every failure is logged and counted under the name of `who` waits.
+    Every failure is logged and counted under the name `who`.
 
     Raises:
-        Conflict: the database has repeated that as often as it makes sense.
+        Conflict: the database has already repeated the transaction often enough.
     """
     try:
         return await operation()
     except errors.Conflict:
         raise
     except errors.Temporary as error:
-        _tell(who, 1, error)
+        _report(who, 1, error)
         return await tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
-            before_sleep=lambda state: _tell(who, state.attempt_number, _error_of(state)),
+            before_sleep=lambda state: _report(who, state.attempt_number, _error_of(state)),
             reraise=True,
         )(_awaiting(operation))
 
 
 def _awaiting(operation: Operation[T]) -> Callable[[], Coroutine[None, None, T]]:
-    """Make it an `async def`: tenacity awaits nothing else and takes a future for a result."""
+    """Wrap it in an `async def`: tenacity would return any other awaitable as the result."""
 
     async def run() -> T:
         return await operation()
@@ -76,6 +76,6 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
 
-def _tell(who: str, attempt: int, error: BaseException | None) -> None:
+def _report(who: str, attempt: int, error: BaseException | None) -> None:
     metrics.RETRIES.labels(who, type(error).__name__).inc()
     logger.bind(stage=who, attempt=attempt).warning("{who} waits: {error!r}", who=who, error=error)

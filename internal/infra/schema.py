@@ -1,25 +1,25 @@
-"""Tells a database that is not ours, or not migrated, from everything else that goes wrong with it.
+"""Tells a database with foreign or outdated tables from other database errors.
 
-No patience cures it and no order is to blame: whoever meets it stops and says so.
+No retry helps and no order is the cause, so the process that finds it stops with an explanation.
 """
 
 import sqlalchemy as sa
 
 NUMBERS = frozenset({1054, 1146, 1364})
-"""MySQL and MariaDB: no such column, no such table, a column without default that nobody fills."""
-WORDS = ("no such table", "no such column", "has no column named")
-"""SQLite, which has no numbers for it."""
+"""MySQL and MariaDB: no such column, no such table, a column without default and value."""
+TEXTS = ("no such table", "no such column", "has no column named")
+"""SQLite has no error numbers for these."""
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Tell whether a statement met tables that are not those of this Souk."""
+    """Tell whether a statement failed because the tables are not those of this Souk."""
     if not isinstance(error, sa.exc.DBAPIError) or error.orig is None:
         return False
     number = error.orig.args[0] if error.orig.args else None
-    return number in NUMBERS or any(words in str(error.orig) for words in WORDS)
+    return number in NUMBERS or any(text in str(error.orig) for text in TEXTS)
 
 
 def explain(error: sa.exc.DBAPIError) -> str:
-    """Say what is wrong and what helps."""
+    """Return what is wrong and how to fix it."""
     said = " ".join(map(str, error.orig.args)) if error.orig else str(error)
     return f"the tables are not those of this Souk ({said}): `souk migrate` brings them up to date"

@@ -104,7 +104,7 @@ class StageSettings(Group):
     """How much work the three functions take at a time."""
 
     batch_orders_max: int = pydantic.Field(default=2_000, ge=1, le=5_000)
-    """Orders in one transaction. What waits is taken together, up to this many."""
+    """Orders in one transaction. All waiting orders are taken together, up to this many."""
     unacked_messages_max: int = pydantic.Field(default=1_000, ge=1, le=100_000)
     """Messages a function may hold before the broker stops sending: its back-pressure."""
     effects_max: int = pydantic.Field(default=1_024, ge=1, le=10_000)
@@ -260,7 +260,7 @@ def load(*, config: Path | None = None, **overrides: Any) -> Settings:  # noqa: 
     _refuse_unknown_variables()
     named = os.environ.get(f"{PREFIX}CONFIG")
     if named and not Path(named).is_file():
-        raise errors.Misconfigured(f"{PREFIX}CONFIG names {named}, which is no file")
+        raise errors.Misconfigured(f"{PREFIX}CONFIG names {named}, which is not a file")
     file = Path(named) if named else config
     token = _config_file.set(file)
     try:

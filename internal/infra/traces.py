@@ -1,10 +1,10 @@
-"""Traces, by OpenTelemetry: what an order met on its way, for those who set an exporter.
+"""Traces, by OpenTelemetry: the spans of an order, from the API server to the last stage.
 
 Off unless the settings name an endpoint; then every call here costs one look at a variable.
 
-An order has a trace id from its first moment (the caller's, or its own), and facts carry it along.
-The span of the door is the parent of all others; its id is derived from the trace id, so nothing
-else needs to be carried: W3C's traceparent of an order can be written anywhere.
+An order has a trace id from the start (the caller's, or its own), and facts carry it along. The API
+server's span is the parent of all others. Its id is derived from the trace id, so facts carry
+nothing else, and any process can write an order's W3C traceparent.
 """
 
 import contextlib
@@ -39,16 +39,16 @@ _wanted_ids: ContextVar[tuple[int, int]] = ContextVar("_wanted_ids", default=(0,
 
 
 def setup(options: settings.TracesSettings, service: str) -> Callable[[], None]:
-    """Turn traces on if there is an endpoint; return what sends the last ones and turns them off.
+    """Turn traces on if there is an endpoint; return a function that flushes and turns them off.
 
     Raises:
-        Misconfigured: the endpoint is no address.
+        Misconfigured: the endpoint is not an http address.
     """
     if not options.endpoint:
         return lambda: None
     if not options.endpoint.startswith(("http://", "https://")):
         raise errors.Misconfigured(
-            f"SOUK_TRACES__ENDPOINT: {options.endpoint!r} is no http address"
+            f"SOUK_TRACES__ENDPOINT: {options.endpoint!r} is not an http address"
         )
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - only then
         OTLPSpanExporter,
@@ -60,14 +60,14 @@ def setup(options: settings.TracesSettings, service: str) -> Callable[[], None]:
 
 
 def install(processor: object, service: str, sample_ratio: float = 1.0) -> Callable[[], None]:
-    """Turn traces on with a span processor of OpenTelemetry; return what turns them off again."""
+    """Turn traces on with a span processor; return a function that turns them off again."""
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only then
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - only then
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415 - only then
     from opentelemetry.sdk.trace.sampling import TraceIdRatioBased  # noqa: PLC0415 - only then
 
     class Ids(RandomIdGenerator):
-        """Random, but for a span that others must be able to name."""
+        """Random ids, except for spans whose id is derived."""
 
         def generate_trace_id(self) -> int:
             return _wanted_ids.get()[0] or super().generate_trace_id()
@@ -92,30 +92,30 @@ def install(processor: object, service: str, sample_ratio: float = 1.0) -> Calla
 
 
 def is_on() -> bool:
-    """Tell whether anybody wants to see traces."""
+    """Tell whether traces are on."""
     return _State.tracer is not None
 
 
 def traceparent_of(trace_id: str) -> str:
-    """Return W3C's name of an order's first span; "" if this is no trace id.
+    """Return the W3C traceparent of an order's first span; "" if this is not a trace id.
 
     Source: www.w3.org/TR/trace-context.
     """
     if len(trace_id) != _TRACE_ID_DIGITS:
         return ""
-    return f"00-{trace_id}-{door_span_id(trace_id)}-{_SAMPLED}"
+    return f"00-{trace_id}-{server_span_id(trace_id)}-{_SAMPLED}"
 
 
-def door_span_id(trace_id: str) -> str:
-    """Return the id of the door's span in a trace: derived, so that everybody knows it."""
+def server_span_id(trace_id: str) -> str:
+    """Return the id of the API server's span in a trace, derived from the trace id."""
     return hashlib.blake2b(trace_id.encode(), digest_size=SPAN_ID_DIGITS // 2).hexdigest()
 
 
 @contextlib.contextmanager
-def door_span(
+def server_span(
     name: str, trace_id: str, parent_span_id: str, attributes: Attributes = NOTHING
 ) -> Iterator[None]:
-    """Cover a call at the door; its caller's span is its parent, if there is one."""
+    """Record a call of the API; the caller's span is its parent, if there is one."""
     tracer = _State.tracer
     if tracer is None:
         yield
@@ -123,7 +123,7 @@ def door_span(
     from opentelemetry import context, trace  # noqa: PLC0415 - only then
 
     parent = _context(trace_id, parent_span_id) if parent_span_id else context.Context()
-    token = _wanted_ids.set((int(trace_id, 16), int(door_span_id(trace_id), 16)))
+    token = _wanted_ids.set((int(trace_id, 16), int(server_span_id(trace_id), 16)))
     kind = trace.SpanKind.SERVER
     made = tracer.start_span(name, parent, kind=kind, attributes=dict(attributes))
     _wanted_ids.reset(token)
@@ -134,11 +134,11 @@ def door_span(
 def record(
     name: str, trace_id: str, began_us: int, ended_us: int, attributes: Attributes = NOTHING
 ) -> None:
-    """Add a span to an order's own trace: work of this length, just done."""
+    """Add a finished span to an order's trace."""
     tracer = _State.tracer
     if tracer is None or not traceparent_of(trace_id):
         return
-    parent = _context(trace_id, door_span_id(trace_id))
+    parent = _context(trace_id, server_span_id(trace_id))
     made = tracer.start_span(
         name, parent, start_time=began_us * NS_PER_US, attributes=dict(attributes)
     )

@@ -74,7 +74,7 @@ def _levels(
         connection,
         _LEVEL,
         "SELECT t.merchant_id, t.store_id, t.sku, t.on_hand, t.reserved FROM {w} CROSS JOIN stock t"
-        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id AND t.sku = w.sku",
+        " ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id} AND t.sku = {w.sku}",
         [_row(key) for key in keys],
         lock=lock,
     )
@@ -90,8 +90,8 @@ def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     _change(
         connection,
         quantities,
-        "reserved = t.reserved + w.quantity",
-        "t.on_hand - t.reserved >= w.quantity",
+        (("reserved", "t.reserved + {w.quantity}"),),
+        "t.on_hand - t.reserved >= {w.quantity}",
     )
 
 
@@ -101,9 +101,8 @@ def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     Raises:
         Conflict: as for reserve.
     """
-    _change(
-        connection, quantities, "reserved = t.reserved - w.quantity", "t.reserved >= w.quantity"
-    )
+    changes = (("reserved", "t.reserved - {w.quantity}"),)
+    _change(connection, quantities, changes, "t.reserved >= {w.quantity}")
 
 
 def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
@@ -115,13 +114,16 @@ def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> Non
     _change(
         connection,
         quantities,
-        "on_hand = t.on_hand - w.quantity, reserved = t.reserved - w.quantity",
-        "t.reserved >= w.quantity AND t.on_hand >= w.quantity",
+        (("on_hand", "t.on_hand - {w.quantity}"), ("reserved", "t.reserved - {w.quantity}")),
+        "t.reserved >= {w.quantity} AND t.on_hand >= {w.quantity}",
     )
 
 
 def _change(
-    connection: sa.Connection, quantities: Mapping[StockKey, int], changes: str, guard: str
+    connection: sa.Connection,
+    quantities: Mapping[StockKey, int],
+    changes: bulk.Changes,
+    guard: str,
 ) -> None:
     rows = [(*_row(key), quantities[key]) for key in sorted(quantities)]
     guarded = bulk.Guard(guard, "stock rows changed under this transaction")
@@ -143,7 +145,8 @@ def receive(connection: sa.Connection, movements: Sequence[Movement]) -> None:
     sums: dict[StockKey, int] = {}
     for movement in movements:
         sums[movement.key] = sums.get(movement.key, 0) + movement.quantity
-    _change(connection, sums, "on_hand = t.on_hand + w.quantity", "t.on_hand + w.quantity >= 0")
+    changes = (("on_hand", "t.on_hand + {w.quantity}"),)
+    _change(connection, sums, changes, "t.on_hand + {w.quantity} >= 0")
     add_movements(connection, movements)
 
 

@@ -1,10 +1,11 @@
 """Finds card numbers in text: runs of 13 to 19 digits that pass the Luhn check. Pure.
 
 A run may be broken by single blanks and dashes ("4111 1111-1111 1111"), and its digits may be of
-any script. It must begin like a number that card schemes issue, and random ids in hex (UUIDs,
+any script. A match must begin like a number that card schemes issue, and random ids in hex (UUIDs,
 hashes) are left alone: one in 500 of them, and one in ten of all timestamps, would pass the Luhn
-check by chance. It must not know where the text came from; the doors refuse what it finds, the
-logs redact it. Source: ISO/IEC 7812-1 (length, check digit, issuer identification).
+check by chance. This module must not know where the text came from; the API rejects the numbers it
+finds, and the logs redact them.
+Source: ISO/IEC 7812-1 (length, check digit, issuer identification).
 """
 
 import re
@@ -24,12 +25,12 @@ _HEX_ID = re.compile(
     r"(?<![0-9A-Za-z])(?=[0-9\-]*[A-Fa-f])"
     r"(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{24,64})(?![0-9A-Za-z])"
 )
-"""A UUID or a hash; one that holds no letter might be anything."""
+"""A UUID or a hash; without any letter it could also be a card number."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def find_card_number(text: str) -> bool:
-    """Tell whether `text` holds what looks like a card number."""
+    """Tell whether `text` contains something that looks like a card number."""
     if _has_few_digits(text):
         return False
     return bool(_spans(_plain_digits(text)))
@@ -54,7 +55,7 @@ def passes_luhn(digits: str) -> bool:
 
 
 def _has_few_digits(text: str) -> bool:
-    """Clear nearly every text within a microsecond."""
+    """Rule out nearly every text within a microsecond."""
     if len(text) < DIGITS_MIN:
         return True
     if not text.isascii():
@@ -70,7 +71,7 @@ def _plain_digits(text: str) -> str:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Return where the card numbers stand, from left to right, without overlaps."""
+    """Return the (start, end) of the card numbers, from left to right, without overlaps."""
     found = []
     text = _HEX_ID.sub(lambda match: "x" * len(match[0]), text)
     for run in _RUN.finditer(text):
@@ -85,7 +86,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 def _card_at(text: str, groups: list[tuple[int, int]], place: int) -> int:
-    """Return how many groups from `place` on are a card number together, the most of them, or 0."""
+    """Return how many groups from `place` on form the longest card number; 0 for none."""
     width, digits = 0, ""
     for count, (first, last) in enumerate(groups[place : place + DIGITS_MAX], start=1):
         digits += text[first:last]

@@ -3,15 +3,15 @@
 SoukError
 ├── Temporary            the same thing may work later: retry with jitter, keep the message
 │   ├── DatabaseAway     cannot be reached, locked for too long, deadlock, lost connection
-│   │   └── Conflict     somebody else changed the same rows: repeat the transaction, not for ever
+│   │   └── Conflict     another transaction changed the same rows: repeat this one, not forever
 │   ├── BusAway          no receipt from the broker
 │   ├── GatewayAway      the request certainly did not reach the payment gateway
 │   └── Overloaded       the backlog is too deep; carries the delay to wait
-├── Permanent            no retry can cure it: dead letter for one order, an answer for a caller
+├── Permanent            no retry helps: a dead letter for one order, an error for a caller
 │   ├── Poison           a message that cannot be read or recorded
 │   └── InvalidInput     a caller's mistake, with the fields that are wrong
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
-│       ├── CardNumber   a field holds what looks like a card number
+│       ├── CardNumber   a field contains something that looks like a card number
 │       └── UnknownReport no report has this name; carries the names that exist
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
 └── Misconfigured        a setting is wrong; stops the start and names it
@@ -21,7 +21,7 @@ Business refusals (out of stock, declined) are return values, not exceptions: se
 
 
 class SoukError(Exception):
-    """Whatever Souk raises on purpose."""
+    """The base of every exception that Souk raises on purpose."""
 
 
 class Temporary(SoukError):
@@ -35,8 +35,8 @@ class DatabaseAway(Temporary):
 class Conflict(DatabaseAway):
     """Rows are not as this transaction read them; repeat the whole of it.
 
-    Where that does not help after some tries it is no race but a contradiction in the books, and no
-    patience will cure it.
+    If that does not help after some tries, it is not a race but a contradiction in the tables, and
+    no retry helps.
     """
 
 
@@ -57,7 +57,7 @@ class Overloaded(Temporary):
 
 
 class Permanent(SoukError):
-    """No retry can cure it."""
+    """No retry helps."""
 
 
 class Poison(Permanent):
@@ -87,7 +87,7 @@ class InvalidMoney(InvalidInput):
 
 
 class CardNumber(InvalidInput):
-    """A field holds what looks like a card number; the number itself is never repeated."""
+    """A field contains something that looks like a card number; the number is never repeated."""
 
     code = "CARD_NUMBER_REFUSED"
 

@@ -1,7 +1,8 @@
 """Money: integer minor units of an ISO 4217 currency, exact from the wire to the ledger.
 
-Reads and writes the wire's and the people's forms, rounds fractions, splits sums without losing a
-unit. Must not convert between currencies, and no binary fraction ever touches an amount.
+Reads and writes amounts as the wire and as people write them, rounds fractions, and splits sums
+without losing a unit. It must not convert between currencies; no binary fraction ever touches an
+amount.
 """
 
 import re
@@ -65,7 +66,7 @@ def exponent_of(currency: str, field: str = "") -> int:
     """Return the decimals of `currency`: 2 for EUR, 0 for JPY.
 
     Raises:
-        errors.InvalidMoney: not an active ISO 4217 code; `field` is the path it names.
+        errors.InvalidMoney: not an active ISO 4217 code; `field` is the path that the error names.
     """
     exponent = EXPONENTS.get(currency)
     if exponent is None:
@@ -74,10 +75,10 @@ def exponent_of(currency: str, field: str = "") -> int:
 
 
 def checked(amount: int, field: str = "") -> int:
-    """Return `amount` as it is, if 64 bits with a sign can hold it.
+    """Return `amount` unchanged if it fits into a signed 64-bit integer.
 
     Raises:
-        errors.InvalidMoney: they cannot.
+        errors.InvalidMoney: it does not fit.
     """
     if INT64_MIN <= amount <= INT64_MAX:
         return amount
@@ -95,7 +96,7 @@ def from_parts(currency: str, units: int, nanos: int, field: str = "") -> int:
 
     Raises:
         errors.InvalidMoney: unknown currency, nanos out of range or of the other sign, a fraction
-            that the currency has no unit for, or an amount beyond 64 bits.
+            smaller than the currency's minor unit, or an amount beyond 64 bits.
     """
     scale = _SCALES.get(currency)
     if scale is None:
@@ -122,10 +123,10 @@ def from_text(text: str, currency: str, field: str = "") -> int:
     """Return the minor units of a plain decimal, "12.34" or "-5".
 
     No grouping, no exponent, no plus sign, no blanks, at most 30 digits before the point. Fewer
-    decimals than the currency has are fine, and so are more if they are zeros.
+    decimals than the currency's are accepted, and so are more if the extra ones are zeros.
 
     Raises:
-        errors.InvalidMoney: not such a decimal, or one that `from_parts` would refuse.
+        errors.InvalidMoney: not such a decimal, or one that `from_parts` rejects.
     """
     match = _DECIMAL.fullmatch(text)
     if match is None:
@@ -146,10 +147,10 @@ def to_text(minor: int, currency: str) -> str:
 
 
 def divide_round(numerator: int, denominator: int, mode: RoundingMode) -> int:
-    """Return numerator / denominator as a whole number, rounded by `mode`, without any fraction.
+    """Return numerator / denominator as a whole number, rounded by `mode`.
 
-    The modes mean what the decimal module means by them: HALF_UP takes a tie away from zero,
-    HALF_DOWN towards it, so that -x rounds to the opposite of x.
+    The modes are those of the decimal module: HALF_UP takes a tie away from zero, HALF_DOWN
+    towards it, so that -x rounds to the opposite of x.
 
     Raises:
         ZeroDivisionError: the denominator is zero.
@@ -165,13 +166,13 @@ def divide_round(numerator: int, denominator: int, mode: RoundingMode) -> int:
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
     """Split `total` in proportion to `weights`, by largest remainder; the shares sum to it exactly.
 
-    Every share lies less than one unit from its exact value. Units left over go to the largest
+    Every share is less than one unit off its exact value. Units left over go to the largest
     remainders, among equals to the earlier position, so the same input always splits the same way.
     A weight of zero gets nothing, unless all are zero: then they count as equal. A negative total
-    splits into the opposites of the positive one's shares.
+    gives the negated shares of the positive total.
 
     Raises:
-        errors.InvalidMoney: a negative weight, or something to split among nobody.
+        errors.InvalidMoney: a negative weight, or no weights for a total other than zero.
     """
     if weights and min(weights) < 0:
         raise _invalid("weights", "a weight must not be negative")
@@ -189,12 +190,13 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
 def apportion(total: int, numerators: Sequence[int], denominator: int) -> list[int]:
     """Round the fractions numerator / denominator so that they sum to `total` exactly.
 
-    Each fraction goes to one of its two whole neighbours: the largest remainders up, among equals
-    the earlier position, the others down. `total` must be the rounded sum of the fractions: not
-    below the sum of their floors, nor above it by more than the number of those that are not whole.
+    Each fraction is rounded to one of its two whole neighbours: the largest remainders up, among
+    equals the earlier position, the others down. `total` must be the rounded sum of the fractions:
+    not below the sum of their floors, nor above it by more than the number of fractions that are
+    not whole.
 
     Raises:
-        errors.InvalidMoney: `total` lies so far off that the shares could not sum to it.
+        errors.InvalidMoney: the shares cannot sum to `total`, because it is too far off.
     """
     shares = [numerator // denominator for numerator in numerators]
     left = total - sum(shares)
@@ -209,7 +211,7 @@ def apportion(total: int, numerators: Sequence[int], denominator: int) -> list[i
 
 
 def _goes_up(quotient: int, beyond_half: int, mode: RoundingMode) -> bool:
-    """Tell whether a size between `quotient` and the next one rounds to the next one."""
+    """Tell whether an absolute value between `quotient` and the next one rounds to the next one."""
     if mode in (_UP, _DOWN):
         return mode == _UP
     if beyond_half:
@@ -219,7 +221,7 @@ def _goes_up(quotient: int, beyond_half: int, mode: RoundingMode) -> bool:
 
 def _nothing_to(total: int) -> list[int]:
     if total:
-        raise _invalid("weights", "there is nobody to share the amount")
+        raise _invalid("weights", "there are no weights to share the amount by")
     return []
 
 

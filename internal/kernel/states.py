@@ -1,8 +1,9 @@
-"""The three axes of an order and the legal moves on the first. Nobody compares strings elsewhere.
+"""The three axes of an order and the legal moves on the first.
 
-order:  PLACED -> ACCEPTED -> PAID -> FINALIZED, or out of the way to REJECTED or CANCELLED
-charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway's
-word
+No other module compares state strings.
+
+order:  PLACED -> ACCEPTED -> PAID -> FINALIZED, or from there to REJECTED or CANCELLED
+charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway
 stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
 """
 
@@ -11,7 +12,7 @@ from itertools import pairwise
 
 
 class OrderState(StrEnum):
-    """Where an order stands on its way."""
+    """The state of an order."""
 
     PLACED = "PLACED"
     ACCEPTED = "ACCEPTED"
@@ -22,7 +23,7 @@ class OrderState(StrEnum):
 
 
 class ChargeState(StrEnum):
-    """How much of the money is known to be ours."""
+    """How much of the money is known to be charged."""
 
     NONE = "NONE"
     PENDING = "PENDING"
@@ -33,7 +34,7 @@ class ChargeState(StrEnum):
 
 
 class StockState(StrEnum):
-    """What the order holds of the stock."""
+    """The state of the order's stock."""
 
     NONE = "NONE"
     RESERVED = "RESERVED"
@@ -60,7 +61,7 @@ def may_move(before: OrderState, after: OrderState) -> bool:
 
 
 def is_terminal(state: OrderState) -> bool:
-    """Tell whether an order in `state` has come to its end."""
+    """Tell whether `state` is final."""
     return state in ORDER_TERMINAL
 
 

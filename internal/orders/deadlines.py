@@ -45,5 +45,5 @@ def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: in
     """Set a new deadline for orders whose last fact was sent again."""
     shape = bulk.shape_of(store.ORDERS, "order_key", "due_at_us")
     rows = [(key, due_at_us) for key in order_keys]
-    guard, changes = "t.due_at_us IS NOT NULL", "due_at_us = w.due_at_us"
+    guard, changes = "t.due_at_us IS NOT NULL", bulk.assign("due_at_us")
     bulk.update(connection, store.ORDERS, shape, ("order_key",), changes, rows, guard=guard)

@@ -29,13 +29,12 @@ def take(
     )
     rows = [(*store, wanted[store]) for store in stores]
     key = ("merchant_id", "store_id")
-    changed = bulk.update(
-        connection, RECEIPT_COUNTERS, shape, key, "last_no = t.last_no + w.wanted", rows
-    )
+    changes = (("last_no", "t.last_no + {w.wanted}"),)
+    changed = bulk.update(connection, RECEIPT_COUNTERS, shape, key, changes, rows)
     query = (
         "SELECT t.merchant_id, t.store_id, t.last_no - w.wanted + 1 FROM {w}"
         " CROSS JOIN receipt_counters t"
-        " ON t.merchant_id = w.merchant_id AND t.store_id = w.store_id"
+        " ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id}"
     )
     first = {(row[0], row[1]): row[2] for row in bulk.select(connection, shape, query, rows)}
     if changed == len(rows):

@@ -170,7 +170,7 @@ def find(
     """Return those of the orders that are recorded."""
     query = (
         f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
-        " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
     )
     found = map(_snapshot, bulk.select(connection, _BY_MERCHANT, query, keys))
     return {ids.OrderRef(order.merchant_id, order.order_id): order for order in found}
@@ -180,7 +180,7 @@ def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Orde
     """Return the orders and lock their rows. `order_keys` are sorted."""
     query = (
         f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
-        " ON t.order_key = w.order_key"
+        " ON t.order_key = {w.order_key}"
     )
     rows = bulk.select(connection, _BY_KEY, query, [(key,) for key in order_keys], lock=True)
     return {order.order_key: order for order in map(_snapshot, rows)}
@@ -195,8 +195,8 @@ def lock_with_digest(
     """
     query = (
         f"SELECT {_SNAPSHOT}, l.digest FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
-        " ON t.order_key = w.order_key LEFT JOIN order_log l ON l.order_key = t.order_key"
-        " AND l.stage = w.stage AND l.event_id = w.event_id"
+        " ON t.order_key = {w.order_key} LEFT JOIN order_log l ON l.order_key = t.order_key"
+        " AND l.stage = {w.stage} AND l.event_id = {w.event_id}"
     )
     rows = bulk.select(connection, _CLAIM, query, claims, lock=True)
     return {order.order_key: order for order in map(_snapshot, rows)}
@@ -248,7 +248,7 @@ def _keys_of(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[i
     """Return the keys that the database gave to orders that were just inserted."""
     query = (
         "SELECT w.place, t.order_key FROM {w} CROSS JOIN orders t"
-        " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
     )
     rows = [(place, *name) for place, name in enumerate(names)]
     found = dict(map(tuple, bulk.select(connection, _BY_PLACE, query, rows)))
@@ -330,8 +330,8 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
         )
         for m in moves
     ]
-    changes = ", ".join(f"{name} = w.{name}" for name, _ in _MOVE.columns[1:-1])
-    guard = bulk.Guard("t.version = w.from_version", "orders moved under this transaction")
+    changes = bulk.assign(*_MOVE.names[1:-1])
+    guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
     bulk.update_deferred(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
 
 
@@ -340,7 +340,7 @@ def set_charge(
 ) -> None:
     """Set what is known of the charge, and the deadline: (order_key, charge_state, due_at_us)."""
     shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
-    what = "charge_state = w.charge_state, due_at_us = w.due_at_us"
+    what = bulk.assign("charge_state", "due_at_us")
     bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, changes)
 
 
@@ -376,7 +376,7 @@ def find_claims(
         connection,
         _CLAIM,
         "SELECT t.order_key, t.stage, t.event_id, t.version, t.fact FROM {w} CROSS JOIN order_log t"
-        " ON t.order_key = w.order_key AND t.stage = w.stage AND t.event_id = w.event_id",
+        " ON t.order_key = {w.order_key} AND t.stage = {w.stage} AND t.event_id = {w.event_id}",
         claims,
     )
     return {(row[0], row[1], row[2]): (row[3], codec.decode(row[4])) for row in rows}

@@ -63,7 +63,7 @@ def histories(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int,
 def histories_query(order_keys: Sequence[int]) -> bulk.Query:
     """Return the query of `histories`, to run it together with others; `histories_in` reads it."""
     query = (
-        "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = w.order_key"
+        "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = {w.order_key}"
         " ORDER BY t.order_key, t.attempt_no"
     )
     return bulk.Query(_ORDER, query, [(key,) for key in order_keys])
@@ -145,9 +145,9 @@ def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -
         )
         for a in rules.most_certain(attempts)
     ]
-    changes = ", ".join(f"{name} = w.{name}" for name in _CHANGED[2:])
+    changes = bulk.assign(*_CHANGED[2:])
     guard = bulk.Guard(
-        "(t.state IN ('PENDING', 'FAILED') OR (t.state = 'UNKNOWN' AND w.state <> 'FAILED'))"
+        "(t.state IN ('PENDING', 'FAILED') OR (t.state = 'UNKNOWN' AND {w.state} <> 'FAILED'))"
     )
     bulk.update_deferred(
         connection,

@@ -69,8 +69,8 @@ def _find(
 ) -> dict[ids.OrderRef, tuple[int, int]]:
     query = (
         "SELECT t.merchant_id, t.order_id, t.attempts, t.first_at_us"
-        " FROM {w} CROSS JOIN stage_attempts t ON t.stage = w.stage"
-        " AND t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+        " FROM {w} CROSS JOIN stage_attempts t ON t.stage = {w.stage}"
+        " AND t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
     )
     rows = bulk.select(connection, _KEY, query, [(stage, *ref) for ref in refs])
     return {ids.OrderRef(row[0], row[1]): (row[2], row[3]) for row in rows}

@@ -91,7 +91,7 @@ def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[
     shape = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
     query = (
         "SELECT t.* FROM {w} CROSS JOIN orders t"
-        " ON t.merchant_id = w.merchant_id AND t.order_id = w.order_id"
+        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
     )
     return _assemble(connection, bulk.select(connection, shape, query, orders))
 
@@ -147,7 +147,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
 def _rows_of(table: sa.Table, keys: Sequence[int]) -> bulk.Query:
     query = (
         f"SELECT t.* FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
-        " ON t.order_key = w.order_key"
+        " ON t.order_key = {w.order_key}"
     )
     return bulk.Query(bulk.shape_of(table, "order_key"), query, [(key,) for key in keys])
 

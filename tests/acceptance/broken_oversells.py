@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from internal.infra import bulk
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage, StockKey
@@ -24,7 +25,10 @@ def allocate_unchecked(
 
 
 def change_unchecked(
-    connection: sa.Connection, quantities: Mapping[StockKey, int], changes: str, guard: str
+    connection: sa.Connection,
+    quantities: Mapping[StockKey, int],
+    changes: bulk.Changes,
+    guard: str,
 ) -> None:
     """Replace the guarded statement of inventory.store."""
     del guard

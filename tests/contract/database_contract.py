@@ -127,8 +127,8 @@ class DatabaseContract:
         """Find rows by all that travels: w's own values come back beside the table's."""
         query = (
             "SELECT w.owner, w.thing_no, w.words, w.document, w.amount, w.maybe FROM {w}"
-            " CROSS JOIN contract_things t ON t.owner = w.owner AND t.thing_no = w.thing_no"
-            " AND t.words = w.words AND t.document = w.document AND t.amount = w.amount"
+            " CROSS JOIN contract_things t ON t.owner = {w.owner} AND t.thing_no = {w.thing_no}"
+            " AND t.words = {w.words} AND t.document = {w.document} AND t.amount = {w.amount}"
         )
         return [tuple(row) for row in bulk.select(connection, ALL, query, rows)]
 
@@ -162,7 +162,7 @@ class DatabaseContract:
 
     @staticmethod
     def _add(connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: str = "") -> int:
-        what = "amount = t.amount + w.more"
+        what = (("amount", "t.amount + {w.more}"),)
         return bulk.update(connection, THINGS, CHANGE, KEY, what, changes, guard=guard)
 
     async def test_an_update_counts_what_it_matched(self, database: db.Database) -> None:
@@ -178,7 +178,7 @@ class DatabaseContract:
     async def test_a_guard_keeps_rows_out(self, database: db.Database) -> None:
         await database.write(lambda c: put(c, *(thing(number=n, amount=n) for n in range(5))))
         changes = [("o", number, -2) for number in range(5)]
-        guard = "t.amount + w.more >= 0"
+        guard = "t.amount + {w.more} >= 0"
         assert await database.write(lambda c: self._add(c, changes, guard)) == 3
         assert await database.read(amounts) == {0: 0, 1: 1, 2: 0, 3: 1, 4: 2}
 
@@ -186,7 +186,7 @@ class DatabaseContract:
         self, database: db.Database
     ) -> None:
         await database.write(lambda c: put(c, thing(amount=7)))
-        what = "maybe = w.maybe, words = w.words"
+        what = bulk.assign("maybe", "words")
         shape = bulk.shape_of(THINGS, *KEY, "maybe", "words")
         changes = [("o", 1, 8, "new")]
         done = await database.write(lambda c: bulk.update(c, THINGS, shape, KEY, what, changes))
@@ -199,7 +199,7 @@ class DatabaseContract:
     ) -> None:
         rows = [thing(number=n, amount=n + 100, maybe=n) for n in range(count)]
         await database.write(lambda c: put(c, *rows))
-        what = "amount = t.maybe + w.more, maybe = t.amount"
+        what = (("amount", "t.maybe + {w.more}"), ("maybe", "t.amount"))
         changes = [("o", n, 500) for n in range(count)]
         done = await database.write(lambda c: bulk.update(c, THINGS, CHANGE, KEY, what, changes))
         assert done == count
@@ -221,7 +221,7 @@ class DatabaseContract:
         values = [('it\'s \\ "so"', 5, 20), (" ", None, 19), ("ü", -7, 21)][:kinds]
         changes = [(*name, *values[name[1] % kinds]) for name in names]
         shape = bulk.shape_of(THINGS, *KEY, "words", "maybe", least=THINGS.c.amount)
-        what, guard = "words = w.words, maybe = w.maybe", "t.amount > w.least OR w.least = 20"
+        what, guard = bulk.assign("words", "maybe"), "t.amount > {w.least} OR {w.least} = 20"
         done = await database.write(
             lambda c: bulk.update(c, THINGS, shape, KEY, what, changes, guard=guard)
         )
@@ -246,9 +246,8 @@ class DatabaseContract:
     def _add_soon(
         connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: bulk.Guard
     ) -> None:
-        bulk.update_deferred(
-            connection, THINGS, CHANGE, KEY, "amount = t.amount + w.more", changes, guard
-        )
+        what = (("amount", "t.amount + {w.more}"),)
+        bulk.update_deferred(connection, THINGS, CHANGE, KEY, what, changes, guard)
 
     async def test_what_is_done_soon_is_done_in_order(self, database: db.Database) -> None:
         def work(connection: sa.Connection) -> dict[int, int]:
@@ -314,7 +313,7 @@ class DatabaseContract:
         keys = bulk.shape_of(THINGS, "owner")
         query = (
             "SELECT t.owner, t.thing_no FROM {w} CROSS JOIN contract_things t"
-            " ON t.owner = w.owner ORDER BY t.thing_no"
+            " ON t.owner = {w.owner} ORDER BY t.thing_no"
         )
         questions = [bulk.Query(keys, query, [(owner,)]) for owner in ("o", "nobody", "p")]
         nothing = bulk.Query(keys, query, [])
@@ -358,7 +357,7 @@ class DatabaseContract:
         shape = bulk.shape_of(THINGS, *KEY)
         query = (
             "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t"
-            " ON t.owner = w.owner AND t.thing_no = w.thing_no"
+            " ON t.owner = {w.owner} AND t.thing_no = {w.thing_no}"
         )
         rows = await database.write(
             lambda c: bulk.select(c, shape, query, [("o", 2), ("o", 3)], lock=True)
@@ -434,7 +433,7 @@ class DatabaseContract:
             shape = bulk.shape_of(THINGS, *KEY)
             query = (
                 "SELECT t.amount FROM {w} CROSS JOIN contract_things t"
-                " ON t.owner = w.owner AND t.thing_no = w.thing_no"
+                " ON t.owner = {w.owner} AND t.thing_no = {w.thing_no}"
             )
             ((before,),) = bulk.select(connection, shape, query, [("o", 1)], lock=True)
             this = THINGS.c.thing_no == 1

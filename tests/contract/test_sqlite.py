@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import bulk, db
+from internal.infra import db
 from internal.infra.sqlite import database as sqlite
 from internal.kernel import errors
 from tests.contract import database_contract
@@ -95,17 +95,7 @@ def test_an_old_sqlite_stops_the_start() -> None:
     sqlite.check_sqlite_version(sqlite.SQLITE_OLDEST)
 
 
-def test_a_dialect_that_nobody_speaks_is_named() -> None:
+def test_an_unknown_dialect_is_named() -> None:
     engine = sa.create_mock_engine("postgresql://", lambda *_: None)
     with pytest.raises(errors.Misconfigured, match="postgresql"):
         put(engine, thing())  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("count", "width"), [(1, 1), (257, 6), (3_000, 300), (255, 32_000)])
-def test_chunks_are_powers_of_two_within_the_limit(count: int, width: int) -> None:
-    rows = [(number,) * width for number in range(count)]
-    cut = list(bulk.chunks(rows, width))
-    assert [row for chunk in cut for row in chunk] == rows
-    for chunk in cut:
-        assert len(chunk).bit_count() == 1
-        assert len(chunk) * width <= bulk.BOUND_VALUES_MAX

@@ -84,7 +84,7 @@ def connection_id(connection: sa.Connection) -> int:
 
 def claim(connection: sa.Connection) -> None:
     """Do something once, as stages do."""
-    query = "SELECT t.amount FROM {w} CROSS JOIN contract_things t ON t.owner = w.owner"
+    query = "SELECT t.amount FROM {w} CROSS JOIN contract_things t ON t.owner = {w.owner}"
     if not bulk.select(connection, bulk.shape_of(THINGS, "owner"), query, [("o",)]):
         put(connection, thing(amount=1))
 

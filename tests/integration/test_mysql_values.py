@@ -35,7 +35,7 @@ async def test_many_megabytes_go_in_several_statements(database: mysql.MysqlData
     assert await database.write(lambda c: bulk.insert(c, THINGS, NAMES, rows)) == len(rows)
     query = (
         "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t"
-        " ON t.owner = w.owner AND t.thing_no = w.thing_no AND t.document = w.document"
+        " ON t.owner = {w.owner} AND t.thing_no = {w.thing_no} AND t.document = {w.document}"
     )
     found = await database.read(lambda c: bulk.select(c, ALL, query, rows))
     assert sorted(row[0] for row in found) == list(range(2_500))
@@ -62,7 +62,7 @@ async def test_integers_beyond_64_bits_are_refused(database: db.Database, number
     with pytest.raises((OverflowError, sa.exc.DataError)):
         await database.write(lambda c: put(c, thing(amount=number)))
     shape = bulk.shape_of(THINGS, *KEY, more=THINGS.c.amount)
-    change, rows = "amount = w.more", [("o", 1, number), ("o", 2, 0)]
+    change, rows = (("amount", "{w.more}"),), [("o", 1, number), ("o", 2, 0)]
     with pytest.raises(OverflowError):
         await database.write(lambda c: bulk.update(c, THINGS, shape, KEY, change, rows))
 
@@ -74,12 +74,12 @@ async def test_a_text_that_is_too_long_is_refused_and_never_found(database: db.D
     with pytest.raises(sa.exc.DataError):
         await database.write(lambda c: put(c, thing(owner + "x", number=2)))
     shape = bulk.shape_of(THINGS, "owner", "words")
-    query = "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t ON t.owner = w.owner"
+    query = "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t ON t.owner = {w.owner}"
     found = await database.read(
         lambda c: bulk.select(c, shape, query, [(owner + "xyz", ""), (owner, "")])
     )
     assert len(found) == 1
-    change = "words = w.words"
+    change = bulk.assign("words")
     rows = [(owner, "y" * 501), ("other", "")]
     with pytest.raises(sa.exc.DataError):
         await database.write(lambda c: bulk.update(c, THINGS, shape, ("owner",), change, rows))

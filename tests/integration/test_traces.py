@@ -49,7 +49,7 @@ async def test_every_step_of_an_order_is_a_child_of_the_doors_span(
         "finalization OrderFinalized",
     ]
     parents = {span.parent.span_id for span in mine if span.parent}
-    assert parents == {int(traces.door_span_id(TRACE), 16)}
+    assert parents == {int(traces.server_span_id(TRACE), 16)}
 
 
 def test_a_message_names_the_trace_of_its_first_order_and_its_contents() -> None:

@@ -1,1 +1,1 @@
-"""A bus with Pulsar's semantics in one SQLite file: `bus` is the way in, the rest are its parts."""
+"""A bus with Pulsar's semantics in one SQLite file: `bus` is the public module."""

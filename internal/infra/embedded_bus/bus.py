@@ -1,9 +1,10 @@
 """A bus with Pulsar's semantics in this process, durable in the file that holds everything else.
 
-`store` has the tables, `dispatch` who gets what, `readers` what a reader holds, `board` who is
-told, `writer` the group commit; here they are put together, on one event loop, without threads.
-Other processes may publish into the same file: it is noticed soon (Limits.notice_every_s). But one
-process at a time serves a subscription; a second one would be handed the same messages again.
+`store` has the tables, `dispatch` assigns messages to consumers, `readers` has the consumers and
+tails, `switchboard` announces commits, `writer` is the group commit. This module puts them together
+on one event loop, without threads. Other processes may publish into the same file; this one notices
+within Limits.notice_every_s. But only one process at a time may serve a subscription; a second one
+would get the same messages again.
 """
 
 import asyncio
@@ -35,8 +36,8 @@ class EmbeddedBus:
         self._database = database
         self._limits = limits or values.Limits()
         self._clock = clock or system_clock.SystemClock()
-        self._board = switchboard.Board(0, values.NOTHING, self._read)
-        self._writer = writer.Writer(database, self._board, self._limits)
+        self._switchboard = switchboard.Switchboard(0, values.NOTHING, self._read)
+        self._writer = writer.Writer(database, self._switchboard, self._limits)
         self._readers: set[readers.Consumer | readers.Tail] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: asyncio.Task[None] | None = None
@@ -51,14 +52,14 @@ class EmbeddedBus:
         """
         await _or_away(self._database.write(store.open_tables))
         head, catalog = await self._look_up(store.look)
-        self._board = switchboard.Board(head, catalog, self._read)
-        self._writer = writer.Writer(self._database, self._board, self._limits)
+        self._switchboard = switchboard.Switchboard(head, catalog, self._read)
+        self._writer = writer.Writer(self._database, self._switchboard, self._limits)
         self._end = ""
         self._writing = self._spawn(self._writer.run())
         self._spawn(self._look_around())
 
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
-        """See Publisher.publish. What is above the writer's limits takes several transactions."""
+        """See Publisher.publish. A batch above the writer's limits takes several transactions."""
         self._require_open()
         now_us = self._clock.now_us()
         prepared = [values.prepare(message, now_us) for message in messages]
@@ -66,16 +67,16 @@ class EmbeddedBus:
             await self._writer.publish(batch)
 
     async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
-        """See Bus.ensure. A new one starts with the oldest message that is kept for another one."""
+        """See Bus.ensure. A new subscription starts with the oldest message kept for another."""
         self._require_open()
         wanted = [(topic, name) for topic, names in subscriptions.items() for name in names]
         for topic, name in wanted:
             values.require_text(topic)
             values.require_text(name)
-        async with self._board.step:
-            if set(wanted) <= self._board.catalog.subscriptions.keys():
+        async with self._switchboard.step:
+            if set(wanted) <= self._switchboard.catalog.subscriptions.keys():
                 return
-            self._board.catalog = await _or_away(
+            self._switchboard.catalog = await _or_away(
                 self._database.write(lambda connection: store.ensure(connection, wanted))
             )
 
@@ -88,7 +89,7 @@ class EmbeddedBus:
         dispatchers = [await self._dispatcher(topic, name) for topic in topics]
         self._require_open()
         hooks = readers.Hooks(
-            took=self._board.advance,
+            took=self._switchboard.advance,
             acknowledged=self._writer.acknowledged,
             left=self._readers.discard,
         )
@@ -97,22 +98,22 @@ class EmbeddedBus:
         return consumer
 
     async def tail(self, topics: Sequence[str]) -> readers.Tail:
-        """See Bus.tail. It sees what this process publishes; each tail costs, share one."""
+        """See Bus.tail. It only sees messages of this process; each tail costs, so share one."""
         self._require_open()
         tail = readers.Tail(self._limits.tail_messages_max, self._forget_tail)
-        self._board.add_tail(tail, topics)
+        self._switchboard.add_tail(tail, topics)
         self._readers.add(tail)
         return tail
 
     async def backlog(self, topic: str, subscription: str) -> int:
-        """See Bus.backlog. Costs nothing where this process serves the subscription."""
+        """See Bus.backlog. It costs nothing if this process serves the subscription."""
         return (await self._count_backlog(topic, subscription)).messages
 
     async def backlog_orders(self, topic: str, subscription: str) -> int:
-        """Count the orders in the messages of `backlog`, by their property "orders"; without: 1.
+        """Count the orders in the messages of `backlog`, by their property "orders"; 1 without it.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
             BusAway: the database cannot be reached.
         """
         return (await self._count_backlog(topic, subscription)).orders
@@ -121,10 +122,10 @@ class EmbeddedBus:
         """Return how long ago the oldest message of `backlog` was published; 0 without any.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
             BusAway: the database cannot be reached.
         """
-        dispatcher = self._board.dispatchers.get((topic, subscription))
+        dispatcher = self._switchboard.dispatchers.get((topic, subscription))
         if dispatcher and not dispatcher.backlog().messages:
             return 0
         at_us = dispatcher.oldest_at_us() if dispatcher else None
@@ -134,7 +135,7 @@ class EmbeddedBus:
         return 0 if at_us is None else max(self._clock.now_us() - at_us, 0)
 
     async def close(self) -> None:
-        """See Bus.close. Writes what was published and acknowledged before."""
+        """See Bus.close. It writes pending messages and acknowledgements first."""
         if self._writing is None:
             return
         self._shut(self._end or "the bus was closed")
@@ -155,32 +156,32 @@ class EmbeddedBus:
         self._writer.finish(why)
 
     def _forget_tail(self, tail: readers.Tail) -> None:
-        self._board.remove_tail(tail)
+        self._switchboard.remove_tail(tail)
         self._readers.discard(tail)
 
     async def _look_up(self, work: Callable[[sa.Connection], T]) -> T:
         return await _or_away(self._database.read(work))
 
     async def _dispatcher(self, topic: str, name: str) -> dispatch.Dispatcher:
-        async with self._board.step:
-            if found := self._board.dispatchers.get((topic, name)):
+        async with self._switchboard.step:
+            if found := self._switchboard.dispatchers.get((topic, name)):
                 return found
-            number, head = self._subscription_id(topic, name), self._board.head
+            number, head = self._subscription_id(topic, name), self._switchboard.head
             attached = await self._look_up(lambda it: store.attach(it, number, head))
-            self._board.noticed(attached.noticed)
+            self._switchboard.noticed(attached.noticed)
             dispatcher = dispatch.Dispatcher(topic, attached.cursor, attached.backlog, self._limits)
-            self._board.dispatchers[topic, name] = dispatcher
+            self._switchboard.dispatchers[topic, name] = dispatcher
             return dispatcher
 
     def _subscription_id(self, topic: str, name: str) -> int:
         try:
-            return self._board.catalog.subscriptions[topic, name]
+            return self._switchboard.catalog.subscriptions[topic, name]
         except KeyError:
             text = f"the topic {topic!r} has no subscription called {name!r}"
             raise errors.Misconfigured(text) from None
 
     async def _count_backlog(self, topic: str, name: str) -> values.Count:
-        if dispatcher := self._board.dispatchers.get((topic, name)):
+        if dispatcher := self._switchboard.dispatchers.get((topic, name)):
             return dispatcher.backlog()
         number = self._subscription_id(topic, name)
         return await self._look_up(lambda it: store.backlog(it, number))
@@ -195,7 +196,7 @@ class EmbeddedBus:
             "embedded bus", lambda: self._database.read(lambda it: store.read_page(it, request))
         )
         dispatcher.loaded(request, page)
-        self._board.advance(dispatcher)
+        self._switchboard.advance(dispatcher)
 
     async def _look_around(self) -> None:
         while True:
@@ -205,9 +206,9 @@ class EmbeddedBus:
             self._writer.tidy()
 
     async def _notice(self) -> None:
-        async with self._board.step:
-            head = self._board.head
-            self._board.noticed(await self._database.read(lambda it: store.notice(it, head)))
+        async with self._switchboard.step:
+            head = self._switchboard.head
+            self._switchboard.noticed(await self._database.read(lambda it: store.notice(it, head)))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -216,7 +217,7 @@ class EmbeddedBus:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """When a task dies of a bug, end the bus: everybody who waits must learn of it."""
+        """End the bus when a task dies of a bug, so that every waiting caller learns of it."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.opt(exception=error).error("the embedded bus ends")
@@ -234,7 +235,7 @@ async def _or_away(call: Awaitable[T]) -> T:
 def _in_batches(
     messages: Sequence[values.Prepared], limits: values.Limits
 ) -> Iterator[Sequence[values.Prepared]]:
-    """Cut into what one transaction takes."""
+    """Cut the messages into batches of one transaction each."""
     start = size_bytes = 0
     for end, message in enumerate(messages):
         size_bytes += message.size_bytes

@@ -1,9 +1,9 @@
-"""Who gets which message: one dispatcher per durable subscription. In memory, synchronous, no I/O.
+"""Assigns messages to consumers: one dispatcher per durable subscription. In memory, without I/O.
 
-A dispatcher knows up to where it has read its topic (`read_to`). What is committed right behind
-that place is handed to it as it is; when it lags, it asks for pages of the file until it stands at
-the end again. So every message is admitted once and in order, whichever way it comes. Consumers
-share a subscription by key, as in Pulsar's Key_Shared.
+A dispatcher knows up to where it has read its topic (`read_to`). Messages committed right behind
+that place are handed to it directly; when it lags, it asks for pages of the file until it has
+caught up. So every message is admitted once and in order, whichever way it comes. Consumers share a
+subscription by key, as in Pulsar's Key_Shared.
 """
 
 import heapq
@@ -24,10 +24,12 @@ class Member:
         self.out: dict[str, values.Stored] = {}
         """Delivered and not acknowledged, by message id."""
         self.assigned: deque[values.Stored] = deque()
-        """Waits for this consumer and no other, because it holds the key. It counts as read ahead:
-        who stops taking without leaving stops the others in the end, as it does with Pulsar."""
+        """Messages that wait for this consumer, because it holds their key. They count as read
+        ahead: a consumer that stops taking without leaving stops the others in the end, as with
+        Pulsar.
+        """
         self.keys: Counter[str] = Counter()
-        """How many messages of a key it holds; counted while there are several members."""
+        """How many messages of each key it holds; counted while there are several members."""
 
 
 class Dispatcher:
@@ -51,13 +53,13 @@ class Dispatcher:
         self._members: list[Member] = []
         self._holders: dict[str, Member] = {}
 
-    # What comes in
+    # Incoming messages
 
     def committed(self, before: int, after: int, messages: Sequence[values.Stored]) -> None:
-        """Take note of a transaction that gave out the numbers above `before` up to `after`.
+        """Take in a transaction that assigned the numbers above `before` up to `after`.
 
-        `messages` are those of our topic. If a page has brought them already, or one has to bring
-        them later, they are only counted here: `loaded` counts them off.
+        `messages` are those of this topic. If a page has brought them already, or will bring them
+        later, they are only counted here: `loaded` subtracts them again.
         """
         if self._read_to == before and not self._holes and self._has_room(messages):
             self._read_to = after
@@ -67,12 +69,12 @@ class Dispatcher:
             self.noticed(values.Count(len(messages), orders))
 
     def noticed(self, count: values.Count) -> None:
-        """Count messages that are in the file only."""
+        """Count messages that are only in the file."""
         self._unread_messages += count.messages
         self._unread_orders += count.orders
 
     def wanted(self, head: int) -> values.PageRequest | None:
-        """Return what to read from the file now; None when enough is at hand or nobody is here."""
+        """Return what to read from the file now; None with enough messages or no consumers."""
         lags = self._holes or self._read_to < head
         if not lags or self.is_reading or not self._members or self._is_half_full():
             return None
@@ -87,9 +89,9 @@ class Dispatcher:
         )
 
     def loaded(self, request: values.PageRequest, page: values.Page) -> None:
-        """Take in the page asked for.
+        """Take in the page that was requested.
 
-        Nothing else moved `read_to` meanwhile: who lags behind the head is not handed what follows.
+        Nothing else moved `read_to` meanwhile: a lagging dispatcher gets no messages directly.
         """
         self.is_reading = False
         if request.holes:
@@ -129,10 +131,10 @@ class Dispatcher:
         self._waiting_messages += sign * len(messages)
         self._waiting_bytes += sign * sum(message.size_bytes for message in messages)
 
-    # What goes out
+    # Outgoing messages
 
     def join(self, wake: Callable[[], None]) -> Member:
-        """Add a consumer; `wake` is called when there may be something for it."""
+        """Add a consumer; `wake` is called when there may be messages for it."""
         member = Member(wake)
         self._members.append(member)
         if len(self._members) == 2:  # noqa: PLR2004 - a pair: from now on keys are shared out
@@ -140,20 +142,20 @@ class Dispatcher:
         return member
 
     def leave(self, member: Member) -> None:
-        """Remove a consumer; what it holds goes back to its place in the order, for the others."""
+        """Remove a consumer; its messages go back to their places in the order, for the others."""
         self._members.remove(member)
-        returned = [_again(message) for message in member.out.values()]
+        returned = [_redelivered(message) for message in member.out.values()]
         self._waits(returned, 1)
         self._unacked.update((message.seq, message) for message in returned)
         self._put_back([*returned, *member.assigned])
-        self._holders = {key: who for key, who in self._holders.items() if who is not member}
+        self._holders = {key: it for key, it in self._holders.items() if it is not member}
         if len(self._members) == 1:
             self._stop_sharing(self._members[0])
         for other in self._members:
             other.wake()
 
     def take(self, member: Member, messages_max: int) -> list[values.Stored]:
-        """Give a consumer its next messages, in the order of publishing; [] if it has to wait."""
+        """Return a consumer's next messages, in the order of publishing; [] if it has to wait."""
         if len(self._members) == 1:
             count = min(messages_max, len(self._ready))
             taken = [self._ready.popleft() for _ in range(count)]
@@ -165,7 +167,7 @@ class Dispatcher:
         return taken
 
     def acknowledge(self, member: Member, message_ids: Iterable[str]) -> int:
-        """Forget what a consumer is done with, ignore what it has not; return how many it was."""
+        """Drop a consumer's messages, ignoring others; return how many were dropped."""
         before = len(member.out)
         for message_id in message_ids:
             message = member.out.pop(message_id, None)
@@ -215,28 +217,28 @@ class Dispatcher:
     def _put_back(self, messages: Iterable[values.Stored]) -> None:
         self._ready = deque(sorted((*messages, *self._ready), key=lambda message: message.seq))
 
-    # Where it stands
+    # State
 
     def cursor(self) -> values.Cursor:
-        """Return the place to be written down."""
+        """Return the position to be stored."""
         to = self._acknowledged_to
         loaded = itertools.takewhile(lambda seq: seq < to, heapq.merge(self._unacked, self._holes))
         return values.Cursor(self._subscription_id, self.topic_id, to, list(loaded))
 
     def backlog(self) -> values.Count:
-        """Count what is not acknowledged."""
+        """Count the messages that are not acknowledged."""
         return values.Count(
             len(self._unacked) + max(self._unread_messages, 0),
             self._unacked_orders + max(self._unread_orders, 0),
         )
 
     def oldest_at_us(self) -> int | None:
-        """Return when the oldest message at hand was published, None when there is none at hand."""
+        """Return when the oldest message in memory was published, None without any."""
         seq = next(iter(self._unacked), None)
         return None if seq is None else self._unacked[seq].published_at_us
 
 
-def _again(message: values.Stored) -> values.Stored:
+def _redelivered(message: values.Stored) -> values.Stored:
     delivery = msgspec.structs.replace(
         message.delivery, redeliveries=message.delivery.redeliveries + 1
     )

@@ -1,6 +1,7 @@
-"""What a reader of the embedded bus holds in its hand: a consumer of subscriptions, or a tail.
+"""The readers of the embedded bus: a consumer of subscriptions, or a tail.
 
-Both wait on the loop for what others hand them; they know neither the file nor who writes to it.
+Both wait on the loop for messages that other modules hand them. They must not know the file or its
+writer.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from internal.kernel import errors
 
 
 class Hooks(msgspec.Struct, frozen=True):
-    """Whom a consumer tells: that it took messages, acknowledged so many, and that it left."""
+    """Called when a consumer took messages, acknowledged a number of them, or left."""
 
     took: Callable[[dispatch.Dispatcher], None]
     acknowledged: Callable[[dispatch.Dispatcher, int], None]
@@ -51,7 +52,7 @@ class Consumer:
             await self._arrival.wait()
 
     async def acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
-        """See Subscription.acknowledge. Written with the next publication, or soon by itself."""
+        """See Subscription.acknowledge. Stored with the next publication, or soon alone."""
         try:
             failpoints.hit("bus.before_ack")
         except errors.DatabaseAway as error:
@@ -70,7 +71,7 @@ class Consumer:
         self.end("the subscription was closed")
 
     def end(self, why: str) -> None:
-        """Leave, and wake who waits here."""
+        """Leave, and wake waiting callers."""
         if self._end:
             return
         self._end = why
@@ -94,7 +95,7 @@ class Consumer:
 
 
 class Tail:
-    """A live reader. `dropped_messages` counts what it was too slow for."""
+    """A live reader. `dropped_messages` counts the messages it was too slow for."""
 
     def __init__(self, messages_max: int, left: Callable[["Tail"], None]) -> None:
         self.dropped_messages = 0
@@ -124,14 +125,14 @@ class Tail:
             await self._arrival.wait()
 
     async def acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
-        """Do nothing: nothing is kept back."""
+        """Do nothing: a tail's messages are not kept."""
 
     async def close(self) -> None:
         """See Subscription.close."""
         self.end("the tail was closed")
 
     def end(self, why: str) -> None:
-        """Leave, and wake who waits here."""
+        """Leave, and wake waiting callers."""
         if self._end:
             return
         self._end = why

@@ -1,8 +1,8 @@
 """The embedded bus's tables, and all of its SQL: plain functions that take a connection first.
 
 One row per message, one row per durable subscription: `acknowledged_to` is the highest message it
-acknowledged, `holes` are the older ones that it did not, and what lies up to `mark_delete` it needs
-no more. The tables are the bus's own; it creates them itself and nobody else reads or writes them.
+acknowledged, `holes` are older ones that it did not, and messages up to `mark_delete` are no longer
+needed. The tables are the bus's own; it creates them, and no other module reads or writes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ MESSAGES = sa.Table(
 MESSAGE_COLUMNS = tuple(column.name for column in MESSAGES.columns)
 CURSOR_COLUMNS = ("subscription_id", "acknowledged_to", "mark_delete", "holes")
 CURSOR_SHAPE = bulk.shape_of(SUBSCRIPTIONS, *CURSOR_COLUMNS)
-CURSOR_CHANGES = ", ".join(f"{name} = w.{name}" for name in CURSOR_COLUMNS[1:])
+CURSOR_CHANGES = bulk.assign(*CURSOR_COLUMNS[1:])
 
 GLANCE = sa.text("""
     SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'bus_messages'), 0),
@@ -87,7 +87,7 @@ CURSOR = sa.text("""
     SELECT subscription_id, topic_id, acknowledged_to, holes FROM bus_subscriptions
     WHERE subscription_id = :subscription_id
 """)
-STANDING = sa.text("""
+BACKLOG = sa.text("""
     SELECT count(*), coalesce(sum(orders), 0) FROM bus_messages
     WHERE topic_id = :topic_id AND seq > :mark_delete
     AND (seq > :acknowledged_to OR seq IN (SELECT value FROM json_each(:holes)))
@@ -142,9 +142,9 @@ def look(connection: sa.Connection) -> tuple[int, values.Catalog]:
 
 
 def ensure(connection: sa.Connection, wanted: Sequence[tuple[str, str]]) -> values.Catalog:
-    """Create the (topic, subscription) pairs that are missing; return what there is now.
+    """Create the missing (topic, subscription) pairs; return the catalog.
 
-    A new one starts where its topic's slowest subscription stands: older messages are not kept.
+    A new subscription starts where its topic's slowest one is: older messages are not kept.
     """
     head, _ = connection.execute(GLANCE).one()
     for topic, name in wanted:
@@ -154,7 +154,7 @@ def ensure(connection: sa.Connection, wanted: Sequence[tuple[str, str]]) -> valu
 
 
 def commit(connection: sa.Connection, work: values.Work) -> values.Done:
-    """Append, move, trim. May run several times: all that it knows stands in `work`."""
+    """Append, move, trim. It may run several times: all of its input is in `work`."""
     before, newest = connection.execute(GLANCE).one()
     is_known = newest == work.catalog.newest
     catalog = work.catalog if is_known else _read_catalog(connection, newest)
@@ -171,25 +171,25 @@ def commit(connection: sa.Connection, work: values.Work) -> values.Done:
 
 
 def trim(connection: sa.Connection, what: values.Trim) -> int:
-    """Delete what nobody needs any more; return how many messages that was."""
+    """Delete messages that no subscription needs; return how many."""
     return connection.execute(TRIM, msgspec.structs.asdict(what)).rowcount
 
 
 def notice(connection: sa.Connection, head: int) -> values.Noticed:
-    """Look for what was published after `head`."""
+    """Count the messages published after `head`."""
     now, _ = connection.execute(GLANCE).one()
     return values.Noticed(now, _count_between(connection, head, now))
 
 
 def attach(connection: sa.Connection, subscription_id: int, head: int) -> values.Attached:
-    """Return where a subscription stands, its backlog, and what was published after `head`."""
+    """Return a subscription's position, its backlog, and what was published after `head`."""
     noticed = notice(connection, head)
     cursor = _read_cursor(connection, subscription_id)
     return values.Attached(cursor, _count_backlog(connection, cursor), noticed)
 
 
 def backlog(connection: sa.Connection, subscription_id: int) -> values.Count:
-    """Count what a subscription has not acknowledged, as far as that is written."""
+    """Count what a subscription has not acknowledged, as far as that is stored."""
     return _count_backlog(connection, _read_cursor(connection, subscription_id))
 
 
@@ -200,7 +200,7 @@ def oldest_at_us(connection: sa.Connection, subscription_id: int) -> int | None:
 
 
 def read_page(connection: sa.Connection, request: values.PageRequest) -> values.Page:
-    """Read in order until all is read or a limit is reached; at least one message, if any."""
+    """Read messages in order up to the limits; at least one message, if there is any."""
     head, _ = connection.execute(GLANCE).one()
     found: list[values.Stored] = []
     room_bytes = request.bytes_max
@@ -232,7 +232,7 @@ def _read_cursor(connection: sa.Connection, subscription_id: int) -> values.Curs
 
 
 def _count_backlog(connection: sa.Connection, cursor: values.Cursor) -> values.Count:
-    found = connection.execute(STANDING, _place(cursor)).one()
+    found = connection.execute(BACKLOG, _place(cursor)).one()
     return values.Count(*found)
 
 

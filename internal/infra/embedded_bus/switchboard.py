@@ -1,8 +1,8 @@
-"""The switchboard of the embedded bus: knows everybody who reads and tells them what was committed.
+"""The switchboard of the embedded bus: passes committed messages to every reader.
 
-Its `head` is the number of the newest message it knows about. Whoever looks for newer ones in the
-file, and whoever adds some, holds `step` meanwhile: so every message is announced exactly once,
-whichever process published it. It does no I/O itself.
+Its `head` is the number of the newest message it knows about. A task that looks for newer messages
+in the file, or adds some, holds the lock `step` meanwhile: so every message is announced exactly
+once, whichever process published it. It does no I/O itself.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from internal.infra import bus
 from internal.infra.embedded_bus import dispatch, readers, values
 
 
-class Board:
-    """Dispatchers and tails by topic, and what is known of the file."""
+class Switchboard:
+    """Dispatchers and tails by topic, and what is known about the file."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Board:
         self._unkept = (f"live-{head}-{number}" for number in itertools.count())
 
     def add_tail(self, tail: readers.Tail, topics: Sequence[str]) -> None:
-        """Hand the tail what is published on these topics from now on."""
+        """Hand the tail all messages published on these topics from now on."""
         for topic in topics:
             self._tails[topic].append(tail)
 
@@ -49,12 +49,12 @@ class Board:
             self._read(dispatcher, request)
 
     def noticed(self, noticed: values.Noticed) -> None:
-        """Take note of what other processes published, up to `head`; it is read from the file."""
+        """Count messages that other processes published, up to `head`; they are in the file."""
         self._count(noticed.others)
         self._move(noticed.head)
 
     def committed(self, messages: Sequence[values.Prepared], done: values.Done) -> None:
-        """Hand out what one transaction of ours appended."""
+        """Hand out the messages that a transaction of this process appended."""
         self.catalog = done.catalog
         self._count(done.others)
         by_topic = self._by_topic(messages, done)

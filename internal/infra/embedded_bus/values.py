@@ -1,6 +1,6 @@
-"""What the parts of the embedded bus hand each other: messages, and places in a stream.
+"""The values that the modules of the embedded bus exchange: messages, and positions in a stream.
 
-Plain values, and the one function that turns a caller's message into what the table takes. No I/O.
+Plain values, and the function that turns a caller's message into a row of the table. No I/O.
 """
 
 import base64
@@ -17,18 +17,18 @@ PAYLOAD_BYTES_MAX = 5 * 1024 * 1024
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much at a time. Made smaller in tests, so that few messages reach every limit."""
+    """The limits of the embedded bus. Tests make them smaller, so that few messages reach them."""
 
     ready_messages_max: int = 2_000
-    """A subscription reads so far ahead of its consumers; a deeper backlog stays in the file."""
+    """A subscription reads up to this many ahead of its consumers; the rest stays in the file."""
 
     ready_bytes_max: int = 4 * 1024 * 1024
 
     tail_messages_max: int = 2_000
-    """A tail keeps so many for a reader who is busy; then it drops the oldest."""
+    """A tail keeps this many messages for a busy reader; then it drops the oldest."""
 
     batch_messages_max: int = 1_000
-    """In one transaction, which then takes some 10 ms."""
+    """Messages in one transaction, which then takes some 10 ms."""
 
     batch_bytes_max: int = 4 * 1024 * 1024
 
@@ -38,17 +38,18 @@ class Limits(msgspec.Struct, frozen=True):
     queue_bytes_max: int = 32 * 1024 * 1024
 
     trim_messages: int = 250
-    """So many acknowledged messages of a topic are worth a deletion. A transaction deletes that
-    many and as many as it appends: so the file stops growing, and none takes long."""
+    """This many acknowledged messages of a topic are worth a deletion. A transaction deletes up to
+    that many and as many as it appends: so the file stops growing, and no transaction takes long.
+    """
 
     acknowledge_after_s: float = 0.02
-    """So long acknowledgements wait for a publication to travel with."""
+    """How long acknowledgements wait for a publication to share its transaction."""
 
     try_again_after_s: float = 1.0
-    """So long acknowledgements wait after a transaction that failed."""
+    """How long acknowledgements wait after a failed transaction."""
 
     notice_every_s: float = 0.5
-    """How often to look for what other processes published, and for leftovers to delete."""
+    """How often to look for messages of other processes, and for leftovers to delete."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A message that has its place in the stream; shared by all subscriptions that hold it."""
+    """A message with its number in the stream; shared by all subscriptions that hold it."""
 
     seq: int
     delivery: bus.Delivery
@@ -74,14 +75,14 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """So many messages, holding so many orders."""
+    """A number of messages, and of the orders in them."""
 
     messages: int = 0
     orders: int = 0
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """The durable subscriptions; out of date when an id above `newest` was given out."""
+    """The durable subscriptions; outdated once an id above `newest` has been assigned."""
 
     newest: int
     topics: Mapping[str, int]
@@ -92,7 +93,7 @@ NOTHING = Catalog(0, {}, {})
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A subscription's place: all up to `acknowledged_to` but the `holes` is acknowledged."""
+    """A subscription's position: all up to `acknowledged_to` is acknowledged except the `holes`."""
 
     subscription_id: int
     topic_id: int
@@ -101,19 +102,19 @@ class Cursor(msgspec.Struct, frozen=True):
 
     @property
     def mark_delete(self) -> int:
-        """Up to here nothing is needed any more."""
+        """No message up to this number is needed any more."""
         return self.holes[0] - 1 if self.holes else self.acknowledged_to
 
 
 class Noticed(msgspec.Struct, frozen=True):
-    """What other processes published, by topic id; all up to `head` is known now."""
+    """Counts of other processes' messages, by topic id; all up to `head` are known now."""
 
     head: int
     others: Mapping[int, Count]
 
 
 class Attached(msgspec.Struct, frozen=True):
-    """What a subscription starts with, and what was noticed in the same look at the file."""
+    """The start of a subscription, and what was noticed in the same read of the file."""
 
     cursor: Cursor
     backlog: Count
@@ -121,14 +122,14 @@ class Attached(msgspec.Struct, frozen=True):
 
 
 class Trim(msgspec.Struct, frozen=True):
-    """Delete the topic's oldest messages, at most so many, where every subscription is done."""
+    """Delete the topic's oldest messages, at most this many, that no subscription needs."""
 
     topic_id: int
     messages_max: int
 
 
 class Work(msgspec.Struct, frozen=True):
-    """One transaction: what to append, move and trim; what was known of the file before it."""
+    """One transaction: what to append, move and trim, and the known state of the file before it."""
 
     messages: Sequence[Prepared]
     cursors: Sequence[Cursor]
@@ -138,10 +139,10 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What a transaction did.
+    """The result of a transaction.
 
     Messages to the topics in `catalog` were kept: they have the numbers from `before` + 1 to
-    `after`, in the order of the work. `others` is what appeared between its head and `before`.
+    `after`, in the order of the work. `others` counts what appeared between its head and `before`.
     """
 
     before: int
@@ -152,7 +153,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """What to read: these `holes`, or, without any, what follows `after`."""
+    """A page to read: these `holes`, or, without any, the messages after `after`."""
 
     topic: str
     topic_id: int
@@ -163,14 +164,14 @@ class PageRequest(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Messages in order: all of those asked for up to `read_to`."""
+    """Messages in order: all requested ones up to `read_to`."""
 
     messages: Sequence[Stored]
     read_to: int
 
 
 def prepare(message: bus.Outgoing, now_us: int) -> Prepared:
-    """Turn a message into what the table takes.
+    """Turn a message into the values of a row.
 
     Raises:
         Poison: too large, or a topic, key or property that no column can hold.
@@ -195,20 +196,20 @@ def prepare(message: bus.Outgoing, now_us: int) -> Prepared:
 
 @lru_cache(maxsize=1024)
 def require_text(text: str) -> None:
-    """Check what SQLite would cut short or refuse: a NUL, half of a surrogate pair.
+    """Check for text that SQLite would cut short or reject: a NUL, half of a surrogate pair.
 
     Raises:
         Poison: it is such a text.
     """
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise errors.Poison("MESSAGE_TEXT_INVALID", f"a name or key that is no text: {text!r}")
+        raise errors.Poison("MESSAGE_TEXT_INVALID", f"a name or key that is not text: {text!r}")
 
 
 def as_properties(properties: Mapping[str, str]) -> str:
     """Return the properties as JSON.
 
     Raises:
-        Poison: one of them is no text.
+        Poison: one of them is not text.
     """
     try:
         texts = msgspec.convert(dict(properties), dict[str, str])
@@ -218,7 +219,7 @@ def as_properties(properties: Mapping[str, str]) -> str:
 
 
 def as_text(payload: bytes) -> tuple[str, bool]:
-    """Return the payload as a text, and whether that is base64: where it is none, or has NULs."""
+    """Return the payload as text, and whether it is base64, for payloads with NULs or no text."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:

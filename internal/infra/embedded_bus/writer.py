@@ -1,8 +1,8 @@
 """The embedded bus's one writer: group commit.
 
-Whatever waits goes into one transaction, and while that runs the next one gathers; nobody waits for
-company. Acknowledgements travel along, or go by themselves a little later. Whom a message concerns
-is none of its business: it tells the board what a transaction did.
+All waiting messages go into one transaction, and while that runs the next ones gather; no caller is
+delayed to fill a batch. Acknowledgements share these transactions, or get their own a little later.
+It must not know who receives a message: it tells the switchboard what a transaction did.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from internal.kernel import errors
 
 
 class Entry(msgspec.Struct, eq=False):
-    """What one caller hands in; the receipt is for all of it."""
+    """The messages of one caller; the receipt is for all of them."""
 
     messages: Sequence[values.Prepared]
     size_bytes: int
@@ -31,10 +31,10 @@ class Writer:
     """Owns the queue of publications and everything else that waits to be written."""
 
     def __init__(
-        self, database: db.Database, switchboard: switchboard.Board, limits: values.Limits
+        self, database: db.Database, switchboard: switchboard.Switchboard, limits: values.Limits
     ) -> None:
         self._database = database
-        self._board = switchboard
+        self._switchboard = switchboard
         self._limits = limits
         self._queue: deque[Entry] = deque()
         self._queued_messages = self._queued_bytes = 0
@@ -66,7 +66,7 @@ class Writer:
         await entry.receipt
 
     def acknowledged(self, dispatcher: dispatch.Dispatcher, messages: int) -> None:
-        """Have a subscription's place written soon."""
+        """Store a subscription's position within a short delay."""
         if not messages:
             return
         self._moved.add(dispatcher)
@@ -74,13 +74,13 @@ class Writer:
         self._within(self._limits.acknowledge_after_s)
 
     def tidy(self) -> None:
-        """Delete what is left over, if anything: called now and then."""
+        """Delete leftover messages, if there are any; called now and then."""
         if any(self._trimmable.values()):
             self._trim_from = 1
             self._wake.set()
 
     async def run(self) -> None:
-        """Write until `finish` is called, then what is left. Only a bug's exception ends it."""
+        """Write until `finish` is called, then the rest. Only a bug's exception ends it earlier."""
         while not self._end:
             await self._wake.wait()
             self._wake.clear()
@@ -90,13 +90,13 @@ class Writer:
         await self._write()
 
     def finish(self, why: str) -> None:
-        """Accept no more; `why` is what later publishers are told."""
+        """Accept no more messages; later publishers get `why` as an error."""
         self._end = self._end or why
         self._wake.set()
         self._room.set()
 
     def abandon(self, why: str) -> None:
-        """Give up what was not written, and tell its publishers."""
+        """Drop the unwritten messages, and raise an error for their publishers."""
         self.finish(why)
         _answer(self._queue, why)
         self._queue.clear()
@@ -128,26 +128,26 @@ class Writer:
         moved: Iterable[dispatch.Dispatcher],
         trim: values.Trim | None,
     ) -> None:
-        async with self._board.step:
+        async with self._switchboard.step:
             if messages:
                 failpoints.hit("bus.before_publish")
             work = values.Work(
                 messages=messages,
                 cursors=[dispatcher.cursor() for dispatcher in moved],
                 trim=trim,
-                catalog=self._board.catalog,
-                head=self._board.head,
+                catalog=self._switchboard.catalog,
+                head=self._switchboard.head,
             )
             counted = self._trimmable[trim.topic_id] if trim else 0
             done = await self._database.write(lambda connection: store.commit(connection, work))
-            self._board.committed(messages, done)
+            self._switchboard.committed(messages, done)
             if trim:
                 self._trimmed(trim, counted, done.trimmed_messages)
             if messages:
                 failpoints.hit("bus.after_publish")
 
     def _take(self) -> list[Entry]:
-        """Take what is queued, up to the limits; at least one entry."""
+        """Take queued entries up to the limits, at least one."""
         entries: list[Entry] = []
         messages = size_bytes = 0
         while (
@@ -187,7 +187,7 @@ class Writer:
             self._timer = None
 
     def _next_trim(self, appended_messages: int) -> values.Trim | None:
-        """Return what to delete along with a transaction, None when it is not worth it yet."""
+        """Return what to delete in the next transaction, None if it is not worth it yet."""
         trim_from, self._trim_from = self._trim_from, self._limits.trim_messages
         topic_id, messages = max(
             self._trimmable.items(), key=operator.itemgetter(1), default=(0, 0)
@@ -197,7 +197,7 @@ class Writer:
         return values.Trim(topic_id, self._limits.trim_messages + appended_messages)
 
     def _trimmed(self, trim: values.Trim, counted: int, messages: int) -> None:
-        """Count down. When fewer went than might have, a subscription still needs the others."""
+        """Subtract deleted messages. If fewer went than asked, a subscription needs the rest."""
         is_more = messages == trim.messages_max
         left = self._trimmable[trim.topic_id] - (messages if is_more else counted)
         self._trimmable[trim.topic_id] = max(left, self._limits.trim_messages if is_more else 0)

@@ -1,10 +1,10 @@
-"""One connection to MySQL or MariaDB: aiomysql's, with a limit on every wait and TLS without doubt.
+"""One connection to MySQL or MariaDB: aiomysql's, with a limit on every wait and enforced TLS.
 
-It must not repeat anything: a link that gave no answer in time is cut, and its transaction is the
-database's to try again.
+It must not repeat anything: a connection without an answer in time is cut, and database.py retries
+its transaction.
 
-Statements whose answers nobody needs at once wait for the next one, and go out with it: for a lone
-order, most of what a statement costs is waking the server, and being woken by it.
+Statements whose answers are not needed at once are deferred and sent with the next one: for a
+single order, most of what a statement costs is waking the server, and being woken by it.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from internal.kernel import errors
 T = TypeVar("T")
 
 Verdict = Callable[[int | aiomysql.Error], BaseException | None]
-"""Takes how many rows a statement met, or its error; returns what is to be raised for that."""
+"""Takes how many rows a statement matched, or its error; returns the exception to raise, if any."""
 
 CHUNK_BYTES_MAX = 256 * 1024
 HELD_BYTES_MAX = 64 * 1024
-"""What waits is sent without the next statement when it is more: the server may well begin."""
+"""More deferred bytes are sent without waiting for the next statement: the server can begin."""
 SEQUENCE_BYTE, PACKET_NUMBERS = 3, 256
-"""Where in a packet its number is, and how many there are."""
+"""The place of a packet's number in the packet, and how many numbers there are."""
 SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
     " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -46,16 +46,16 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
     def __init__(self, *, statement_timeout_s: float, **options: Any) -> None:  # noqa: ANN401
         super().__init__(client_flag=CLIENT.FOUND_ROWS, **options)
         self._timeout_s = statement_timeout_s
-        self._due_s: float | None = None
-        """When the answer is, that is waited for."""
-        self._alarm: asyncio.TimerHandle | None = None
+        self._deadline_s: float | None = None
+        """When the current answer is due."""
+        self._timer: asyncio.TimerHandle | None = None
         self._is_overdue = False
         self._chunk, self._place = b"", 0
-        """What has arrived, and how much of that is used."""
+        """The bytes that have arrived, and how many of them are used."""
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._asked: deque[tuple[Verdict, list[Any]]] = deque()
-        """What is held or under way, in this order: its verdict, and who wants the whole answer."""
+        self._pending: deque[tuple[Verdict, list[Any]]] = deque()
+        """(verdict, list for the whole answer) of each statement that is held or sent, in order."""
 
     @classmethod
     async def open(
@@ -68,47 +68,53 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
         """Connect and log in.
 
         Raises:
-            OperationalError: nobody answers there, or who does refuses.
-            Misconfigured: the server has no TLS although it is asked for, or another's certificate.
+            OperationalError: the server does not answer, or rejects the login.
+            Misconfigured: TLS is required, but the server has none or an untrusted certificate.
         """
-        link = cls(statement_timeout_s=statement_timeout_s, **options)
+        connection = cls(statement_timeout_s=statement_timeout_s, **options)
         try:
             async with asyncio.timeout(connect_timeout_s):
-                await link._connect()
+                await connection._connect()
         except TimeoutError:
-            link.close()
-            what = f"no greeting from {link.host}:{link.port} within {connect_timeout_s:g} s"
+            connection.close()
+            address = f"{connection.host}:{connection.port}"
+            what = f"no greeting from {address} within {connect_timeout_s:g} s"
             raise aiomysql.OperationalError(CR.CR_CONN_HOST_ERROR, what) from None
         except aiomysql.OperationalError as error:
             if isinstance(error.__cause__, ssl.SSLError):
-                what = f"SOUK_MYSQL__TLS_CA_FILE: {link.host} is not trusted: {error.__cause__}"
+                what = (
+                    f"SOUK_MYSQL__TLS_CA_FILE: {connection.host} is not trusted: {error.__cause__}"
+                )
                 raise errors.Misconfigured(what) from error
             raise
-        except RuntimeError as error:  # a password that only goes encrypted, and nothing to do it
-            what = f"SOUK_MYSQL__TLS_CA_FILE: {link.host} takes the password over TLS only: {error}"
+        except (
+            RuntimeError
+        ) as error:  # the server takes this password only encrypted, and there is no TLS
+            what = f"{connection.host} takes the password over TLS only: {error}"
+            what = f"SOUK_MYSQL__TLS_CA_FILE: {what}"
             raise errors.Misconfigured(what) from error
         except asyncio.CancelledError:
-            link.close()
+            connection.close()
             raise
-        return link
+        return connection
 
     def close(self) -> None:
-        """See aiomysql. What was to be sent soon never is, and nobody waits for its answers."""
+        """See aiomysql. Deferred statements are dropped, and their answers are not awaited."""
         super().close()
         self._forget_held()
-        self._asked.clear()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._pending.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     @property
     def is_lost(self) -> bool:
-        """Tell, without asking, whether the server has hung up meanwhile."""
+        """Tell, without a request, whether the server has closed the connection."""
         return self._reader is None or self._reader.at_eof()
 
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
-        """See aiomysql. What was to be sent soon goes first, and its errors do."""
-        if self._asked:
+        """See aiomysql. Deferred statements go first, and so do their errors."""
+        if self._pending:
             self.send_deferred(sql.encode() if isinstance(sql, str) else sql)
             return await self.flush()
         affected: int = await self._answered(super().query(sql, unbuffered))
@@ -119,24 +125,24 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
     ) -> None:
         """Send a statement together with the next one, or when `flush` is called.
 
-        Its answer is added to `answers` then: aiomysql's, with `description` and `rows`.
+        Its answer is then added to `answers`: aiomysql's result, with `description` and `rows`.
         """
         self._ensure_alive()
         size_bytes = len(sql) + 1
         self._held.append(b"%b\0%c%b" % (size_bytes.to_bytes(3, "little"), COMMAND.COM_QUERY, sql))
         self._held_bytes += size_bytes
-        self._asked.append((verdict, [] if answers is None else answers))
+        self._pending.append((verdict, [] if answers is None else answers))
         if self._held_bytes > HELD_BYTES_MAX:
             self._send_held()
 
     async def flush(self) -> int:
-        """Wait for the answers to all that was to be sent soon; return the rows the last one met.
+        """Wait for all deferred statements; return how many rows the last one matched.
 
         Raises:
-            OperationalError: and other errors of aiomysql, or what the first verdict against a
-                statement says. All have been answered by then.
+            OperationalError: and other errors of aiomysql, or the exception of the first verdict
+                against a statement. All statements have been answered by then.
         """
-        if not self._asked:
+        if not self._pending:
             return 0
         self._send_held()
         return await self._answered(self._read_answers())
@@ -152,17 +158,17 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
     async def _read_answers(self) -> int:
         failure: BaseException | None = None
         affected = 0
-        while self._asked:
+        while self._pending:
             answer: int | aiomysql.Error
             self._next_seq_id = 1
             try:
                 await self._read_query_result()
                 answer = affected = self._affected_rows
             except aiomysql.Error as error:
-                if self.closed:  # lost: there is nothing to read any more
+                if self.closed:  # the connection is lost: no more answers will come
                     raise
                 answer = error
-            verdict, answers = self._asked.popleft()
+            verdict, answers = self._pending.popleft()
             answers.append(self._result)
             failure = failure or verdict(answer)
         if failure is not None:
@@ -178,24 +184,24 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
         await self._answered(super().commit())
 
     async def rollback(self) -> None:
-        """See aiomysql. What was to be sent soon is not, or has been for nothing."""
+        """See aiomysql. Deferred statements are dropped, or their answers are ignored."""
         for _ in self._held:
-            self._asked.pop()
+            self._pending.pop()
         self._forget_held()
-        self._asked = deque((_ignored, []) for _ in self._asked)
+        self._pending = deque((_ignored, []) for _ in self._pending)
         await self._answered(self._read_answers())
         await self._answered(super().rollback())
 
     async def begin_snapshot(self) -> None:
-        """Begin a transaction that sees one moment, whatever the session's own level is."""
+        """Begin a transaction that reads one snapshot, at any isolation level of the session."""
         await self.query(SNAPSHOT)
         await self._answered(self.next_result())
 
     async def _answered(self, asking: Coroutine[Any, Any, T]) -> T:
-        """Await an answer; a link whose answer was not read to its end is of no more use."""
-        self._due_s = self._loop.time() + self._timeout_s
-        if self._alarm is None:
-            self._alarm = self._loop.call_at(self._due_s, self._ring)
+        """Await an answer; a connection whose answer was not read to its end is closed."""
+        self._deadline_s = self._loop.time() + self._timeout_s
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline_s, self._cut_if_overdue)
         try:
             return await asking
         except aiomysql.Error as error:
@@ -207,21 +213,21 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
             self.close()
             raise
         finally:
-            self._due_s = None
+            self._deadline_s = None
 
-    def _ring(self) -> None:
-        """Cut the connection if an answer is overdue; one alarm serves many statements."""
-        self._alarm = None
-        if self._due_s is None or self._writer is None:
+    def _cut_if_overdue(self) -> None:
+        """Cut the connection if an answer is overdue; one timer serves many statements."""
+        self._timer = None
+        if self._deadline_s is None or self._writer is None:
             return
-        if self._loop.time() < self._due_s:
-            self._alarm = self._loop.call_at(self._due_s, self._ring)
+        if self._loop.time() < self._deadline_s:
+            self._timer = self._loop.call_at(self._deadline_s, self._cut_if_overdue)
             return
         self._is_overdue = True
-        self._writer.transport.abort()  # what a half-open link has not taken is thrown away
+        self._writer.transport.abort()  # drops the bytes that a half-open connection has not taken
 
     async def _read_query_result(self, unbuffered: bool = False) -> None:  # noqa: FBT001, FBT002
-        """See aiomysql; rows are read by the chunk."""
+        """See aiomysql; rows are read in chunks."""
         if unbuffered:
             await super()._read_query_result(unbuffered)
             return
@@ -232,7 +238,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
             self.server_status = result.server_status
 
     async def _read_bytes(self, num_bytes: int) -> bytes:
-        """See aiomysql; what comes along with the bytes that are wanted is kept for later."""
+        """See aiomysql; bytes beyond those wanted are kept for later."""
         while len(self._chunk) - self._place < num_bytes:
             await self.read_on()
         start = self._place
@@ -240,7 +246,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
         return self._chunk[start : self._place]
 
     async def read_on(self) -> None:
-        """Wait for more of the answer, and add it to what is not used yet."""
+        """Wait for more of the answer, and append it to the unused bytes."""
         try:
             more = await self._reader.read(CHUNK_BYTES_MAX)
         except OSError as error:
@@ -256,7 +262,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
         return error
 
     def take_columns(self, count: int) -> mysql_rows.Columns | None:
-        """Return an answer's columns; None while not all that describes them has arrived."""
+        """Return an answer's columns; None until all of their descriptions have arrived."""
         end = mysql_rows.end_of_columns(self._chunk, self._place, count)
         if end is None:
             return None
@@ -265,14 +271,14 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
         return mysql_rows.columns_of(described)
 
     def take_rows(self, decoders: Sequence[mysql_rows.Decoder], rows: list[Any]) -> bool:
-        """Add to `rows` what has arrived; return whether nothing more will."""
+        """Add the rows that have arrived to `rows`; return whether those were the last."""
         self._place, is_over = mysql_rows.take(self._chunk, self._place, decoders, rows)
         if is_over:
             self._next_seq_id = self._chunk[self._place + SEQUENCE_BYTE]
         return is_over
 
     async def _request_authentication(self) -> None:
-        """Log in; where TLS is asked for, nothing of it goes to a server that has none."""
+        """Log in; if TLS is required, nothing is sent to a server without TLS."""
         if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
             what = f"SOUK_MYSQL__TLS_CA_FILE is set, but {self.host}:{self.port} offers no TLS"
             raise errors.Misconfigured(what)
@@ -285,17 +291,17 @@ def _ignored(_: int | aiomysql.Error) -> None:
 
 class _Result(MySQLResult):  # type: ignore[misc] # aiomysql has no types
     async def _get_descriptions(self) -> None:
-        link: Any = self.connection
-        while (columns := link.take_columns(self.field_count)) is None:
-            await link.read_on()
+        connection: Any = self.connection
+        while (columns := connection.take_columns(self.field_count)) is None:
+            await connection.read_on()
         self.description, self._decoders = columns
-        await link._read_packet()  # noqa: SLF001 - the end of the descriptions, as aiomysql itself
+        await connection._read_packet()  # noqa: SLF001 - the end of the descriptions, as aiomysql itself
 
     async def _read_rowdata_packet(self) -> None:
-        link: Any = self.connection
+        connection: Any = self.connection
         rows: list[tuple[Any, ...]] = []
-        while not link.take_rows(self._decoders, rows):
-            await link.read_on()
-        self._check_packet_is_eof(await link._read_packet())  # noqa: SLF001 - as aiomysql itself
+        while not connection.take_rows(self._decoders, rows):
+            await connection.read_on()
+        self._check_packet_is_eof(await connection._read_packet())  # noqa: SLF001 - as aiomysql itself
         self.connection: Any = None
         self.affected_rows, self.rows = len(rows), tuple(rows)

@@ -1,9 +1,9 @@
 """MySQL and MariaDB behind internal.infra.db.Database.
 
-SQLAlchemy's async driver over aiomysql. A transaction is one greenlet of it: `work` is as plain and
-synchronous as on SQLite, and its waits are the event loop's. Nothing is sent but what `work` says
-and a COMMIT: a writer's connection is not in autocommit mode, so there is no BEGIN, and nothing is
-asked when it leaves or enters the pool. It must not know what it writes.
+SQLAlchemy's async driver over aiomysql. A transaction is one of its greenlets: `work` is as plain
+and synchronous as on SQLite, and its waits are the event loop's. Only the statements of `work` and
+a COMMIT are sent: a writer's connection is not in autocommit mode, so there is no BEGIN, and no
+request is made when it leaves or enters the pool. It must not know what it writes.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from internal.kernel import errors
 T = TypeVar("T")
 
 SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
-"""Nothing is cut or guessed silently; strings are quoted as infra.bulk_mysql writes them."""
+"""The server cuts or guesses nothing silently, and reads strings as mysql/bulk.py quotes them."""
 LOCK_WAIT_S = 10
-"""Who waits longer for a row begins its transaction anew; shorter than any statement_timeout_s that
-makes sense, so that the server has given up before the client cuts.
+"""A transaction that waits longer than this for a row lock is retried. Shorter than any sensible
+statement_timeout_s, so that the server gives up before the client cuts the connection.
 """
 IDLE_S = 600
-"""The server hangs up after so long without a statement: of a client that is gone without a word
-(a cut cable) neither connections nor locks are left for its default of eight hours.
+"""The server closes a connection after this time without a statement. Otherwise the connections and
+locks of a client that vanished (a cut cable) would stay for the default of eight hours.
 """
 OLDEST = {"MySQL": (8, 0, 19), "MariaDB": (10, 6, 0)}
-"""JSON_TABLE came with MySQL 8.0.4 and MariaDB 10.6; older than these was never tried."""
+"""JSON_TABLE came with MySQL 8.0.4 and MariaDB 10.6; older versions than these were never tried."""
 SESSION = (
     f"SET NAMES utf8mb4 COLLATE {columns.BINARY_COLLATION}",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -42,10 +42,11 @@ SESSION = (
     f" wait_timeout = {IDLE_S}, default_storage_engine = 'InnoDB'"
     " /*!80020 , optimizer_switch = 'block_nested_loop=off' */",
 )
-"""What a new connection says first.
+"""The first statements of a new connection.
 
-MySQL would rather walk all of a table of some thousand rows, and lock them, than look a batch's
-rows up by their keys: its hash joins are part of block_nested_loop. MariaDB reads that as a remark.
+With hash joins, a part of block_nested_loop, MySQL would scan and lock a whole table of some
+thousand rows instead of looking up a batch's rows by their keys. MariaDB takes that part for a
+comment.
 """
 
 
@@ -53,13 +54,13 @@ class MysqlDatabase:
     """A pool of at most `connections_max` connections, each opened when it is first needed."""
 
     def __init__(self, options: settings.MysqlSettings) -> None:
-        """Ask nothing of the server yet.
+        """Prepare the pool; the server is not contacted yet.
 
         Raises:
             Misconfigured: a file that the settings name cannot be read.
         """
         self._connections_max = options.connections_max
-        self._link_options = _link_options(options)
+        self._connection_options = _connection_options(options)
         self._is_closed = False
         self._free = asyncio.Semaphore(options.connections_max)
         self.engine = sa_asyncio.create_async_engine(
@@ -67,13 +68,13 @@ class MysqlDatabase:
             async_creator=self._connect,
             pool_size=options.connections_max,
             max_overflow=0,
-            pool_use_lifo=True,  # what is not needed stays idle, and is closed: see IDLE_S
-            pool_reset_on_return=None,  # every transaction here is ended by whoever began it
+            pool_use_lifo=True,  # surplus connections stay idle and are closed: see IDLE_S
+            pool_reset_on_return=None,  # each function here ends what it began
             skip_autocommit_rollback=True,
             hide_parameters=True,  # an error's text goes into logs and dead letters
         )
         sa.event.listen(self.engine.sync_engine, "connect", _prepare)
-        sa.event.listen(self.engine.sync_engine, "checkout", _require_link)
+        sa.event.listen(self.engine.sync_engine, "checkout", _require_connection)
         sa.event.listen(self.engine.sync_engine, "handle_error", _as_integrity_error)
 
     async def write(self, work: db.Work[T]) -> T:
@@ -83,7 +84,7 @@ class MysqlDatabase:
     async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
         """See Database.read.
 
-        A quick one gets no snapshot: beginning and ending it would cost more than its statements.
+        A quick read gets no snapshot: beginning and ending it would cost more than its statements.
         """
         return await self._tried(partial(_look_up if is_quick else _read, work))
 
@@ -100,7 +101,7 @@ class MysqlDatabase:
         return await retry.shortly(errors.DatabaseAway, lambda: self._once(transaction))
 
     async def _once(self, transaction: db.Work[T]) -> T:
-        """Run a transaction from its beginning, on a connection that nobody else has meanwhile."""
+        """Run a transaction from its beginning, on a connection of its own."""
         async with self._free:
             connection = self.engine.connect()
             try:
@@ -116,7 +117,7 @@ class MysqlDatabase:
                     await connection.close()
 
     async def _connect(self) -> mysql_connection.Connection:
-        return await mysql_connection.Connection.open(**self._link_options)
+        return await mysql_connection.Connection.open(**self._connection_options)
 
 
 def _write(work: db.Work[T], connection: sa.Connection) -> T:
@@ -131,7 +132,7 @@ def _write(work: db.Work[T], connection: sa.Connection) -> T:
         _roll_back(connection)
         raise
     except BaseException:
-        connection.invalidate()  # cancelled: whatever it waited for, the answer is never read
+        connection.invalidate()  # cancelled: the answer that it waited for is never read
         raise
     failpoints.hit("db.after_commit")
     return result
@@ -162,20 +163,20 @@ def _read(work: db.Work[T], connection: sa.Connection) -> T:
 
 
 def _set_autocommit(connection: sa.Connection, *, is_on: bool) -> None:
-    """Switch it if it is otherwise: a process that only reads, or only writes, never asks."""
-    link: Any = connection.connection.driver_connection
-    if link.get_autocommit() is not is_on:
+    """Switch autocommit only if needed: a process that only reads or only writes never has to."""
+    driver: Any = connection.connection.driver_connection
+    if driver.get_autocommit() is not is_on:
         _ask(connection, "autocommit", is_on)
 
 
 def _ask(connection: sa.Connection, method: str, *arguments: object) -> None:
     """Await a method of the driver's own connection."""
     own: Any = connection.connection.dbapi_connection
-    own.run_async(lambda link: getattr(link, method)(*arguments))
+    own.run_async(lambda driver: getattr(driver, method)(*arguments))
 
 
 def _roll_back(connection: sa.Connection) -> None:
-    """Give the connection back as it was; one that does not even roll back is thrown away."""
+    """Roll back; a connection that cannot even do that is dropped."""
     try:
         _ask(connection, "rollback")
     except (sa.exc.SQLAlchemyError, aiomysql.Error):
@@ -183,18 +184,18 @@ def _roll_back(connection: sa.Connection) -> None:
 
 
 def _prepare(own: Any, _record: object) -> None:  # noqa: ANN401 - the driver's
-    """Make a session what Souk relies on. SQLAlchemy has done its own before."""
+    """Set up a session as Souk needs it, after SQLAlchemy's own set-up."""
     try:
         check_version(own.driver_connection.server_version)
         for statement in SESSION:
-            own.run_async(lambda link, statement=statement: link.query(statement))
+            own.run_async(lambda driver, statement=statement: driver.query(statement))
     except BaseException:
         own.driver_connection.close()
         raise
 
 
-def _require_link(own: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the driver's
-    """Have the pool open another connection where the server has hung up on this one."""
+def _require_connection(own: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the driver's
+    """Have the pool open another connection if the server has closed this one."""
     if own.driver_connection.is_lost:
         raise sa.exc.DisconnectionError
 
@@ -216,7 +217,7 @@ def check_version(text: str) -> None:
         raise errors.Misconfigured(what)
 
 
-def _link_options(options: settings.MysqlSettings) -> dict[str, Any]:
+def _connection_options(options: settings.MysqlSettings) -> dict[str, Any]:
     return {
         "host": options.host,
         "port": options.port,

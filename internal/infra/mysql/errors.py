@@ -1,7 +1,7 @@
-"""What an error of MySQL or MariaDB means to Souk: wait and repeat, a wrong setting, or a bug.
+"""The meaning of MySQL's and MariaDB's errors: repeat later, a wrong setting, or a bug.
 
 Numbers are the server's own (the same for both) or the client library's (2000 and above). A number
-that is not here is a bug or broken data, and reaches whoever wrote the statement as it is.
+that is not listed here is a bug or broken data, and reaches the statement's caller unchanged.
 """
 
 import aiomysql
@@ -14,22 +14,22 @@ REPEAT = frozenset({
     1205,  # waited too long for a row
     1213,  # deadlock
     1412,  # a table was altered under a snapshot
-    3101,  # a cluster's other member won
+    3101,  # another member of the cluster won
 })  # fmt: skip
 """The transaction has lost against another one; it is repeated as a whole."""
 AWAY = frozenset({
-    1021, 1026, 1030, 1114,  # the disk is full, or does not take what is written
+    1021, 1026, 1030, 1114,  # the disk is full, or a write failed
     1037, 1038, 1041, 1135,  # no memory
     1040, 1129, 1203, 1226,  # too many connections
-    1047,  # a cluster's member that is not ready
+    1047,  # a member of the cluster that is not ready
     1053, 1077, 1079, 1080,  # shutting down
     1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # the connection is gone
     1290, 1836,  # read-only
     1317,  # interrupted by an operator
     1637,  # too many transactions
-    2002, 2003, 2006, 2013, 2014, 2055,  # not there, or gone while it answered
+    2002, 2003, 2006, 2013, 2014, 2055,  # not reachable, or lost while it answered
 })  # fmt: skip
-"""The server does not serve at the moment."""
+"""The server is unavailable at the moment."""
 WRONG_SETTINGS = {
     1044: "SOUK_MYSQL__USER",  # may not use this database
     1045: "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD",
@@ -37,17 +37,17 @@ WRONG_SETTINGS = {
     1102: "SOUK_MYSQL__DATABASE",
     1130: "SOUK_MYSQL__HOST",  # the server takes no connections from here
     1142: "SOUK_MYSQL__USER",  # may not do this with a table
-    1251: "SOUK_MYSQL__USER",  # logs in by a way that this client does not know
+    1251: "SOUK_MYSQL__USER",  # uses a login method that this client does not know
     1698: "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD",
     2059: "SOUK_MYSQL__USER",
     2061: "SOUK_MYSQL__USER",
 }
 CHECK_FAILED = frozenset({3819, 4025})
-"""A CHECK said no: MySQL's number and MariaDB's. The driver does not count it as integrity."""
+"""A CHECK failed: MySQL's number and MariaDB's. The driver does not raise IntegrityError for it."""
 
 
 def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | None:
-    """Return what to raise instead of `error`; None where it is not ours to explain."""
+    """Return the exception to raise instead of `error`; None to raise `error` itself."""
     original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     number = number_of(original)
     if number in WRONG_SETTINGS:
@@ -60,13 +60,13 @@ def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | Non
 
 
 def number_of(error: BaseException | None) -> int:
-    """Return the error's number; 0 for one without."""
+    """Return the error's number; 0 if it has none."""
     number = error.args[0] if error is not None and error.args else 0
     return number if isinstance(number, int) else 0
 
 
 def as_integrity(error: BaseException) -> aiomysql.IntegrityError | None:
-    """Return a failed CHECK as the kind of error that it is for SQLite."""
+    """Return an IntegrityError for a failed CHECK, as SQLite raises; None for other errors."""
     if number_of(error) in CHECK_FAILED:
         return aiomysql.IntegrityError(*error.args)
     return None

@@ -1,7 +1,7 @@
-"""Reads the rows of an answer out of whole chunks of it: four times cheaper than packet by packet.
+"""Reads the rows of an answer from whole chunks: four times cheaper than packet by packet.
 
-A batch reads some thousand rows back; the driver awaits each of them twice. A lone order reads few
-rows, but some sixty descriptions of columns, which are the same each time: they are understood
+A batch reads some thousand rows back; the driver awaits each of them twice. A single order reads
+few rows, but some sixty descriptions of columns, which are the same each time: they are parsed
 once. It must know nothing of connections: bytes in, rows out.
 """
 
@@ -18,13 +18,13 @@ Decoder = Callable[[bytes], Any]
 """Turns a column's bytes into its value."""
 HEADER_BYTES = 4
 WHOLE_PACKET_BYTES = 0xFFFFFF
-"""A packet of this length goes on in the next one."""
+"""A packet of this length continues in the next one."""
 NULL, TWO_BYTES, THREE_BYTES, EIGHT_BYTES = 251, 252, 253, 254
-"""How long a value is stands before it: up to 250 in one byte, or in the bytes that follow."""
+"""A value's length precedes it: up to 250 in one byte, else in the bytes after this one."""
 END, END_BYTES_MAX, ERROR = 0xFE, 8, 0xFF
 """The first byte of the packet after the last row."""
 BINARY = 63
-"""The character set of what is no text."""
+"""The character set of values that are not text."""
 
 _INTEGERS = frozenset({
     FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG,
@@ -44,7 +44,7 @@ def end_of_columns(data: bytes, start: int, count: int) -> int | None:
     """Return where the descriptions of `count` columns end; None unless all of them are there.
 
     Raises:
-        Error: the server's own, in the place of one.
+        Error: the server's own, instead of a description.
     """
     for _ in range(count):
         place = start + HEADER_BYTES
@@ -67,7 +67,7 @@ def columns_of(data: bytes) -> Columns:
 
 
 def decoder_of(field: Any) -> Decoder:  # noqa: ANN401 - the driver's description of a column
-    """Return what reads this column: integers, sums (decimals), text. Souk has no other types."""
+    """Return the decoder of a column: integers, sums (decimals), text. Souk has no other types."""
     if field.type_code in _INTEGERS:
         return int
     if field.type_code in _DECIMALS:
@@ -82,13 +82,13 @@ def _decimal(data: bytes) -> Decimal:
 def take(
     data: bytes, start: int, decoders: Sequence[Decoder], rows: list[tuple[Any, ...]]
 ) -> tuple[int, bool]:
-    """Add the rows whose packets are whole in `data` from `start` on to `rows`.
+    """Add to `rows` those whose packets are complete in `data`, from `start` on.
 
     Returns:
-        Where the first packet begins that is no row, or not whole; and whether it is the last one.
+        Where the first packet begins that is not a complete row, and whether it is the last one.
 
     Raises:
-        Error: the server's own, in the place of further rows; or a row too long to be one of ours.
+        Error: the server's own, instead of further rows; or a row longer than Souk ever writes.
     """
     end = len(data)
     while end - start >= HEADER_BYTES:

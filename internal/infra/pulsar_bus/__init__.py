@@ -1,1 +1,1 @@
-"""The bus over Apache Pulsar: `bus` is the way in, `publisher` and `admin` also serve alone."""
+"""Apache Pulsar as the bus: `bus` is the public module; `publisher` and `admin` also work alone."""

@@ -1,6 +1,7 @@
-"""Pulsar's admin REST API, as far as Souk needs it: what exists, what is waiting, who works.
+"""Pulsar's admin REST API, as far as Souk needs it: topics, backlogs, functions.
 
-Everything may be asked twice: what exists already, or is gone already, is no error.
+Every request may be repeated: creating something that exists, or deleting something that is gone,
+is not an error.
 """
 
 import ssl
@@ -19,22 +20,22 @@ EARLIEST = {"ledgerId": -1, "entryId": -1}
 TEXT_MAX = 500
 
 NAMESPACE_POLICIES: Mapping[str, Any] = {
-    # Nothing that was acknowledged is kept: the database is the record, and topics hold customers'
+    # Acknowledged messages are not kept: the database is the record, and topics hold customers'
     # orders.
     "retention_policies": {"retentionTimeInMinutes": 0, "retentionSizeInMB": 0},
-    # Whatever a broker's own defaults are: a stage that is stopped for a week finds everything
-    # again, so neither messages nor subscriptions expire, ...
+    # With any defaults of the broker, a stage that is stopped for a week must find everything
+    # again. So neither messages nor subscriptions expire, ...
     "message_ttl_in_seconds": 0,
     "subscription_expiration_time_minutes": 0,
-    # ... and a backlog is never evicted. Who sets a limit here makes the intake say so at once:
-    # with the broker's default policy its calls would hang.
+    # ... and a backlog is never evicted. If an operator sets a limit here, the API server fails
+    # at once: with the broker's default policy its calls would hang.
     "backlog_quota_map": {
         "destination_storage": {"limitSize": -1, "limitTime": -1, "policy": "producer_exception"}
     },
-    # The broker can only tell copies of one living producer apart, at a price per message; Souk's
-    # stages tell all copies apart by what the database has recorded.
+    # The broker only detects duplicates of one live producer, at a price per message; Souk's stages
+    # detect all duplicates by what the database has recorded.
     "deduplicationEnabled": False,
-    # Topics that are only listened to live have no durable subscription and shall stay visible.
+    # Topics with live readers only have no durable subscription and should stay visible.
     "inactive_topic_policies": {
         "inactiveTopicDeleteMode": "delete_when_no_subscriptions",
         "maxInactiveDurationSeconds": 60,
@@ -52,7 +53,7 @@ class PulsarAdmin:
             base_url=options.admin_url,
             timeout=options.operation_timeout_s,
             follow_redirects=True,
-            # What stands in the environment is meant for the way to the internet.
+            # Proxies in the environment are meant for the internet.
             trust_env=False,
             verify=_tls(options),
         )
@@ -71,35 +72,35 @@ class PulsarAdmin:
         await self.close()
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def get(self, path: str, **parameters: str | float | bool) -> Any:  # noqa: ANN401 - JSON
-        """Ask; None if there is no such thing. `path` begins with /admin/.
+        """Get JSON; None if it does not exist. `path` begins with /admin/.
 
         Raises:
             BusAway: the broker cannot be reached, or cannot answer now.
-            Misconfigured: it does not let this client in, or does not understand it.
+            Misconfigured: it rejects this client or the request.
         """
         answer = await self.send("GET", path, params=parameters)
         return None if answer.status_code == httpx.codes.NOT_FOUND else _body(answer)
 
     async def put(self, path: str, body: object = None) -> bool:
-        """Create; tell whether that was new. Raises what `get` raises."""
+        """Create; tell whether it did not exist before. Raises what `get` raises."""
         answer = await self.send("PUT", path, json=body)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise errors.Misconfigured(f"PUT {path}: {_text(answer)}")
         return answer.status_code != httpx.codes.CONFLICT
 
     async def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Do; return what it answers. Raises what `get` raises."""
+        """Post; return the answer. Raises what `get` raises."""
         answer = await self.send("POST", path, json=body)
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
             raise errors.Misconfigured(f"POST {path}: {_text(answer)}")
         return _body(answer)
 
     async def delete(self, path: str, **parameters: str | float | bool) -> bool:
-        """Delete; tell whether it was there. Raises what `get` raises."""
+        """Delete; tell whether it existed. Raises what `get` raises."""
         answer = await self.send("DELETE", path, params=parameters)
         return answer.status_code != httpx.codes.NOT_FOUND
 
@@ -108,7 +109,7 @@ class PulsarAdmin:
 
         Raises:
             BusAway: the broker cannot be reached, or cannot answer now.
-            Misconfigured: it does not let this client in, or does not understand it.
+            Misconfigured: it rejects this client or the request.
         """
         request = self._client.build_request(method, path, headers=self._headers(), **what)
         try:
@@ -121,7 +122,7 @@ class PulsarAdmin:
         return answer
 
     async def ensure_namespace(self) -> None:
-        """Create the tenant and the namespace if they are missing; leave them if they are there."""
+        """Create the tenant and the namespace if they are missing; existing ones are kept."""
         tenant, namespace = quote(self._options.tenant), quote(self._options.namespace)
         if await self.get(f"/admin/v2/tenants/{tenant}") is None:
             clusters = await self.get("/admin/v2/clusters")
@@ -131,11 +132,11 @@ class PulsarAdmin:
             await self.put(f"/admin/v2/namespaces/{tenant}/{namespace}", NAMESPACE_POLICIES)
 
     async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
-        """Create what is missing of {topic: [durable subscription, …]}, from the oldest message on.
+        """Create what {topic: [durable subscription, …]} lacks, from the oldest message on.
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: there is no such namespace, or this client may not do that.
+            Misconfigured: the namespace does not exist, or this client lacks the permission.
         """
         for topic, names in subscriptions.items():
             await self.put(self._path(topic))
@@ -143,9 +144,9 @@ class PulsarAdmin:
                 await self.put(f"{self._path(topic)}/subscription/{quote(name, safe='')}", EARLIEST)
 
     async def topic_stats(self, topic: str, *, with_age: bool = False) -> dict[str, Any] | None:
-        """Return what the broker knows of a topic; None if there is no such topic.
+        """Return the broker's statistics of a topic; None if it does not exist.
 
-        With its age the broker reads each subscription's oldest message.
+        `with_age` makes the broker read each subscription's oldest message.
         """
         wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": with_age}
         stats: dict[str, Any] | None = await self.get(f"{self._path(topic)}/stats", **wants)
@@ -154,11 +155,11 @@ class PulsarAdmin:
     async def subscription_stats(
         self, topic: str, name: str, *, with_age: bool = False
     ) -> dict[str, Any]:
-        """Return a subscription's part: msgBacklog, unackedMessages, consumers and more.
+        """Return a subscription's statistics: msgBacklog, unackedMessages, consumers and more.
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
         """
         stats = await self.topic_stats(topic, with_age=with_age) or {}
         try:
@@ -173,7 +174,7 @@ class PulsarAdmin:
         return await self.get(self._functions()) or []
 
     async def function_status(self, name: str) -> dict[str, Any] | None:
-        """Return how the instances of a function are; None if there is no such function."""
+        """Return the status of a function's instances; None if it does not exist."""
         status: dict[str, Any] | None = await self.get(f"{self._functions()}/{quote(name)}/status")
         return status
 
@@ -197,7 +198,7 @@ class PulsarAdmin:
 
 def _tls(options: settings.PulsarSettings) -> ssl.SSLContext | bool:
     if not options.admin_url.startswith("https:"):
-        return False  # reading the system's authorities takes 25 ms
+        return False  # loading the system's certificates takes 25 ms
     try:
         return ssl.create_default_context(cafile=options.tls_ca_file)
     except OSError as error:
@@ -228,7 +229,7 @@ def _body(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON
 
 
 def _text(answer: httpx.Response) -> str:
-    """Return why; the web server's own pages say no more than their status does."""
+    """Return the reason; the web server's own pages say no more than their status does."""
     body = _body(answer)
     reason = body.get("reason") if isinstance(body, dict) else body
     is_page = "html" in answer.headers.get("Content-Type", "")

@@ -1,7 +1,7 @@
-"""The bus over Apache Pulsar: a client of the broker, and its admin API for what exists and waits.
+"""The bus over Apache Pulsar: a client of the broker, and its admin API for topics and backlogs.
 
-Topics have their short names here ("orders.placed"); only the settings know in which namespace they
-are. Interchangeable with the embedded bus.
+Topics have their short names here ("orders.placed"); only the settings know their namespace. It is
+interchangeable with the embedded bus.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from internal.kernel import errors
 from internal.kernel.clock import Clock
 
 QUEUE_MESSAGES_MAX = 1_000
-"""A consumer's client asks for no more in advance, however many may be out."""
+"""A consumer's client requests at most this many in advance, however many may be out."""
 
 TAIL_MESSAGES_MAX = 2_000
-"""A tail keeps so many for a reader who is busy; then it drops the oldest."""
+"""A tail keeps this many messages for a busy reader; then it drops the oldest."""
 
 PROBE_TOPIC = "orders.placed"
-"""Asked for when the bus opens; it need not exist."""
+"""Looked up when the bus opens; it need not exist."""
 
 
 class PulsarBus:
@@ -38,7 +38,7 @@ class PulsarBus:
         client_log: Path | None = None,
         tail_messages_max: int = TAIL_MESSAGES_MAX,
     ) -> None:
-        """Take what the bus needs; `client_log` is where the client's own warnings go."""
+        """Store the options; the client's own warnings go to `client_log`."""
         self._options = options
         self._clock = clock or system_clock.SystemClock()
         self._client_log = client_log
@@ -51,7 +51,7 @@ class PulsarBus:
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: it does not let this client in, or a setting is wrong.
+            Misconfigured: it rejects this client, or a setting is wrong.
         """
         self._admin = admin.PulsarAdmin(self._options)
         make = functools.partial(driver.open_client, self._options, self._client_log)
@@ -97,7 +97,7 @@ class PulsarBus:
         return consumer
 
     async def tail(self, topics: Sequence[str]) -> readers.Tail:
-        """See Bus.tail. It sees what every process publishes; each costs, share one.
+        """See Bus.tail. It sees messages of every process; each tail costs, so share one.
 
         Raises:
             BusAway: the broker cannot be reached.
@@ -124,7 +124,7 @@ class PulsarBus:
         this process has lately published to the topic did on average; one if there were none.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
             BusAway: the broker cannot be reached.
         """
         messages = await self.backlog(topic, subscription)
@@ -134,7 +134,7 @@ class PulsarBus:
         """Return how long ago the oldest message of `backlog` was published; 0 without any.
 
         Raises:
-            Misconfigured: there is no such subscription.
+            Misconfigured: the subscription does not exist.
             BusAway: the broker cannot be reached.
         """
         self._require_open()
@@ -156,7 +156,7 @@ class PulsarBus:
             raise errors.BusAway(self._end)
 
     async def _probe(self) -> None:
-        """Ask both doors of the broker, the admin API first: it says at once who is refused."""
+        """Try the admin API and the broker; the admin API first, as it rejects a client at once."""
         await self._admin.topic_stats(PROBE_TOPIC)
         full_name = self._options.topic(PROBE_TOPIC)
         look = functools.partial(self._client.get_topic_partitions, full_name)
@@ -176,7 +176,7 @@ class PulsarBus:
     ) -> dict[str, object]:
         """Open a consumer or reader for each topic, or none.
 
-        One by one for each topic, not one for all: so each message is known to be of its topic.
+        One for each topic, not one for all, so that the topic of each message is known.
         """
         opened: dict[str, object] = {}
         try:

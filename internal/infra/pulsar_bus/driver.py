@@ -1,8 +1,8 @@
-"""The one place that knows how the official client is held: its making, its callbacks, its errors.
+"""The only module that knows the details of the official client: creation, callbacks, errors.
 
 Callbacks run on the client's own threads and must only hand over: one that raises ends the process,
 one that creates or closes anything blocks every receipt. The client's asyncio module costs a turn
-of the loop per message; what is used here costs one per burst.
+of the loop per message; the calls used here cost one per burst.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ def open_client(options: settings.PulsarSettings, log_file: Path | None) -> puls
     """Make a client; it connects when it is first used. Blocks a little: not for the event loop.
 
     Raises:
-        Misconfigured: the address is none.
+        Misconfigured: the address is not valid.
     """
     authentication = None
     if options.token_file is not None:
-        # The client itself reads the file, at every connection: a token can be replaced.
+        # The client itself reads the file, at every connection, so a token can be replaced.
         authentication = pulsar.Authentication("token", f"file://{options.token_file.absolute()}")
     # Its default logger writes to standard output, which belongs to our commands.
     log = pulsar.FileLogger(pulsar.LoggerLevel.Warn, str(log_file or NOWHERE))
@@ -59,10 +59,10 @@ def open_client(options: settings.PulsarSettings, log_file: Path | None) -> puls
 async def in_thread(what: str, make: Callable[[], T], undo: Callable[[T], None]) -> T:
     """Run a blocking call of the client in a thread.
 
-    Who gives up waiting leaves nothing behind: what is made after that is undone.
+    If the caller is cancelled, `undo` is called on a result that comes later.
 
     Raises:
-        BusAway: the broker did not do it in time, or refused; the cause tells.
+        BusAway: the broker did not do it in time, or rejected it; see the exception's cause.
     """
     made = asyncio.ensure_future(asyncio.to_thread(make))
     try:
@@ -80,7 +80,7 @@ def _undo(done: "asyncio.Future[T]", undo: Callable[[T], None]) -> None:
 
 
 def close_quietly(it: Any) -> None:  # noqa: ANN401 - pulsar ships no types
-    """Close a producer, consumer, reader or client; blocks. One that is closed already is fine."""
+    """Close a producer, consumer, reader or client; it blocks. It may be closed already."""
     try:
         it.close()
     except PulsarException as error:
@@ -90,13 +90,13 @@ def close_quietly(it: Any) -> None:  # noqa: ANN401 - pulsar ships no types
 class HandOver:
     """Brings results from the client's threads to the loop, many at one wake-up.
 
-    `came` is what the client's threads call; `settle` is called on the loop and drains `results`.
+    The client's threads call `came`; `process` is called on the loop and drains `results`.
     """
 
-    def __init__(self, settle: Callable[[], None]) -> None:
+    def __init__(self, process: Callable[[], None]) -> None:
         self.results: deque[Any] = deque()
         self._loop = asyncio.get_running_loop()
-        self._settle = settle
+        self._process = process
         self._is_waking = False
 
     def came(self, result: object) -> None:
@@ -105,27 +105,27 @@ class HandOver:
         self.wake()
 
     def wake(self) -> None:
-        """Have `settle` called soon, on any thread."""
+        """Have `process` called soon, on any thread."""
         if self._is_waking:
             return
         self._is_waking = True
         try:
             self._loop.call_soon_threadsafe(self._on_loop)
         except RuntimeError:
-            # The loop is closed, nobody waits any more; an exception here would end the process.
+            # The loop is closed and has no waiting callers; an exception would end the process.
             return
 
     def _on_loop(self) -> None:
-        # First the flag: what comes during the settling wakes the loop again.
+        # First the flag: a result that comes during `process` wakes the loop again.
         self._is_waking = False
-        self._settle()
+        self._process()
 
 
 class Pull:
     """Asks a consumer or reader for one message after another, without a thread of its own.
 
-    A message at hand is returned on the spot. Otherwise one is asked for, and when it has come,
-    `came` is called on the loop, so that somebody takes again.
+    A message that is available is returned at once. Otherwise one is requested, and when it has
+    come, `came` is called on the loop, so that its owner takes again.
     """
 
     def __init__(self, ask: Callable[[Callable[[Any, Any], None]], None], came: "HandOver") -> None:
@@ -134,10 +134,10 @@ class Pull:
         self._is_asked = self._is_asking = False
 
     def take(self) -> Any:  # noqa: ANN401 - pulsar ships no types
-        """Return the next message, or None if none is at hand.
+        """Return the next message, or None if none is available.
 
         Raises:
-            BusAway: there will be no more.
+            BusAway: no more messages will come.
         """
         if not self._is_asked:
             self._is_asked = self._is_asking = True
@@ -158,19 +158,19 @@ class Pull:
 
 
 def pull_consumer(consumer: Any, came: HandOver) -> Pull:  # noqa: ANN401 - pulsar ships no types
-    """Pull from a pulsar.Consumer, whose public face has no receive_async."""
+    """Pull from a pulsar.Consumer, whose public interface has no receive_async."""
     return Pull(consumer._consumer.receive_async, came)  # noqa: SLF001
 
 
 def pull_reader(reader: Any, came: HandOver) -> Pull:  # noqa: ANN401 - pulsar ships no types
-    """Pull from a pulsar.Reader, whose public face has no read_next_async."""
+    """Pull from a pulsar.Reader, whose public interface has no read_next_async."""
     return Pull(reader._reader.read_next_async, came)  # noqa: SLF001
 
 
 def acknowledge(consumer: Any, message_id: Any) -> None:  # noqa: ANN401 - pulsar ships no types
     """Acknowledge by id, without waiting: the client sends many of them together.
 
-    While the broker is away it keeps them; a consumer that is closed has nothing to keep.
+    While the broker is away, the client keeps them, unless the consumer is closed.
     """
     consumer._consumer.acknowledge_async(message_id, _ignore)  # noqa: SLF001
 
@@ -180,7 +180,7 @@ def _ignore(_result: object) -> None:
 
 
 def name_of(message_id: Any) -> str:  # noqa: ANN401 - pulsar ships no types
-    """Name a message, uniquely within its topic."""
+    """Return a name of a message that is unique within its topic."""
     place = message_id.ledger_id(), message_id.entry_id(), message_id.partition()
     return ":".join(map(str, (*place, message_id.batch_index())))
 

@@ -1,7 +1,7 @@
 """Puts messages on Pulsar's topics and waits for the receipts, from one event loop.
 
-One producer per topic, made when it is first needed; it sends, and fails, in the order of
-publishing, so that what is repeated after a failure stands before what its publisher sends next.
+One producer per topic, made when it is first needed. It sends, and fails, in the order of
+publishing, so that messages repeated after a failure precede the next ones of their publisher.
 """
 
 import asyncio
@@ -18,12 +18,13 @@ from internal.infra.pulsar_bus import driver
 from internal.kernel import errors
 
 MESSAGE_BYTES_MAX = 5 * 1024 * 1024 - 1024
-"""Pulsar's default `maxMessageSize`, which holds for payload, key, properties and what the client
-adds, together. What the client lets through and the broker does not costs the connection, and with
-it everybody's receipts."""
+"""Pulsar's default `maxMessageSize`, the limit of payload, key, properties and the client's own
+bytes together. A message that the client accepts and the broker does not costs the connection, and
+with it the receipts of all callers.
+"""
 
 PROPERTY_BYTES_MAX = 12
-"""What a property costs on the wire beside its name and value."""
+"""Bytes of a property on the wire beside its name and value."""
 
 TOPIC = re.compile(r"[\w.=:-]+", re.ASCII)
 
@@ -31,7 +32,7 @@ LATELY_MESSAGES = 2_000
 """How far back the mean number of orders in a message reaches."""
 
 RECEIPT_GRACE_S = 2.0
-"""The client gives up after send_timeout_s; so much later Souk gives up on the client."""
+"""The client gives up after send_timeout_s; this much later Souk gives up on the client."""
 
 DEAD = frozenset(
     {
@@ -47,32 +48,32 @@ DEAD = frozenset(
         driver.Result.ProducerBlockedQuotaExceededException,
     }
 )
-"""With these answers a producer is of no more use. Any other it survives: it connects again."""
+"""After one of these results a producer is useless. After any other it connects again."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much may be under way."""
+    """How much may be in flight."""
 
     batch_messages_max: int = 1_000
-    """Of one call; the next ones are sent when all these have their receipts."""
+    """Messages of one call; its next ones are sent when all of these have their receipts."""
 
     batch_bytes_max: int = 4 * 1024 * 1024
 
     in_flight_messages_max: int = 10_000
-    """Of all calls; beyond this, callers wait: the broker is slower than they are."""
+    """Messages of all calls; beyond this, callers wait: the broker is slower than they are."""
 
     in_flight_bytes_max: int = 32 * 1024 * 1024
 
 
 class Sized(msgspec.Struct, frozen=True):
-    """A message, checked, and what it takes."""
+    """A checked message, and its size."""
 
     message: bus.Outgoing
     size_bytes: int
 
 
 class Sending(msgspec.Struct, eq=False):
-    """A batch under way: how many receipts are missing, what went wrong first."""
+    """A batch in flight: how many receipts are missing, and the first failure."""
 
     done: "asyncio.Future[None]"
     waiting_messages: int
@@ -81,7 +82,7 @@ class Sending(msgspec.Struct, eq=False):
 
 
 class Topic:
-    """A topic's producer, and what was lately sent through it."""
+    """A topic's producer, and the recent numbers of its messages and orders."""
 
     def __init__(self, full_name: str) -> None:
         self.full_name = full_name
@@ -92,7 +93,7 @@ class Topic:
         self.messages = self.orders = 0
 
     def count(self, message: bus.Outgoing) -> None:
-        """Note what is sent; what was long ago counts for less and less."""
+        """Count a message; older ones count less and less."""
         self.messages += 1
         self.orders += bus.orders_in(message.properties)
         if self.messages >= LATELY_MESSAGES:
@@ -101,7 +102,7 @@ class Topic:
 
 
 class PulsarPublisher:
-    """A bus.Publisher over a client that somebody else opens and closes.
+    """A bus.Publisher over a client that its owner opens and closes.
 
     Made and used on one event loop.
     """
@@ -115,7 +116,7 @@ class PulsarPublisher:
         self._client, self._options = client, options
         self._limits = limits or Limits()
         self._topics: dict[str, Topic] = {}
-        self._receipts = driver.HandOver(self._settle)
+        self._receipts = driver.HandOver(self._process_receipts)
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
         self._sending: set[Sending] = set()
@@ -123,12 +124,12 @@ class PulsarPublisher:
         self._end = ""
 
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
-        """See Publisher.publish. What is above the limits is sent in several batches.
+        """See Publisher.publish. Messages above the limits are sent in several batches.
 
         Raises:
             BusAway: no receipt for at least one of them; publishing all again is safe for readers.
-            Poison: as there. Of what is only larger than an operator allows in this broker,
-                neighbours may have been sent.
+            Poison: see Publisher.publish. If only this broker's own limit is exceeded, other
+                messages may have been sent.
         """
         self._require_open()
         sized = [_size(message) for message in messages]
@@ -136,12 +137,12 @@ class PulsarPublisher:
             await self._publish(batch)
 
     def orders_per_message(self, topic: str) -> float:
-        """Return the mean of what this process has published lately; 1 if it has published none."""
+        """Return the recent mean of this process's messages; 1 if it has published none."""
         known = self._topics.get(topic)
         return known.orders / known.messages if known and known.messages else 1.0
 
     async def close(self) -> None:
-        """Wait for the receipts that are missing, then close the producers."""
+        """Wait for the missing receipts, then close the producers."""
         if self._end:
             return
         self._end = "the publisher was closed"
@@ -162,14 +163,14 @@ class PulsarPublisher:
             raise errors.BusAway(str(error)) from error
 
     async def _hand_over(self, batch: Sequence[Sized]) -> Sending:
-        """Give the batch to the client: in turn, and when there is room for it."""
+        """Give the batch to the client, in turn and when there is room for it."""
         names = dict.fromkeys(sized.message.topic for sized in batch)
         size_bytes = sum(sized.size_bytes for sized in batch)
         while True:
             topics = {name: await self._topic(name) for name in names}
             async with self._turn:
                 await self._wait_for_room(len(batch), size_bytes)
-                # While this one waited, a producer may have died.
+                # A producer may have died during the wait.
                 if all(topic.producer for topic in topics.values()):
                     return self._send(batch, topics, size_bytes)
 
@@ -213,10 +214,10 @@ class PulsarPublisher:
         result: Any,  # noqa: ANN401 - pulsar ships no types
         _message_id: object,
     ) -> None:
-        """Hand a receipt over; called on a thread of the client."""
+        """Hand over a receipt; called on a thread of the client."""
         self._receipts.came((sending, topic, producer, result))
 
-    def _settle(self) -> None:
+    def _process_receipts(self) -> None:
         results = self._receipts.results
         while results:
             sending, topic, producer, result = results.popleft()
@@ -244,7 +245,7 @@ class PulsarPublisher:
                 await sending.done
         except TimeoutError:
             self._finish(sending)
-            raise errors.BusAway("no receipt, and no word from the client") from None
+            raise errors.BusAway("no receipt and no answer from the client") from None
         if sending.failure == driver.Result.MessageTooBig:
             raise errors.Poison("MESSAGE_TOO_LARGE", "larger than this broker takes")
         if sending.failure is not None:
@@ -254,7 +255,7 @@ class PulsarPublisher:
         """Return a topic with its producer, in the order of asking.
 
         Raises:
-            BusAway: the broker gave none.
+            BusAway: the broker did not create one.
         """
         self._require_open()
         topic = self._topics.get(name)
@@ -263,7 +264,7 @@ class PulsarPublisher:
         refusals = topic.refusals
         async with topic.turn:
             if topic.producer is None:
-                if topic.refusals > refusals:  # while this one waited
+                if topic.refusals > refusals:  # during the wait
                     raise errors.BusAway(topic.refusal)
                 topic.producer = await self._make_producer(topic)
         return topic
@@ -278,7 +279,7 @@ class PulsarPublisher:
             # A batch saves the broker half its work, but makes single messages wait 1 ms more,
             # counts as one message in backlogs, and comes again as a whole.
             batching_enabled=False,
-            # Costs nothing to speak of for one order; 20 of them become a third, which saves the
+            # Costs next to nothing for one order; 20 of them shrink to a third, which saves the
             # broker more than twice what it costs here.
             compression_type=pulsar.CompressionType.LZ4,
         )
@@ -305,16 +306,16 @@ def _size(message: bus.Outgoing) -> Sized:
     """Check a message.
 
     Raises:
-        Poison: too large, or a topic, key or property that is no text.
+        Poison: too large, or a topic, key or property that is not text.
     """
     try:
         is_name = TOPIC.fullmatch(message.topic)
         size_bytes = len(message.payload) + len(message.key.encode()) + _texts_bytes(message)
     except (AttributeError, TypeError, UnicodeEncodeError) as error:
-        what = f"a topic, key or property that is no text: {error}"
+        what = f"a topic, key or property that is not text: {error}"
         raise errors.Poison("MESSAGE_TEXT_INVALID", what) from error
     if not is_name:
-        raise errors.Poison("TOPIC_INVALID", f"this is no name of a topic: {message.topic!r}")
+        raise errors.Poison("TOPIC_INVALID", f"this is not a name of a topic: {message.topic!r}")
     if size_bytes > MESSAGE_BYTES_MAX:
         what = f"a message of {size_bytes} bytes, at most {MESSAGE_BYTES_MAX} are taken"
         raise errors.Poison("MESSAGE_TOO_LARGE", what)
@@ -329,7 +330,7 @@ def _texts_bytes(message: bus.Outgoing) -> int:
 
 
 def _in_batches(messages: Sequence[Sized], limits: Limits) -> Iterator[Sequence[Sized]]:
-    """Cut into what is sent at a time."""
+    """Cut the messages into batches that are sent at a time."""
     start = size_bytes = 0
     for end, sized in enumerate(messages):
         size_bytes += sized.size_bytes

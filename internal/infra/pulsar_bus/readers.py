@@ -1,7 +1,7 @@
-"""What a reader of Pulsar holds in its hand: a consumer of subscriptions, or a tail.
+"""The readers of Pulsar: a consumer of subscriptions, or a tail.
 
-Both pull on the event loop what the client holds for them; the client holds no more than its queue,
-everything else waits in the broker.
+Both take messages from the client on the event loop; the client holds no more than its queue, all
+other messages wait in the broker.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from internal.infra.pulsar_bus import driver
 from internal.kernel import errors
 
 PUMP_MESSAGES_MAX = 500
-"""A tail takes so many before the loop has its turn again."""
+"""A tail takes this many before it yields to the loop."""
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Consumer:
         self._end = ""
 
     async def receive(self, messages_max: int) -> list[bus.Delivery]:
-        """See Subscription.receive. What comes again while it is out is not handed out twice."""
+        """See Subscription.receive. A message that comes again while it is out is ignored."""
         while True:
             if self._end:
                 raise errors.BusAway(self._end)
@@ -73,14 +73,14 @@ class Consumer:
         self._arrival.set()
 
     async def close(self) -> None:
-        """See Subscription.close. Sends what was acknowledged."""
+        """See Subscription.close. Pending acknowledgements are sent."""
         if not self.end("the subscription was closed"):
             return
         consumers = self._consumers.values()
         await asyncio.gather(*(asyncio.to_thread(driver.close_quietly, it) for it in consumers))
 
     def end(self, why: str) -> bool:
-        """Hand out nothing more, and wake who waits here; tell whether that was new."""
+        """Hand out nothing more, and wake waiting callers; tell whether it was open before."""
         if self._end:
             return False
         self._end = why
@@ -105,7 +105,7 @@ class Consumer:
 
 
 class Tail:
-    """A live reader. `dropped_messages` counts what it was too slow for."""
+    """A live reader. `dropped_messages` counts the messages it was too slow for."""
 
     def __init__(
         self, readers: Mapping[str, Any], messages_max: int, left: Callable[["Tail"], None]
@@ -135,7 +135,7 @@ class Tail:
             await self._arrival.wait()
 
     async def acknowledge(self, deliveries: Sequence[bus.Delivery]) -> None:
-        """Do nothing: nothing is kept back."""
+        """Do nothing: a tail's messages are not kept."""
 
     async def close(self) -> None:
         """See Subscription.close."""
@@ -145,7 +145,7 @@ class Tail:
         await asyncio.gather(*(asyncio.to_thread(driver.close_quietly, it) for it in readers))
 
     def end(self, why: str) -> bool:
-        """Hand out nothing more, and wake who waits here; tell whether that was new."""
+        """Hand out nothing more, and wake waiting callers; tell whether it was open before."""
         if self._end:
             return False
         self._end = why
@@ -154,7 +154,7 @@ class Tail:
         return True
 
     def _pump(self) -> None:
-        """Take what is at hand, dropping the oldest that does not fit."""
+        """Take the available messages, dropping the oldest that do not fit."""
         if self._end:
             return
         try:

@@ -1,6 +1,6 @@
 """SQLite behind the database port: one file in WAL mode, one writer thread, a few readers.
 
-Must not know how transactions share a commit: see group_commit.
+It must not know how transactions share a commit: see group_commit.
 """
 
 import asyncio
@@ -22,12 +22,13 @@ from internal.kernel import errors
 T = TypeVar("T")
 
 SQLITE_OLDEST = (3, 35, 0)
-"""Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; older than 3.35 was never
-tried.
+"""Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; versions before 3.35 were
+never tried.
 """
 CHECKPOINT_PAGES = 16_000
-"""The log is moved into the file every 64 MiB: measured a tenth faster than SQLite's 4 MiB, because
-a page that changes often is moved once."""
+"""The log is moved into the file every 64 MiB: measured a tenth faster than with SQLite's 4 MiB,
+because a page that changes often is moved once.
+"""
 PREPARED_STATEMENTS_MAX = 512
 """Per connection: every bulk statement in each of its chunk sizes."""
 
@@ -73,7 +74,7 @@ class SqliteDatabase:
         return await _tried(lambda: self._writer.submit(work))
 
     async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
-        """See Database.read. A quick one costs less here than the way to another thread."""
+        """See Database.read. A quick read costs less here than a switch to another thread."""
         if is_quick:
             return await _tried(lambda: _at_once(partial(self._read, work)))
         run = asyncio.get_running_loop().run_in_executor
@@ -118,10 +119,10 @@ async def _at_once(work: Callable[[], T]) -> T:
 
 
 async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
-    """Try for a while to get past what may pass.
+    """Retry errors that may pass, for about a second.
 
     Raises:
-        DatabaseAway: it did not pass.
+        DatabaseAway: the error did not pass.
     """
 
     async def once() -> T:
@@ -136,13 +137,13 @@ async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
 
 
 def as_temporary(error: Exception, text: str) -> Exception:
-    """Return DatabaseAway for what may pass (locked, disk), the error itself for a bug."""
+    """Return DatabaseAway for an error that may pass (locked, disk), the error itself for a bug."""
     passing = ("locked", "busy", "disk", "unable to open", "readonly")
     return errors.DatabaseAway(text) if any(word in text for word in passing) else error
 
 
 def check_sqlite_version(version: tuple[int, ...]) -> None:
-    """Raise Misconfigured when Python's SQLite is too old for the SQL that Souk speaks."""
+    """Raise Misconfigured when Python's SQLite is too old for the SQL that Souk uses."""
     if version < SQLITE_OLDEST:
         wanted, found = (".".join(map(str, v)) for v in (SQLITE_OLDEST, version))
         raise errors.Misconfigured(f"Python's sqlite3 is {found}; Souk needs {wanted} or newer")

@@ -1,8 +1,8 @@
-"""One thread that writes, and commits together whatever waits: a group commit, as databases do it.
+"""One thread that writes, and commits waiting transactions together: a group commit.
 
-A commit waits for the disk; under load that wait is shared by all transactions that came meanwhile.
-Each is a savepoint of its own: one that fails takes nothing of its neighbours along. It must not
-know what it writes.
+A commit waits for the disk; under load all transactions that arrive meanwhile share that wait. Each
+has a savepoint of its own: a failed one does not affect the others. It must not know what it
+writes.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ GROUP_WORKS_MAX = 32
 
 
 class Job:
-    """A transaction, and who waits for it."""
+    """A transaction, and the future of its caller."""
 
     __slots__ = ("error", "future", "result", "work")
 
@@ -32,8 +32,8 @@ class Job:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def tell(self) -> None:
-        """Give the result, or what went wrong, to whoever still waits. On the loop's thread."""
+    def resolve(self) -> None:
+        """Give the result or the error to the caller, if it still waits. On the loop's thread."""
         if self.future.done():
             return
         if self.error is not None:
@@ -52,16 +52,16 @@ class Writer:
         self._thread.start()
 
     def submit(self, work: Work) -> "asyncio.Future[Any]":
-        """Hand a transaction in; the future is done when it is committed, or has failed.
+        """Queue a transaction; the future is done when it is committed, or has failed.
 
-        Cancelling the future does not take the transaction back.
+        Cancelling the future does not undo the transaction.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put(Job(work, future))
         return future
 
     def close(self) -> None:
-        """Finish what was handed in, and end the thread."""
+        """Finish the queued transactions, and end the thread."""
         self._queue.put(None)
         self._thread.join()
 
@@ -73,13 +73,13 @@ class Writer:
             try:
                 connection = connection or self._connect()
                 _commit(connection, jobs)
-            except BaseException as error:  # noqa: BLE001 - goes to whoever waits for these jobs
+            except BaseException as error:  # noqa: BLE001 - goes to the callers of these jobs
                 for job in jobs:
                     job.error = error
-            _tell(jobs)
+            _resolve(jobs)
 
     def _take(self) -> tuple[list[Job], bool]:
-        """Wait for a job, and take those that wait behind it."""
+        """Wait for a job, and take the jobs queued behind it."""
         jobs: list[Job] = []
         job = self._queue.get()
         while job is not None:
@@ -93,23 +93,23 @@ class Writer:
         return jobs, True
 
 
-def _tell(jobs: Sequence[Job]) -> None:
-    """Wake each loop once for all its jobs; a loop that is closed has nobody left to tell."""
+def _resolve(jobs: Sequence[Job]) -> None:
+    """Wake each loop once for all its jobs; the callers of a closed loop are gone."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
     for job in jobs:
         by_loop.setdefault(job.future.get_loop(), []).append(job)
-    for loop, told in by_loop.items():
+    for loop, done in by_loop.items():
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_tell_each, told)
+            loop.call_soon_threadsafe(_resolve_each, done)
 
 
-def _tell_each(jobs: Sequence[Job]) -> None:
+def _resolve_each(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        job.tell()
+        job.resolve()
 
 
 def _commit(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Run the jobs in one transaction; a failed one only loses its own savepoint.
+    """Run the jobs in one transaction; a failed job only loses its own savepoint.
 
     On the driver's own connection: SQLAlchemy's is in its autocommit mode.
     """
@@ -136,7 +136,7 @@ def _run_one(connection: sa.Connection, raw: Any, job: Job) -> None:  # noqa: AN
     raw.execute("SAVEPOINT job")
     try:
         job.result = job.work(connection)
-    except Exception as error:  # noqa: BLE001 - goes to whoever waits for this job
+    except Exception as error:  # noqa: BLE001 - goes to the caller of this job
         _require_transaction(raw, error)
         raw.execute("ROLLBACK TO job")
         job.error = error
@@ -144,10 +144,10 @@ def _run_one(connection: sa.Connection, raw: Any, job: Job) -> None:  # noqa: AN
 
 
 def _require_transaction(raw: Any, error: Exception) -> None:  # noqa: ANN401 - the driver's
-    """After some errors (a full disk) SQLite has ended the transaction with all that was in it.
+    """Check that SQLite has not ended the whole transaction, as it does on a full disk.
 
     Raises:
-        DatabaseAway: it has; every job of the group must be tried again.
+        DatabaseAway: it has; every job of the group must be retried.
     """
     if not raw.in_transaction:
         raise errors.DatabaseAway(f"the transaction was ended: {error}") from error

@@ -37,11 +37,11 @@ def ids_of(span: ReadableSpan) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize("caller", [CALLER, ""])
 def test_the_doors_span_can_be_named_by_everybody(spans: InMemorySpanExporter, caller: str) -> None:
-    with traces.door_span("SubmitOrder", TRACE, caller, {"souk.merchant_id": "m"}):
+    with traces.server_span("SubmitOrder", TRACE, caller, {"souk.merchant_id": "m"}):
         pass
     span = only(spans)
-    assert ids_of(span) == (TRACE, traces.door_span_id(TRACE), caller)
-    assert traces.traceparent_of(TRACE) == f"00-{TRACE}-{traces.door_span_id(TRACE)}-01"
+    assert ids_of(span) == (TRACE, traces.server_span_id(TRACE), caller)
+    assert traces.traceparent_of(TRACE) == f"00-{TRACE}-{traces.server_span_id(TRACE)}-01"
     assert span.attributes == {"souk.merchant_id": "m"}
 
 
@@ -51,7 +51,7 @@ def test_what_a_stage_did_is_the_doors_child_with_its_own_times(
     traces.record("payment_processing OrderPaid", TRACE, 1_000, 3_000, {"souk.order_id": "o"})
     span = only(spans)
     trace_id, span_id, parent = ids_of(span)
-    assert (trace_id, parent) == (TRACE, traces.door_span_id(TRACE))
+    assert (trace_id, parent) == (TRACE, traces.server_span_id(TRACE))
     assert span_id != parent
     assert (span.start_time, span.end_time) == (1_000_000, 3_000_000)
 
@@ -68,7 +68,7 @@ def test_all_spans_of_an_order_are_kept_or_none() -> None:
     off = traces.install(SimpleSpanProcessor(exporter), "souk-test", sample_ratio=0.5)
     for number in range(64):
         trace_id = f"{number * 2**58 + 1:032x}"
-        with traces.door_span("SubmitOrder", trace_id, ""):
+        with traces.server_span("SubmitOrder", trace_id, ""):
             pass
         traces.record("order_processing OrderAccepted", trace_id, 1, 2)
     off()
@@ -80,7 +80,7 @@ def test_all_spans_of_an_order_are_kept_or_none() -> None:
 def test_without_an_endpoint_nothing_is_made() -> None:
     off = traces.setup(settings.TracesSettings(), "souk-test")
     assert not traces.is_on()
-    with traces.door_span("SubmitOrder", TRACE, ""):
+    with traces.server_span("SubmitOrder", TRACE, ""):
         traces.record("order_processing OrderAccepted", TRACE, 1, 2)
     off()
 

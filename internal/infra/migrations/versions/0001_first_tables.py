@@ -35,7 +35,7 @@ TABLES = (
 
 
 def upgrade() -> None:
-    """Create them; what an interrupted run left is kept."""
+    """Create the tables; those of an interrupted run are kept."""
     _create_merchants()
     _create_api_keys()
     _create_stores()
@@ -61,7 +61,7 @@ def downgrade() -> None:
 def _create(
     name: str, *parts: sa.schema.SchemaItem, indexes: Mapping[str, list[str]] | None = None
 ) -> None:
-    """Create a table and its indexes, or what is missing of them.
+    """Create a table and its indexes, or the missing ones of them.
 
     MySQL commits each statement by itself, and cannot be told to create an index if there is none.
     """

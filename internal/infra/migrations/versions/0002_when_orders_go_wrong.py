@@ -1,4 +1,4 @@
-"""What goes wrong with one order: lives lost over it, letters kept once, what operators did.
+"""Tables for orders that go wrong: crash counts, sources of dead letters, the operators' log.
 
 Revision ID: 0002
 Revises: 0001
@@ -18,7 +18,7 @@ OPERATOR_LOG, BY_ORDER = "operator_log", "operator_log_by_order"
 
 
 def upgrade() -> None:
-    """Create what is missing; what an interrupted run left is kept."""
+    """Create the missing tables; those of an interrupted run are kept."""
     op.create_table(
         "stage_attempts",
         columns.code("stage", primary_key=True),

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.infra import columns
+from internal.infra import bulk, columns, statements
 from internal.infra.mysql import bulk as mysql_bulk
 from internal.kernel.money import INT64_MAX, INT64_MIN
 
@@ -21,11 +21,13 @@ TABLE = sa.Table(
     columns.number("c", nullable=True),
     columns.document("d"),
 )
-COLUMNS = tuple((name, TABLE.c[name]) for name in "abc")
-WITH_DOCUMENT = (("a", TABLE.c.a), ("d", TABLE.c.d))
-INSERT = "INSERT INTO t (a, b, c) SELECT a, b, c FROM {w}"
-SELECT = "SELECT t.a FROM {w} CROSS JOIN t ON t.a = w.a AND t.b = w.b AND t.c = w.c"
-UPDATE = "UPDATE {w} CROSS JOIN t AS t ON t.a = w.a SET t.b = w.b, t.c = t.c + w.c WHERE t.c <> w.c"
+SHAPE = bulk.shape_of(TABLE, *"abc")
+INSERT = statements.Insert(TABLE, SHAPE)
+SELECT = statements.Select(
+    SHAPE, "SELECT t.a FROM {w} CROSS JOIN t ON t.a = {w.a} AND t.b = {w.b} AND t.c = {w.c}"
+)
+CHANGES = (("b", "{w.b}"), ("c", "t.c + {w.c}"))
+UPDATE = statements.Update(TABLE, SHAPE, ("a",), CHANGES, "t.c <> {w.c}")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 ROWS = st.lists(
     st.tuples(
@@ -38,9 +40,10 @@ _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"|(null)|(-?\d+)', re.DOTALL)
 
 
-def one(sql: str, *rows: tuple[int | str | None, ...]) -> str:
-    (statement,) = mysql_bulk.statements(COLUMNS, sql, rows)
-    return statement.decode()
+def one(statement: statements.Statement, *rows: tuple[int | str | None, ...]) -> str:
+    ((sql, bound),) = mysql_bulk.render(statement, rows)
+    assert bound is None
+    return sql.decode()
 
 
 def unescaped(text: str) -> str:
@@ -58,8 +61,7 @@ def values(text: str) -> list[int | str | None]:
 
 @given(ROWS)
 def test_values_are_read_as_they_were(rows: list[tuple[int, str, int | None]]) -> None:
-    statement = one(INSERT, *rows)
-    before, _, listed = statement.partition(" VALUES ")
+    before, _, listed = one(INSERT, *rows).partition(" VALUES ")
     assert before == "INSERT INTO t (a, b, c)"
     assert values(listed) == [value for row in rows for value in row]
     bare = _LITERAL.sub("", listed)
@@ -68,9 +70,8 @@ def test_values_are_read_as_they_were(rows: list[tuple[int, str, int | None]]) -
 
 @given(st.lists(st.tuples(st.integers(0, 9), TEXTS | st.just("]\n[")), min_size=1, max_size=6))
 def test_long_texts_are_read_as_they_were(rows: list[tuple[int, str]]) -> None:
-    sql = "INSERT INTO t (a, d) SELECT a, d FROM {w}"
-    (statement,) = mysql_bulk.statements(WITH_DOCUMENT, sql, rows)
-    listed = statement.decode().partition(" VALUES ")[2]
+    insert = statements.Insert(TABLE, bulk.shape_of(TABLE, "a", "d"))
+    listed = one(insert, *rows).partition(" VALUES ")[2]
     quoted = re.findall(r"\((\d),'((?:[^'\\]|\\.)*)'\)(?:,|$)", listed, re.DOTALL)
     assert [(int(number), unescaped(text)) for number, text in quoted] == rows
 
@@ -81,13 +82,11 @@ def test_a_table_is_read_as_it_was(rows: list[tuple[int, str, int | None]]) -> N
 
     A text that is too long for its column stays too long, by one character.
     """
-    statement = one(SELECT, *rows)
-    quoted = re.search(r"JSON_TABLE\('((?:[^'\\]|\\.)*)'", statement, re.DOTALL)
+    sql = one(SELECT, *rows)
+    quoted = re.search(r"JSON_TABLE\('((?:[^'\\]|\\.)*)'", sql, re.DOTALL)
     assert quoted is not None
     read = json.loads(unescaped(quoted[1]), strict=True)
-    kept = re.findall(
-        r"(\w) \S+(?: COLLATE utf8mb4_bin)? PATH '\$\[(\d)\]' ERROR ON ERROR", statement
-    )
+    kept = re.findall(r"(\w) \S+(?: COLLATE utf8mb4_bin)? PATH '\$\[(\d)\]' ERROR ON ERROR", sql)
     assert [int(place) for _, place in kept] == list(range(len(kept)))
     for name, place in kept:
         column = "abc".index(name)
@@ -96,21 +95,21 @@ def test_a_table_is_read_as_it_was(rows: list[tuple[int, str, int | None]]) -> N
             wanted = [text[: TEXT_LENGTH + 1] for _, text, _ in rows]
         assert [row[int(place)] for row in read] == wanted
     for name in set("abc") - {name for name, _ in kept}:
-        assert f"w.{name}" not in statement.replace(quoted[0], "")
+        assert f"w.{name}" not in sql.replace(quoted[0], "")
 
 
 def test_a_table_stands_apart_where_rows_are_locked() -> None:
-    statement = one(SELECT + " FOR UPDATE", (1, "x", 1), (2, "y", 2))
-    assert statement.startswith("SELECT t.a FROM (SELECT * FROM JSON_TABLE('[[1,")
-    assert ") AS w) AS w STRAIGHT_JOIN t ON" in statement
-    assert statement.endswith(" FOR UPDATE")
+    locking = statements.Select(SHAPE, SELECT.query, lock=True)
+    sql = one(locking, (1, "x", 1), (2, "y", 2))
+    assert sql.startswith("SELECT t.a FROM (SELECT * FROM JSON_TABLE('[[1,")
+    assert ") AS w) AS w STRAIGHT_JOIN t ON" in sql
+    assert sql.endswith(" FOR UPDATE")
 
 
 def test_what_is_the_same_in_all_rows_is_written_once() -> None:
     rows = [(number, 'it\'s "so"', 5) for number in range(mysql_bulk.KEYS_MAX + 1)]
-    statement = one(UPDATE, *rows)
     listed = ",".join(f"[{number}]" for number, *_ in rows)
-    assert statement.replace(listed, "…") == (
+    assert one(UPDATE, *rows).replace(listed, "…") == (
         "UPDATE JSON_TABLE('[…]', '$[*]' COLUMNS(a BIGINT PATH '$[0]' ERROR ON ERROR)) AS w"
         " STRAIGHT_JOIN t AS t ON t.a = w.a"
         ' SET t.b = "it\'s \\"so\\"", t.c = t.c + 5 WHERE t.c <> 5'
@@ -118,15 +117,14 @@ def test_what_is_the_same_in_all_rows_is_written_once() -> None:
 
 
 def test_few_rows_are_found_by_their_keys() -> None:
-    statement = one(UPDATE, (1, 'it\'s "so"', 5), (2, 'it\'s "so"', 5))
-    assert statement == (
+    assert one(UPDATE, (1, 'it\'s "so"', 5), (2, 'it\'s "so"', 5)) == (
         'UPDATE t AS t SET t.b = "it\'s \\"so\\"", t.c = t.c + 5 WHERE t.a IN (1,2) AND (t.c <> 5)'
     )
 
 
 def test_what_differs_is_picked_by_the_key() -> None:
-    statement = one(UPDATE, (1, "b", 5), (2, "b", None))
-    assert statement.replace("(CASE t.a WHEN 1 THEN 5 WHEN 2 THEN null END)", "…") == (
+    sql = one(UPDATE, (1, "b", 5), (2, "b", None))
+    assert sql.replace("(CASE t.a WHEN 1 THEN 5 WHEN 2 THEN null END)", "…") == (
         'UPDATE t AS t SET t.b = "b", t.c = t.c + … WHERE t.a IN (1,2) AND (t.c <> …)'
     )
 
@@ -137,18 +135,32 @@ def test_one_row_is_written_out() -> None:
     )
 
 
+TWO_KEYS = statements.Update(TABLE, SHAPE, ("a", "b"), bulk.assign("c"))
+CROSSED = statements.Update(TABLE, SHAPE, ("a",), (("b", "t.c"), ("c", "t.b + {w.c}")))
+
+
 @pytest.mark.parametrize(
-    ("sql", "rows"),
+    ("update", "rows"),
     [
         (UPDATE, [(number, "b", number) for number in range(mysql_bulk.CASES_MAX + 1)]),
         (UPDATE, [(1, "b", 5), (1, "c", 6)]),
-        (mysql_bulk.update_sql("t", "ab", "c = w.c", ""), [(1, "b", 5), (2, "c", 5)]),
-        (mysql_bulk.update_sql("t", "a", "b = t.c, c = t.b + w.c", ""), [(1, "b", 5)]),
+        (TWO_KEYS, [(1, "b", 5), (2, "c", 5)]),
+        (CROSSED, [(1, "b", 5)]),
     ],
     ids=["too many to pick from", "a key twice", "two keys differ", "a change reads another"],
 )
-def test_other_updates_join_a_table(sql: str, rows: list[tuple[int, str, int]]) -> None:
-    assert one(sql, *rows).startswith("UPDATE JSON_TABLE(")
+def test_other_updates_join_a_table(
+    update: statements.Update, rows: list[tuple[int, str, int]]
+) -> None:
+    assert one(update, *rows).startswith("UPDATE JSON_TABLE(")
+
+
+def test_a_delete_joins_a_table() -> None:
+    delete = statements.Delete(TABLE, bulk.shape_of(TABLE, "a", "c"))
+    assert one(delete, (1, 5), (2, 5)) == (
+        "DELETE t FROM JSON_TABLE('[[1],[2]]', '$[*]' COLUMNS(a BIGINT PATH '$[0]' ERROR ON ERROR))"
+        " AS w STRAIGHT_JOIN t AS t ON t.a = w.a AND t.c = 5"
+    )
 
 
 def test_one_row_keeps_a_column() -> None:
@@ -156,11 +168,11 @@ def test_one_row_keeps_a_column() -> None:
     assert 't.b = "b" AND t.c = null' in one(SELECT, (1, "b", None))
 
 
-def test_what_is_part_of_the_answer_stays() -> None:
-    sql = "SELECT w.b FROM {w} CROSS JOIN t ON t.a = w.a AND t.c = w.c ORDER BY w.a"
-    statement = one(sql, (1, "b", 1), (1, "b", 1))
-    assert statement.startswith('SELECT w.b FROM JSON_TABLE(\'[[1,"b"],[1,"b"]]\'')
-    assert statement.endswith("AS w STRAIGHT_JOIN t ON t.a = w.a AND t.c = 1 ORDER BY w.a")
+def test_a_column_that_is_named_plainly_stays() -> None:
+    query = "SELECT w.b FROM {w} CROSS JOIN t ON t.a = {w.a} AND t.c = {w.c} ORDER BY w.a"
+    sql = one(statements.Select(SHAPE, query), (1, "b", 1), (1, "b", 1))
+    assert sql.startswith('SELECT w.b FROM JSON_TABLE(\'[[1,"b"],[1,"b"]]\'')
+    assert sql.endswith("AS w STRAIGHT_JOIN t ON t.a = w.a AND t.c = 1 ORDER BY w.a")
 
 
 @pytest.mark.parametrize("number", [INT64_MAX + 1, INT64_MIN - 1, 2**64])
@@ -171,8 +183,7 @@ def test_an_integer_that_does_not_fit_is_refused(number: int) -> None:
 
 def test_long_statements_are_cut_in_two() -> None:
     rows = [(number, "x" * 2**20, None) for number in range(9)]
-    statements = list(mysql_bulk.statements(COLUMNS, INSERT, rows))
-    assert all(len(s) <= mysql_bulk.STATEMENT_BYTES_MAX for s in statements)
-    assert [v for s in statements for v in values(s.decode())[::3]] == list(range(9))
-    (alone,) = mysql_bulk.statements(COLUMNS, INSERT, [(1, "x" * 2**23, None)])
-    assert len(alone) > 2**23
+    parts = [sql for sql, _ in mysql_bulk.render(INSERT, rows)]
+    assert all(len(part) <= mysql_bulk.STATEMENT_BYTES_MAX for part in parts)
+    assert [v for part in parts for v in values(part.decode())[::3]] == list(range(9))
+    assert len(one(INSERT, (1, "x" * 2**23, None))) > 2**23

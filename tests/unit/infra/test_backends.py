@@ -1,0 +1,60 @@
+"""Backends: the settings decide which database and which bus an engine gets."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from internal.infra import backends, bus, files, migrate, settings
+from internal.infra.embedded_bus import bus as embedded_bus
+from internal.infra.mysql import database as mysql
+from internal.infra.sqlite import database as sqlite
+from internal.kernel import errors
+from tests.support import no_pulsar
+
+
+def embedded(folder: Path) -> settings.Settings:
+    return settings.load(storage={"data_dir": folder})
+
+
+def full(folder: Path) -> settings.Settings:
+    options = settings.load(storage={"data_dir": folder, "engine": "full"})
+    return options.model_copy(update={"pulsar": no_pulsar.NOWHERE})
+
+
+async def test_an_embedded_engine_has_everything_in_one_file(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        opened = await backends.opened(embedded(tmp_path), stack)
+        assert isinstance(opened.database, sqlite.SqliteDatabase)
+        assert isinstance(opened.bus, embedded_bus.EmbeddedBus)
+        assert await opened.database.read(migrate.current) == migrate.newest()
+        await opened.bus.ensure({"t": ["s"]})
+        await opened.bus.publish([bus.Outgoing("t", "k", b"x")])
+        assert await opened.bus.backlog("t", "s") == 1
+    assert (tmp_path / files.DATABASE).is_file()
+    with pytest.raises(errors.BusAway, match="closed"):
+        await opened.bus.publish([])
+
+
+async def test_a_reopened_engine_finds_what_it_had(tmp_path: Path) -> None:
+    for backlog in (0, 1):
+        async with contextlib.AsyncExitStack() as stack:
+            opened = await backends.opened(embedded(tmp_path), stack)
+            await opened.bus.ensure({"t": ["s"]})
+            assert await opened.bus.backlog("t", "s") == backlog
+            await opened.bus.publish([bus.Outgoing("t", "k", b"x")])
+
+
+async def test_the_database_can_be_opened_alone(tmp_path: Path) -> None:
+    database = backends.open_database(embedded(tmp_path), readers=1)
+    assert await database.read(lambda c: c.execute(sa.text("SELECT 1")).scalar()) == 1
+    await database.close()
+
+
+async def test_a_full_engine_needs_its_servers(tmp_path: Path) -> None:
+    database = backends.open_database(full(tmp_path))
+    assert isinstance(database, mysql.MysqlDatabase)
+    with pytest.raises(errors.BusAway):
+        await backends.open_bus(full(tmp_path), database)
+    await database.close()
