@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from internal.infra import statements
 from internal.infra.mysql import bulk as mysql_bulk
+from internal.infra.mysql import connection as mysql_connection
 from internal.infra.mysql import errors as mysql_errors
 from internal.infra.sqlite import bulk as sqlite_bulk
 from internal.kernel import errors
@@ -102,19 +103,6 @@ def update_deferred(
     _defer(connection, statement, rows, partial(_update_verdict, guard.conflict, wanted))
 
 
-def flush(connection: sa.Connection) -> None:
-    """Wait until all deferred statements are done.
-
-    Raises:
-        Conflict: see `insert_deferred` and `update_deferred`; and all that they raise.
-    """
-    own: Any = connection.connection.dbapi_connection
-    try:
-        own.run_async(lambda driver: driver.flush())
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemy(connection.dialect, error) from error
-
-
 def _insert_verdict(conflict: str, answer: int | Exception) -> BaseException | None:
     if isinstance(answer, int):
         return None
@@ -196,7 +184,7 @@ def select_many(connection: sa.Connection, queries: Sequence[Query]) -> list[lis
         answers.append([])
         for sql, _ in _render(connection, _select(shape, query), rows):
             driver.send_deferred(sql, answers=answers[-1])
-    flush(connection)
+    mysql_connection.flush(connection)
     return [[row for answer in parts for row in _rows_of(answer)] for parts in answers]
 
 
@@ -290,7 +278,7 @@ def _run(
             cursor.execute(sql, parameters)
             yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemy(connection.dialect, error) from error
+        raise mysql_errors.as_sqlalchemy(connection.dialect, error) from error
     finally:
         cursor.close()
 
@@ -317,11 +305,3 @@ _RENDERERS: dict[str, Callable[[statements.Statement, Sequence[Values]], Rendere
     "mysql": mysql_bulk.render,
     "mariadb": mysql_bulk.render,
 }
-
-
-def _as_sqlalchemy(dialect: sa.Dialect, error: Exception) -> BaseException:
-    """Return SQLAlchemy's error for a driver's, without the parameters: it goes into logs."""
-    error = mysql_errors.as_integrity(error) or error
-    return sa.exc.DBAPIError.instance(
-        "bulk statement", None, error, dialect.loaded_dbapi.Error, hide_parameters=True
-    )

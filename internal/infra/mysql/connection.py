@@ -14,8 +14,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import aiomysql
+import sqlalchemy as sa
 from aiomysql.connection import CLIENT, COMMAND, CR, MySQLResult
 
+from internal.infra.mysql import errors as mysql_errors
 from internal.infra.mysql import rows as mysql_rows
 from internal.kernel import errors
 
@@ -305,3 +307,16 @@ class _Result(MySQLResult):  # type: ignore[misc] # aiomysql has no types
         self._check_packet_is_eof(await connection._read_packet())  # noqa: SLF001 - as aiomysql itself
         self.connection: Any = None
         self.affected_rows, self.rows = len(rows), tuple(rows)
+
+
+def flush(connection: sa.Connection) -> None:
+    """Wait until all deferred statements are done.
+
+    Raises:
+        Conflict: see `bulk.insert_deferred` and `bulk.update_deferred`; and all that they raise.
+    """
+    own: Any = connection.connection.dbapi_connection
+    try:
+        own.run_async(lambda driver: driver.flush())
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise mysql_errors.as_sqlalchemy(connection.dialect, error) from error

@@ -16,7 +16,7 @@ import aiomysql
 import sqlalchemy as sa
 import sqlalchemy.ext.asyncio as sa_asyncio
 
-from internal.infra import bulk, columns, db, failpoints, retry, settings
+from internal.infra import columns, db, failpoints, retry, settings
 from internal.infra.mysql import connection as mysql_connection
 from internal.infra.mysql import errors as mysql_errors
 from internal.kernel import errors
@@ -125,7 +125,7 @@ def _write(work: db.Work[T], connection: sa.Connection) -> T:
     try:
         connection.begin()
         result = work(connection)
-        bulk.flush(connection)
+        mysql_connection.flush(connection)
         failpoints.hit("db.before_commit")
         connection.commit()
     except Exception:

@@ -72,5 +72,13 @@ def as_integrity(error: BaseException) -> aiomysql.IntegrityError | None:
     return None
 
 
+def as_sqlalchemy(dialect: sa.Dialect, error: Exception) -> BaseException:
+    """Return SQLAlchemy's error for a driver's, without the parameters: it goes into logs."""
+    error = as_integrity(error) or error
+    return sa.exc.DBAPIError.instance(
+        "bulk statement", None, error, dialect.loaded_dbapi.Error, hide_parameters=True
+    )
+
+
 def _text(error: BaseException | None) -> str:
     return " ".join(map(str, error.args)) if error is not None else ""

@@ -1,92 +1,13 @@
 """A correct database holds every rule; one corrupted in one place breaks exactly that rule."""
 
-import string
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import pytest
 import sqlalchemy as sa
 
 from internal.checks import findings, invariants
 from internal.checks import orders as order_checks
-from internal.kernel.clock import US_PER_SECOND
-from internal.orders import store
-from internal.pricing.messages import Discount, DiscountKind
-from tests.support import gateways, shop, staged_orders
-from tests.support.gateways import Fault
+from tests.support import shop, staged_orders
 from tests.unit.checks import corruptions
-
-NAMES = ("sale", "split", "paid", "open", "asked", "declined", "away", "unknown-sku", "cancelled")
-DONE = ("sale", "split", "declined", "away", "unknown-sku", "cancelled")
-CANARY = "4111111111111111"
-
-
-class Database(NamedTuple):
-    """A correct database with an order of every kind, and the captures in the gateway's ledger."""
-
-    connection: sa.Connection
-    captured: dict[str, int]
-
-    def check(self, **more: object) -> list[findings.Finding]:
-        return invariants.check(
-            self.connection,
-            captured_at_gateway=self.captured,
-            now_us=shop.NOW_US,
-            **more,  # type: ignore[arg-type]
-        )
-
-    def corrupt(self, *statements: str) -> None:
-        """Run SQL in which `$sale` stands for the order_key of the order called "sale"."""
-        query = sa.select(store.ORDERS.c.order_id, store.ORDERS.c.order_key).where(
-            store.ORDERS.c.merchant_id == shop.MERCHANT
-        )
-        keys = {name.replace("-", "_"): key for name, key in self.connection.execute(query)}
-        for statement in statements:
-            sql = string.Template(statement).substitute(
-                keys, now=shop.NOW_US, canary=CANARY, log=corruptions.LOG
-            )
-            self.connection.exec_driver_sql(sql)
-
-
-@pytest.fixture(scope="module")
-def good(any_engine: sa.Engine | None) -> Iterator[Database]:
-    with staged_orders.books_of(any_engine) if any_engine else staged_orders.books() as connection:
-        shop.open_for_business(connection)
-        yield Database(connection, _trade(connection))
-
-
-@pytest.fixture
-def database(good: Database) -> Iterator[Database]:
-    with staged_orders.undone(good.connection):
-        yield Database(good.connection, dict(good.captured))
-
-
-def _trade(connection: sa.Connection) -> dict[str, int]:
-    gateway = gateways.FaultyGateway()
-    line = staged_orders.StagedOrders(connection, gateway)
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
-    two = (shop.cash(500), shop.card())
-    line.carry(
-        shop.placed("sale"),
-        shop.placed("split", ("tea", 2), ("cup", 3), tenders=two, discount=tenth),
-        shop.placed("declined", tenders=(shop.cash(200), shop.card(token="tok_declined:no"))),
-        shop.placed("unknown-sku", ("nope", 1)),
-        shop.placed("gift", ("gift", 1)),
-        shop.placed("sale", merchant_id=shop.OTHER_MERCHANT),
-    )
-    line.carry(shop.placed("sale", ("cup", 1)))  # another order under the same id
-    line.step(*line.step(shop.placed("paid", ("cup", 4), tenders=(shop.card(),))))
-    line.step(shop.placed("cancelled", ("tea", 9)))
-    line.step(shop.cancel("cancelled"), shop.cancel("paid", "too late"))
-    gateway.faults.extend([Fault.LOST_ANSWER])
-    line.carry(shop.placed("asked", tenders=(shop.card(),)))
-    gateway.faults.extend([Fault.AWAY] * 4)
-    away = line.step(shop.placed("away", tenders=(shop.card(),)))
-    for _ in range(4):
-        line.carry(*away)
-        line.clock.advance_us(60 * US_PER_SECOND)
-    line.step(shop.placed("open"))
-    return gateway.captured
+from tests.unit.checks.good_database import CANARY, DONE, NAMES, Database
 
 
 def test_a_correct_database_holds_every_rule(database: Database) -> None:

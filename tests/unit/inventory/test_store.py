@@ -1,5 +1,6 @@
 """The SQL of stock is guarded: no quantity becomes negative, and every change has a movement."""
 
+import sqlite3
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
 from internal.kernel import errors
+from tests.support import staged_orders
 
 TEA, CUP = StockKey("m-1", "main", "tea"), StockKey("m-1", "main", "cup")
 
@@ -70,3 +72,46 @@ def test_levels_are_listed_by_store_and_product(connection: sa.Connection) -> No
     assert names == [("annex", "tea"), ("main", "cup"), ("main", "tea")]
     assert len(store.list_levels(connection, "m-1", sku="tea")) == 2
     assert len(store.list_levels(connection, "m-1", store_id="main")) == 2
+
+
+def test_a_correction_may_take_units_away_but_not_more_than_there_are(
+    connection: sa.Connection,
+) -> None:
+    store.receive(connection, [Movement(TEA, MovementKind.ADJUSTMENT, -15, 2)])
+    assert levels(connection)[TEA] == StockLevel(0, 0)
+    with pytest.raises(errors.DatabaseAway):
+        store.receive(connection, [Movement(TEA, MovementKind.ADJUSTMENT, -1, 2)])
+    assert levels(connection)[TEA] == StockLevel(0, 0)
+
+
+def test_received_units_do_not_touch_reservations(connection: sa.Connection) -> None:
+    store.reserve(connection, {TEA: 15})
+    store.receive(connection, [received(TEA, 1)])
+    assert levels(connection)[TEA] == StockLevel(16, 15)
+
+
+def test_rows_that_are_not_stocked_are_left_out(connection: sa.Connection) -> None:
+    ghost = StockKey("m-1", "main", "ghost")
+    other_merchant = StockKey("m-2", "main", "tea")
+    wanted = sorted([TEA, ghost, other_merchant])
+    assert store.find_levels(connection, wanted) == {TEA: StockLevel(15, 0)}
+    assert store.levels_for(connection, dict.fromkeys(wanted, 1)) == {TEA: StockLevel(15, 0)}
+    assert store.find_levels(connection, []) == {}
+
+
+@pytest.mark.parametrize(("shortfall", "reads"), [(0, 1), (1, 2)])
+def test_only_rows_that_may_not_suffice_are_read_again_with_a_lock(
+    shortfall: int, reads: int
+) -> None:
+    enough = 2 * store.PLENTY_BATCHES
+    with staged_orders.books() as connection:
+        store.receive(connection, [received(TEA, enough - shortfall), received(CUP, 1_000)])
+        statements: list[str] = []
+        sqlite = connection.connection.driver_connection
+        assert isinstance(sqlite, sqlite3.Connection)
+        sqlite.set_trace_callback(statements.append)
+        found = store.levels_for(connection, {TEA: 2, CUP: 2})
+        sqlite.set_trace_callback(None)
+        assert found == levels(connection)
+    assert len(statements) == reads
+    assert ("cup" in statements[-1]) == (reads == 1)

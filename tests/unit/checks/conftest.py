@@ -1,0 +1,29 @@
+"""A correct database for the tests of all checks, made once per module and kind of database."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from tests.support import shop, staged_orders
+from tests.unit.checks.good_database import Database, trade
+
+
+@pytest.fixture(scope="module")
+def good(any_engine: sa.Engine | None) -> Iterator[Database]:
+    with staged_orders.books_of(any_engine) if any_engine else staged_orders.books() as connection:
+        shop.open_for_business(connection)
+        yield Database(connection, trade(connection))
+
+
+@pytest.fixture
+def database(good: Database) -> Iterator[Database]:
+    with staged_orders.undone(good.connection):
+        yield Database(good.connection, dict(good.captured))
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[sa.Connection]:
+    """An empty database in memory; each example of a property takes back what it adds."""
+    with staged_orders.books() as connection:
+        yield connection

@@ -1,0 +1,146 @@
+"""Histories, deadlines and acknowledged orders, judged case by case and for any window size."""
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internal.checks import orders
+from internal.infra import db
+from internal.kernel import states
+from internal.kernel.clock import US_PER_SECOND
+from internal.kernel.ids import OrderRef
+from internal.kernel.states import OrderState
+from tests.support import shop, staged_orders
+from tests.unit.checks import corruptions
+from tests.unit.checks.good_database import Database
+
+NOW_US = shop.NOW_US
+HISTORIES = st.lists(st.sampled_from(OrderState), max_size=6)
+
+
+def add_order(connection: sa.Connection, **fields: int | str | None) -> None:
+    table = db.METADATA.tables["orders"]
+    empty = {c.name: 0 if isinstance(c.type, sa.BigInteger) else "" for c in table.c}
+    nothing = {"receipt_no": None, "due_at_us": None, "merchant_id": "m-1", "order_id": "o-1"}
+    connection.execute(table.insert().values(empty | nothing | {"order_key": 1} | fields))
+
+
+def add_log(connection: sa.Connection, order_key: int, history: list[OrderState]) -> None:
+    table = db.METADATA.tables["order_log"]
+    for version, state in enumerate(history, start=1):
+        row = {"order_key": order_key, "stage": "s", "event_id": f"e-{version}", "fact": "{}"}
+        named = {"version": version, "state": state, "reason": "", "digest": 0, "at_us": 0}
+        connection.execute(table.insert().values(row | named))
+
+
+def sentences(connection: sa.Connection, now_us: int | None = None) -> list[str]:
+    return [finding.sentence for finding in orders.check(connection, now_us)]
+
+
+@given(history=HISTORIES, state=st.sampled_from(OrderState), extra=st.integers(-1, 1))
+def test_a_history_is_legal_if_the_table_of_states_says_so(
+    empty: sa.Connection, history: list[OrderState], state: OrderState, extra: int
+) -> None:
+    version = len(history) + extra
+    with staged_orders.undone(empty):
+        add_order(empty, state=state, version=version)
+        add_log(empty, 1, history)
+        found = sentences(empty)
+    is_legal = states.is_legal_history(history) and history[-1] is state and version == len(history)
+    assert (orders._LEGAL_HISTORY in found) == (not is_legal)
+
+
+def test_every_legal_history_is_accepted() -> None:
+    with staged_orders.books() as connection:
+        legal, open_ = [], [[OrderState.PLACED]]
+        while open_:
+            history = open_.pop()
+            legal.append(history)
+            open_ += [[*history, after] for after in states.ORDER_MOVES[history[-1]]]
+        for order_key, history in enumerate(legal, start=1):
+            fields = {"order_id": f"o-{order_key}", "state": history[-1]}
+            add_order(connection, **fields, order_key=order_key, version=len(history))
+            add_log(connection, order_key, history)
+        assert len(legal) > len(OrderState)
+        assert orders._LEGAL_HISTORY not in sentences(connection)
+
+
+def test_every_state_has_its_charge_and_stock_states() -> None:
+    assert set(orders.AXES) == set(OrderState)
+
+
+@pytest.mark.parametrize("window_orders", [1, 2, 5])
+@pytest.mark.parametrize(
+    "name", ["an illegal transition", "a charge state that does not fit the state"]
+)
+def test_windows_change_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch, name: str, window_orders: int
+) -> None:
+    monkeypatch.setattr(orders, "WINDOW_ORDERS", window_orders)
+    assert not database.check()
+    _, *statements = corruptions.CORRUPTIONS[name]
+    database.corrupt(*statements)
+    (found,) = database.check()
+    assert (found.invariant, found.count) == ("I6", 1)
+
+
+@pytest.mark.parametrize(
+    ("age_us", "is_overdue"),
+    [
+        (-1, False),
+        (0, False),
+        (orders.OVERDUE_AFTER_S * US_PER_SECOND, False),
+        (orders.OVERDUE_AFTER_S * US_PER_SECOND + 1, True),
+    ],
+)
+def test_a_deadline_is_overdue_after_some_minutes(
+    database: Database, age_us: int, *, is_overdue: bool
+) -> None:
+    database.corrupt(
+        "UPDATE orders SET due_at_us = $due WHERE order_key = $open", due=NOW_US - age_us
+    )
+    found = [finding.sentence for finding in database.check()]
+    assert found == (["no order's deadline has long passed"] if is_overdue else [])
+
+
+def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
+    database.corrupt("UPDATE orders SET due_at_us = 1 WHERE order_key = $open")
+    assert sentences(database.connection, NOW_US) == ["no order's deadline has long passed"]
+    assert sentences(database.connection) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "due_at_us", "expected"),
+    [
+        (OrderState.FINALIZED, None, (0, 0)),
+        (OrderState.REJECTED, None, (0, 0)),
+        (OrderState.CANCELLED, None, (0, 0)),
+        (OrderState.ACCEPTED, 5, (1, 1)),
+        (OrderState.PAID, 5, (1, 1)),
+        (OrderState.ACCEPTED, None, (1, 0)),
+    ],
+)
+def test_an_acknowledged_order_must_be_terminal_or_wait_for_an_operator(
+    any_books: sa.Connection, state: OrderState, due_at_us: int | None, expected: tuple[int, int]
+) -> None:
+    """`expected` counts findings without and with `may_wait`."""
+    add_order(any_books, state=state, due_at_us=due_at_us)
+    names = [OrderRef("m-1", "o-1")]
+    strict = orders.check_acknowledged(any_books, names, may_wait=False)
+    lenient = orders.check_acknowledged(any_books, names, may_wait=True)
+    assert (len(strict), len(lenient)) == expected
+
+
+def test_a_missing_order_is_a_finding_even_if_orders_may_wait(any_books: sa.Connection) -> None:
+    add_order(any_books, state=OrderState.FINALIZED)
+    names = [OrderRef("m-2", "o-1"), OrderRef("m-1", "o-1"), OrderRef("m-1", "O-1")]
+    (found,) = orders.check_acknowledged(any_books, iter(names), may_wait=True)
+    assert (found.invariant, found.count) == ("I1", 2)
+    assert found.sentence == "an order that was answered OK is recorded"
+
+
+def test_a_backlog_counts_messages() -> None:
+    (found,) = orders.check_backlog({"a": 2, "b": 0, "c": 3})
+    assert (found.count, len(found.examples)) == (5, 2)
+    assert orders.check_backlog({}) == []
