@@ -69,7 +69,7 @@ async def _copied(broker: bus.Bus) -> list[messages.Fact]:
         while waiting > 0:
             deliveries = await _received(reader)
             for delivery in deliveries:
-                facts += map(_sound, envelope.open_payload(delivery.payload))
+                facts += map(_fact_or_raise, envelope.open_payload(delivery.payload))
             await reader.acknowledge(deliveries)
             waiting -= len(deliveries)
     finally:
@@ -85,7 +85,7 @@ async def _received(reader: bus.Subscription) -> list[bus.Delivery]:
         raise errors.BusAway(f"nothing more came within {RECEIVE_S:.0f} s") from None
 
 
-def _sound(fact: messages.Fact | errors.Poison) -> messages.Fact:
+def _fact_or_raise(fact: messages.Fact | errors.Poison) -> messages.Fact:
     if isinstance(fact, errors.Poison):
         raise fact
     return fact
