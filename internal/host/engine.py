@@ -86,7 +86,9 @@ class Engine:
         stack.push_async_callback(gateway.close)
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_end, tasks)
-        ports = handler.Ports(self.database, self.bus, system_clock.SystemClock(), hosting.nobody)
+        ports = handler.Ports(
+            self.database, self.bus, system_clock.SystemClock(), hosting.acknowledge_nothing
+        )
         stage_limits = handler.limits_of(options)
         for function, stage_handler in functions(gateway, options.gateway.timeout_s):
             unacked_max = options.stages.unacked_messages_max

@@ -98,5 +98,5 @@ async def host(
     return Hosted(function, stage_handler, subscription)
 
 
-async def nobody(_handles: Sequence[object]) -> None:
+async def acknowledge_nothing(_handles: Sequence[object]) -> None:
     """Acknowledge nothing: the value in the ports until a subscription replaces it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 LINES = 12
 END_BYTES = 256 * 1_024
-TROUBLE = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Caused by|^\w+(\.\w+)*(Error|Exception)\b")
+ERROR_LINE = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Caused by|^\w+(\.\w+)*(Error|Exception)\b")
 
 
 def of(log: Path) -> list[str]:
@@ -19,4 +19,4 @@ def of(log: Path) -> list[str]:
         file.seek(max(0, log.stat().st_size - END_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
     before, last = lines[:-LINES], lines[-LINES:]
-    return [*[line for line in before if TROUBLE.search(line)][-LINES:], *last]
+    return [*[line for line in before if ERROR_LINE.search(line)][-LINES:], *last]

@@ -68,7 +68,7 @@ class World:
         await self.bus.ensure(topics.subscriptions())
         self.gateway = simulator.SimulatedGateway(self.folder / GATEWAY_FILE, slow_s=0.02)
         self.janitor = janitor.Janitor(self.database, self.bus, self.clock, JANITOR)
-        ports = handler.Ports(self.database, self.bus, self.clock, hosting.nobody)
+        ports = handler.Ports(self.database, self.bus, self.clock, hosting.acknowledge_nothing)
         for function, stage_handler in engine.functions(self.gateway, 5.0):
             if stage_handler.spec in stages:
                 hosted = await hosting.host(self.bus, function, stage_handler, 1_000)

@@ -71,8 +71,8 @@ class Copies(msgspec.Struct, frozen=True):
     async def strike(self, at: target.Target) -> faults.Fired:
         """See faults.Fault."""
         rng = random.Random(self.seed)  # noqa: S311 - no secrets
-        heard = await self._heard(at)
-        copies = [copy for each in heard for copy in (each, each, _oldest_form(each))]
+        received = await self._received(at)
+        copies = [copy for each in received for copy in (each, each, _oldest_form(each))]
         rng.shuffle(copies)
         await _publish(at, copies)
         return {self.name: len(copies)}
@@ -81,9 +81,9 @@ class Copies(msgspec.Struct, frozen=True):
         """See faults.Fault."""
         return [] if fired.get(self.name) else [self.name]
 
-    async def _heard(self, at: target.Target) -> list[bus.Outgoing]:
+    async def _received(self, at: target.Target) -> list[bus.Outgoing]:
         """Return the messages on all topics that stages read, for a while."""
-        broker, heard = pulsar_bus.PulsarBus(at.options.pulsar), []
+        broker, received = pulsar_bus.PulsarBus(at.options.pulsar), []
         await broker.open()
         try:
             tail = await broker.tail([stage.topic for stage in topics.STAGES])
@@ -91,12 +91,12 @@ class Copies(msgspec.Struct, frozen=True):
             while (left_s := end_s - time.perf_counter()) > 0:
                 try:
                     async with asyncio.timeout(left_s):
-                        heard += await tail.receive(PUBLISHED_AT_ONCE)
+                        received += await tail.receive(PUBLISHED_AT_ONCE)
                 except TimeoutError:
                     break
         finally:
             await broker.close()
-        return [bus.Outgoing(it.topic, it.key, it.payload, dict(it.properties)) for it in heard]
+        return [bus.Outgoing(it.topic, it.key, it.payload, dict(it.properties)) for it in received]
 
 
 def _oldest_form(message: bus.Outgoing) -> bus.Outgoing:

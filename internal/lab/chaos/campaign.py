@@ -54,7 +54,7 @@ def all_faults(size: Size, seed: int) -> list[faults.Fault]:
         faults.KillPart("database: kill -9", size.times, target.MYSQL),
         faults.PauseDatabase("database: paused 30 s", size.times),
         faults.KillPart("broker: kill -9", size.times, target.PULSAR),
-        faults.Twins("broker: kill -9, old instances live on", size.times),
+        faults.TwoInstances("broker: kill -9, old instances live on", size.times),
     ]
 
 

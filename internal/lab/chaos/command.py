@@ -156,7 +156,7 @@ async def _stack(
     """
     with tempfile.TemporaryDirectory(prefix="chaos-", dir=near) as name:
         root = (folder or Path(name) / STACK).absolute()
-        environment = target.watched(root)
+        environment = target.armable(root)
         of = stack.Stack(
             root, ports.FREE, environment=environment, tell=lambda what: console.print(f"{what} …")
         )

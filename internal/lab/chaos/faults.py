@@ -27,7 +27,7 @@ PASSAGE_MAX = 12
 """A process dies at one of its first N passages."""
 PAUSE_S = 30.0
 DOWN_S = 1.0
-TWINS_S = 3.0
+TOGETHER_S = 3.0
 """How long an old instance works beside the new one before the results are checked."""
 EVERYWHERE = ("db.", "bus.")
 """Prefixes of failpoints that every function passes."""
@@ -171,7 +171,7 @@ class KillFunctions(_Counted, frozen=True):
         rng = random.Random(f"{self.seed}/{self.name}")  # noqa: S311 - no secrets
         fired: Counter[str] = Counter()
         for _ in range(self.times):
-            there = await at.whole()
+            there = await at.all_instances()
             for function in self.expected:
                 await asyncio.sleep(rng.uniform(0, 0.5))
                 os.kill(rng.choice(_pids_of(there, function)), signal.SIGKILL)
@@ -192,7 +192,7 @@ class KillPart(_Counted, frozen=True):
         """See Fault."""
         for number in range(self.times):
             if number:
-                await at.whole()
+                await at.all_instances()
                 await asyncio.sleep(DOWN_S)
             await at.kill(self.part)
             await asyncio.sleep(DOWN_S)
@@ -217,7 +217,7 @@ class PauseDatabase(_Counted, frozen=True):
         return {self.name: self.times}
 
 
-class Twins(_Counted, frozen=True):
+class TwoInstances(_Counted, frozen=True):
     """Two instances of one function write at once.
 
     The broker is killed while instances are paused; they go on once new instances work.
@@ -227,7 +227,7 @@ class Twins(_Counted, frozen=True):
         """See Fault."""
         fired = 0
         for _ in range(self.times):
-            old = await at.whole()
+            old = await at.all_instances()
             _signal(old, signal.SIGSTOP)
             try:
                 await at.kill(target.PULSAR)
@@ -235,13 +235,13 @@ class Twins(_Counted, frozen=True):
                 new = await self._new_ones(at, old)
             finally:
                 _signal(old, signal.SIGCONT)
-            await asyncio.sleep(TWINS_S)
+            await asyncio.sleep(TOGETHER_S)
             fired += bool(new)
         return {self.name: fired}
 
     async def _new_ones(self, at: target.Target, old: target.Instances) -> bool:
         """Wait until each function has a new instance beside a living old one."""
-        give_up_at_s = time.perf_counter() + target.WHOLE_S
+        give_up_at_s = time.perf_counter() + target.INSTANCES_S
         while time.perf_counter() < give_up_at_s:
             there = await asyncio.to_thread(at.instances)
             both = [

@@ -31,7 +31,7 @@ PULSAR, MYSQL = "pulsar", "mysql"
 FUNCTIONS_FILE, INTAKE_FILE = "failpoints", "failpoints-intake"
 INTAKE_SETTINGS: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "1"}
 NO_SETTINGS: Mapping[str, str] = {}
-WHOLE_S = 90.0
+INSTANCES_S = 90.0
 """How long instances may take to come back before the trial is given up."""
 LOOK_EVERY_S = 0.2
 STARTS_MAX = 3
@@ -46,7 +46,7 @@ Instances = dict[int, str]
 Tell = Callable[[str], None]
 
 
-def watched(folder: Path) -> dict[str, str]:
+def armable(folder: Path) -> dict[str, str]:
     """Return the environment with which a stack's functions can be armed."""
     return engine_process.armed(f"@{folder / FUNCTIONS_FILE}")
 
@@ -133,20 +133,20 @@ class Target:
                     found[pid] = name[1]
         return found
 
-    async def whole(self) -> Instances:
+    async def all_instances(self) -> Instances:
         """Wait until every function has all of its instances, and each reads its topic.
 
         Raises:
             Temporary: an instance is missing.
         """
-        give_up_at_s = time.perf_counter() + WHOLE_S
+        give_up_at_s = time.perf_counter() + INSTANCES_S
         while time.perf_counter() < give_up_at_s:
             there = await asyncio.to_thread(self.instances)
             counts = [list(there.values()).count(stage.name) for stage in topics.STAGES]
             if counts == [self.instances_each] * len(topics.STAGES) and await self._all_read():
                 return there
             await asyncio.sleep(LOOK_EVERY_S)
-        raise errors.Temporary(f"not all instances are back within {WHOLE_S:.0f} s: {counts}")
+        raise errors.Temporary(f"not all instances are back within {INSTANCES_S:.0f} s: {counts}")
 
     async def backlog(self) -> dict[str, int]:
         """Count the messages that each stage has not acknowledged.
@@ -178,7 +178,7 @@ class Target:
         used = [named[name] for name in self.stack.port_names_of(part)]
         # It may be dead while its last threads still hold its ports.
         is_gone = functools.partial(_are_free, used)
-        await asyncio.to_thread(processes.until, is_gone, WHOLE_S)
+        await asyncio.to_thread(processes.until, is_gone, INSTANCES_S)
 
     async def start(self, part: str) -> None:
         """Start a part again and wait until it answers; retry if it ends at its start.

@@ -139,7 +139,7 @@ async def run(at: target.Target, plan: Plan) -> Result:
 
 async def _run(at: target.Target, plan: Plan) -> Result:
     began_s = time.perf_counter()
-    await at.whole()
+    await at.all_instances()
     name = f"{_slug(plan.name)}.{round(time.time()):x}"  # noqa: TID251 - unique on each target
     letters_before = await at.database.read(_last_letter)
     pool = await _pool(at, name, plan)
@@ -238,7 +238,7 @@ async def _quiet(at: target.Target, log: clients.Log, run: str, until_s: float) 
     """Wait until no work is left; tell whether that was in time."""
     while True:
         try:
-            left = await at.database.read(lambda c: _left(c, log, run))
+            left = await at.database.read(lambda c: _count_left(c, log, run))
             if not left and not any((await at.backlog()).values()):
                 return True
         except errors.Temporary:
@@ -248,7 +248,7 @@ async def _quiet(at: target.Target, log: clients.Log, run: str, until_s: float) 
         await asyncio.sleep(POLL_EVERY_S)
 
 
-def _left(connection: sa.Connection, log: clients.Log, run: str) -> int:
+def _count_left(connection: sa.Connection, log: clients.Log, run: str) -> int:
     """Count the open orders; if there are none, the placed orders that are not recorded yet."""
     o = store.ORDERS.c
     open_orders = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))

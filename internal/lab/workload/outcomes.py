@@ -83,7 +83,7 @@ class Watcher:
     async def without_exactly_one_end(self, order_ids: Collection[str]) -> list[str]:
         """Return the orders whose timeline does not show exactly one end."""
         orders = await asyncio.gather(*(self._client.get(name, CALL_S) for name in order_ids))
-        return [order.order_id for order in orders if order and _ends_told(order) != 1]
+        return [order.order_id for order in orders if order and _count_ends(order) != 1]
 
     async def wait_for_last(self, deadline_s: float) -> None:
         """Wait for the last orders: earlier ones hardly end later."""
@@ -115,6 +115,6 @@ class Watcher:
             self.ends[order.order_id] = End(state, reason, placed_at_us, ended_at_us)
 
 
-def _ends_told(order: order_pb2.Order) -> int:
+def _count_ends(order: order_pb2.Order) -> int:
     """Count the versions in which an order was at an end; refused requests change no version."""
     return len({e.version for e in order.timeline if states.is_terminal(_STATES[e.state])})

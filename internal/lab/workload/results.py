@@ -47,7 +47,7 @@ class Results:
             case _:
                 self.errors[sender.name_of(answer)] += 1
         if not _is_expected(sent.kind, answer):
-            self.surprise(f"{answer.order_id} ({sent.kind}): {_say(answer)}")
+            self.surprise(f"{answer.order_id} ({sent.kind}): {_describe(answer)}")
 
     def answered(self, due_s: float) -> None:
         """Record the duration of a call that was due at `due_s` and is answered now."""
@@ -74,5 +74,5 @@ def _is_expected(kind: Kind, answer: client.Answer) -> bool:
     return is_to_be_refused and answer.reason in scenarios.EXPECTED[kind].ends
 
 
-def _say(answer: client.Answer) -> str:
+def _describe(answer: client.Answer) -> str:
     return " ".join(filter(None, (answer.code, answer.reason, answer.text)))

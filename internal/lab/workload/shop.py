@@ -55,7 +55,7 @@ def read(path: Path) -> Shop:
     except OSError as error:
         raise errors.Misconfigured(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise errors.Misconfigured(f"{path} holds no shop: {error}") from error
+        raise errors.Misconfigured(f"{path} does not contain a shop: {error}") from error
     return checked(sells, str(path))
 
 
@@ -66,5 +66,5 @@ def checked(sells: Shop, where: str) -> Shop:
         Misconfigured: it has no store, or no product with enough stock.
     """
     if not sells.store_ids or not sells.plenty:
-        raise errors.Misconfigured(f"{where} has no store, or no product that there is plenty of")
+        raise errors.Misconfigured(f"{where} has no store, or no product with enough stock")
     return sells

@@ -28,7 +28,7 @@ async def measure_growth(tools: throughput.Tools) -> list[Figure]:
     """
     name, orders = "full_growth", tools.size.orders or GROWTH_ORDERS
     if not tools.site.is_own:
-        raise errors.Misconfigured(f"{name} fills the tables: it takes a stack of its own")
+        raise errors.Misconfigured(f"{name} fills the tables: it needs a stack of its own")
     figures: list[Figure] = []
     async with throughput.warm(tools, name, drain.FILLING) as at_work:
         filler = await _filled(at_work, orders)

@@ -68,7 +68,7 @@ async def _copied(broker: bus.Bus) -> list[Fact]:
         while waiting > 0:
             deliveries = await _received(reader)
             for delivery in deliveries:
-                facts += map(_sound, topics.ENVELOPE.facts_in(delivery.payload))
+                facts += map(_fact_or_raise, topics.ENVELOPE.facts_in(delivery.payload))
             await reader.acknowledge(deliveries)
             waiting -= len(deliveries)
     finally:
@@ -84,7 +84,7 @@ async def _received(reader: bus.Subscription) -> list[bus.Delivery]:
         raise errors.BusAway(f"nothing more came within {RECEIVE_S:.0f} s") from None
 
 
-def _sound(fact: Fact | errors.Poison) -> Fact:
+def _fact_or_raise(fact: Fact | errors.Poison) -> Fact:
     if isinstance(fact, errors.Poison):
         raise fact
     return fact

@@ -41,7 +41,7 @@ async def measure_unary(tools: throughput.Tools) -> list[Figure]:
         if program:
             called, client_cpu_s = await _by_ghz(program, at_work, orders, tools.site.folder)
         else:
-            called, client_cpu_s = await _by_us(at_work, orders), 0.0
+            called, client_cpu_s = await _by_own_client(at_work, orders), 0.0
         after = at_work.costs()
         await at_work.ends()
     return [
@@ -85,7 +85,7 @@ async def _by_ghz(
     return Called(report.answered_ok, report.seconds, p50_ms, p99_ms), cpu_s
 
 
-async def _by_us(at_work: full_lab.FullLab, orders: int) -> Called:
+async def _by_own_client(at_work: full_lab.FullLab, orders: int) -> Called:
     load_on_engine = submission.Submission(at_work, Load(orders, 1, CALLERS), None, lambda _: None)
     started_s = time.perf_counter()
     await load_on_engine.run()
