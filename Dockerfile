@@ -1,20 +1,20 @@
-# The images of docker-compose.yml, two of them:
+# The two images of docker-compose.yml:
 #
-#   intake      Souk: the gRPC door, scripts/deploy_functions, the souk command
+#   intake      Souk: the gRPC API server, scripts/deploy_functions, the souk command
 #   functions   Pulsar and its functions worker, with everything that the functions import
 #
-# Both stand on one Python, one Debian and one locked set of packages: what is measured and tested
-# without Docker (scripts/stack) is what runs here. That is why `functions` is not FROM
-# apachepulsar/pulsar: that image is Alpine, its Python is another, linked against musl, and native
-# libraries for anything but musl are taken out of its Pulsar, so it cannot even be copied from. Here
-# the same release comes as scripts/stack brings it, and is compared with the digest that Apache
-# published. scripts/check_wheels says whether every locked package has a wheel for both.
+# Both use one Python, one Debian and one locked set of packages, the same that are measured and
+# tested without Docker (scripts/stack). So `functions` is not FROM apachepulsar/pulsar: that image
+# is Alpine with another Python, linked against musl, and its Pulsar lacks the native libraries for
+# anything but musl, so it cannot even be copied from. Here the same release is downloaded as by
+# scripts/stack, and compared with the digest that Apache published. scripts/check_wheels says
+# whether every locked package has a wheel for both.
 
 ARG PYTHON=python:3.11.14-slim-bookworm
 
 
 FROM ${PYTHON} AS base
-# The slim Debian has no folder for manuals, and Java's package does not install without.
+# The slim Debian lacks the folder for manuals that Java's package needs to install.
 RUN mkdir --parents /usr/share/man/man1 \
  && apt-get update \
  && apt-get install --yes --no-install-recommends tini \
@@ -25,7 +25,7 @@ ENV PATH=/opt/souk/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 ENTRYPOINT ["tini", "--"]
 
 
-# The locked packages, nothing else. One of them comes as source only: what builds it is locked, too.
+# Only the locked packages. One of them is source only; the package that builds it is locked, too.
 FROM base AS packages
 COPY requirements.lock /tmp/
 RUN python3 -m venv /opt/souk \
@@ -40,7 +40,7 @@ FROM base AS intake
 COPY --from=packages /opt/souk /opt/souk
 WORKDIR /souk
 COPY . .
-# Editable: the wheel that is deployed is built from this very tree, in .cache.
+# Editable: the wheel that is deployed is built from this tree, in .cache.
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
  && python -m compileall -q cmd functions internal \
  && install --directory --owner souk --group souk .cache
@@ -51,8 +51,8 @@ EXPOSE 50051 9464
 CMD ["python", "cmd/start.py", "--full"]
 
 
-# Pulsar's own release, with the configuration of the stack. Brought anew only if its version, or how
-# it is brought, changes.
+# Pulsar's own release, with the configuration of the stack. Downloaded again only if its version, or
+# the code that downloads it, changes.
 FROM packages AS pulsar
 RUN apt-get update && apt-get install --yes --no-install-recommends maven
 WORKDIR /build
@@ -75,7 +75,7 @@ COPY --from=packages /opt/souk /opt/souk
 COPY --from=pulsar /pulsar /pulsar
 RUN install --directory --owner souk --group souk /pulsar/data /pulsar/logs
 COPY --chmod=755 cmd/healthy.py /usr/local/bin/healthy
-# A broker that was killed would not start well without it.
+# Without it a killed broker may not start again.
 COPY internal/stack/stale_bookies.py /usr/local/lib/stale_bookies.py
 WORKDIR /pulsar
 USER souk

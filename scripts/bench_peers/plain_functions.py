@@ -1,8 +1,8 @@
 """Plain Pulsar Functions, as the official examples write them: one message, one transaction.
 
-What `scripts/bench full` compares Souk with. The same three stages, a smaller job: no prices, no
-taxes, no stock, no payment gateway; an order, three items, a payment, two ledger rows, three log
-rows. It stands on its own: the functions worker gets this one file.
+`scripts/bench full` compares Souk with these. They have the same three stages and a smaller job: no
+prices, no taxes, no stock, no payment gateway; an order, three items, a payment, two ledger rows,
+three log rows. The file must not import Souk: the functions worker gets only this one.
 """
 
 import abc
@@ -23,7 +23,7 @@ _LOG = "INSERT IGNORE INTO logs VALUES (%s, %s, 'ok', now(6))"
 
 
 class _Plain(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
-    """One stage: writes, commits, hands the message on."""
+    """One stage: writes, commits, returns the message as its output."""
 
     def __init__(self) -> None:
         self._connection: Any = None
@@ -90,7 +90,7 @@ class PlainFinal(_Plain):
 
 
 def _connect(database: str) -> Any:  # noqa: ANN401 - pymysql's
-    """Connect as Souk's functions do: the settings are where SOUK_CONFIG says."""
+    """Connect as Souk's functions do, with the settings in the file that SOUK_CONFIG names."""
     server = tomllib.loads(Path(os.environ["SOUK_CONFIG"]).read_text())["mysql"]
     return pymysql.connect(
         host=server.get("host", "127.0.0.1"),

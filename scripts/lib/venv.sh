@@ -2,11 +2,11 @@
 # Souk's virtual environment, for the scripts that source this file:
 #
 #   source "$(dirname "${BASH_SOURCE[0]}")/lib/venv.sh"
-#   venv_ready            # what Souk runs on (requirements.lock)
-#   venv_ready dev        # and what it is checked and tested with (requirements-dev.lock)
+#   venv_ready            # the packages that Souk runs on (requirements.lock)
+#   venv_ready dev        # and those for checks and tests (requirements-dev.lock)
 #
-# Afterwards $SOUK_ROOT is the checkout and .venv/bin leads the PATH. Nothing is downloaded unless a
-# lock changed. Says what it does on stderr: stdout belongs to the script. Works in bash 3.2.
+# Afterwards $SOUK_ROOT is the checkout and .venv/bin is first in PATH. Nothing is downloaded unless a
+# lock changed. Messages go to stderr: stdout belongs to the script. Works in bash 3.2.
 
 SOUK_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
 SOUK_VENV="$SOUK_ROOT/.venv"
@@ -16,7 +16,7 @@ venv_ready() {
   local wanted="${1:-runtime}"
   if ! venv_is_fresh "$wanted"; then
     mkdir -p "$SOUK_ROOT/.cache"
-    # One installation at a time; whoever waited finds the work done.
+    # One installation at a time; a process that waited finds it done.
     (
       if command -v flock >/dev/null; then flock 9; fi
       venv_is_fresh "$wanted" || venv_install "$wanted"
@@ -26,14 +26,14 @@ venv_ready() {
   unset PYTHONHOME PYTHONPATH
 }
 
-# The development environment holds all that the runtime's does, in the same versions.
+# The development environment includes everything of the runtime's, in the same versions.
 venv_is_fresh() {
   local stamp
   stamp="$(cat "$SOUK_VENV/souk-stamp" 2>/dev/null)" || return 1
   [ "$stamp" = "$(venv_key dev)" ] || { [ "$1" = runtime ] && [ "$stamp" = "$(venv_key runtime)" ]; }
 }
 
-# A moved checkout, another lock and another entry point each need another installation.
+# A moved checkout, a changed lock or a changed entry point needs a new installation.
 venv_key() {
   {
     echo "$1 $SOUK_ROOT"
@@ -62,7 +62,7 @@ venv_pip() {
   "$SOUK_VENV/bin/python" -m pip --disable-pip-version-check --no-input install --quiet "$@" >&2
 }
 
-# Keeps a .venv that works and was made here.
+# Keeps a .venv that works and was created here.
 venv_create() {
   local python
   if venv_works; then return; fi
@@ -78,7 +78,7 @@ venv_works() {
 
 VENV_OLD_ENOUGH='import sys; sys.exit("too old") if sys.version_info < (3, 11) else None'
 
-# $PYTHON, when set, has the only word.
+# Only $PYTHON is tried, if it is set.
 venv_find_python() {
   local candidate
   for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 python}; do
@@ -92,7 +92,7 @@ venv_find_python() {
     "On Debian 12 or later: apt-get install python3 python3-venv"
 }
 
-# Debian ships the two modules apart from Python.
+# Debian packages these two modules separately.
 venv_has_modules() {
   if "$1" -c 'import ensurepip, venv' 2>/dev/null; then return; fi
   venv_fail "$1 lacks its venv module." \
