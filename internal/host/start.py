@@ -9,29 +9,23 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 
+from internal.console import output
+from internal.console.exit_codes import ExitCode
 from internal.host import engine, full
 from internal.infra import clock, failpoints, files, logs, settings
 from internal.kernel import errors, ids
-
-Seed = Callable[[sa.Connection, int, Callable[[int], str]], str | None]
-"""Fills an empty database with the demo shop; returns its API key when it was made just now."""
+from internal.seeds import demo_shop
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a busy event loop hold up every statement of the writer thread."""
-EXIT_MISCONFIGURED = 2
-EXIT_FAILED = 1
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = output.report(stderr=True)
 
 
 class Arguments(NamedTuple):
@@ -68,78 +62,31 @@ class Arguments(NamedTuple):
         return self.data or (full.STACK_FOLDER if self.is_full else running.folder)
 
 
-def run(seed: Seed, demo_script: Path) -> None:
-    """Read the command line and do what it says.
+def start(arguments: Arguments) -> int:
+    """Start an engine and serve, as the command line says; returns the exit code.
 
-    Exits with 0, 1 (failed) or 2 (wrong usage or setting).
+    Raises:
+        Misconfigured: the command line or a setting is wrong, or something is missing here.
+        Temporary: a server does not answer.
     """
-
-    def start(
-        *,
-        data: Annotated[
-            Path | None,
-            typer.Option(
-                help="Folder for all that must survive; with --full the stack's.",
-                show_default="./data, ./data/stack",
-            ),
-        ] = None,
-        port: Annotated[
-            int | None, typer.Option(help="gRPC port, 0 for a free one.", show_default="50051")
-        ] = None,
-        demo: Annotated[
-            int | None, typer.Option(min=1, max=1_000_000, help="Submit so many orders and stop.")
-        ] = None,
-        json_file: Annotated[
-            Path | None, typer.Option("--json", help="Write the demo's figures there.")
-        ] = None,
-        is_full: Annotated[
-            bool,
-            typer.Option("--full", help="On Pulsar and MySQL; with --demo it brings them up too."),
-        ] = False,
-    ) -> None:
-        """Start Souk: intake, functions and broker in one process, on one folder.
-
-        With --full only the intake, on the servers of `scripts/stack up`; the functions are put
-        there by `scripts/deploy_functions`.
-        """
-        if json_file and demo is None:
-            raise typer.BadParameter("goes with --demo", param_hint="--json")
-        command = None
-        if demo is not None:
-            extra = ["--json", str(json_file)] if json_file else []
-            command = [str(demo_script), "--orders", str(demo), *extra]
-        raise typer.Exit(_start(seed, Arguments(data, port, command, is_full)))
-
-    typer.run(start)
-
-
-def _start(seed: Seed, arguments: Arguments) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    failpoints.arm(failpoints.from_environment())
     try:
-        failpoints.arm(failpoints.from_environment())
         if arguments.is_full and arguments.demo is not None:
-            with full.servers_up(arguments.data, _say):
-                asyncio.run(full.functions_up(arguments.config(), _say))
-                return _run(seed, arguments)
-        return _run(seed, arguments)
-    except errors.Misconfigured as error:
-        console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
-        return EXIT_MISCONFIGURED
+            with full.servers_up(arguments.data, output.progress):
+                asyncio.run(full.functions_up(arguments.config(), output.progress))
+                return _run(arguments)
+        return _run(arguments)
     except errors.Temporary as error:
-        console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
         if arguments.is_full and (advice := full.advice(arguments.data)):
-            console.print(advice, markup=False, soft_wrap=True)
-        return EXIT_FAILED
+            error.add_note(advice)
+        raise
 
 
-def _say(what: str) -> None:
-    console.print(f"{what} …", markup=False)
-
-
-def _run(seed: Seed, arguments: Arguments) -> int:
+def _run(arguments: Arguments) -> int:
     options = arguments.settings()
     logs.setup(_logs_beside_data(options))
-    return uvloop.run(_serve(seed, arguments, options))
+    return uvloop.run(_serve(arguments, options))
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
@@ -148,10 +95,10 @@ def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
     return options.log.model_copy(update={"file": file})
 
 
-async def _serve(seed: Seed, arguments: Arguments, options: settings.Settings) -> int:
+async def _serve(arguments: Arguments, options: settings.Settings) -> int:
     stop = _stop_on_signals()
     async with engine.Engine(options).running() as running:
-        key = await _demo_key(running, seed)
+        key = await _demo_key(running)
         _tell(running, options, key)
         if arguments.demo is None:
             return await _until(stop, running)
@@ -165,11 +112,11 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _demo_key(running: engine.Engine, seed: Seed) -> str:
+async def _demo_key(running: engine.Engine) -> str:
     """Seed the demo shop once; its key stands in a file that only this user reads."""
     file = running.folder / files.DEMO_KEY
     now_us = clock.SystemClock().now_us()
-    made = await running.database.write(lambda c: seed(c, now_us, ids.random_token))
+    made = await running.database.write(lambda c: demo_shop.seed(c, now_us, ids.random_token))
     if made:
         _write_secret(file, made)
         return made
@@ -231,7 +178,7 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
         waiting.cancel()
         return _failed(running.failed.exception())
     console.print("draining …")
-    return 0
+    return ExitCode.OK
 
 
 def _failed(error: BaseException | None) -> int:
@@ -240,7 +187,7 @@ def _failed(error: BaseException | None) -> int:
         error = error.exceptions[0]
     said = str(error) if isinstance(error, errors.SoukError) else repr(error)
     console.print(f"[red]souk stops:[/red] {escape(said)}")
-    return EXIT_FAILED
+    return ExitCode.FAILED
 
 
 async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:

@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 
 from internal.checks import findings
+from internal.client.access import Access
 from internal.infra import settings
 from internal.lab.chaos import clients, engine_process
-from internal.lab.workload import client, generator, scenarios, verification
+from internal.lab.workload import generator, scenarios, verification
 from internal.lab.workload.scenarios import Kind
 from tests.acceptance import audit
 
@@ -169,9 +170,9 @@ Stories = Mapping[str, Story | BaseException]
 StoryOf = Callable[[str], Story]
 
 
-def access(folder: Path, address: str) -> client.Access:
+def access(folder: Path, address: str) -> Access:
     """Return what opens the door of an engine on this folder."""
-    return client.Access(address, (folder / KEY_FILE).read_text())
+    return Access(address, (folder / KEY_FILE).read_text())
 
 
 async def crew_of(folder: Path, options: Options) -> clients.Crew:

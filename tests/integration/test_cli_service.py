@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -14,7 +14,10 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from internal.cli import grpc_client, main
+from internal.cli import main, server_calls
+from internal.cli.options import Server
+from internal.client import client, watching
+from internal.client.access import Access
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 KEY = f"souk_{'0' * 12}_{'0' * 64}"
@@ -119,13 +122,14 @@ class TestWatch:
         assert service.resumed_from == [0, 1]
         assert "ORDER_NOT_FOUND" in capsys.readouterr().err
 
-    def test_streams_without_news_do_not_go_on_for_ever(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(grpc_client, "WATCH_SILENT_ATTEMPTS_MAX", 3)
-        service = Service([ends] * 9, steps_a_time=0)
+    async def test_streams_without_news_do_not_go_on_forever(self) -> None:
+        service, retries = Service([ends] * 9, steps_a_time=0), watching.Retries(3)
         with serving(service) as target:
-            assert main.run(["orders", "watch", "o", "--target", target]) == 3
+            async with aclosing(client.Client(Access(target, KEY))) as connection:
+                reply = await watching.follow(connection, ("o", 0), print, retries=retries)
+        assert isinstance(reply, client.Failure)
+        problem = server_calls.problem_of(reply, Server(target))
+        assert (problem.exit_code, problem.reason, problem.hints) == (3, "TEMPORARY", ())
         assert len(service.resumed_from) == 3
 
 
@@ -213,6 +217,6 @@ class TestBugs:
     def test_a_bug_does_not_look_like_a_refusal(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(grpc_client, "connect", None)
+        monkeypatch.setattr(server_calls, "call", None)
         assert main.run(["orders", "get", "o"]) == 70
         assert "Traceback" in capsys.readouterr().err

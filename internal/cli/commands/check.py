@@ -7,8 +7,10 @@ import sqlalchemy as sa
 import typer
 
 from internal.checks import invariants
-from internal.cli import database, exit_codes, lazy_groups, output
-from internal.cli.options import AsJson, Data
+from internal.cli import database
+from internal.cli.options import Data
+from internal.console import exit_codes, lazy_groups, output
+from internal.console.options import AsJson
 from internal.flow import topics
 from internal.infra import backends, clock, db, files, settings
 from internal.orders import store as orders_store

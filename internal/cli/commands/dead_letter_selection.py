@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import output, suggestions
+from internal.console import output, suggestions
 from internal.flow import topics
 from internal.kernel import errors
 from internal.pipeline import dead_letters

@@ -12,9 +12,11 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import actor, database, lazy_groups, output
+from internal.cli import actor, database
 from internal.cli.commands import dead_letter_selection
-from internal.cli.options import AsJson, Data, Yes, flattened
+from internal.cli.options import Data
+from internal.console import lazy_groups, output
+from internal.console.options import AsJson, Yes, flattened
 from internal.flow import dlq_copies, replay
 from internal.infra import backends, bus, clock, db, settings
 from internal.kernel import errors

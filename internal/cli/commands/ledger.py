@@ -6,9 +6,11 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import database, exit_codes, lazy_groups, output
+from internal.cli import database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import exit_codes, lazy_groups, output
+from internal.console.options import AsJson
 from internal.kernel import money
 from internal.ledger import store
 from internal.ledger.messages import Balance

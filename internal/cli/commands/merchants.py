@@ -10,8 +10,10 @@ import typer
 
 from internal.auth import rules, store
 from internal.auth.messages import IssuedKey, Merchant
-from internal.cli import database, lazy_groups, output, suggestions
-from internal.cli.options import AsJson, Data
+from internal.cli import database
+from internal.cli.options import Data
+from internal.console import lazy_groups, output, suggestions, values
+from internal.console.options import AsJson
 from internal.infra import clock
 from internal.kernel import errors, ids
 
@@ -23,8 +25,8 @@ Id = Annotated[str, typer.Argument(metavar="MERCHANT", help="The merchant's id."
 
 
 def _id_of(value: str) -> str:
-    if not suggestions.ID.fullmatch(value):
-        raise typer.BadParameter(f"an id is {suggestions.ID_FORM}")
+    if not values.ID.fullmatch(value):
+        raise typer.BadParameter(f"an id is {values.ID_FORM}")
     return value
 
 

@@ -5,8 +5,10 @@ The one command that may make a database.
 
 import sqlalchemy as sa
 
-from internal.cli import database, lazy_groups, output
-from internal.cli.options import AsJson, Data
+from internal.cli import database
+from internal.cli.options import Data
+from internal.console import lazy_groups, output
+from internal.console.options import AsJson
 from internal.infra import migrate as migrating
 from internal.infra import settings
 from internal.kernel import errors

@@ -6,12 +6,13 @@ Only looks, no rules.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from google.protobuf import json_format, message
 from google.type import money_pb2
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from internal.cli import output
+from internal.console import output
 from internal.kernel import money
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -23,6 +24,13 @@ _STATE, _CHARGE, _STOCK = "ORDER_STATE_", "CHARGE_STATE_", "STOCK_STATE_"
 def state_of(state: int) -> str:
     """Name an order's state as people do: FINALIZED. One from a newer server is a number."""
     return _name(order_pb2.OrderState, state, _STATE)
+
+
+def to_json(it: message.Message) -> dict[str, Any]:
+    """Return a message of the gRPC contract as JSON holds it, under the names of the proto."""
+    return json_format.MessageToDict(
+        it, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 def order(it: order_pb2.Order) -> RenderableType:

@@ -5,9 +5,11 @@ from typing import Annotated
 import sqlalchemy as sa
 import typer
 
-from internal.cli import database, output
+from internal.cli import database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import output
+from internal.console.options import AsJson
 from internal.kernel import errors
 from internal.views import order_timeline
 

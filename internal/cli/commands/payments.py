@@ -11,9 +11,11 @@ from typing import Annotated
 import sqlalchemy as sa
 import typer
 
-from internal.cli import actor, database, lazy_groups, output
+from internal.cli import actor, database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId, flattened
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output
+from internal.console.options import AsJson, flattened
 from internal.infra import clock
 from internal.kernel import ids
 from internal.payments import manual_resolution

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from internal.catalogue.messages import Product
-from internal.cli import suggestions
+from internal.console import values
 from internal.kernel import cards, errors, money
 
 FIELDS = ("sku", "name", "price", "currency", "tax_code", "active")
@@ -96,8 +96,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, Row | str]]:
         except msgspec.MsgspecError as error:
             yield line_no, f"{error}; the fields are {', '.join(FIELDS)}"
         else:
-            values = msgspec.structs.asdict(row)
-            yield line_no, Row(**values | {"price": str(row.price), "active": str(row.active)})
+            cells = msgspec.structs.asdict(row)
+            yield line_no, Row(**cells | {"price": str(row.price), "active": str(row.active)})
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Row | str]]:
@@ -106,13 +106,13 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row | str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     try:
-        for values in reader:
-            if not any(values):
+        for cells in reader:
+            if not any(cells):
                 continue
             if columns:
-                yield reader.line_num, _csv_row(columns, values)
+                yield reader.line_num, _csv_row(columns, cells)
                 continue
-            columns = [value.strip().lower() for value in values]
+            columns = [value.strip().lower() for value in cells]
             fault = _fault_of_header(columns)
             if fault:
                 yield reader.line_num, fault
@@ -133,16 +133,16 @@ def _fault_of_header(columns: list[str]) -> str:
     return f"the column {missing[0]} is missing; {allowed}" if missing else ""
 
 
-def _csv_row(columns: list[str], values: list[str]) -> Row | str:
-    if len(values) != len(columns):
-        return f"{len(values)} values for {len(columns)} columns"
-    return Row(**dict(zip(columns, (value.strip() for value in values), strict=True)))
+def _csv_row(columns: list[str], cells: list[str]) -> Row | str:
+    if len(cells) != len(columns):
+        return f"{len(cells)} values for {len(columns)} columns"
+    return Row(**dict(zip(columns, (value.strip() for value in cells), strict=True)))
 
 
 def _faults_of(row: Row, tax_codes: Collection[str]) -> Iterator[Violation]:
     """Tell what is wrong with a product, field by field."""
-    if not suggestions.ID.fullmatch(row.sku):
-        yield "sku", suggestions.ID_FORM
+    if not values.ID.fullmatch(row.sku):
+        yield "sku", values.ID_FORM
     elif cards.find_card_number(row.sku):
         yield "sku", "it looks like a card number: every order for it would be refused"
     if not (1 <= len(row.name) <= NAME_CHARS_MAX and row.name.isprintable()):

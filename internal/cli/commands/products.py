@@ -11,9 +11,11 @@ import typer
 
 from internal.catalogue import store
 from internal.catalogue.messages import Product
-from internal.cli import database, input_files, lazy_groups, output
+from internal.cli import database, input_files
 from internal.cli.commands import merchants, product_files
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output
+from internal.console.options import AsJson
 
 app = lazy_groups.new("List and import what a merchant sells.")
 

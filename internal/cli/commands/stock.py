@@ -8,9 +8,11 @@ import sqlalchemy as sa
 import typer
 
 from internal.catalogue import store as catalogue
-from internal.cli import database, lazy_groups, output, suggestions
+from internal.cli import database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output, suggestions
+from internal.console.options import AsJson
 from internal.infra import clock
 from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel

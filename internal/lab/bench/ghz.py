@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 from google.protobuf import descriptor, descriptor_pb2
 
+from internal.client.access import Access
 from internal.kernel import errors
-from internal.lab.workload import client
 
 VERSION = "v0.120.0"
 MODULE = f"github.com/bojand/ghz/cmd/ghz@{VERSION}"
@@ -61,7 +61,7 @@ class Report(msgspec.Struct, rename="camel"):
 class Calls(NamedTuple):
     """What is to be called."""
 
-    access: client.Access
+    access: Access
     file: descriptor.FileDescriptor
     """Declares the method."""
     method: str

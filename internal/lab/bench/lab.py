@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from internal.client import client, sender
 from internal.kernel import errors
 from internal.kernel.states import OrderState
-from internal.lab.workload import client, engine_process, outcomes, sender, templates, verification
+from internal.lab.workload import engine_process, outcomes, templates, verification
 from internal.wire.souk.v1 import order_service_pb2
 
 CALL_S = 60.0

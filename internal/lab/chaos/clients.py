@@ -10,14 +10,13 @@ import itertools
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 
-import grpc
-import grpc.aio
-
-from internal.lab.workload import client, generator, scenarios, sender
+from internal.client import client, sender
+from internal.client.access import Access
+from internal.lab.workload import generator, scenarios
 from internal.lab.workload.scenarios import Kind
-from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 TILLS = 12
 BATCH_ORDERS_MAX = 20
@@ -27,6 +26,8 @@ WAITS_ONE_IN = 10
 CANCELS_ONE_IN = 10
 LOOK_EVERY_S = 0.003
 RETRIED = sender.RETRIED
+FINALIZED = order_service_pb2.WAIT_FOR_FINALIZED
+NO_WAIT = order_service_pb2.WAIT_FOR_UNSPECIFIED
 
 TERMINAL = frozenset(
     {
@@ -142,13 +143,13 @@ class Crew:
         self._pace = pace or Pace()
         self._chance = random.Random(seed)  # noqa: S311 - no secrets: when a till does what
         self._dealt, self._again = dealt, deque[Parcel]()
-        self._lines: list[_Line] = []
+        self._connections: list[client.Client] = []
         self._is_open = asyncio.Event()
         self._progress = asyncio.Condition()
 
-    def connect(self, access: client.Access) -> None:
+    def connect(self, access: Access) -> None:
         """Let the tills send there."""
-        self._lines.append(_Line(access))
+        self._connections.append(client.Client(access))
         self._is_open.set()
 
     def disconnect(self) -> None:
@@ -156,8 +157,8 @@ class Crew:
         self._is_open.clear()
 
     async def aclose(self) -> None:
-        """Hang up every line there was."""
-        await asyncio.gather(*(line.aclose() for line in self._lines))
+        """Close every connection there was."""
+        await asyncio.gather(*(connection.aclose() for connection in self._connections))
 
     def finish(self, more: int) -> None:
         """Send so many orders more, and those that wait for a repetition, and no others."""
@@ -178,8 +179,9 @@ class Crew:
             await asyncio.sleep(self._pace.look_every_s)
             await self._is_open.wait()
             if self.log.placed:
-                order = await self._lines[-1].get(self._chance.choice(list(self.log.placed)))
-                if order:
+                order_id = self._chance.choice(list(self.log.placed))
+                order = await self._connections[-1].get(order_id, CALL_S)
+                if not isinstance(order, client.Failure):
                     self.log.looked(order)
 
     async def _serve(self) -> None:
@@ -201,18 +203,20 @@ class Crew:
                 self._progress.notify_all()
 
     async def _submit(self, parcel: Parcel) -> list[client.Answer]:
-        drafts, line = [made.draft for made in parcel], self._lines[-1]
-        if len(drafts) > 1:
-            return await line.submit_many(drafts)
-        wait_for = "WAIT_FOR_FINALIZED" if self._one_in(WAITS_ONE_IN) else "WAIT_FOR_UNSPECIFIED"
-        return [await line.submit(drafts[0], wait_for)]
+        is_waiting = len(parcel) == 1 and self._one_in(WAITS_ONE_IN)
+        drafts = [made.draft for made in parcel]
+        wait_for = FINALIZED if is_waiting else NO_WAIT
+        return await sender.submit(self._connections[-1], drafts, CALL_S, wait_for)
 
     async def _cancel(self, order_id: str) -> None:
         """Wish an order away until there is an answer, or until it seems to be unknown for good."""
         self.log.wished_away.add(order_id)
+        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
         for _ in range(CANCEL_TRIES_MAX):
             await self._is_open.wait()
-            if self.log.cancel_answered(order_id, await self._lines[-1].cancel(order_id)):
+            reply = await self._connections[-1].cancel(request, CALL_S)
+            code = reply.code if isinstance(reply, client.Failure) else client.OK
+            if self.log.cancel_answered(order_id, code):
                 return
             await asyncio.sleep(self._chance.uniform(0.01, 0.1))
 
@@ -234,44 +238,6 @@ class Crew:
         for made in parcel:
             self.log.sent(made)
         return parcel or (self._again.popleft() if self._again else [])
-
-
-class _Line:
-    """A connection to one life of the engine, for placing orders and looking at them."""
-
-    def __init__(self, access: client.Access) -> None:
-        self._client = client.Client(access)
-        self._channel = grpc.aio.insecure_channel(access.target)
-        self._stub = order_service_pb2_grpc.OrderServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._metadata = (("x-api-key", access.api_key),)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-        await self._channel.close()
-
-    async def submit(self, draft: order_pb2.OrderDraft, wait_for: str) -> client.Answer:
-        request = order_service_pb2.SubmitOrderRequest(order=draft, wait_for=wait_for)
-        return await self._client.submit(draft.order_id, request.SerializeToString(), CALL_S)
-
-    async def submit_many(self, drafts: Sequence[order_pb2.OrderDraft]) -> list[client.Answer]:
-        body = order_service_pb2.SubmitOrdersRequest(orders=drafts).SerializeToString()
-        return await self._client.submit_many([d.order_id for d in drafts], body, CALL_S)
-
-    async def cancel(self, order_id: str) -> str:
-        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
-        try:
-            await self._stub.CancelOrder(request, metadata=self._metadata, timeout=CALL_S)
-        except grpc.aio.AioRpcError as error:
-            return str(error.code().name)
-        return client.OK
-
-    async def get(self, order_id: str) -> order_pb2.Order | None:
-        request = order_service_pb2.GetOrderRequest(order_id=order_id)
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            reply = await self._stub.GetOrder(request, metadata=self._metadata, timeout=CALL_S)
-            order: order_pb2.Order = reply.order
-            return order
-        return None
 
 
 @contextlib.asynccontextmanager

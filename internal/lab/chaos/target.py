@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
+from internal.client.access import Access
 from internal.deploy import deploy, functions_api, wheel
 from internal.flow import topics
 from internal.infra import backends, db, files, settings
@@ -23,7 +24,6 @@ from internal.kernel import errors
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.full import site as full_site
 from internal.lab.chaos import clients, engine_process
-from internal.lab.workload import client
 from internal.lab.workload import engine_process as workload_process
 from internal.stack import processes, stack
 
@@ -78,10 +78,10 @@ class Ground:
         """The gateway simulator's own ledger."""
         return self.options.storage.data_dir / files.GATEWAY
 
-    def access(self) -> client.Access:
+    def access(self) -> Access:
         """Return what opens the door."""
         key = (self.options.storage.data_dir / files.DEMO_KEY).read_text()
-        return client.Access(f"{workload_process.HOST}:{self.port}", key)
+        return Access(f"{workload_process.HOST}:{self.port}", key)
 
     async def open_door(self) -> None:
         """Start the intake, always on the same port, and let the tills send to it.

@@ -14,9 +14,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from internal.client import client
+from internal.client.access import Access
 from internal.infra import files, settings
 from internal.kernel import errors
-from internal.lab.workload import client, verification
+from internal.lab.workload import verification
 
 HOST = "127.0.0.1"
 OUTPUT_FILE = "output.txt"
@@ -46,9 +48,9 @@ class Engine:
         self.folder = options.storage.data_dir
         self.target = f"{HOST}:{port}"
 
-    def access(self) -> client.Access:
+    def access(self) -> Access:
         """Return what opens its door."""
-        return client.Access(self.target, (self.folder / files.DEMO_KEY).read_text())
+        return Access(self.target, (self.folder / files.DEMO_KEY).read_text())
 
     def books(self) -> verification.Books:
         """Return its books."""
@@ -127,7 +129,7 @@ async def _until_it_answers(engine: Engine, output: Path) -> None:
     while time.perf_counter() < give_up_at_s and engine.process.returncode is None:
         if (engine.folder / files.DEMO_KEY).is_file():
             async with contextlib.aclosing(client.Client(engine.access())) as connection:
-                if (await connection.greet(START_S)).is_ok:
+                if await connection.greet(START_S) is None:
                     return
         await asyncio.sleep(LOOK_EVERY_S)
     said = (await asyncio.to_thread(output.read_text, errors="replace")).strip()

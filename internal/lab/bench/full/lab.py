@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from internal.client import client
 from internal.infra import backends, db, files, settings
 from internal.infra.pulsar_bus import admin, bus
 from internal.kernel import errors, ids, states
 from internal.lab.bench import lab
 from internal.lab.bench.full import function_control, process_costs
-from internal.lab.workload import client, engine_process, progress, templates
+from internal.lab.workload import engine_process, progress, templates
 from internal.orders import store as order_store
 
 SEED = 1

@@ -2,7 +2,7 @@
 
 from internal.lab.workload import outcomes
 from internal.wire.souk.v1 import order_pb2
-from tests.unit.lab.workload import fake_server
+from tests.unit.client import fake_server
 
 PLACED = order_pb2.ORDER_STATE_PLACED
 PAID = order_pb2.ORDER_STATE_PAID

@@ -1,6 +1,6 @@
 """What a typo is answered with."""
 
-from internal.cli import suggestions
+from internal.console import suggestions
 
 
 def test_few_names_are_all_told() -> None:

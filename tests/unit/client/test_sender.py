@@ -5,9 +5,11 @@ import time
 
 import grpc
 
-from internal.lab.workload import client, engine_process, sender
+from internal.client import client, sender
+from internal.client.access import Access
+from internal.lab.workload import engine_process
 from internal.wire.souk.v1 import order_pb2
-from tests.unit.lab.workload import fake_server
+from tests.unit.client import fake_server
 
 BUSY = fake_server.refusal(
     grpc.StatusCode.RESOURCE_EXHAUSTED, "BACKLOG_TOO_DEEP", retry_after_ms=150
@@ -68,9 +70,7 @@ async def test_client_gives_up_in_the_end() -> None:
 
 
 async def test_server_that_is_not_there_is_an_answer_too() -> None:
-    nobody = client.Client(
-        client.Access(f"127.0.0.1:{engine_process.free_port()}", fake_server.KEY)
-    )
+    nobody = client.Client(Access(f"127.0.0.1:{engine_process.free_port()}", fake_server.KEY))
     async with contextlib.aclosing(nobody) as connection:
         patient = sender.Sender(connection, sender.Patience(order_s=0.0))
         (alone,) = await patient.send(drafts(1))

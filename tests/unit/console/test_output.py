@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from internal.cli import output
 from internal.cli.commands import order_receipt
+from internal.console import output
 from internal.wire.souk.v1 import order_pb2
 
 

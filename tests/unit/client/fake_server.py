@@ -10,7 +10,8 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from internal.lab.workload import client
+from internal.client import client
+from internal.client.access import Access
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 KEY = "the key"
@@ -121,7 +122,7 @@ async def opened() -> AsyncIterator[tuple[Door, client.Client]]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        access = client.Access(f"127.0.0.1:{port}", KEY)
+        access = Access(f"127.0.0.1:{port}", KEY)
         async with contextlib.aclosing(client.Client(access)) as connection:
             yield door, connection
     finally:

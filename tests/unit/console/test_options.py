@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from internal.cli.options import flattened
+from internal.console.options import flattened
 
 
 @dataclasses.dataclass(frozen=True)

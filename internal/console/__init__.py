@@ -1,0 +1,1 @@
+"""What every command line of this repository is made of: options, output, errors, exit codes."""
