@@ -15,7 +15,7 @@ TIMEOUT_MAX_S = 3_600.0
 
 
 def data_of(context: typer.Context, value: Path | None) -> Path | None:
-    """Return the folder named at the command, or else the one named before it."""
+    """Return the folder named after the command, or else the one named before it."""
     return value or context.find_root().params.get("data")
 
 

@@ -57,7 +57,7 @@ def call(
         server: where to connect, and how.
         work: makes the calls.
         as_json: whether a failure is printed as JSON.
-        hint_when_away: what to do when nobody knows whether the call had an effect.
+        hint_when_away: what to do when the call may or may not have had an effect.
 
     Raises:
         Misconfigured: there is no API key, or a file of the options cannot be used.

@@ -1,1 +1,1 @@
-"""What every command line of this repository is made of: options, output, errors, exit codes."""
+"""The toolkit of all command lines: options, output, errors as text, exit codes."""

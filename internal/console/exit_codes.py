@@ -9,7 +9,7 @@ from internal.kernel import cards, errors
 
 
 class ExitCode(IntEnum):
-    """How a script can tell what happened. Documented in docs/cli.md."""
+    """The result of a command, for scripts. Documented in docs/cli.md."""
 
     OK = 0
     FAILED = 1

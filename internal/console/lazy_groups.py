@@ -1,4 +1,4 @@
-"""Groups of commands: a typo is answered with the names there are, a module loads when used."""
+"""Groups of commands: each module is loaded when used, and a typo lists the valid names."""
 
 import importlib
 from collections.abc import Mapping

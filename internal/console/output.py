@@ -18,14 +18,14 @@ from internal.kernel import money
 from internal.kernel.clock import US_PER_MS, US_PER_SECOND
 
 PIPED_WIDTH = 200
-"""Columns of a table that goes to a file or another command, where no window sets the width."""
+"""The width in columns for a file or another command, where no window sets it."""
 VIOLATIONS_SHOWN_MAX = 50
-"""Of a problem, on a terminal; --json has all."""
+"""The most violations that a terminal shows of a problem; --json has all."""
 MS_PER_SECOND = 1_000
 MOMENT_CHARS = len("2026-01-01 00:00:00.000")
 SECONDS_PER_MINUTE = 60
 NEVER_FOLDED = frozenset({"When", "Placed", "Oldest", "Newest", "State", "Stage"})
-"""Columns that are read as a whole, whatever the width of the window."""
+"""These columns are never folded, whatever the width of the window."""
 STATE_STYLES = {
     "PLACED": "blue",
     "ACCEPTED": "cyan",
@@ -69,12 +69,12 @@ def remark(text: str, style: str = "dim") -> None:
 
 
 def progress(text: str) -> None:
-    """Print what a command does now, on standard error."""
+    """Print the current step of a command, on standard error."""
     remark(f"{text} …", style="")
 
 
 def warn(text: str) -> None:
-    """Print a line about something that is wrong, on standard error."""
+    """Print a line about a mistake or a failure, on standard error."""
     remark(text, style="red")
 
 

@@ -9,7 +9,7 @@ ALIKE_MAX = 5
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    """Say that there is no `what` called `name`, and which there are: all, or those alike."""
+    """Return a sentence: there is no such name, but these: all names, or similar ones."""
     text = f"there is no {what} {name!r}"
     if not known:
         return f"{text}, nor any other"

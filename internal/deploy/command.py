@@ -1,4 +1,4 @@
-"""The command behind `scripts/deploy_functions`: a line per step, a table, an exit code.
+"""The command behind `scripts/deploy_functions`: prints a line per step and a table.
 
 Exit codes: 0 every instance answered; 1 one did not, or a server is away; 2 wrong usage or setting.
 """
@@ -89,12 +89,12 @@ def deploy_functions(
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code."""
-    # The exit code for servers that are away is 1, as for functions that do not answer.
+    # A server that is away is a failed deployment, as a function that does not answer is.
     return console_run.run(app, "scripts/deploy_functions", arguments, when_away=ExitCode.FAILED)
 
 
 def settings_file(named: Path | None) -> Path:
-    """Return the settings file to go by: the one that is named, SOUK_CONFIG's, the stack's.
+    """Return the settings file that applies: the named one, else SOUK_CONFIG's, else the stack's.
 
     Raises:
         Misconfigured: it is not there.

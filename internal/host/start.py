@@ -1,7 +1,4 @@
-"""What `scripts/start` does: an engine with a demo shop, the embedded one unless --full says so.
-
-It runs until Ctrl-C, or until the end of a demo run.
-"""
+"""Starts an engine with a demo shop, embedded or full, and serves until Ctrl-C or a demo's end."""
 
 import asyncio
 import contextlib
@@ -29,12 +26,12 @@ console = output.report(stderr=True)
 
 
 class Arguments(NamedTuple):
-    """What the command line said."""
+    """The values of the command line."""
 
     data: Path | None
     port: int | None
     demo: list[str] | None
-    """The demo's command, without where to find the engine."""
+    """The demo's command, without the engine's address."""
     is_full: bool
 
     def settings(self) -> settings.Settings:
@@ -58,7 +55,7 @@ class Arguments(NamedTuple):
         return full.settings_file(self.data)
 
     def folder(self, running: engine.Engine) -> Path:
-        """Return the folder that tells a demo beside the engine all about it."""
+        """Return the folder where a demo finds the engine's settings and database."""
         return self.data or (full.STACK_FOLDER if self.is_full else running.folder)
 
 
@@ -90,7 +87,7 @@ def _run(arguments: Arguments) -> int:
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
-    """Keep the terminal for people, unless a place for logs was chosen."""
+    """Write logs to a file, unless the settings name another one: the terminal is for people."""
     file = options.log.file or options.storage.data_dir / files.LOG
     return options.log.model_copy(update={"file": file})
 
@@ -113,7 +110,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _demo_key(running: engine.Engine) -> str:
-    """Seed the demo shop once; its key stands in a file that only this user reads."""
+    """Seed the demo shop once; its key is in a file that only this user can read."""
     file = running.folder / files.DEMO_KEY
     now_us = clock.SystemClock().now_us()
     made = await running.database.write(lambda c: demo_shop.seed(c, now_us, ids.random_token))
@@ -182,16 +179,16 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
 
 
 def _failed(error: BaseException | None) -> int:
-    """Tell why a part has failed: the cause, not the groups in which it came."""
+    """Report why a part has failed: the cause, not the exception groups around it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    said = str(error) if isinstance(error, errors.SoukError) else repr(error)
-    console.print(f"[red]souk stops:[/red] {escape(said)}")
+    text = str(error) if isinstance(error, errors.SoukError) else repr(error)
+    console.print(f"[red]souk stops:[/red] {escape(text)}")
     return ExitCode.FAILED
 
 
 async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:
-    """Run the demo in a process of its own, so that the client's work is not the engine's."""
+    """Run the demo in a process of its own, so that the client's work does not slow the engine."""
     target = f"127.0.0.1:{running.port}"
     arguments = [*command, "--target", target, "--data", str(folder)]
     process = await asyncio.create_subprocess_exec(

@@ -50,7 +50,7 @@ Port = Annotated[
 
 
 class Choice(StrEnum):
-    """Which ports a stack gets that are not named one by one."""
+    """The ports of a stack, unless they are named one by one."""
 
     USUAL = "usual"
     FREE = "free"
@@ -61,14 +61,14 @@ def up(
     *,
     folder: Folder = DEFAULT_FOLDER,
     which: Annotated[
-        Choice | None, typer.Option("--ports", help="Unless they are named one by one.")
+        Choice | None, typer.Option("--ports", help="The ports that are not named one by one.")
     ] = None,
     pulsar_port: Port = None,
     admin_port: Port = None,
     bookie_port: Port = None,
     mysql_port: Port = None,
     install: Annotated[
-        bool, typer.Option(help="May missing packages be installed (as root, by apt-get)?")
+        bool, typer.Option(help="Install missing packages (as root, by apt-get).")
     ] = True,
 ) -> ExitCode:
     """Start what does not run yet, and wait until everything answers."""
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def wanted_ports(which: Choice | None, named: dict[str, int | None]) -> ports.Ports | None:
-    """Return the ports that the command line asks for; None when it does not say."""
+    """Return the ports that the command line names; None when it names none."""
     chosen = {name: port for name, port in named.items() if port is not None}
     if which is None and not chosen:
         return None

@@ -1,4 +1,4 @@
-"""`souk check`: does everything in the books hold? Reads; changes nothing."""
+"""`souk check`: checks every invariant of the database. Must not change anything."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -24,14 +24,14 @@ def check(
     *,
     drained: Annotated[
         bool,
-        typer.Option("--drained", help="Expect all work to be done: no message may wait any more."),
+        typer.Option("--drained", help="Expect all work to be done: no message may still wait."),
     ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every invariant: no order lost or doubled, money, stock, ledger and receipts right.
 
-    0 means that all hold, 4 that one does not. The server may go on meanwhile.
+    0 means that all hold, 4 that one does not. The server may keep running meanwhile.
     """
     options = settings.of_folder(data)
 
@@ -73,9 +73,9 @@ def _check(
     before: dict[str, int] | None,
     backlog: dict[str, int] | None,
 ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
-    """Compare one snapshot with the gateway's own file, read before it and in it.
+    """Compare one snapshot with the gateway's own file, read before the snapshot and within it.
 
-    What changed there in between is under way, and neither right nor wrong yet.
+    A charge that changed in between is still under way, and neither right nor wrong yet.
     """
     connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
     after = _captured(options)

@@ -1,4 +1,4 @@
-"""`souk ledger`: what stands on the accounts. Reads only; the ledger never changes, it grows."""
+"""`souk ledger`: shows the accounts. Must not write; the ledger is append-only."""
 
 from collections.abc import Iterable, Sequence
 
@@ -39,7 +39,10 @@ def ledger() -> None:
 
 @app.command()
 def balances(*, merchant: MerchantId = "", data: Data = None, as_json: AsJson = False) -> None:
-    """Show every account, their sums, and whether debits equal credits; 4: they do not."""
+    """Show every account, their sums, and whether debits equal credits.
+
+    0 means that they do, 4 that they do not.
+    """
 
     def find(connection: sa.Connection) -> list[Balance]:
         return store.balances(

@@ -11,7 +11,7 @@ from internal.cli import server_calls, timestamps
 from internal.cli.commands import order_drafts, order_receipt, order_support
 from internal.cli.options import Server
 from internal.client import client, watching
-from internal.console import exit_codes, lazy_groups, output
+from internal.console import exit_codes, lazy_groups, output, values
 from internal.console.options import AsJson, flattened
 from internal.infra import clock
 from internal.kernel import ids
@@ -23,13 +23,13 @@ app = lazy_groups.new("Place, read, follow and cancel orders, as the API key's m
 PAGE_ORDERS_DEFAULT = 50
 PAGE_ORDERS_MAX = 500
 ALL_ORDERS_MAX = 100_000
-"""What --all holds in memory at most."""
+"""The most orders that --all holds in memory."""
 
 STATE_WIDTH = 2 + max(map(len, OrderState))
 
 _TOKEN = re.compile(r"([0-9]{0,18}):([0-9]{0,18}):(.+)")
 
-OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Your own name for the order.")]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Your own id for the order.")]
 
 
 @app.command()
@@ -40,7 +40,7 @@ def submit(
     server: Server,
     *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the order's end and show it.")
+        bool, typer.Option("--wait", help="Wait until the order has ended and show it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -89,7 +89,7 @@ def _show_submitted(
 
 
 def _exit_by_end(state: str, order_id: str) -> None:
-    """Leave with what the order's end means to a script."""
+    """Exit with the code that tells a script how the order ended."""
     if state == OrderState.FINALIZED:
         return
     if state in OrderState.__members__ and is_terminal(OrderState(state)):
@@ -101,7 +101,7 @@ def _exit_by_end(state: str, order_id: str) -> None:
 @app.command()
 @flattened
 def quote(wanted: order_drafts.Wanted, server: Server, *, as_json: AsJson = False) -> None:
-    """Tell what an order would cost, and why. Leaves no trace."""
+    """Show what an order would cost, and why. Stores nothing."""
     draft = order_drafts.quote_of(wanted)
     request = order_service_pb2.QuoteOrderRequest(
         store_id=draft.store_id,
@@ -121,7 +121,7 @@ def quote(wanted: order_drafts.Wanted, server: Server, *, as_json: AsJson = Fals
 @app.command()
 @flattened
 def get(order_id: OrderId, server: Server, *, as_json: AsJson = False) -> None:
-    """Show an order as a receipt, and what happened to it when."""
+    """Show an order as a receipt, with its timeline."""
     order = server_calls.call(
         server, lambda orders: orders.get(order_id, server.timeout_s), as_json=as_json
     )
@@ -156,10 +156,13 @@ class Filters:
     ] = ""
     until: Annotated[str, typer.Option(metavar="WHEN", help="Placed before.")] = ""
     limit: Annotated[
-        int, typer.Option(min=1, max=PAGE_ORDERS_MAX, metavar="N", help="So many a page.")
+        int,
+        typer.Option(
+            parser=values.whole_number(1, PAGE_ORDERS_MAX), metavar="N", help="Orders per page."
+        ),
     ] = PAGE_ORDERS_DEFAULT
     page_token: Annotated[
-        str, typer.Option(metavar="TOKEN", help="Go on where the page before ended.")
+        str, typer.Option(metavar="TOKEN", help="Continue where the page before ended.")
     ] = ""
 
 
@@ -228,7 +231,7 @@ def _listing(filters: Filters, now_us: int) -> order_service_pb2.ListOrdersReque
 
 
 def _token_of(request: order_service_pb2.ListOrdersRequest) -> str:
-    """Return what goes on with this listing. It holds the instants: "2h" is another one by then."""
+    """Return what continues this listing. It holds the instants, because "2h" moves meanwhile."""
     if not request.page_token:
         return ""
     since_us = request.placed_after.ToMicroseconds() if request.HasField("placed_after") else ""
@@ -239,7 +242,7 @@ def _token_of(request: order_service_pb2.ListOrdersRequest) -> str:
 def _open_token(token: str) -> tuple[int | None, int | None, str]:
     match = _TOKEN.fullmatch(token)
     if not match:
-        what = "it is no token that `souk orders list` gave"
+        what = "it is not a token from `souk orders list`"
         raise typer.BadParameter(what, param_hint="--page-token")
     since_us, until_us, page_token = match.groups()
     return int(since_us) if since_us else None, int(until_us) if until_us else None, page_token
@@ -252,7 +255,8 @@ def watch(
     server: Server,
     *,
     from_version: Annotated[
-        int, typer.Option(min=0, metavar="N", help="The last version you saw.")
+        int,
+        typer.Option(parser=values.whole_number(0), metavar="N", help="The last version you saw."),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -305,12 +309,12 @@ def cancel(
         typer.Option(
             metavar="ID",
             show_default="a new one",
-            help="Your own name for this request. Sent again, it gets the same answer.",
+            help="Your own id for this request. Sent again, it gets the same answer.",
         ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Undo an order, as long as no money was asked for; 1 means that it was too late."""
+    """Cancel an order, as long as no payment was requested; 1 means that it was too late."""
     request = order_service_pb2.CancelOrderRequest(
         order_id=order_id, request_id=request_id or f"cli-{ids.random_token()}", reason=reason
     )

@@ -63,18 +63,18 @@ Preparation = contextlib.AbstractAsyncContextManager[Measure]
 
 
 class Places(NamedTuple):
-    """Where things are, as cmd/bench.py says."""
+    """The scripts and folders of this checkout, from cmd/bench.py."""
 
     scripts: full_site.Scripts
     folder: Path
-    """Where engines get their folders: the disk that is measured."""
+    """Engines get their folders here: this disk is measured."""
     ground: full_site.Ground
-    """Makes what a full engine stands on."""
+    """Makes the stack and deploys the functions of a full engine."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Length:
-    """How long each scenario takes; by default as long as it needs."""
+    """How long each scenario takes; by default its own length."""
 
     orders: Annotated[
         int | None,
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str], places: Callable[[], Places]) -> int:
 
 
 def application(places: Callable[[], Places]) -> typer.Typer:
-    """Return the commands, a suite each; they ask for `places` only when they measure."""
+    """Return the commands, one per suite; they call `places` only when they measure."""
     app = lazy_groups.new("Measure Souk on this machine, client included.")
 
     @app.command("embedded")
@@ -172,7 +172,7 @@ def _measure(
 async def _embedded(
     places: Places, size: submission.Size, console: rich_console.Console
 ) -> AsyncIterator[Measure]:
-    """Prepare what all scenarios of the embedded engine share; yield what measures one."""
+    """Prepare what the embedded scenarios share; yield the function that measures one."""
     reporter = progress.Reporter(console)
     tools = embedded.Tools(places.scripts.start, places.folder, reporter, size)
     yield lambda name: embedded.SCENARIOS[name](tools)
@@ -182,7 +182,7 @@ async def _embedded(
 async def _full(
     places: Places, size: submission.Size, folder: Path | None, console: rich_console.Console
 ) -> AsyncIterator[Measure]:
-    """Prepare what all scenarios of the full engine share; yield what measures one."""
+    """Prepare what the full scenarios share; yield the function that measures one."""
     reporter = progress.Reporter(console)
     async with full_site.opened(places.ground, places.scripts, places.folder, folder) as site:
         tools = throughput.Tools(site, reporter, size)
@@ -213,7 +213,7 @@ async def _run(
 
 
 def _end_on_terminate() -> None:
-    """Take SIGTERM as Ctrl-C: the engine is stopped, its folder removed."""
+    """Treat SIGTERM as Ctrl-C: the engine is stopped, its folder removed."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

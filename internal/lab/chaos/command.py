@@ -1,6 +1,6 @@
 """The command behind `scripts/chaos`: a line per fault as it goes, a table, JSON for machines.
 
-Exit codes: 0 every fault struck and nothing came of any; 1 otherwise; 2 wrong usage or setting.
+Exit codes: 0 every fault struck and none did harm; 1 otherwise; 2 wrong usage or setting.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ STACK = "stack"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is broken, how often, and where."""
+    """The faults, how often each is tried, and where."""
 
     campaign: Annotated[
         bool,
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str], near: Path, broken: Path) -> int:
 
     Args:
         arguments: the command line.
-        near: where a stack of our own gets its folder.
+        near: the folder in which a stack of our own is made.
         broken: holds the functions that are broken on purpose.
     """
     app = lazy_groups.single()
@@ -148,7 +148,7 @@ async def _run(
 
 
 class Report:
-    """What is told of the results."""
+    """Prints the results: one by one, and as a table."""
 
     def __init__(self, console: rich_console.Console, *, is_json: bool) -> None:
         self.leaks: list[findings.Finding] = []
@@ -160,11 +160,14 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Tell whether everything was as it must be."""
+        """Tell whether every result was good and no secret leaked."""
         return self._is_good and not self.leaks
 
     def add(self, result: trial.Result, *, is_good: bool | None = None) -> None:
-        """Tell one result at once, all of it if it is bad; it may be good in a way of its own."""
+        """Print one result, in full if it is bad.
+
+        `is_good` overrides the result's own verdict.
+        """
         is_good = result.is_good if is_good is None else is_good
         self._is_good = self._is_good and is_good
         verdict = "[green]ok[/green]" if is_good else "[red]failed[/red]"
@@ -179,8 +182,8 @@ class Report:
         )
         if self._is_json:
             print(msgspec.json.encode(result).decode(), flush=True)
-        told = result.told()
-        line = told.partition("\n")[0] if is_good else told
+        text = result.told()
+        line = text.partition("\n")[0] if is_good else text
         self._console.print(line, style=None if is_good else "red", markup=False)
 
     def show(self) -> None:
@@ -194,7 +197,7 @@ class Report:
 async def _stack(
     folder: Path | None, near: Path, console: rich_console.Console
 ) -> AsyncIterator[stack.Stack]:
-    """Bring up a stack whose functions can be armed; end it in any case.
+    """Bring up a stack whose functions can be armed; end it afterwards in any case.
 
     Raises:
         Misconfigured: it runs already, or something is missing on this machine.
@@ -218,7 +221,7 @@ async def _stack(
 
 
 def _end_on_terminate() -> None:
-    """Take SIGTERM as Ctrl-C: everything is stopped."""
+    """Treat SIGTERM as Ctrl-C: everything is stopped."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -39,7 +39,7 @@ app = lazy_groups.single()
 @app.command()
 @flattened
 def demo(server: command_line.Server, orders: command_line.Orders) -> ExitCode:
-    """Submit varied orders and show what became of them."""
+    """Submit varied orders and show how they ended."""
     return uvloop.run(_run(server, orders))
 
 

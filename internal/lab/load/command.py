@@ -1,4 +1,4 @@
-"""The command behind `scripts/load`: reads its options, does the run, shows what came of it."""
+"""The command behind `scripts/load`: reads its options, runs, shows the figures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ else:
     verification = lazy_modules.lazy("internal.lab.workload.verification")
 
 BATCH_MAX = 1_000
-"""As many as SubmitOrders takes."""
+"""The limit of SubmitOrders."""
 
 Profile = Literal["smoke", "load", "stress"]
 PROFILES = get_args(Profile)
@@ -46,7 +46,7 @@ app = lazy_groups.single()
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """What is changed of the profile's own pace."""
+    """Changes to the profile's own pace."""
 
     rate: Annotated[
         float | None,

@@ -1,4 +1,4 @@
-"""What the commands of load and demo share: options, and how they reach a server."""
+"""The options that load and demo share, and their way to the API server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Server:
 
 @dataclasses.dataclass(frozen=True)
 class Orders:
-    """What is sent, and where the figures go."""
+    """The orders that are sent, and the file for the figures."""
 
     orders: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""Errors as words and exit codes."""
+"""Errors as text and exit codes."""
 
 import pytest
 

@@ -10,7 +10,7 @@ FINALIZED = order_pb2.ORDER_STATE_FINALIZED
 REJECTED = order_pb2.ORDER_STATE_REJECTED
 
 
-def fill(house: fake_server.Door, orders: int, *states: order_pb2.OrderState) -> list[str]:
+def fill(house: fake_server.Server, orders: int, *states: order_pb2.OrderState) -> list[str]:
     """Put orders behind the door that go through these states, a look each."""
     names = [f"o-{number:04d}" for number in range(orders)]
     for name in names:
