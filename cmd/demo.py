@@ -1,9 +1,8 @@
 """Submits varied orders to a running server, shows what became of them: scripts/start --demo."""
 
-import os
 import sys
 
 from internal.lab.demo import command
 
 if __name__ == "__main__":
-    sys.exit(command.main(sys.argv[1:], os.environ))
+    sys.exit(command.main(sys.argv[1:]))

@@ -1,6 +1,8 @@
 """Deploys the three functions to a Pulsar. See scripts/deploy_functions."""
 
-from internal.deploy import command as deploy_command
+import sys
+
+from internal.deploy import command
 
 if __name__ == "__main__":
-    deploy_command.run()
+    sys.exit(command.main(sys.argv[1:]))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tells whether servers answer, for the healthchecks of containers: exit code 0, or 1 and why.
+"""Checks that servers answer, for the healthchecks of containers: exit code 0, or 1 and why.
 
 healthy http://127.0.0.1:8080/admin/v2/brokers/ready
 healthy grpc://127.0.0.1:50051/souk.v1.OrderService
@@ -16,7 +16,7 @@ ANSWER_S = 4.0
 
 
 def problem(url: str) -> str:
-    """Return what is wrong with a server; nothing when it answers well."""
+    """Return what is wrong with a server; empty when it answers well."""
     return _grpc_problem(url) if urlsplit(url).scheme == "grpc" else _http_problem(url)
 
 
@@ -41,5 +41,5 @@ def _grpc_problem(url: str) -> str:
 
 
 if __name__ == "__main__":
-    problems = [said for said in map(problem, sys.argv[1:]) if said]
+    problems = list(filter(None, map(problem, sys.argv[1:])))
     sys.exit("\n".join(problems) or 0)

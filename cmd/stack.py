@@ -1,6 +1,8 @@
 """Brings up a real broker and a real database on this machine. See scripts/stack."""
 
+import sys
+
 from internal.stack import command
 
 if __name__ == "__main__":
-    command.commands(prog_name="scripts/stack")
+    sys.exit(command.main(sys.argv[1:]))

@@ -1,12 +1,12 @@
-"""Starts the embedded engine: migrates, seeds the demo shop, serves until Ctrl-C, drains.
+"""Starts an engine: migrates, seeds the demo shop, serves until Ctrl-C, drains.
 
 See scripts/start.
 """
 
+import sys
 from pathlib import Path
 
-from internal.host import start
-from internal.seeds import demo_shop
+from internal.host import command
 
 if __name__ == "__main__":
-    start.run(demo_shop.seed, Path(__file__).with_name("demo.py"))
+    sys.exit(command.main(sys.argv[1:], Path(__file__).with_name("demo.py")))

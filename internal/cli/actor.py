@@ -1,4 +1,4 @@
-"""Who gives a command: what an operator did is kept with a name."""
+"""The operator behind a command: the audit log keeps a name with every action."""
 
 import getpass
 from typing import Annotated
@@ -8,14 +8,14 @@ import typer
 By = Annotated[
     str,
     typer.Option(
-        "--by", metavar="NAME", show_default="your user name", help="Who you are, for the record."
+        "--by", metavar="NAME", show_default="your user name", help="Your name, for the record."
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 
 
-def named(by: str) -> str:
-    """Return the name that was given, or the system's for whoever is logged in.
+def name_of(by: str) -> str:
+    """Return the name that was given, or else that of the user who is logged in.
 
     Raises:
         typer.BadParameter: there is neither.
@@ -25,16 +25,16 @@ def named(by: str) -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
-        what = "nobody is logged in here: say who you are"
+        what = "no user is logged in here: give your name"
         raise typer.BadParameter(what, param_hint="--by") from None
 
 
-def required(reason: str) -> str:
+def reason_of(reason: str) -> str:
     """Return the reason.
 
     Raises:
         typer.BadParameter: it is blank.
     """
     if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
+        raise typer.BadParameter("give a reason", param_hint="--reason")
     return reason.strip()

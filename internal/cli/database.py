@@ -1,6 +1,6 @@
-"""The engine's database as operators' commands use it: one transaction, then closed.
+"""The engine's database for operators' commands: opened for one transaction, then closed.
 
-Must not make a file that is not there; `souk migrate` alone does.
+Must not make a missing file; only `souk migrate` does.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ def read(data: Path | None, work: db.Work[T]) -> T:
     """Run `work` on one snapshot.
 
     Raises:
-        DatabaseAway: there is no such file, it is no database, or it stays locked.
+        DatabaseAway: the file is missing, is not a database, or stays locked.
         Misconfigured: its tables are of another version.
     """
     return use(data, lambda database: database.read(work))
@@ -37,7 +37,7 @@ def write(data: Path | None, work: db.Work[T]) -> T:
 
 
 def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
-    """Open the database, await `task` of it, close it.
+    """Open the database, await `task` with it, close it.
 
     Raises:
         DatabaseAway: as for read.
@@ -56,20 +56,22 @@ def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
 
 
 def run(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
-    """Open the database of these settings, or make its file, await `task` of it, close it.
+    """Open the database of these settings, await `task` with it, close it.
+
+    A missing file is made.
 
     Raises:
-        DatabaseAway: it is no database, or stays locked.
+        DatabaseAway: it is not a database, or stays locked.
         Misconfigured: its tables are of another version.
     """
     try:
         return asyncio.run(_with(options, task))
     except sa.exc.DatabaseError as error:
-        raise _said(error, options) from error
+        raise _explained(error, options) from error
 
 
 async def _with(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
-    """Do it with one reader: a command does one thing."""
+    """Open one reader only: a command does one thing."""
     database = backends.open_database(options, readers=1)
     try:
         return await task(database)
@@ -78,19 +80,19 @@ async def _with(options: settings.Settings, task: Callable[[db.Database], Awaita
 
 
 def name_of(options: settings.Settings) -> str:
-    """Name the database for people."""
+    """Return the name of the database for people."""
     if options.storage.engine == "full":
         chosen = options.mysql
         return f"{chosen.database} on {chosen.host}:{chosen.port}"
     return str(options.storage.data_dir / files.DATABASE)
 
 
-def _said(error: sa.exc.DatabaseError, options: settings.Settings) -> Exception:
-    """Say what the database's contents are to blame for; return anything else as it is."""
+def _explained(error: sa.exc.DatabaseError, options: settings.Settings) -> Exception:
+    """Return the error for wrong contents of the database; any other error as it is."""
     text, name = str(error.orig), name_of(options)
     if any(words in text for words in ("no such table", "no such column", "(1146,", "(1054,")):
-        what = f"the tables in {name} are not those of this souk ({text})"
+        what = f"the tables in {name} are not those of this version of souk ({text})"
         return errors.Misconfigured(f"{what}: `souk migrate` brings them up to date")
     if "not a database" in text or "malformed" in text:
-        return errors.DatabaseAway(f"{name} is no database that can be read: {text}")
+        return errors.DatabaseAway(f"{name} is not a database that can be read: {text}")
     return error

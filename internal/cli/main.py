@@ -1,21 +1,15 @@
-"""The `souk` command: its groups of commands, each loaded when it is used.
-
-The one place where an error becomes words and an exit code.
-"""
+"""The `souk` command: its groups of commands, each loaded when it is used."""
 
 import importlib.metadata
-import io
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-import grpc
 import typer
 
-from internal.cli import exit_codes, lazy_groups, output
 from internal.cli.options import Data
-from internal.kernel import errors
+from internal.console import lazy_groups, output
+from internal.console import run as console_run
 
 
 class Souk(lazy_groups.LazyGroup):
@@ -63,36 +57,15 @@ def souk(
         ),
     ] = False,
 ) -> None:
-    """Operate Souk: orders through its gRPC door, everything else on its database."""
+    """Operate Souk: orders through its gRPC API, everything else on its database."""
 
 
 def main() -> None:
-    """Run the command line and exit; see exits.ExitCode."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Run the process's own command line and exit; see exit_codes.ExitCode."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    try:
-        _require_text(arguments)
-        app(arguments, prog_name="souk")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else exit_codes.ExitCode.BUG
-    except (errors.SoukError, grpc.RpcError, OSError) as error:
-        it = exit_codes.of_error(error)
-        output.problem(it, as_json="--json" in arguments)
-        return it.exit_code
-    except Exception:  # noqa: BLE001 - a bug must not look like a refusal
-        traceback.print_exc()
-        return exit_codes.ExitCode.BUG
-    return exit_codes.ExitCode.OK
-
-
-def _require_text(arguments: list[str]) -> None:
-    try:
-        "".join(arguments).encode()
-    except UnicodeEncodeError:
-        raise errors.Misconfigured("an argument is no text in UTF-8") from None
+    report = output.problem_json if "--json" in arguments else output.problem
+    return console_run.run(app, "souk", arguments, report)

@@ -1,4 +1,4 @@
-"""From what people write for a moment, "2026-03-01T09:30" or "15m" ago, to microseconds. Pure."""
+"""Reads times as people write them, "2026-03-01T09:30" or "15m" ago, as microseconds. Pure."""
 
 import datetime
 import re
@@ -16,10 +16,10 @@ FORMS = (
 
 
 def parse(text: str, now_us: int, option: str, zone: datetime.tzinfo | None = None) -> int:
-    """Return an instant; one without a zone is in `zone`, or local time without that.
+    """Return an instant in microseconds; a text without a zone is in `zone`, or local time.
 
     Raises:
-        typer.BadParameter: it is no instant from 1970 on.
+        typer.BadParameter: it is not an instant from 1970 on.
     """
     ago = _AGO.fullmatch(text)
     if ago:
@@ -36,5 +36,5 @@ def _calendar_us(text: str, option: str, zone: datetime.tzinfo | None) -> int:
         at = datetime.datetime.fromisoformat(text)
         at = at.replace(tzinfo=at.tzinfo or zone).astimezone()
     except (ValueError, OverflowError, OSError) as error:
-        raise typer.BadParameter(f"{text!r} is none of {FORMS}", param_hint=option) from error
+        raise typer.BadParameter(f"{text!r} is not one of {FORMS}", param_hint=option) from error
     return (at - _EPOCH) // datetime.timedelta(microseconds=1)

@@ -1,7 +1,7 @@
-"""The servers' own command lines, told by Souk's settings where the servers are and who asks.
+"""The servers' own command lines, with address and credentials from Souk's settings.
 
 Must not put a password or token on a command line, where every user of the machine could read it.
-Each ends in another program: this process becomes it.
+This process becomes the tool.
 """
 
 import os
@@ -10,18 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from internal.console import exit_codes, output
 from internal.deploy import command as deploy_command
 from internal.deploy import deploy
 from internal.infra import settings
 from internal.kernel import errors
 from internal.stack import distribution, layout, prerequisites
 
-EXIT_USAGE = 2
 JAVA_FLAGS = (
-    # A command lives for a second or two: no compiling for speed, one thread that collects.
+    # A command runs for a second or two: no compiling for speed, one thread that collects.
     *("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
     *("-Djava.net.preferIPv4Stack=true", "-Dio.netty.leakDetection.level=disabled"),
-    "-Djava.util.logging.config.file=/dev/null",  # it would say that nobody traces it
+    "-Djava.util.logging.config.file=/dev/null",  # it would complain that tracing is off
     *("-Dpulsar.log.level=warn", "-Dpulsar.log.root.level=warn"),
     "-Dpulsar.routing.appender.default=Console",
     *("--add-opens", "java.base/sun.net=ALL-UNNAMED"),
@@ -37,7 +37,7 @@ SQL_TOOLS = {"sql": ("mariadb", "mysql"), "sql-dump": ("mariadb-dump", "mysqldum
 
 
 class Program(NamedTuple):
-    """What this process becomes. `told` is what the program reads from a pipe, if anything."""
+    """The program that this process becomes; it reads `told` from a pipe, if there is any."""
 
     arguments: list[str]
     told: str = ""
@@ -51,8 +51,9 @@ def main(name: str, arguments: Sequence[str]) -> NoReturn:
         deploy.require_full(options)
         program = program_of(name, arguments, options)
     except errors.Misconfigured as error:
-        _say(f"{name}: {error}")
-        sys.exit(EXIT_USAGE)
+        problem = exit_codes.of_error(error)
+        output.problem(problem, title=name)
+        sys.exit(problem.exit_code)
     _become(program)
 
 
@@ -63,7 +64,7 @@ def program_of(name: str, arguments: Sequence[str], options: settings.Settings) 
         Misconfigured: it is not on this machine.
     """
     if name in PULSAR_TOOLS:
-        home = distribution.ready(_say)
+        home = distribution.ready(output.progress)
         return pulsar(name, arguments, options.pulsar, home)
     return sql(name, arguments, options.mysql)
 
@@ -73,7 +74,7 @@ def pulsar(
 ) -> Program:
     """Return a tool of Pulsar's distribution, started without its scripts.
 
-    These change into the distribution's folder, so that names of files mean other files.
+    The scripts change into the distribution's folder, so that file names would mean other files.
 
     Raises:
         Misconfigured: there is no Java.
@@ -101,7 +102,7 @@ def pulsar(
 def sql(name: str, arguments: Sequence[str], options: settings.MysqlSettings) -> Program:
     """Return a client of the database, logged in as Souk's user.
 
-    Without a database among its arguments it works on Souk's.
+    It works on Souk's database unless its arguments name another.
 
     Raises:
         Misconfigured: there is none on this machine.
@@ -115,7 +116,7 @@ def sql(name: str, arguments: Sequence[str], options: settings.MysqlSettings) ->
 
 
 def _login(options: settings.MysqlSettings) -> str:
-    """Write it as a file of options: backslashes and quotes mean something there."""
+    """Return the login as a file of options, with backslashes and quotes escaped."""
     password = _password(options).replace("\\", "\\\\").replace('"', '\\"')
     lines = [
         "[client]",
@@ -135,12 +136,8 @@ def _password(options: settings.MysqlSettings) -> str:
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return what a tool sees: nothing that would lead it elsewhere."""
+    """Return a tool's environment, without variables that would lead it to other servers."""
     return {k: v for k, v in inherited.items() if not k.startswith(("MYSQL", "PULSAR", "SOUK_"))}
-
-
-def _say(what: str) -> None:
-    sys.stderr.write(f"{what}\n")
 
 
 def _become(program: Program) -> NoReturn:

@@ -1,86 +1,105 @@
-"""The command behind `scripts/deploy_functions`: a line per step, a table, an exit code.
+"""The command behind `scripts/deploy_functions`: prints a line per step and a table.
 
 Exit codes: 0 every instance answered; 1 one did not, or a server is away; 2 wrong usage or setting.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich import table as rich_table
 
-from internal.deploy import deploy, function_configs, wheel
-from internal.flow import topics
-from internal.infra import settings
+from internal.console import lazy_groups, lazy_modules, output, values
+from internal.console import run as console_run
+from internal.console.exit_codes import ExitCode
 from internal.kernel import errors
-from internal.stack import command, layout
+from internal.stack.command import DEFAULT_FOLDER
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
+if TYPE_CHECKING:
+    from internal.deploy import deploy, function_configs, wheel
+    from internal.flow import topics
+    from internal.infra import settings
+    from internal.stack import layout
+else:
+    deploy = lazy_modules.lazy("internal.deploy.deploy")
+    function_configs = lazy_modules.lazy("internal.deploy.function_configs")
+    wheel = lazy_modules.lazy("internal.deploy.wheel")
+    topics = lazy_modules.lazy("internal.flow.topics")
+    layout = lazy_modules.lazy("internal.stack.layout")
+
 PARALLELISM_MAX = 16
 """More instances than keys (kernel.ids.SHARDS) would have nothing to do."""
 
-console = command.console
+app = lazy_groups.single()
 
 
-def run() -> None:
-    """Read the command line and do what it says."""
-    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    application.command()(main)
-    application(prog_name="scripts/deploy_functions")
-
-
-def main(
+@app.command()
+def deploy_functions(
     *,
     parallelism: Annotated[
         int | None,
-        typer.Option(min=1, max=PARALLELISM_MAX, help="Instances of each; as deployed, or 1."),
+        typer.Option(
+            metavar="N",
+            parser=values.whole_number(1, PARALLELISM_MAX),
+            show_default="as deployed, or 1",
+            help=f"Instances of each function, at most {PARALLELISM_MAX}.",
+        ),
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="NAME", help="One function.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Settings file.", show_default="SOUK_CONFIG, or data/stack/souk.toml"),
+        typer.Option(
+            metavar="FILE",
+            help="Settings file.",
+            show_default="SOUK_CONFIG, or data/stack/souk.toml",
+        ),
     ] = None,
     wheel_file: Annotated[
-        Path | None, typer.Option("--wheel", help="Deploy this one; build none.")
+        Path | None,
+        typer.Option("--wheel", metavar="FILE", help="Deploy this wheel; build none."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done.")] = False,
     write_configs: Annotated[
         bool, typer.Option(help="Only write configs/functions/*.yaml.")
     ] = False,
-) -> None:
+) -> ExitCode:
     """Deploy the three functions, and wait until every instance of them has answered a probe."""
+    if write_configs:
+        return _write_configs()
+    file = settings_file(config)
+    options = layout.load_settings_of(file)
+    deploy.require_full(options)
+    _check(only)
+    package = wheel.read(wheel_file) if wheel_file else wheel.build()
+    logs = file.parent / "logs"
+    request = deploy.Request(
+        package=package,
+        parallelism=parallelism,
+        only=only,
+        logs=logs if logs.is_dir() else None,
+    )
+    return _deploy(options, request, is_dry=dry_run)
 
-    def work() -> int:
-        if write_configs:
-            return _write_configs()
-        file = settings_file(config)
-        options = layout.load_settings_of(file)
-        deploy.require_full(options)
-        _check(only)
-        package = wheel.read(wheel_file) if wheel_file else wheel.build()
-        logs = file.parent / "logs"
-        request = deploy.Request(
-            package=package,
-            parallelism=parallelism,
-            only=only,
-            logs=logs if logs.is_dir() else None,
-        )
-        return _deploy(options, request, is_dry=dry_run)
 
-    _end(work)
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit code."""
+    # A server that is away is a failed deployment, as a function that does not answer is.
+    return console_run.run(app, "scripts/deploy_functions", arguments, when_away=ExitCode.FAILED)
 
 
 def settings_file(named: Path | None) -> Path:
-    """Return the settings file to go by: the one that is named, SOUK_CONFIG's, the stack's.
+    """Return the settings file that applies: the named one, else SOUK_CONFIG's, else the stack's.
 
     Raises:
         Misconfigured: it is not there.
     """
-    usual = os.environ.get("SOUK_CONFIG") or command.DEFAULT_FOLDER / "souk.toml"
+    usual = os.environ.get("SOUK_CONFIG") or DEFAULT_FOLDER / "souk.toml"
     file = (named or Path(usual)).absolute()
     if not file.is_file():
         raise errors.Misconfigured(
@@ -97,18 +116,18 @@ def _check(only: str | None) -> None:
         raise errors.Misconfigured(f"--only: {error}") from error
 
 
-def _deploy(options: settings.Settings, request: deploy.Request, *, is_dry: bool) -> int:
-    console.print(f"wheel {request.package.name} {request.package.label}", markup=False)
+def _deploy(options: settings.Settings, request: deploy.Request, *, is_dry: bool) -> ExitCode:
+    _say(f"wheel {request.package.name} {request.package.label}")
     if is_dry:
         done = asyncio.run(deploy.preview(options, request))
-        console.print("dry run: nothing is changed")
+        _say("dry run: nothing is changed")
     else:
-        done = asyncio.run(deploy.carry_out(options, request, _tell))
+        done = asyncio.run(deploy.carry_out(options, request, output.progress))
     _print(done, request.package)
     for one in done:
         if one.problem:
-            console.print(f"{one.function}: {one.problem}", style="red", markup=False)
-    return EXIT_FAILED if any(one.problem for one in done) else 0
+            output.warn(f"{one.function}: {one.problem}")
+    return ExitCode.FAILED if any(one.problem for one in done) else ExitCode.OK
 
 
 def _print(done: list[deploy.Deployed], package: wheel.Wheel) -> None:
@@ -126,26 +145,14 @@ def _print(done: list[deploy.Deployed], package: wheel.Wheel) -> None:
             took,
             answers,
         )
-    console.print(table)
+    output.report(stderr=True).print(table)
 
 
-def _write_configs() -> int:
+def _write_configs() -> ExitCode:
     changed = function_configs.write_files(wheel.ROOT / function_configs.FOLDER)
-    console.print(f"written: {', '.join(map(str, changed))}" if changed else "nothing has changed")
-    return 0
+    _say(f"written: {', '.join(map(str, changed))}" if changed else "nothing has changed")
+    return ExitCode.OK
 
 
-def _tell(what: str) -> None:
-    console.print(f"{what} …", markup=False)
-
-
-def _end(work: Callable[[], int]) -> NoReturn:
-    try:
-        code = work()
-    except errors.Misconfigured as error:
-        console.print(f"deploy_functions: {error}", style="red", markup=False)
-        code = EXIT_USAGE
-    except errors.Temporary as error:
-        console.print(f"deploy_functions: {error}", style="red", markup=False)
-        code = EXIT_FAILED
-    raise typer.Exit(code)
+def _say(text: str) -> None:
+    output.remark(text, style="")

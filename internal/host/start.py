@@ -1,7 +1,4 @@
-"""The command `scripts/start`: runs an engine with a demo shop, the embedded one without --full.
-
-It runs until Ctrl-C, or until the end of a demo run.
-"""
+"""Starts an engine with a demo shop, embedded or full, and serves until Ctrl-C or a demo's end."""
 
 import asyncio
 import contextlib
@@ -9,33 +6,27 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 
+from internal.console import output
+from internal.console.exit_codes import ExitCode
 from internal.host import engine, full
 from internal.infra import clock, failpoints, files, logs, settings
 from internal.kernel import errors, ids
-
-Seed = Callable[[sa.Connection, int, Callable[[int], str]], str | None]
-"""Fills an empty database with the demo shop; returns its API key when it was made just now."""
+from internal.seeds import demo_shop
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a busy event loop delay every statement of the writer thread."""
-EXIT_MISCONFIGURED = 2
-EXIT_FAILED = 1
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = output.report(stderr=True)
 
 
 class Arguments(NamedTuple):
-    """The arguments of the command line."""
+    """The values of the command line."""
 
     data: Path | None
     port: int | None
@@ -64,94 +55,47 @@ class Arguments(NamedTuple):
         return full.settings_file(self.data)
 
     def folder(self, running: engine.Engine) -> Path:
-        """Return the folder in which a demo beside the engine finds its data."""
+        """Return the folder where a demo finds the engine's settings and database."""
         return self.data or (full.STACK_FOLDER if self.is_full else running.folder)
 
 
-def run(seed: Seed, demo_script: Path) -> None:
-    """Run the command line.
+def start(arguments: Arguments) -> int:
+    """Start an engine and serve, as the command line says; returns the exit code.
 
-    Exits with 0, 1 (failed) or 2 (wrong usage or setting).
+    Raises:
+        Misconfigured: the command line or a setting is wrong, or something is missing here.
+        Temporary: a server does not answer.
     """
-
-    def start(
-        *,
-        data: Annotated[
-            Path | None,
-            typer.Option(
-                help="Folder of all lasting data; with --full the stack's.",
-                show_default="./data, ./data/stack",
-            ),
-        ] = None,
-        port: Annotated[
-            int | None, typer.Option(help="gRPC port, 0 for a free one.", show_default="50051")
-        ] = None,
-        demo: Annotated[
-            int | None, typer.Option(min=1, max=1_000_000, help="Submit this many orders and stop.")
-        ] = None,
-        json_file: Annotated[
-            Path | None, typer.Option("--json", help="Write the demo's figures to this file.")
-        ] = None,
-        is_full: Annotated[
-            bool,
-            typer.Option("--full", help="Run on Pulsar and MySQL; with --demo, start them, too."),
-        ] = False,
-    ) -> None:
-        """Start Souk: API server, functions and broker in one process, on one folder.
-
-        With --full, start only the API server, on the servers of `scripts/stack up`, where
-        `scripts/deploy_functions` puts the functions.
-        """
-        if json_file and demo is None:
-            raise typer.BadParameter("goes with --demo", param_hint="--json")
-        command = None
-        if demo is not None:
-            extra = ["--json", str(json_file)] if json_file else []
-            command = [str(demo_script), "--orders", str(demo), *extra]
-        raise typer.Exit(_start(seed, Arguments(data, port, command, is_full)))
-
-    typer.run(start)
-
-
-def _start(seed: Seed, arguments: Arguments) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    failpoints.arm(failpoints.from_environment())
     try:
-        failpoints.arm(failpoints.from_environment())
         if arguments.is_full and arguments.demo is not None:
-            with full.servers_up(arguments.data, _say):
-                asyncio.run(full.functions_up(arguments.config(), _say))
-                return _run(seed, arguments)
-        return _run(seed, arguments)
-    except errors.Misconfigured as error:
-        console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
-        return EXIT_MISCONFIGURED
+            with full.servers_up(arguments.data, output.progress):
+                asyncio.run(full.functions_up(arguments.config(), output.progress))
+                return _run(arguments)
+        return _run(arguments)
     except errors.Temporary as error:
-        console.print(f"[red]souk cannot start:[/red] {escape(str(error))}")
         if arguments.is_full and (advice := full.advice(arguments.data)):
-            console.print(advice, markup=False, soft_wrap=True)
-        return EXIT_FAILED
+            error.add_note(advice)
+        raise
 
 
-def _say(what: str) -> None:
-    console.print(f"{what} …", markup=False)
-
-
-def _run(seed: Seed, arguments: Arguments) -> int:
+def _run(arguments: Arguments) -> int:
     options = arguments.settings()
     logs.setup(_logs_beside_data(options))
-    return uvloop.run(_serve(seed, arguments, options))
+    return uvloop.run(_serve(arguments, options))
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
-    """Log to the data folder unless another file is set: the terminal is for people."""
+    """Write logs to a file, unless the settings name another one: the terminal is for people."""
     file = options.log.file or options.storage.data_dir / files.LOG
     return options.log.model_copy(update={"file": file})
 
 
-async def _serve(seed: Seed, arguments: Arguments, options: settings.Settings) -> int:
+async def _serve(arguments: Arguments, options: settings.Settings) -> int:
     stop = _stop_on_signals()
     async with engine.Engine(options).running() as running:
-        key = await _demo_key(running, seed)
+        key = await _demo_key(running)
         _tell(running, options, key)
         if arguments.demo is None:
             return await _until(stop, running)
@@ -165,11 +109,11 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _demo_key(running: engine.Engine, seed: Seed) -> str:
+async def _demo_key(running: engine.Engine) -> str:
     """Seed the demo shop once; its key is in a file that only this user can read."""
     file = running.folder / files.DEMO_KEY
     now_us = clock.SystemClock().now_us()
-    made = await running.database.write(lambda c: seed(c, now_us, ids.random_token))
+    made = await running.database.write(lambda c: demo_shop.seed(c, now_us, ids.random_token))
     if made:
         _write_secret(file, made)
         return made
@@ -231,20 +175,20 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
         waiting.cancel()
         return _failed(running.failed.exception())
     console.print("draining …")
-    return 0
+    return ExitCode.OK
 
 
 def _failed(error: BaseException | None) -> int:
-    """Print why a part has failed: the cause, without the exception groups around it."""
+    """Report why a part has failed: the cause, not the exception groups around it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    said = str(error) if isinstance(error, errors.SoukError) else repr(error)
-    console.print(f"[red]souk stops:[/red] {escape(said)}")
-    return EXIT_FAILED
+    text = str(error) if isinstance(error, errors.SoukError) else repr(error)
+    console.print(f"[red]souk stops:[/red] {escape(text)}")
+    return ExitCode.FAILED
 
 
 async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:
-    """Run the demo in its own process, so that the client does not slow the engine down."""
+    """Run the demo in a process of its own, so that the client's work does not slow the engine."""
     target = f"127.0.0.1:{running.port}"
     arguments = [*command, "--target", target, "--data", str(folder)]
     process = await asyncio.create_subprocess_exec(

@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from internal.client import client
+from internal.client.access import Access
 from internal.infra import files
 from internal.kernel import errors
-from internal.lab.workload import client
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "cmd" / "start.py"
@@ -51,7 +52,7 @@ class Serving(NamedTuple):
     """An engine that answers."""
 
     pid: int
-    access: client.Access
+    access: Access
 
 
 class Engine:
@@ -181,7 +182,7 @@ async def serving(
                 await engine.stop()
 
 
-async def _access_when_ready(engine: Engine, data_dir: Path) -> client.Access:
+async def _access_when_ready(engine: Engine, data_dir: Path) -> Access:
     """Wait until the engine answers a call with the demo shop's key."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(START_S):
@@ -190,16 +191,16 @@ async def _access_when_ready(engine: Engine, data_dir: Path) -> client.Access:
                 access = access_to(address, data_dir)
                 async with contextlib.aclosing(client.Client(access)) as connection:
                     while engine.is_running:
-                        if (await connection.greet(START_S)).is_ok:
+                        if await connection.greet(START_S) is None:
                             return access
                         await asyncio.sleep(LOOK_EVERY_S)
     said = engine.output.strip() or "it wrote no output"
     raise errors.Misconfigured(f"the engine does not start: {said}")
 
 
-def access_to(address: str, data_dir: Path) -> client.Access:
+def access_to(address: str, data_dir: Path) -> Access:
     """Return an engine's address with the API key in its data folder."""
-    return client.Access(address, (data_dir / files.DEMO_KEY).read_text())
+    return Access(address, (data_dir / files.DEMO_KEY).read_text())
 
 
 def armed(failpoints: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ Everything else is the real engine. After a restart it finds an order without an
 charges the card once more under a new key. Recorded attempts and their keys exist to prevent that.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,8 +90,7 @@ def take_over() -> None:
 
 
 if __name__ == "__main__":
-    from internal.host import start
-    from internal.seeds import demo_shop
+    from internal.host import command
 
     take_over()
-    start.run(demo_shop.seed, Path(__file__))
+    sys.exit(command.main(sys.argv[1:], Path(__file__)))

@@ -4,6 +4,7 @@ Everything else is the real engine. If the stage dies between recording and send
 delivers the message again; the stage finds the work done and sends nothing.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +26,7 @@ def take_over() -> None:
 
 
 if __name__ == "__main__":
-    from internal.host import start
-    from internal.seeds import demo_shop
+    from internal.host import command
 
     take_over()
-    start.run(demo_shop.seed, Path(__file__))
+    sys.exit(command.main(sys.argv[1:], Path(__file__)))

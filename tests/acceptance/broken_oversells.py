@@ -3,6 +3,7 @@
 Everything else is the real engine.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,8 +43,7 @@ def take_over() -> None:
 
 
 if __name__ == "__main__":
-    from internal.host import start
-    from internal.seeds import demo_shop
+    from internal.host import command
 
     take_over()
-    start.run(demo_shop.seed, Path(__file__))
+    sys.exit(command.main(sys.argv[1:], Path(__file__)))

@@ -6,6 +6,7 @@ Everything else is the real engine. No exception is raised: the process is simpl
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,9 @@ from functions.finalization import FinalizationHandler
 from functions.order_processing import OrderHandler
 from functions.payment_processing import Calls, PaymentHandler
 from internal.flow import topics
-from internal.host import engine, start
+from internal.host import command, engine
 from internal.payments.messages import Attempt
 from internal.pipeline import handler
-from internal.seeds import demo_shop
 
 CRASHING = {name: f"crashes-{name}" for name in (s.name for s in topics.STAGES)}
 """By stage: the id prefix of orders that crash it."""
@@ -69,4 +69,4 @@ if __name__ == "__main__":
         PaymentHandler=CrashingPayments,
         FinalizationHandler=CrashingFinalization,
     )
-    start.run(demo_shop.seed, Path(__file__))
+    sys.exit(command.main(sys.argv[1:], Path(__file__)))

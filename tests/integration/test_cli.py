@@ -32,7 +32,7 @@ MINE = ("--merchant", "demo")
 
 
 class Said(NamedTuple):
-    """What a command printed and how it ended."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -213,7 +213,7 @@ class TestOrders:
         assert said.code == 1
         assert said.err.startswith("ORDER_NOT_CANCELLABLE")
 
-    def test_what_the_server_refuses_is_exit_code_1(self, souk: Souk) -> None:
+    def test_a_refusal_of_the_server_is_exit_code_1(self, souk: Souk) -> None:
         souk("orders", "submit", *LINE, "--pay", "cash", "--order-id", "c-3")
         reused = souk("orders", "submit", *LINE, "--pay", "card:x", "--order-id", "c-3")
         assert (reused.code, reused.err.split(":")[0]) == (1, "ORDER_ID_REUSED")
@@ -255,14 +255,14 @@ class TestKeysAndAddresses:
         assert said.code == 2
         assert "--api-key-file" in said.err
 
-    def test_a_file_that_holds_none_is_not_repeated(self, bare: Souk, tmp_path: Path) -> None:
+    def test_a_file_without_a_key_is_not_repeated(self, bare: Souk, tmp_path: Path) -> None:
         file = tmp_path / "key"
         file.write_text("hunter2")
         said = bare("orders", "list", "--api-key-file", str(file))
         assert said.code == 2
         assert "hunter2" not in said.words
 
-    def test_nobody_answers(self, souk: Souk) -> None:
+    def test_no_server_answers(self, souk: Souk) -> None:
         for command in (
             ("list",),
             ("get", "x"),
@@ -287,7 +287,7 @@ class TestDatabaseCommands:
         assert "every invariant holds" in said.out
         assert souk("check", "--json").json["check_ok"]
 
-    def test_what_does_not_hold_is_exit_code_4(self, bare: Souk, tmp_path: Path) -> None:
+    def test_a_broken_invariant_is_exit_code_4(self, bare: Souk, tmp_path: Path) -> None:
         here = ("--data", str(tmp_path))
         bare("migrate", *here)
         lonely = Posting("cash_drawer:berlin", debit_minor=700)
@@ -369,7 +369,7 @@ class TestDatabaseCommands:
         assert bare("check", *here).code == 0
         assert "souk merchants create" in bare("products", "list", *here).err
 
-    def test_files_that_are_no_database(self, bare: Souk, tmp_path: Path) -> None:
+    def test_files_that_are_not_databases(self, bare: Souk, tmp_path: Path) -> None:
         file = tmp_path / files.DATABASE
         file.write_bytes(b"")
         said = bare("products", "list", "--data", str(tmp_path))
@@ -378,7 +378,7 @@ class TestDatabaseCommands:
         for command in (["products", "list"], ["migrate"]):
             said = bare(*command, "--data", str(tmp_path))
             assert said.code == 3
-            assert "no database that can be read" in said.err
+            assert "not a database that can be read" in said.err
 
     def test_a_folder_that_cannot_be_used(self, bare: Souk, tmp_path: Path) -> None:
         file = tmp_path / "file"
@@ -387,7 +387,7 @@ class TestDatabaseCommands:
         said = bare("check", "--data", "x" * 5_000, "--json")
         assert (said.code, json.loads(said.err)["error"]["reason"]) == (2, "FILE_UNUSABLE")
 
-    def test_a_database_of_tomorrow(self, bare: Souk, tmp_path: Path) -> None:
+    def test_a_database_of_a_newer_version(self, bare: Souk, tmp_path: Path) -> None:
         here = ("--data", str(tmp_path))
         bare("migrate", *here)
         newer = sa.text("UPDATE alembic_version SET version_num = '9999'")
@@ -399,7 +399,7 @@ class TestDatabaseCommands:
 class TestDeadLetters:
     @pytest.fixture
     def letters(self, data: Path) -> list[str]:
-        """Two orders that a bug once stopped, and a message that nobody can read."""
+        """Two orders that a bug once stopped, and an unreadable message."""
         orders = [f"d-{ids.random_token(4)}" for _ in range(2)]
 
         def add(connection: Any) -> None:  # noqa: ANN401
@@ -446,7 +446,7 @@ class TestDeadLetters:
 
         lost = souk("dlq", "replay", third, "--yes")
         assert lost.code == 1
-        assert "submit the order anew" in lost.err
+        assert "submit the order again" in lost.err
         drop = ("dlq", "drop", "--stage", "finalization", "--yes")
         assert souk(*drop).code == 2
         assert souk(*drop, "--reason", "noise").out == "1 dropped\n"
@@ -499,7 +499,7 @@ def letter(order_id: str) -> dead_letters.DeadLetter:
 
 class TestPayments:
     def test_decide_and_ask(self, souk: Souk) -> None:
-        """An answer is lost, and nobody waits for the gateway to be asked."""
+        """The reply of the gateway is lost, and no test waits for the next inquiry."""
         pay = ("--pay", "card:tok_lost_answer")
         for order_id in ("pay-1", "pay-2"):
             assert souk("orders", "submit", *LINE, *pay, "--order-id", order_id).code == 0
@@ -551,7 +551,7 @@ class TestUsage:
             (["orders", "get", "\udcff"], "UTF-8"),
         ],
     )
-    def test_typos_are_exit_code_2_and_name_what_is_right(
+    def test_typos_are_exit_code_2_and_name_the_right_one(
         self, bare: Souk, arguments: list[str], told: str
     ) -> None:
         said = bare(*arguments)

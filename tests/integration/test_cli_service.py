@@ -1,11 +1,11 @@
-"""The `souk` command against servers that break off, refuse, fail, or are none."""
+"""The `souk` command against servers that break off, refuse, fail, or do not exist."""
 
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -14,7 +14,10 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from internal.cli import grpc_client, main
+from internal.cli import main, server_calls
+from internal.cli.options import Server
+from internal.client import client, watching
+from internal.client.access import Access
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 KEY = f"souk_{'0' * 12}_{'0' * 64}"
@@ -29,7 +32,7 @@ Abort = Callable[[grpc.ServicerContext], None]
 
 
 def ends(_context: grpc.ServicerContext) -> None:
-    """End the stream as if all had been said."""
+    """End the stream early, without an error."""
 
 
 def breaks(context: grpc.ServicerContext) -> None:
@@ -119,13 +122,14 @@ class TestWatch:
         assert service.resumed_from == [0, 1]
         assert "ORDER_NOT_FOUND" in capsys.readouterr().err
 
-    def test_streams_without_news_do_not_go_on_for_ever(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(grpc_client, "WATCH_SILENT_ATTEMPTS_MAX", 3)
-        service = Service([ends] * 9, steps_a_time=0)
+    async def test_streams_without_news_do_not_go_on_forever(self) -> None:
+        service, retries = Service([ends] * 9, steps_a_time=0), watching.Retries(3)
         with serving(service) as target:
-            assert main.run(["orders", "watch", "o", "--target", target]) == 3
+            async with aclosing(client.Client(Access(target, KEY))) as connection:
+                reply = await watching.follow(connection, ("o", 0), print, retries=retries)
+        assert isinstance(reply, client.Failure)
+        problem = server_calls.problem_of(reply, Server(target))
+        assert (problem.exit_code, problem.reason, problem.hints) == (3, "TEMPORARY", ())
         assert len(service.resumed_from) == 3
 
 
@@ -152,7 +156,7 @@ class TestAnswers:
         assert self.get(fails(code, "SO_IT_IS")) == exit_code
         assert self.get(lambda context: context.abort(code, "no details")) == exit_code
 
-    def test_waiting_and_violations_are_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_waits_and_violations_are_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=2))
         violation = error_details_pb2.BadRequest.FieldViolation(field="a.b", description="no")
         wrong = error_details_pb2.BadRequest(field_violations=[violation])
@@ -161,9 +165,7 @@ class TestAnswers:
         told = capsys.readouterr().err.splitlines()
         assert told == ["BACKLOG_TOO_DEEP: so it is", "  a.b: no", "Try again in 2 s."]
 
-    def test_a_server_that_speaks_is_no_server_that_is_away(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_server_that_answers_is_not_away(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.get(fails(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"))
         assert "No server answers" not in capsys.readouterr().err
 
@@ -176,14 +178,14 @@ class TestAnswers:
 
 class TestNoServer:
     @pytest.fixture
-    def deaf(self) -> Iterator[str]:
-        """An address where somebody takes calls and never answers."""
+    def silent(self) -> Iterator[str]:
+        """An address that accepts connections and never answers."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             yield f"127.0.0.1:{listening.getsockname()[1]}"
 
     @pytest.fixture
-    def rude(self) -> Iterator[str]:
-        """An address where somebody hangs up at once."""
+    def closing(self) -> Iterator[str]:
+        """An address that closes every connection at once."""
         with ExitStack() as stack:
             listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             thread = threading.Thread(target=_hang_up, args=(listening,))
@@ -192,13 +194,13 @@ class TestNoServer:
             stack.callback(listening.shutdown, socket.SHUT_RDWR)
             yield f"127.0.0.1:{listening.getsockname()[1]}"
 
-    def test_deaf(self, deaf: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main.run(["orders", "get", "o", "--target", deaf, "--timeout", "0.3"]) == 3
-        assert f"{deaf} was given 0.3 s" in capsys.readouterr().err
+    def test_silent_server(self, silent: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main.run(["orders", "get", "o", "--target", silent, "--timeout", "0.3"]) == 3
+        assert f"{silent} was given 0.3 s" in capsys.readouterr().err
 
-    def test_rude(self, rude: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main.run(["orders", "get", "o", "--target", rude, "--timeout", "5"]) == 3
-        assert rude in capsys.readouterr().err
+    def test_closing_server(self, closing: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main.run(["orders", "get", "o", "--target", closing, "--timeout", "5"]) == 3
+        assert closing in capsys.readouterr().err
 
 
 def _hang_up(listening: socket.socket) -> None:
@@ -213,6 +215,6 @@ class TestBugs:
     def test_a_bug_does_not_look_like_a_refusal(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(grpc_client, "connect", None)
+        monkeypatch.setattr(server_calls, "call", None)
         assert main.run(["orders", "get", "o"]) == 70
         assert "Traceback" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`souk check`: does everything in the books hold? Reads; changes nothing."""
+"""`souk check`: checks every invariant of the database. Must not change anything."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -7,8 +7,10 @@ import sqlalchemy as sa
 import typer
 
 from internal.checks import invariants
-from internal.cli import database, exit_codes, lazy_groups, output
-from internal.cli.options import AsJson, Data
+from internal.cli import database
+from internal.cli.options import Data
+from internal.console import exit_codes, lazy_groups, output
+from internal.console.options import AsJson
 from internal.flow import topics
 from internal.infra import backends, clock, db, settings
 from internal.orders import store as orders_store
@@ -22,14 +24,14 @@ def check(
     *,
     drained: Annotated[
         bool,
-        typer.Option("--drained", help="Expect all work to be done: no message may wait any more."),
+        typer.Option("--drained", help="Expect all work to be done: no message may still wait."),
     ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every invariant: no order lost or doubled, money, stock, ledger and receipts right.
 
-    0 means that all hold, 4 that one does not. The server may go on meanwhile.
+    0 means that all hold, 4 that one does not. The server may keep running meanwhile.
     """
     options = settings.of_folder(data)
 
@@ -66,9 +68,9 @@ def _check(
     before: dict[str, int] | None,
     backlog: dict[str, int] | None,
 ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
-    """Compare one snapshot with the gateway's own file, read before it and in it.
+    """Compare one snapshot with the gateway's own file, read before the snapshot and within it.
 
-    What changed there in between is under way, and neither right nor wrong yet.
+    A charge that changed in between is still under way, and neither right nor wrong yet.
     """
     connection.execute(sa.select(orders_store.ORDERS.c.order_key).limit(1))
     after = registry.captured_by_key(options)

@@ -1,6 +1,6 @@
-"""Which dead letters are meant: by number, or all open ones of a stage or cause. Reads only.
+"""Selects dead letters: by number, or all open ones of a stage or cause. Reads only.
 
-Whoever names what is not there is told what is.
+An unknown name is answered with the names there are.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import output, suggestions
+from internal.console import output, suggestions
 from internal.flow import topics
 from internal.kernel import errors
 from internal.pipeline import dead_letters
@@ -30,21 +30,21 @@ class Group(msgspec.Struct, frozen=True):
     oldest_at_us: int
     newest_at_us: int
     example: int
-    """The number of the first of them."""
+    """The number of the first letter in the group."""
     example_explanation: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Which:
-    """Of which stage and cause."""
+class Filter:
+    """The stage and the cause of the letters that are meant."""
 
     stage: Annotated[str, typer.Option(metavar="NAME", help="Only of this stage.")] = ""
     code: Annotated[str, typer.Option(metavar="CODE", help="Only of this cause.")] = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen(Which):
-    """Letters to do something with: by key, all of a stage or cause, or all."""
+class Selection(Filter):
+    """The letters that a command acts on: by key, all of a stage or cause, or all."""
 
     every: Annotated[bool, typer.Option("--all", help="Every open letter.")] = False
     keys: Annotated[
@@ -52,8 +52,8 @@ class Chosen(Which):
     ] = dataclasses.field(default_factory=list)
 
 
-def keys(connection: sa.Connection, chosen: Chosen) -> list[int]:
-    """Return the keys of the letters meant, all of them open.
+def keys(connection: sa.Connection, chosen: Selection) -> list[int]:
+    """Return the keys of the chosen letters, all of them open.
 
     Raises:
         InvalidInput: there is no such letter, stage or cause, or a letter is closed.
@@ -88,7 +88,7 @@ def find(connection: sa.Connection, letter_keys: Sequence[int]) -> list[DeadLett
     return [letter for letter in found.values() if letter]
 
 
-def groups(connection: sa.Connection, which: Which) -> list[Group]:
+def groups(connection: sa.Connection, which: Filter) -> list[Group]:
     """Count the open letters of each stage and cause.
 
     Raises:
@@ -98,8 +98,8 @@ def groups(connection: sa.Connection, which: Which) -> list[Group]:
     return group(connection, _is_open(which))
 
 
-def groups_of(connection: sa.Connection, chosen: Chosen) -> list[Group]:
-    """Count the open letters that are meant, by stage and cause.
+def groups_of(connection: sa.Connection, chosen: Selection) -> list[Group]:
+    """Count the chosen letters, by stage and cause.
 
     Raises:
         InvalidInput: as for keys.
@@ -124,8 +124,8 @@ def group(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[Gro
     ]
 
 
-def require(connection: sa.Connection, which: Which) -> None:
-    """Tell a typo from an empty answer.
+def require(connection: sa.Connection, which: Filter) -> None:
+    """Refuse names that do not exist, so that a typo is not taken for an empty answer.
 
     Raises:
         InvalidInput: there is no such stage, or no open letter of that cause.
@@ -135,14 +135,14 @@ def require(connection: sa.Connection, which: Which) -> None:
             [("--stage", suggestions.unknown("stage", which.stage, _KNOWN_STAGES))]
         )
     if which.code:
-        query = sa.select(DEAD_LETTERS.c.code).where(_is_open(Which())).distinct()
+        query = sa.select(DEAD_LETTERS.c.code).where(_is_open(Filter())).distinct()
         known = sorted(connection.execute(query).scalars())
         if which.code not in known:
             text = suggestions.unknown("open letter of the cause", which.code, known)
             raise errors.InvalidInput([("--code", text)])
 
 
-def _is_open(which: Which) -> sa.ColumnElement[bool]:
+def _is_open(which: Filter) -> sa.ColumnElement[bool]:
     table = DEAD_LETTERS.c
     wanted: list[sa.ColumnElement[bool]] = [table.closed_at_us.is_(None)]
     if which.stage:
@@ -153,7 +153,7 @@ def _is_open(which: Which) -> sa.ColumnElement[bool]:
 
 
 def standing(letter: DeadLetter) -> str:
-    """Say in words whether a letter is open, or what became of it and when."""
+    """Describe whether a letter is open, or how and when it was closed."""
     if letter.closed_at_us is None:
         return "open"
     return f"{letter.closed_by} {output.instant(letter.closed_at_us)}"

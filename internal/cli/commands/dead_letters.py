@@ -1,7 +1,4 @@
-"""`souk dlq`: what no retry could cure.
-
-Shows the dead letters, sends them again, or drops them for good.
-"""
+"""`souk dlq`: shows dead letters, sends them again, or drops them for good."""
 
 import contextlib
 import re
@@ -12,25 +9,27 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import actor, database, lazy_groups, output
+from internal.cli import actor, database
 from internal.cli.commands import dead_letter_selection
-from internal.cli.options import AsJson, Data, Yes, flattened
+from internal.cli.options import Data
+from internal.console import lazy_groups, output
+from internal.console.options import AsJson, Yes, flattened
 from internal.flow import dlq_copies, replay
 from internal.infra import backends, bus, clock, db, settings
 from internal.kernel import errors
 from internal.pipeline import dead_letters
 from internal.pipeline.dead_letters import DeadLetter
 
-app = lazy_groups.new("See, replay and drop dead letters: what no retry could cure.")
+app = lazy_groups.new("See, replay and drop dead letters: messages that no retry could cure.")
 
 _TOKEN = re.compile(r'("card_token":\s*")[^"]*')
-"""A token is no card number, and still nobody's business."""
+"""A token is not a card number, and still must not be shown."""
 
 
 @app.command("list")
 @flattened
 def list_letters(
-    which: dead_letter_selection.Which,
+    which: dead_letter_selection.Filter,
     *,
     all_letters: Annotated[
         bool,
@@ -41,7 +40,7 @@ def list_letters(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List open dead letters: how many of each stage and cause, or with --all one by one."""
+    """Count open dead letters by stage and cause, or list them one by one with --all."""
     if not all_letters:
         _show_groups(
             database.read(data, lambda c: dead_letter_selection.groups(c, which)), as_json=as_json
@@ -64,7 +63,7 @@ def show_letter(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a dead letter with its payload, card tokens left out."""
+    """Show a dead letter with its payload, without card tokens."""
     letter = database.read(data, lambda c: dead_letter_selection.find(c, [key])[0])
     letter = msgspec.structs.replace(letter, payload=_TOKEN.sub(r"\1[hidden]", letter.payload))
     if as_json:
@@ -83,9 +82,9 @@ def show_letter(
 @app.command("replay")
 @flattened
 def replay_letters(
-    chosen: dead_letter_selection.Chosen,
+    chosen: dead_letter_selection.Selection,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
     reason: actor.Reason = "",
     by: actor.By = "",
     yes: Yes = False,
@@ -94,7 +93,7 @@ def replay_letters(
 ) -> None:
     """Send dead letters to their stage again and close them.
 
-    A running server takes them within a second. What was done before is not done twice.
+    A running server takes them within a second. Work that was done before is not done twice.
     """
     keys = _choose(chosen, data)
     if dry_run:
@@ -119,15 +118,15 @@ def replay_letters(
     else:
         output.say(f"{outcome.replayed} replayed")
     if outcome.unreadable:
-        what = "what looked like a card number was taken out of it, or its end was cut off; drop it"
-        what += ", submit the order anew"
+        what = "a possible card number was removed from it, or its end was cut off; drop it"
+        what += " and submit the order again"
         raise errors.InvalidInput([(f"letter {key}", what) for key in outcome.unreadable])
 
 
 @app.command("drop")
 @flattened
 def drop_letters(
-    chosen: dead_letter_selection.Chosen,
+    chosen: dead_letter_selection.Selection,
     *,
     reason: actor.Reason = "",
     by: actor.By = "",
@@ -136,7 +135,7 @@ def drop_letters(
     as_json: AsJson = False,
 ) -> None:
     """Close dead letters for good, with a reason. Their rows stay in the table."""
-    mark = _mark("dropped", by, actor.required(reason))
+    mark = _mark("dropped", by, actor.reason_of(reason))
     keys = _choose(chosen, data)
     _confirm(len(keys), "drop", yes=yes)
 
@@ -164,10 +163,10 @@ async def _bus(opened: db.Database, data: Data) -> AsyncIterator[bus.Bus]:
 
 
 def _mark(how: str, by: str, reason: str) -> replay.Mark:
-    return replay.Mark(how, actor.named(by), reason, clock.SystemClock().now_us())
+    return replay.Mark(how, actor.name_of(by), reason, clock.SystemClock().now_us())
 
 
-def _choose(chosen: dead_letter_selection.Chosen, data: Data) -> list[int]:
+def _choose(chosen: dead_letter_selection.Selection, data: Data) -> list[int]:
     ways = (bool(chosen.keys), bool(chosen.stage or chosen.code), chosen.every)
     if sum(ways) != 1:
         what = "name letters by number, or all of a --stage or --code, or --all"

@@ -1,4 +1,4 @@
-"""`souk ledger`: what stands on the accounts. Reads only; the ledger never changes, it grows."""
+"""`souk ledger`: shows the accounts. Must not write; the ledger is append-only."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,11 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import database, exit_codes, lazy_groups, output
+from internal.cli import database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import exit_codes, lazy_groups, output
+from internal.console.options import AsJson
 from internal.kernel import money
 from internal.ledger import store
 from internal.ledger.messages import Balance
@@ -37,7 +39,10 @@ def ledger() -> None:
 
 @app.command()
 def balances(*, merchant: MerchantId = "", data: Data = None, as_json: AsJson = False) -> None:
-    """Show every account, their sums, and whether debits equal credits; 4: they do not."""
+    """Show every account, their sums, and whether debits equal credits.
+
+    0 means that they do, 4 that they do not.
+    """
 
     def find(connection: sa.Connection) -> list[Balance]:
         return store.balances(

@@ -1,6 +1,6 @@
-"""`souk merchants`: who may send orders, and with which API key.
+"""`souk merchants`: makes merchants and their API keys.
 
-A key is shown once and kept as a hash.
+A key is shown once; only its hash is kept.
 """
 
 from typing import Annotated
@@ -10,8 +10,10 @@ import typer
 
 from internal.auth import rules, store
 from internal.auth.messages import IssuedKey, Merchant
-from internal.cli import database, lazy_groups, output, suggestions
-from internal.cli.options import AsJson, Data
+from internal.cli import database
+from internal.cli.options import Data
+from internal.console import lazy_groups, output, suggestions, values
+from internal.console.options import AsJson
 from internal.infra import clock
 from internal.kernel import errors, ids
 
@@ -23,8 +25,8 @@ Id = Annotated[str, typer.Argument(metavar="MERCHANT", help="The merchant's id."
 
 
 def _id_of(value: str) -> str:
-    if not suggestions.ID.fullmatch(value):
-        raise typer.BadParameter(f"an id is {suggestions.ID_FORM}")
+    if not values.ID.fullmatch(value):
+        raise typer.BadParameter(f"an id is {values.ID_FORM}")
     return value
 
 
@@ -40,7 +42,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a merchant and print its API key, this once."""
+    """Make a merchant and print its API key, only this once."""
     merchant = Merchant(merchant_id, (name or merchant_id)[:NAME_CHARS_MAX])
     key, now_us = new_key(), clock.SystemClock().now_us()
     database.write(data, lambda c: store.add_merchant(c, merchant, key, now_us))
@@ -51,15 +53,13 @@ def create(
 def rotate_key(
     merchant_id: Id,
     *,
-    keep_old: Annotated[
-        bool, typer.Option("--keep-old", help="Let the keys of before go on working.")
-    ] = False,
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Keep the old keys valid.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a merchant a new API key and print it, this once.
+    """Give a merchant a new API key and print it, only this once.
 
-    The keys of before end within half a minute.
+    The old keys stop working within half a minute.
     """
     key, now_us = new_key(), clock.SystemClock().now_us()
 
@@ -89,7 +89,7 @@ def _show_key(merchant_id: str, key: IssuedKey, *, as_json: bool) -> None:
         output.as_json({"merchant_id": merchant_id, "key_id": key.key_id, "api_key": key.secret})
         return
     output.say(key.secret)
-    output.remark(f"The API key of {merchant_id}. It is kept as a hash only: store it now.")
+    output.remark(f"The API key of {merchant_id}. Souk keeps only its hash: store it now.")
 
 
 def new_key() -> IssuedKey:
@@ -101,7 +101,7 @@ def require(connection: sa.Connection, merchant_id: str) -> str:
     """Return the id of a merchant; of the only one when none is named.
 
     Raises:
-        InvalidInput: there is none of that name, or several and none was named.
+        InvalidInput: no merchant has that name, or there are several and none was named.
     """
     known = [merchant.merchant_id for merchant in store.list_merchants(connection)]
     if merchant_id in known:
@@ -113,5 +113,5 @@ def require(connection: sa.Connection, merchant_id: str) -> str:
             [("", "there is no merchant yet: `souk merchants create` makes one")]
         )
     if len(known) > 1:
-        raise errors.InvalidInput([("", f"say whose with --merchant: {suggestions.some(known)}")])
+        raise errors.InvalidInput([("", f"name one with --merchant: {suggestions.some(known)}")])
     return known[0]

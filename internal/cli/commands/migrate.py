@@ -1,12 +1,14 @@
 """`souk migrate`: brings the tables to the version of this code.
 
-The one command that may make a database.
+This is the only command that may make a database.
 """
 
 import sqlalchemy as sa
 
-from internal.cli import database, lazy_groups, output
-from internal.cli.options import AsJson, Data
+from internal.cli import database
+from internal.cli.options import Data
+from internal.console import lazy_groups, output
+from internal.console.options import AsJson
 from internal.infra import migrate as migrating
 from internal.infra import settings
 from internal.kernel import errors
@@ -16,7 +18,7 @@ app = lazy_groups.single()
 
 @app.command()
 def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
-    """Make the database, or bring its tables up to date; what is there is kept."""
+    """Make the database, or bring its tables up to date; existing rows are kept."""
     options = settings.of_folder(data)
     name, storage = database.name_of(options), options.storage
     try:

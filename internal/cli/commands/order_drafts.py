@@ -1,7 +1,6 @@
-"""From a command line or a JSON file to an order's draft. Pure but for reading that file.
+"""Makes an order's draft from a command line or a JSON file. Pure but for reading that file.
 
-Only what cannot be read at all is refused here, as a usage error; the rules of an order are the
-server's.
+Only unreadable input is refused here, as a usage error; the server applies the rules of an order.
 """
 
 import dataclasses
@@ -21,7 +20,7 @@ from internal.wire.souk.v1 import order_pb2
 
 CURRENCY_DEFAULT = "EUR"
 FILE_CHARS_MAX = 1_000_000
-"""An order may take 64 KiB on the wire; its JSON some times that."""
+"""An order may take 64 KiB on the wire; its JSON takes several times that."""
 BASIS_POINTS_PER_PERCENT = 100
 _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?%")
 _TENDER_FORMS = tuple(
@@ -32,7 +31,7 @@ _QUANTITY = re.compile(r"[0-9]{1,9}")
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What decides a price: a file, or a store and its lines."""
+    """The part of an order that decides its price: a file, or a store and lines."""
 
     file: Annotated[
         Path | None,
@@ -48,7 +47,7 @@ class Wanted:
         list[str],
         typer.Option(
             metavar="SKU[=QUANTITY][@PRICE]",
-            help="A line; once for each. With a price, another one is refused.",
+            help="A line; once for each. With a price, any other price is refused.",
         ),
     ] = dataclasses.field(default_factory=list)
     discount: Annotated[
@@ -69,13 +68,13 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Placing:
-    """What else an order has."""
+    """The rest of an order."""
 
     pay: Annotated[
         list[str],
         typer.Option(
             metavar=f"{'|'.join(_TENDER_FORMS)}[=AMOUNT]",
-            help="A tender; once for each. One may leave its amount out: it takes what is left.",
+            help="A tender; once for each. One may omit its amount: it takes the rest.",
         ),
     ] = dataclasses.field(default_factory=list)
     order_id: Annotated[
@@ -83,7 +82,7 @@ class Placing:
         typer.Option(
             metavar="ID",
             show_default="a new one",
-            help="Your own name for the order. Sent again, the same order is harmless.",
+            help="Your own id for the order. Sending the same order again is harmless.",
         ),
     ] = ""
     terminal: Annotated[str, typer.Option(metavar="ID", help="The till.")] = ""
@@ -91,7 +90,7 @@ class Placing:
 
     @property
     def is_spelled_out(self) -> bool:
-        """Tell whether anything here is what a file would say; its id may be replaced."""
+        """Tell whether an option repeats what a file holds; the order's id may differ."""
         return bool(self.pay or self.terminal or self.note)
 
 
@@ -99,7 +98,7 @@ def order_of(wanted: Wanted, placing: Placing) -> order_pb2.OrderDraft:
     """Return the draft of an order to place; its order_id may still be empty.
 
     Raises:
-        typer.BadParameter: something cannot be read, is missing, or is said twice.
+        typer.BadParameter: something cannot be read, is missing, or is given twice.
     """
     if wanted.file:
         draft = _from_file(wanted.file, both=wanted.is_spelled_out or placing.is_spelled_out)
@@ -133,32 +132,32 @@ def from_json(text: str) -> order_pb2.OrderDraft:
     """Read an OrderDraft in the JSON form of its proto; names in snake_case or camelCase.
 
     Raises:
-        typer.BadParameter: it is none; the message names the place and the fields there are.
+        typer.BadParameter: it is not one; the message names the place and the valid fields.
     """
     if not text.lstrip().startswith("{"):
-        raise _no_draft("it is no JSON object")
+        raise _not_a_draft("it is not a JSON object")
     try:
         return json_format.Parse(text, order_pb2.OrderDraft())
     except (json_format.ParseError, UnicodeError) as error:
-        raise _no_draft(str(error)) from error
+        raise _not_a_draft(str(error)) from error
     except RecursionError:
-        raise _no_draft("it is nested too deeply") from None
+        raise _not_a_draft("it is nested too deeply") from None
 
 
-def _no_draft(why: str) -> typer.BadParameter:
-    what = f"this is no OrderDraft as JSON: {cards.redact(why)}"
+def _not_a_draft(why: str) -> typer.BadParameter:
+    what = f"this is not an OrderDraft as JSON: {cards.redact(why)}"
     return typer.BadParameter(what, param_hint="FILE")
 
 
 def _spelled_out(wanted: Wanted) -> order_pb2.OrderDraft:
     if not wanted.store:
-        what = "say which store sells, or name a FILE with the order"
+        what = "name the store that sells, or a FILE with the order"
         raise typer.BadParameter(what, param_hint="--store")
     if not wanted.line:
         raise typer.BadParameter("an order has a line: --line SKU=2", param_hint="--line")
     currency = wanted.currency or CURRENCY_DEFAULT
     if currency not in money.EXPONENTS:
-        what = f"{currency[:8]!r} is no currency in use (ISO 4217, upper case)"
+        what = f"{currency[:8]!r} is not a currency in use (ISO 4217, upper case)"
         raise typer.BadParameter(what, param_hint="--currency")
     draft = order_pb2.OrderDraft(store_id=wanted.store, currency=currency)
     draft.lines.extend(_line(text, currency) for text in wanted.line)
@@ -222,4 +221,4 @@ def _amount(text: str, currency: str, option: str) -> money_pb2.Money:
 
 
 def _unreadable(option: str, text: str, forms: str) -> typer.BadParameter:
-    return typer.BadParameter(f"{cards.redact(text)!r} is none of {forms}", param_hint=option)
+    return typer.BadParameter(f"{cards.redact(text)!r} is not one of {forms}", param_hint=option)

@@ -1,17 +1,18 @@
-"""An order on paper: its lines, its totals, how it was paid, and what happened to it when.
+"""An order as a receipt: its lines, its totals, its tenders and its timeline.
 
-Only looks, no rules.
+Formats only; must not decide anything.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from google.protobuf import json_format, message
 from google.type import money_pb2
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from internal.cli import output
+from internal.console import output
 from internal.kernel import money
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -21,8 +22,15 @@ _STATE, _CHARGE, _STOCK = "ORDER_STATE_", "CHARGE_STATE_", "STOCK_STATE_"
 
 
 def state_of(state: int) -> str:
-    """Name an order's state as people do: FINALIZED. One from a newer server is a number."""
+    """Return the name of an order's state, FINALIZED; a state of a newer server is a number."""
     return _name(order_pb2.OrderState, state, _STATE)
+
+
+def to_json(it: message.Message) -> dict[str, Any]:
+    """Return a message of the gRPC contract as JSON holds it, under the names of the proto."""
+    return json_format.MessageToDict(
+        it, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 def order(it: order_pb2.Order) -> RenderableType:
@@ -36,13 +44,13 @@ def order(it: order_pb2.Order) -> RenderableType:
 
 
 def quote(it: order_service_pb2.QuoteOrderResponse) -> RenderableType:
-    """Show what an order would cost, and why."""
+    """Show a quote: lines, totals, and the steps of the price."""
     steps = [Text(f"  {output.plain(step)}", style="dim") for step in it.price_trace]
     return Group(_lines(it.lines), _totals(it.totals, it.taxes), *steps)
 
 
 def timeline(entries: Sequence[order_pb2.LogEntry]) -> RenderableType:
-    """Show what happened, when, and how long each step took."""
+    """Show every step with its time and how long it took."""
     if not entries:
         return Text("Nothing is recorded yet.", style="dim")
     table = output.table("When", "Took", "Stage", "State", "Why", right=["Took"])
@@ -165,7 +173,7 @@ def _totals(totals: order_pb2.OrderTotals, taxes: Sequence[order_pb2.TaxBucket])
 
 
 def _base(tax: order_pb2.TaxBucket) -> money_pb2.Money:
-    """Return what the rate was applied to: with the tax in it, if prices hold it."""
+    """Return the amount that the rate applies to; it includes the tax if prices do."""
     if not tax.inclusive:
         return tax.taxable
     currency = tax.taxable.currency_code
@@ -191,7 +199,7 @@ def _taken_off(it: money_pb2.Money) -> str:
 
 
 def percent(rate_ppm: int) -> str:
-    """Write parts per million as people do: 88_750 is "8.875 %"."""
+    """Write parts per million in percent: 88_750 is "8.875 %"."""
     whole, rest = divmod(rate_ppm, PPM_PER_PERCENT)
     return f"{whole}.{rest:04}".rstrip("0").rstrip(".") + " %"
 

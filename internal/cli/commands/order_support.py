@@ -1,34 +1,38 @@
-"""`souk orders show`: an order's whole story on a terminal, for support staff. Only looks."""
+"""`souk orders show`: an order's whole timeline on a terminal, for support staff. Reads only."""
 
 from typing import Annotated
 
 import sqlalchemy as sa
 import typer
 
-from internal.cli import database, output
+from internal.cli import database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import output
+from internal.console.options import AsJson
 from internal.kernel import errors
 from internal.views import order_timeline
 
 
 def show_order(
-    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's own name.")],
+    order_id: Annotated[
+        str, typer.Argument(metavar="ORDER_ID", help="The merchant's id for the order.")
+    ],
     *,
     merchant: MerchantId = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell an order's story from the books: every step, payments, and what it waits for.
+    """Show an order's timeline from the database: every step, payments, what it waits for.
 
-    For support staff: on the database, without an API key, with what merchants are not told.
+    For support staff: without an API key, and with facts that merchants do not see.
     """
 
     def find(connection: sa.Connection) -> order_timeline.OrderTimeline:
         merchant_id = merchants.require(connection, merchant)
         found = order_timeline.get(connection, merchant_id, order_id)
         if found is None:
-            what = f"nothing is known of an order {order_id!r} of {merchant_id}"
+            what = f"no order {order_id!r} of {merchant_id} is known"
             raise errors.InvalidInput([("", f"{what}; it may not be recorded yet")])
         return found
 
@@ -59,7 +63,7 @@ def _show(it: order_timeline.OrderTimeline) -> None:
         before_us = step.at_us
     output.terminal().print(table)
     for stage, crashes in it.crashes.items():
-        output.say(f"{crashes} processes of {stage} began with it and did not end", style="red")
+        output.say(f"{crashes} processes of {stage} crashed with this order", style="red")
     if it.waits_for:
         when = f"; looked at again {output.instant(it.next_look_us)}" if it.next_look_us else ""
         output.say(f"It waits for {it.waits_for}{when}", style="yellow")

@@ -1,16 +1,18 @@
-"""`souk orders`: what a merchant does with orders, through the gRPC door."""
+"""`souk orders`: what a merchant does with orders, through the gRPC API."""
 
 import dataclasses
 import re
 from collections.abc import Callable
 from typing import Annotated
 
-import grpc
 import typer
 
-from internal.cli import exit_codes, grpc_client, lazy_groups, output, timestamps
+from internal.cli import server_calls, timestamps
 from internal.cli.commands import order_drafts, order_receipt, order_support
-from internal.cli.options import AsJson, Server, flattened
+from internal.cli.options import Server
+from internal.client import client, watching
+from internal.console import exit_codes, lazy_groups, output, values
+from internal.console.options import AsJson, flattened
 from internal.infra import clock
 from internal.kernel import ids
 from internal.kernel.states import OrderState, is_terminal
@@ -21,13 +23,13 @@ app = lazy_groups.new("Place, read, follow and cancel orders, as the API key's m
 PAGE_ORDERS_DEFAULT = 50
 PAGE_ORDERS_MAX = 500
 ALL_ORDERS_MAX = 100_000
-"""What --all holds in memory at most."""
+"""The most orders that --all holds in memory."""
 
 STATE_WIDTH = 2 + max(map(len, OrderState))
 
 _TOKEN = re.compile(r"([0-9]{0,18}):([0-9]{0,18}):(.+)")
 
-OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Your own name for the order.")]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="Your own id for the order.")]
 
 
 @app.command()
@@ -38,7 +40,7 @@ def submit(
     server: Server,
     *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the order's end and show it.")
+        bool, typer.Option("--wait", help="Wait until the order has ended and show it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -55,46 +57,43 @@ def submit(
     wait_for = (
         order_service_pb2.WAIT_FOR_FINALIZED if wait else order_service_pb2.WAIT_FOR_UNSPECIFIED
     )
-    with grpc_client.connect(server) as orders:
-        try:
-            answer = orders.submit(draft, wait_for)
-        except grpc.RpcError as error:
-            _say_how_to_go_on(error, draft.order_id)
-            raise
-    _show_submitted(answer, waited=wait, as_json=as_json)
+    request = order_service_pb2.SubmitOrderRequest(order=draft, wait_for=wait_for)
+    body = request.SerializeToString()
+    reply = server_calls.call(
+        server,
+        lambda orders: orders.submit_order(body, server.timeout_s),
+        as_json=as_json,
+        hint_when_away="Sending the same order again is harmless:"
+        f" use --order-id {draft.order_id}.",
+    )
+    _show_submitted(reply, waited=wait, as_json=as_json)
 
 
 def _new_order_id() -> str:
     return f"cli-{ids.random_token(6)}"
 
 
-def _say_how_to_go_on(error: grpc.RpcError, order_id: str) -> None:
-    """Tell those whose order may or may not be placed what is safe."""
-    if exit_codes.of_error(error).exit_code is exit_codes.ExitCode.AWAY:
-        error.add_note(f"Sending the same order again is harmless: use --order-id {order_id}.")
-
-
 def _show_submitted(
-    answer: order_service_pb2.SubmitOrderResponse, *, waited: bool, as_json: bool
+    reply: order_service_pb2.SubmitOrderResponse, *, waited: bool, as_json: bool
 ) -> None:
     if as_json:
-        output.as_json(answer)
-    elif waited and answer.HasField("order"):
-        output.terminal().print(order_receipt.order(answer.order))
+        output.as_json(order_receipt.to_json(reply))
+    elif waited and reply.HasField("order"):
+        output.terminal().print(order_receipt.order(reply.order))
     else:
-        output.say(output.state(order_receipt.state_of(answer.state)), f"  {answer.order_id}")
-    if answer.replayed:
+        output.say(output.state(order_receipt.state_of(reply.state)), f"  {reply.order_id}")
+    if reply.replayed:
         output.remark("this order had been placed before")
     if waited:
-        _exit_by_end(order_receipt.state_of(answer.state), answer.order_id)
+        _exit_by_end(order_receipt.state_of(reply.state), reply.order_id)
 
 
 def _exit_by_end(state: str, order_id: str) -> None:
-    """Leave with what the order's end means to a script."""
+    """Exit with the code that tells a script how the order ended."""
     if state == OrderState.FINALIZED:
         return
     if state in OrderState.__members__ and is_terminal(OrderState(state)):
-        raise typer.Exit(exit_codes.ExitCode.REFUSED)
+        raise typer.Exit(exit_codes.ExitCode.FAILED)
     output.remark(f"not decided in time; `souk orders watch {order_id}` goes on waiting")
     raise typer.Exit(exit_codes.ExitCode.AWAY)
 
@@ -102,7 +101,7 @@ def _exit_by_end(state: str, order_id: str) -> None:
 @app.command()
 @flattened
 def quote(wanted: order_drafts.Wanted, server: Server, *, as_json: AsJson = False) -> None:
-    """Tell what an order would cost, and why. Leaves no trace."""
+    """Show what an order would cost, and why. Stores nothing."""
     draft = order_drafts.quote_of(wanted)
     request = order_service_pb2.QuoteOrderRequest(
         store_id=draft.store_id,
@@ -110,22 +109,24 @@ def quote(wanted: order_drafts.Wanted, server: Server, *, as_json: AsJson = Fals
         lines=draft.lines,
         discount=draft.discount if draft.HasField("discount") else None,
     )
-    with grpc_client.connect(server) as orders:
-        answer = orders.quote(request)
+    reply = server_calls.call(
+        server, lambda orders: orders.quote(request, server.timeout_s), as_json=as_json
+    )
     if as_json:
-        output.as_json(answer)
+        output.as_json(order_receipt.to_json(reply))
     else:
-        output.terminal().print(order_receipt.quote(answer))
+        output.terminal().print(order_receipt.quote(reply))
 
 
 @app.command()
 @flattened
 def get(order_id: OrderId, server: Server, *, as_json: AsJson = False) -> None:
-    """Show an order as a receipt, and what happened to it when."""
-    with grpc_client.connect(server) as orders:
-        order = orders.get(order_id)
+    """Show an order as a receipt, with its timeline."""
+    order = server_calls.call(
+        server, lambda orders: orders.get(order_id, server.timeout_s), as_json=as_json
+    )
     if as_json:
-        output.as_json(order)
+        output.as_json(order_receipt.to_json(order))
     else:
         output.terminal().print(order_receipt.order(order))
 
@@ -155,10 +156,13 @@ class Filters:
     ] = ""
     until: Annotated[str, typer.Option(metavar="WHEN", help="Placed before.")] = ""
     limit: Annotated[
-        int, typer.Option(min=1, max=PAGE_ORDERS_MAX, metavar="N", help="So many a page.")
+        int,
+        typer.Option(
+            parser=values.whole_number(1, PAGE_ORDERS_MAX), metavar="N", help="Orders per page."
+        ),
     ] = PAGE_ORDERS_DEFAULT
     page_token: Annotated[
-        str, typer.Option(metavar="TOKEN", help="Go on where the page before ended.")
+        str, typer.Option(metavar="TOKEN", help="Continue where the page before ended.")
     ] = ""
 
 
@@ -175,21 +179,38 @@ def list_orders(
 ) -> None:
     """List orders, newest first."""
     request = _listing(filters, clock.SystemClock().now_us())
-    found = order_service_pb2.ListOrdersResponse()
-    with grpc_client.connect(server) as orders:
-        while True:
-            page = orders.list_page(request)
-            found.orders.extend(page.orders)
-            request.page_token = page.next_page_token
-            if not (all_pages and page.next_page_token and len(found.orders) < ALL_ORDERS_MAX):
-                break
+    orders_max = ALL_ORDERS_MAX if all_pages else 1
+    found = server_calls.call(
+        server,
+        lambda orders: _collect(orders, request, orders_max, server.timeout_s),
+        as_json=as_json,
+    )
     token = _token_of(request)
     if as_json:
-        output.as_json({"orders": list(found.orders), "next_page_token": token})
+        rows = [order_receipt.to_json(order) for order in found]
+        output.as_json({"orders": rows, "next_page_token": token})
         return
-    output.terminal().print(order_receipt.summaries(found.orders))
+    output.terminal().print(order_receipt.summaries(found))
     if token:
         output.remark(f"more: the same with --page-token {token}, or --all")
+
+
+async def _collect(
+    orders: client.Client,
+    request: order_service_pb2.ListOrdersRequest,
+    orders_max: int,
+    timeout_s: float,
+) -> list[order_pb2.OrderSummary] | client.Failure:
+    """Return one page, or more up to `orders_max` orders; the request then asks for the next."""
+    found: list[order_pb2.OrderSummary] = []
+    while True:
+        page = await orders.list_page(request, timeout_s)
+        if isinstance(page, client.Failure):
+            return page
+        found.extend(page.orders)
+        request.page_token = page.next_page_token
+        if not page.next_page_token or len(found) >= orders_max:
+            return found
 
 
 def _listing(filters: Filters, now_us: int) -> order_service_pb2.ListOrdersRequest:
@@ -210,7 +231,7 @@ def _listing(filters: Filters, now_us: int) -> order_service_pb2.ListOrdersReque
 
 
 def _token_of(request: order_service_pb2.ListOrdersRequest) -> str:
-    """Return what goes on with this listing. It holds the instants: "2h" is another one by then."""
+    """Return what continues this listing. It holds the instants, because "2h" moves meanwhile."""
     if not request.page_token:
         return ""
     since_us = request.placed_after.ToMicroseconds() if request.HasField("placed_after") else ""
@@ -221,7 +242,7 @@ def _token_of(request: order_service_pb2.ListOrdersRequest) -> str:
 def _open_token(token: str) -> tuple[int | None, int | None, str]:
     match = _TOKEN.fullmatch(token)
     if not match:
-        what = "it is no token that `souk orders list` gave"
+        what = "it is not a token from `souk orders list`"
         raise typer.BadParameter(what, param_hint="--page-token")
     since_us, until_us, page_token = match.groups()
     return int(since_us) if since_us else None, int(until_us) if until_us else None, page_token
@@ -234,7 +255,8 @@ def watch(
     server: Server,
     *,
     from_version: Annotated[
-        int, typer.Option(min=0, metavar="N", help="The last version you saw.")
+        int,
+        typer.Option(parser=values.whole_number(0), metavar="N", help="The last version you saw."),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -243,15 +265,23 @@ def watch(
     --json prints one line per step, and the whole order last.
     """
     tell = _tell_json if as_json else _teller()
-    with grpc_client.connect(server) as orders:
-        order = orders.watch(order_id, from_version, tell)
+    watched = (order_id, from_version)
+    order = server_calls.call(
+        server,
+        lambda orders: watching.follow(orders, watched, tell, _tell_of_a_break),
+        as_json=as_json,
+    )
     if as_json:
-        output.as_json_line({"order": order})
+        output.as_json_line({"order": order_receipt.to_json(order)})
     _exit_by_end(order_receipt.state_of(order.state), order_id)
 
 
 def _tell_json(entry: order_pb2.LogEntry) -> None:
-    output.as_json_line({"entry": entry})
+    output.as_json_line({"entry": order_receipt.to_json(entry)})
+
+
+def _tell_of_a_break() -> None:
+    output.remark("the stream broke off; taking it up again …")
 
 
 def _teller() -> Callable[[order_pb2.LogEntry], None]:
@@ -279,23 +309,22 @@ def cancel(
         typer.Option(
             metavar="ID",
             show_default="a new one",
-            help="Your own name for this request. Sent again, it gets the same answer.",
+            help="Your own id for this request. Sent again, it gets the same answer.",
         ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Undo an order, as long as no money was asked for; 1 means that it was too late."""
+    """Cancel an order, as long as no payment was requested; 1 means that it was too late."""
     request = order_service_pb2.CancelOrderRequest(
         order_id=order_id, request_id=request_id or f"cli-{ids.random_token()}", reason=reason
     )
-    with grpc_client.connect(server) as orders:
-        try:
-            answer = orders.cancel(request)
-        except grpc.RpcError as error:
-            if exit_codes.of_error(error).exit_code is exit_codes.ExitCode.AWAY:
-                error.add_note(f"The same request again: --request-id {request.request_id}.")
-            raise
+    reply = server_calls.call(
+        server,
+        lambda orders: orders.cancel(request, server.timeout_s),
+        as_json=as_json,
+        hint_when_away=f"The same request again: --request-id {request.request_id}.",
+    )
     if as_json:
-        output.as_json(answer)
+        output.as_json(order_receipt.to_json(reply))
     else:
-        output.say(output.state(order_receipt.state_of(answer.state)), f"  {answer.order_id}")
+        output.say(output.state(order_receipt.state_of(reply.state)), f"  {reply.order_id}")

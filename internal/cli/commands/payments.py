@@ -1,7 +1,6 @@
-"""`souk payments`: what became of money that nobody knows the end of.
+"""`souk payments`: lists payments of unknown outcome, and takes an operator's decision on them.
 
-Lists what waits for the gateway's word or an operator's, and takes that word. It only writes it
-down: the payment stage acts on it, within a second where an engine runs.
+It only records a decision: the payment stage acts on it, within a second where an engine runs.
 """
 
 import dataclasses
@@ -11,18 +10,22 @@ from typing import Annotated
 import sqlalchemy as sa
 import typer
 
-from internal.cli import actor, database, lazy_groups, output
+from internal.cli import actor, database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId, flattened
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output, values
+from internal.console.options import AsJson, flattened
 from internal.infra import clock
 from internal.kernel import ids
 from internal.payments import manual_resolution
 from internal.payments.messages import Attempt
 from internal.stages import payment_review
 
-app = lazy_groups.new("See and decide payments that nobody knows the end of.")
+app = lazy_groups.new("See and decide payments of unknown outcome.")
 
-OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's name for it.")]
+OrderId = Annotated[
+    str, typer.Argument(metavar="ORDER_ID", help="The merchant's id for the order.")
+]
 
 
 @app.command("unknown")
@@ -34,7 +37,10 @@ def list_unknown(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List UNKNOWN payments, and voids that the gateway refused; those that wait for you first."""
+    """List UNKNOWN payments, and voids that the gateway refused.
+
+    Those that wait for an operator come first.
+    """
 
     def find(connection: sa.Connection) -> list[payment_review.Undecided]:
         if merchant:
@@ -67,8 +73,8 @@ def _show_table(found: Sequence[payment_review.Undecided]) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """What became of which attempt."""
+class Outcome:
+    """The outcome of an attempt."""
 
     verdict: Annotated[
         manual_resolution.Verdict,
@@ -82,14 +88,14 @@ class Said:
     attempt: Annotated[
         int | None,
         typer.Option(
-            min=1,
+            parser=values.whole_number(1),
             metavar="N",
             show_default="the only one that is undecided",
-            help="Which attempt of the order.",
+            help="The attempt of the order.",
         ),
     ] = None
     reference: Annotated[
-        str, typer.Option(metavar="REF", help="The gateway's name for it, if you have it.")
+        str, typer.Option(metavar="REF", help="The gateway's id for the payment, if known.")
     ] = ""
 
 
@@ -97,7 +103,7 @@ class Said:
 @flattened
 def decide(
     order_id: OrderId,
-    said: Said,
+    outcome: Outcome,
     *,
     reason: actor.Reason = "",
     merchant: MerchantId = "",
@@ -105,16 +111,18 @@ def decide(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what became of an UNKNOWN payment, with a reason; look at the gateway's own books first.
+    """Decide the outcome of an UNKNOWN payment, with a reason; look at the gateway first.
 
-    The order goes on from there: to its end, or back with everything voided. It cannot be taken
-    back.
+    The order goes on from there: to its end, or back with everything voided. A decision cannot be
+    undone.
     """
-    who, why = actor.named(by), actor.required(reason)
+    operator, why = actor.name_of(by), actor.reason_of(reason)
 
     def write(connection: sa.Connection) -> Attempt:
-        word = _word(merchants.require(connection, merchant), order_id, who, why)
-        return payment_review.decide(connection, word, said.attempt, said.verdict, said.reference)
+        resolution = _resolution(merchants.require(connection, merchant), order_id, operator, why)
+        return payment_review.decide(
+            connection, resolution, outcome.attempt, outcome.verdict, outcome.reference
+        )
 
     decided = database.write(data, write)
     if as_json:
@@ -133,12 +141,14 @@ def ask(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have the gateway asked now about an UNKNOWN payment, and then again, ever less often."""
-    who = actor.named(by)
+    """Ask the gateway about an UNKNOWN payment now, and then again at growing intervals."""
+    operator = actor.name_of(by)
 
     def write(connection: sa.Connection) -> list[Attempt]:
-        word = _word(merchants.require(connection, merchant), order_id, who, reason)
-        return payment_review.ask(connection, word)
+        resolution = _resolution(
+            merchants.require(connection, merchant), order_id, operator, reason
+        )
+        return payment_review.ask(connection, resolution)
 
     asked = database.write(data, write)
     if as_json:
@@ -148,14 +158,16 @@ def ask(
         output.say(f"the gateway will be asked about attempt {numbers} of {order_id}")
 
 
-def _word(merchant_id: str, order_id: str, actor: str, reason: str) -> payment_review.Resolution:
+def _resolution(
+    merchant_id: str, order_id: str, operator: str, reason: str
+) -> payment_review.Resolution:
     return payment_review.Resolution(
-        ids.OrderRef(merchant_id, order_id), actor, reason, clock.SystemClock().now_us()
+        ids.OrderRef(merchant_id, order_id), operator, reason, clock.SystemClock().now_us()
     )
 
 
 def _as_json(attempts: Sequence[Attempt]) -> dict[str, object]:
-    """Tell all but the card's token."""
+    """Return all but the card's token."""
     return {
         "attempts": [
             {

@@ -1,7 +1,7 @@
 """Reads products from CSV or JSON lines: all mistakes at once, each with its line. Pure.
 
-CSV opens with its columns; JSON lines are told by their first character, `{`. A price is a plain
-decimal.
+CSV opens with its columns; JSON lines are recognized by their first character, `{`. A price is a
+plain decimal.
 """
 
 import csv
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from internal.catalogue.messages import Product
-from internal.cli import suggestions
+from internal.console import values
 from internal.kernel import cards, errors, money
 
 FIELDS = ("sku", "name", "price", "currency", "tax_code", "active")
@@ -26,7 +26,7 @@ Violation = tuple[str, str]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A product as it stands in the file."""
+    """A product as the file holds it."""
 
     sku: str
     name: str
@@ -37,7 +37,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class _JsonRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same in JSON. A price may be a number there: it is read exactly."""
+    """A product as a line of JSON. Its price may be a number, which is read exactly."""
 
     sku: str
     name: str
@@ -51,7 +51,7 @@ _decoder = msgspec.json.Decoder(_JsonRow)
 
 
 def read(text: str, merchant_id: str, tax_codes: Collection[str]) -> list[Product]:
-    """Return the products of a file, or say everything that is wrong with it.
+    """Return the products of a file, or report every mistake in it.
 
     Raises:
         InvalidInput: one violation for each mistake, its field the line it is on.
@@ -62,7 +62,7 @@ def read(text: str, merchant_id: str, tax_codes: Collection[str]) -> list[Produc
     for line_no, row in _rows(text.removeprefix("\ufeff")):
         wrong = [("", row)] if isinstance(row, str) else list(_faults_of(row, tax_codes))
         if isinstance(row, Row) and first_lines.setdefault(row.sku, line_no) != line_no:
-            wrong.append(("sku", f"{row.sku} stands on line {first_lines[row.sku]} already"))
+            wrong.append(("sku", f"{row.sku} is on line {first_lines[row.sku]} already"))
         violations += [_at(line_no, field, what) for field, what in wrong]
         if isinstance(row, Row) and not wrong:
             products.append(_product(row, merchant_id))
@@ -78,7 +78,7 @@ def _at(line_no: int, field: str, what: str) -> Violation:
 
 
 def _rows(text: str) -> Iterator[tuple[int, Row | str]]:
-    """Split a file into rows with their lines; a text says why a line cannot be read."""
+    """Split a file into rows with their lines; for an unreadable line, yield the reason."""
     read_rows = _json_rows if text.lstrip().startswith("{") else _csv_rows
     for line_no, row in read_rows(text):
         if line_no > LINES_MAX:
@@ -96,8 +96,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, Row | str]]:
         except msgspec.MsgspecError as error:
             yield line_no, f"{error}; the fields are {', '.join(FIELDS)}"
         else:
-            values = msgspec.structs.asdict(row)
-            yield line_no, Row(**values | {"price": str(row.price), "active": str(row.active)})
+            cells = msgspec.structs.asdict(row)
+            yield line_no, Row(**cells | {"price": str(row.price), "active": str(row.active)})
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Row | str]]:
@@ -106,13 +106,13 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row | str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     try:
-        for values in reader:
-            if not any(values):
+        for cells in reader:
+            if not any(cells):
                 continue
             if columns:
-                yield reader.line_num, _csv_row(columns, values)
+                yield reader.line_num, _csv_row(columns, cells)
                 continue
-            columns = [value.strip().lower() for value in values]
+            columns = [value.strip().lower() for value in cells]
             fault = _fault_of_header(columns)
             if fault:
                 yield reader.line_num, fault
@@ -122,7 +122,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row | str]]:
 
 
 def _fault_of_header(columns: list[str]) -> str:
-    """Say what is wrong with the columns; nothing when all is well."""
+    """Return what is wrong with the columns; empty when nothing is."""
     allowed = f"the columns are {','.join(REQUIRED)}[,active]"
     for column in columns:
         if column not in FIELDS:
@@ -133,22 +133,22 @@ def _fault_of_header(columns: list[str]) -> str:
     return f"the column {missing[0]} is missing; {allowed}" if missing else ""
 
 
-def _csv_row(columns: list[str], values: list[str]) -> Row | str:
-    if len(values) != len(columns):
-        return f"{len(values)} values for {len(columns)} columns"
-    return Row(**dict(zip(columns, (value.strip() for value in values), strict=True)))
+def _csv_row(columns: list[str], cells: list[str]) -> Row | str:
+    if len(cells) != len(columns):
+        return f"{len(cells)} values for {len(columns)} columns"
+    return Row(**dict(zip(columns, (value.strip() for value in cells), strict=True)))
 
 
 def _faults_of(row: Row, tax_codes: Collection[str]) -> Iterator[Violation]:
-    """Tell what is wrong with a product, field by field."""
-    if not suggestions.ID.fullmatch(row.sku):
-        yield "sku", suggestions.ID_FORM
+    """Yield what is wrong with a product, field by field."""
+    if not values.ID.fullmatch(row.sku):
+        yield "sku", values.ID_FORM
     elif cards.find_card_number(row.sku):
         yield "sku", "it looks like a card number: every order for it would be refused"
     if not (1 <= len(row.name) <= NAME_CHARS_MAX and row.name.isprintable()):
         yield "name", f"1 to {NAME_CHARS_MAX} printable characters"
     if row.currency not in money.EXPONENTS:
-        yield "currency", f"{row.currency[:8]!r} is no currency in use (ISO 4217, upper case)"
+        yield "currency", f"{row.currency[:8]!r} is not a currency in use (ISO 4217, upper case)"
     else:
         yield from _faults_of_price(row)
     if row.tax_code not in tax_codes:
@@ -168,10 +168,10 @@ def _faults_of_price(row: Row) -> Iterator[Violation]:
             yield "price", "it is below zero"
 
 
-def _active(word: str) -> bool | None:
-    """Return what a yes or no means; None for what is neither."""
-    word = word.lower()
-    return word in YES if word in YES | NO else None
+def _active(text: str) -> bool | None:
+    """Return the meaning of yes or no; None for any other text."""
+    text = text.lower()
+    return text in YES if text in YES | NO else None
 
 
 def _product(row: Row, merchant_id: str) -> Product:

@@ -1,4 +1,4 @@
-"""`souk products`: what a merchant sells. Writes the catalogue; must not touch stock."""
+"""`souk products`: a merchant's products. Writes the catalogue; must not touch stock."""
 
 import collections
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,13 @@ import typer
 
 from internal.catalogue import store
 from internal.catalogue.messages import Product
-from internal.cli import database, input_files, lazy_groups, output
+from internal.cli import database, input_files
 from internal.cli.commands import merchants, product_files
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output, values
+from internal.console.options import AsJson
 
-app = lazy_groups.new("List and import what a merchant sells.")
+app = lazy_groups.new("List and import a merchant's products.")
 
 PAGE_PRODUCTS_DEFAULT = 100
 PAGE_PRODUCTS_MAX = 100_000
@@ -30,7 +32,12 @@ def list_products(
     merchant: MerchantId = "",
     after: Annotated[str, typer.Option(metavar="SKU", help="Only those above this SKU.")] = "",
     limit: Annotated[
-        int, typer.Option(min=1, max=PAGE_PRODUCTS_MAX, metavar="N", help="So many at most.")
+        int,
+        typer.Option(
+            parser=values.whole_number(1, PAGE_PRODUCTS_MAX),
+            metavar="N",
+            help="Up to this many products.",
+        ),
     ] = PAGE_PRODUCTS_DEFAULT,
     data: Data = None,
     as_json: AsJson = False,
@@ -74,13 +81,15 @@ def import_products(
     ],
     *,
     merchant: MerchantId = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add the products of a file, or put them in the place of those with the same SKU.
+    """Add the products of a file; a product with the same SKU is replaced.
 
-    All or nothing: one mistake, and nothing is changed; every mistake is told with its line.
+    One mistake in the file, and nothing is changed; every mistake is shown with its line.
     """
     text = input_files.read_text(file, FILE_CHARS_MAX)
 
@@ -99,7 +108,7 @@ def import_products(
 def _import(
     connection: sa.Connection, text: str, merchant: str, *, dry_run: bool
 ) -> dict[str, int]:
-    """Read the file, save it, return how many products are new, changed and unchanged."""
+    """Save a file's products; return how many are new, changed and unchanged."""
     merchant_id = merchants.require(connection, merchant)
     tax_codes = [rate.tax_code for rate in store.list_tax_rates(connection, merchant_id)]
     products = product_files.read(text, merchant_id, tax_codes)

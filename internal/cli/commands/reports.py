@@ -13,9 +13,11 @@ from typing import Annotated, NamedTuple
 import sqlalchemy as sa
 import typer
 
-from internal.cli import database, lazy_groups, output, suggestions, timestamps
+from internal.cli import database, timestamps
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId, flattened
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output, suggestions
+from internal.console.options import AsJson, flattened
 from internal.infra import clock
 from internal.kernel import errors
 from internal.reports import local_days, registry

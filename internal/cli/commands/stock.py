@@ -1,4 +1,4 @@
-"""`souk stock`: what lies in the stores. Every change of it leaves a movement."""
+"""`souk stock`: the stock of the stores. Every change leaves a movement."""
 
 import re
 from collections.abc import Sequence
@@ -8,9 +8,11 @@ import sqlalchemy as sa
 import typer
 
 from internal.catalogue import store as catalogue
-from internal.cli import database, lazy_groups, output, suggestions
+from internal.cli import database
 from internal.cli.commands import merchants
-from internal.cli.options import AsJson, Data, MerchantId
+from internal.cli.options import Data, MerchantId
+from internal.console import lazy_groups, output, suggestions
+from internal.console.options import AsJson
 from internal.infra import clock
 from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
@@ -35,7 +37,7 @@ def show_levels(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is on hand, reserved for orders, and available."""
+    """Show stock on hand, reserved for orders, and available."""
 
     def find(connection: sa.Connection) -> Levels:
         merchant_id = merchants.require(connection, merchant)
@@ -50,7 +52,7 @@ def show_levels(
 def receive(
     arrivals: Annotated[
         list[str],
-        typer.Argument(metavar="SKU=QUANTITY", help="What arrived, and how much of it."),
+        typer.Argument(metavar="SKU=QUANTITY", help="A product that arrived, and how many."),
     ],
     *,
     store_id: Annotated[str, typer.Option("--store", metavar="ID", help="Where it arrived.")],
@@ -58,7 +60,7 @@ def receive(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add what arrived to a store's stock. Running it again adds it again."""
+    """Add arrived goods to a store's stock. Running it again adds them again."""
     quantities = [_arrival(text) for text in arrivals]
     now_us = clock.SystemClock().now_us()
 

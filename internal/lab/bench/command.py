@@ -1,102 +1,198 @@
-"""The command behind `scripts/bench`: JSON lines on stdout for machines, a table on stderr."""
+"""The command behind `scripts/bench`: JSON lines on stdout for machines, a table on stderr.
 
-import argparse
+Exit codes: 0 measured; 1 an engine or its stack failed; 2 wrong usage, setting or machine.
+"""
+
+from __future__ import annotations
+
 import asyncio
 import contextlib
+import dataclasses
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
 
 import msgspec
+import typer
 from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from internal.lab.bench import embedded, submission
-from internal.lab.bench.full import site as full_site
-from internal.lab.bench.full import suite as full_suite
-from internal.lab.bench.full import throughput
-from internal.lab.workload import command_line, progress
+from internal.console import lazy_groups, lazy_modules, output, values
+from internal.console import run as console_run
+from internal.console.exit_codes import ExitCode
+from internal.console.options import flattened
 
-SUITES = {"embedded": tuple(embedded.SCENARIOS), "full": tuple(full_suite.SCENARIOS)}
-TERMINATED = 128 + signal.SIGTERM
+if TYPE_CHECKING:
+    import uvloop
 
-Measure = Callable[[str], Awaitable[list[embedded.Figure]]]
+    from internal.lab.bench import embedded, submission
+    from internal.lab.bench.full import site as full_site
+    from internal.lab.bench.full import suite as full_suite
+    from internal.lab.bench.full import throughput
+    from internal.lab.workload import progress
+else:
+    uvloop = lazy_modules.lazy("uvloop")
+    embedded = lazy_modules.lazy("internal.lab.bench.embedded")
+    submission = lazy_modules.lazy("internal.lab.bench.submission")
+    full_site = lazy_modules.lazy("internal.lab.bench.full.site")
+    full_suite = lazy_modules.lazy("internal.lab.bench.full.suite")
+    throughput = lazy_modules.lazy("internal.lab.bench.full.throughput")
+    progress = lazy_modules.lazy("internal.lab.workload.progress")
+
+ORDERS_MIN = 100
+
+EmbeddedScenario = Literal["embedded_unary", "embedded_batch", "embedded_latency", "embedded_rss"]
+FullScenario = Literal[
+    "full_drain",
+    "full_vs_plain_functions",
+    "full_batch_sustained",
+    "full_unary",
+    "full_latency",
+    "full_rss",
+    "db_ceiling",
+    "full_growth",
+    "full_parallelism",
+]
+SUITES = {"embedded": get_args(EmbeddedScenario), "full": get_args(FullScenario)}
+
+Measure = Callable[[str], Awaitable[list["embedded.Figure"]]]
 """Takes a scenario's name."""
+Preparation = contextlib.AbstractAsyncContextManager[Measure]
 
 
 class Places(NamedTuple):
-    """Where things are, as cmd/bench.py says."""
+    """The scripts and folders of this checkout, from cmd/bench.py."""
 
     folder: Path
-    """Where engines get their folders: the disk that is measured."""
+    """Engines get their folders here: this disk is measured."""
     provisioning: full_site.Provisioning
-    """For the full engine."""
+    """Makes the stack and deploys the functions of a full engine."""
 
 
-def main(given: Sequence[str], places: Places) -> int:
-    """Do what the command line says; returns the exit code."""
-    options = _parse(given)
-    places.folder.mkdir(parents=True, exist_ok=True)
-    console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
-    names = [options.only] if options.only else SUITES[options.suite]
-    try:
-        code = command_line.run(
-            "bench", lambda: _run(names, _suite(options, places, console), console)
-        )
-    except asyncio.CancelledError:
-        return TERMINATED
-    # Its engines are its own: whatever did not answer here did not work.
-    return command_line.ExitCode.FAILED if code is command_line.ExitCode.AWAY else code
+@dataclasses.dataclass(frozen=True)
+class Length:
+    """How long each scenario takes; by default its own length."""
 
-
-def _parse(given: Sequence[str]) -> argparse.Namespace:
-    parser = command_line.parser("bench", "Measures Souk on this machine, client included.")
-    suites = parser.add_subparsers(dest="suite", required=True, metavar="{embedded,full}")
-    for suite, names in SUITES.items():
-        of_suite = suites.add_parser(suite, allow_abbrev=False)
-        of_suite.add_argument("--only", choices=names, help="one scenario")
-        length = of_suite.add_mutually_exclusive_group()
-        length.add_argument(
-            "--orders", type=command_line.number(100), metavar="N", help="orders in each scenario"
-        )
-        length.add_argument(
-            "--seconds",
-            type=command_line.positive,
+    orders: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=values.whole_number(ORDERS_MIN),
+            help=f"Orders in each scenario, at least {ORDERS_MIN}.",
+        ),
+    ] = None
+    seconds: Annotated[
+        float | None,
+        typer.Option(
             metavar="S",
-            help="seconds of submitting in each that is not a drain",
-        )
-    of_suite.add_argument(
-        "--dir",
-        type=Path,
-        metavar="DIR",
-        help="a stack that is up, its functions deployed; its orders stay (default: a fresh one)",
+            parser=values.positive,
+            help="Seconds of submitting in each scenario that is not a drain.",
+        ),
+    ] = None
+
+
+def main(arguments: Sequence[str], places: Callable[[], Places]) -> int:
+    """Do what the command line says; returns the exit code."""
+    # The engines are its own: a server that does not answer has failed.
+    return console_run.run(
+        application(places), "scripts/bench", arguments, when_away=ExitCode.FAILED
     )
-    return parser.parse_args(given)
+
+
+def application(places: Callable[[], Places]) -> typer.Typer:
+    """Return the commands, one per suite; they call `places` only when they measure."""
+    app = lazy_groups.new("Measure Souk on this machine, client included.")
+
+    @app.command("embedded")
+    @flattened
+    def embedded_suite(
+        length: Length,
+        *,
+        only: Annotated[
+            EmbeddedScenario | None,
+            typer.Option(metavar="NAME", help=f"One scenario: {', '.join(SUITES['embedded'])}."),
+        ] = None,
+    ) -> ExitCode:
+        """Measure the embedded engine."""
+        size = _size_of(length)
+        return _measure(only, "embedded", places(), lambda it, c: _embedded(it, size, c))
+
+    @app.command("full")
+    @flattened
+    def full(
+        length: Length,
+        *,
+        only: Annotated[
+            FullScenario | None,
+            typer.Option(metavar="NAME", help=f"One scenario: {', '.join(SUITES['full'])}."),
+        ] = None,
+        folder: Annotated[
+            Path | None,
+            typer.Option(
+                "--dir",
+                metavar="DIR",
+                show_default="a fresh one",
+                help="A stack that is up, its functions deployed; its orders stay.",
+            ),
+        ] = None,
+    ) -> ExitCode:
+        """Measure the full engine, on a stack of its own or one that is up."""
+        size = _size_of(length)
+        return _measure(only, "full", places(), lambda it, c: _full(it, size, folder, c))
+
+    return app
+
+
+def _size_of(length: Length) -> submission.Size:
+    if length.orders is not None and length.seconds is not None:
+        raise typer.BadParameter("not allowed with --orders", param_hint="'--seconds'")
+    return submission.Size(length.orders, length.seconds)
+
+
+def _measure(
+    only: str | None,
+    suite: str,
+    places: Places,
+    prepare: Callable[[Places, rich_console.Console], Preparation],
+) -> ExitCode:
+    """Measure one scenario, or all of a suite."""
+    places.folder.mkdir(parents=True, exist_ok=True)
+    console = output.report(stderr=True)
+    names = [only] if only else SUITES[suite]
+    try:
+        return uvloop.run(_run(names, prepare(places, console), console))
+    except asyncio.CancelledError:
+        return ExitCode.TERMINATED
 
 
 @contextlib.asynccontextmanager
-async def _suite(
-    options: argparse.Namespace, places: Places, console: rich_console.Console
+async def _embedded(
+    places: Places, size: submission.Size, console: rich_console.Console
 ) -> AsyncIterator[Measure]:
-    """Prepare what all scenarios of a suite share; yield what measures one."""
-    size = submission.Size(options.orders, options.seconds)
+    """Prepare what the embedded scenarios share; yield the function that measures one."""
     reporter = progress.Reporter(console)
-    if options.suite == "embedded":
-        tools = embedded.Tools(places.folder, reporter, size)
-        yield lambda name: embedded.SCENARIOS[name](tools)
-        return
-    async with full_site.opened(places.provisioning, places.folder, options.dir) as site:
-        full = throughput.Tools(site, reporter, size)
-        yield lambda name: full_suite.SCENARIOS[name](full)
+    tools = embedded.Tools(places.folder, reporter, size)
+    yield lambda name: embedded.SCENARIOS[name](tools)
+
+
+@contextlib.asynccontextmanager
+async def _full(
+    places: Places, size: submission.Size, folder: Path | None, console: rich_console.Console
+) -> AsyncIterator[Measure]:
+    """Prepare what the full scenarios share; yield the function that measures one."""
+    reporter = progress.Reporter(console)
+    async with full_site.opened(places.provisioning, places.folder, folder) as site:
+        tools = throughput.Tools(site, reporter, size)
+        yield lambda name: full_suite.SCENARIOS[name](tools)
 
 
 async def _run(
     names: Sequence[str],
-    suite: contextlib.AbstractAsyncContextManager[Measure],
+    suite: Preparation,
     console: rich_console.Console,
-) -> command_line.ExitCode:
+) -> ExitCode:
     _end_on_terminate()
     table = rich_table.Table(box=box.SIMPLE)
     for column in ("scenario", "metric"):
@@ -112,11 +208,11 @@ async def _run(
     finally:
         if table.row_count:
             console.print(table)
-    return command_line.ExitCode.OK
+    return ExitCode.OK
 
 
 def _end_on_terminate() -> None:
-    """Take SIGTERM as Ctrl-C: the engine is stopped, its folder removed."""
+    """Treat SIGTERM as Ctrl-C: the engine is stopped, its folder removed."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

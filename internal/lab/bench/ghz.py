@@ -16,8 +16,8 @@ from typing import NamedTuple
 import msgspec
 from google.protobuf import descriptor, descriptor_pb2
 
+from internal.client.access import Access
 from internal.kernel import errors
-from internal.lab.workload import client
 
 VERSION = "v0.120.0"
 MODULE = f"github.com/bojand/ghz/cmd/ghz@{VERSION}"
@@ -62,7 +62,7 @@ class Report(msgspec.Struct, rename="camel"):
 class Calls(NamedTuple):
     """The method to call, and the requests."""
 
-    access: client.Access
+    access: Access
     file: descriptor.FileDescriptor
     """Declares the method."""
     method: str

@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from internal.client import client, sender
 from internal.infra import settings
 from internal.kernel import errors
 from internal.kernel.states import OrderState
 from internal.lab import engine_process
-from internal.lab.workload import client, outcomes, sender, templates, verification
+from internal.lab.workload import outcomes, templates, verification
 from internal.wire.souk.v1 import order_service_pb2
 
 CALL_S = 60.0

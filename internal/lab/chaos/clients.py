@@ -10,14 +10,13 @@ import itertools
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 
-import grpc
-import grpc.aio
-
-from internal.lab.workload import client, generator, scenarios, sender
+from internal.client import client, sender
+from internal.client.access import Access
+from internal.lab.workload import generator, scenarios
 from internal.lab.workload.scenarios import Kind
-from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 CLIENTS = 12
 BATCH_ORDERS_MAX = 20
@@ -27,6 +26,8 @@ WAITS_ONE_IN = 10
 CANCELS_ONE_IN = 10
 LOOK_EVERY_S = 0.003
 RETRIED = sender.RETRIED
+FINALIZED = order_service_pb2.WAIT_FOR_FINALIZED
+NO_WAIT = order_service_pb2.WAIT_FOR_UNSPECIFIED
 
 TERMINAL = frozenset(
     {
@@ -142,13 +143,13 @@ class ClientPool:
         self._pace = pace or Pace()
         self._rng = random.Random(seed)  # noqa: S311 - no secrets: when a client does what
         self._orders, self._retries = orders, deque[Call]()
-        self._connections: list[_Connection] = []
+        self._connections: list[client.Client] = []
         self._is_open = asyncio.Event()
         self._progress = asyncio.Condition()
 
-    def connect(self, access: client.Access) -> None:
+    def connect(self, access: Access) -> None:
         """Let the clients send to this server."""
-        self._connections.append(_Connection(access))
+        self._connections.append(client.Client(access))
         self._is_open.set()
 
     def disconnect(self) -> None:
@@ -157,7 +158,7 @@ class ClientPool:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await asyncio.gather(*(each.aclose() for each in self._connections))
+        await asyncio.gather(*(connection.aclose() for connection in self._connections))
 
     def finish(self, more: int) -> None:
         """Send `more` further orders and all repetitions, then stop."""
@@ -179,8 +180,8 @@ class ClientPool:
             await self._is_open.wait()
             if self.log.placed:
                 order_id = self._rng.choice(list(self.log.placed))
-                order = await self._connections[-1].get(order_id)
-                if order:
+                order = await self._connections[-1].get(order_id, CALL_S)
+                if not isinstance(order, client.Failure):
                     self.log.looked(order)
 
     async def _serve(self) -> None:
@@ -202,18 +203,19 @@ class ClientPool:
                 self._progress.notify_all()
 
     async def _submit(self, call: Call) -> list[client.Answer]:
-        drafts, connection = [made.draft for made in call], self._connections[-1]
-        if len(drafts) > 1:
-            return await connection.submit_many(drafts)
-        wait_for = "WAIT_FOR_FINALIZED" if self._one_in(WAITS_ONE_IN) else "WAIT_FOR_UNSPECIFIED"
-        return [await connection.submit(drafts[0], wait_for)]
+        is_waiting = len(call) == 1 and self._one_in(WAITS_ONE_IN)
+        drafts = [made.draft for made in call]
+        wait_for = FINALIZED if is_waiting else NO_WAIT
+        return await sender.submit(self._connections[-1], drafts, CALL_S, wait_for)
 
     async def _cancel(self, order_id: str) -> None:
         """Request a cancellation until there is a final answer, or the order stays unknown."""
         self.log.cancel_requested.add(order_id)
+        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
         for _ in range(CANCEL_TRIES_MAX):
             await self._is_open.wait()
-            code = await self._connections[-1].cancel(order_id)
+            reply = await self._connections[-1].cancel(request, CALL_S)
+            code = reply.code if isinstance(reply, client.Failure) else client.OK
             if self.log.cancel_answered(order_id, code):
                 return
             await asyncio.sleep(self._rng.uniform(0.01, 0.1))
@@ -236,44 +238,6 @@ class ClientPool:
         for made in call:
             self.log.sent(made)
         return call or (self._retries.popleft() if self._retries else [])
-
-
-class _Connection:
-    """A connection to one process of the engine, for placing orders and reading them."""
-
-    def __init__(self, access: client.Access) -> None:
-        self._client = client.Client(access)
-        self._channel = grpc.aio.insecure_channel(access.target)
-        self._stub = order_service_pb2_grpc.OrderServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._metadata = (("x-api-key", access.api_key),)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-        await self._channel.close()
-
-    async def submit(self, draft: order_pb2.OrderDraft, wait_for: str) -> client.Answer:
-        request = order_service_pb2.SubmitOrderRequest(order=draft, wait_for=wait_for)
-        return await self._client.submit(draft.order_id, request.SerializeToString(), CALL_S)
-
-    async def submit_many(self, drafts: Sequence[order_pb2.OrderDraft]) -> list[client.Answer]:
-        body = order_service_pb2.SubmitOrdersRequest(orders=drafts).SerializeToString()
-        return await self._client.submit_many([d.order_id for d in drafts], body, CALL_S)
-
-    async def cancel(self, order_id: str) -> str:
-        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
-        try:
-            await self._stub.CancelOrder(request, metadata=self._metadata, timeout=CALL_S)
-        except grpc.aio.AioRpcError as error:
-            return str(error.code().name)
-        return client.OK
-
-    async def get(self, order_id: str) -> order_pb2.Order | None:
-        request = order_service_pb2.GetOrderRequest(order_id=order_id)
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            reply = await self._stub.GetOrder(request, metadata=self._metadata, timeout=CALL_S)
-            order: order_pb2.Order = reply.order
-            return order
-        return None
 
 
 @contextlib.asynccontextmanager

@@ -1,96 +1,142 @@
 """The command behind `scripts/chaos`: a line per fault as it goes, a table, JSON for machines.
 
-Exit codes: 0 every fault struck and nothing came of any; 1 otherwise; 2 wrong usage or setting.
+Exit codes: 0 every fault struck and none did harm; 1 otherwise; 2 wrong usage or setting.
 """
 
-import argparse
+from __future__ import annotations
+
 import asyncio
 import contextlib
+import dataclasses
 import random
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import typer
 from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from internal.checks import findings
-from internal.deploy import wheel
+from internal.console import lazy_groups, lazy_modules, output, values
+from internal.console import run as console_run
+from internal.console.exit_codes import ExitCode
+from internal.console.options import flattened
 from internal.kernel import errors
-from internal.lab.chaos import campaign, negative_controls, target, trial
-from internal.lab.workload import command_line
-from internal.stack import ports, stack
+
+if TYPE_CHECKING:
+    import uvloop
+
+    from internal.checks import findings
+    from internal.deploy import wheel
+    from internal.lab.chaos import campaign, negative_controls, target, trial
+    from internal.stack import ports, stack
+else:
+    uvloop = lazy_modules.lazy("uvloop")
+    wheel = lazy_modules.lazy("internal.deploy.wheel")
+    campaign = lazy_modules.lazy("internal.lab.chaos.campaign")
+    negative_controls = lazy_modules.lazy("internal.lab.chaos.negative_controls")
+    target = lazy_modules.lazy("internal.lab.chaos.target")
+    trial = lazy_modules.lazy("internal.lab.chaos.trial")
+    ports = lazy_modules.lazy("internal.stack.ports")
+    stack = lazy_modules.lazy("internal.stack.stack")
 
 SEED_MAX = 1_000_000
+INSTANCES_DEFAULT = 3
 STACK = "stack"
 
 
-def main(given: Sequence[str], near: Path, broken: Path) -> int:
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The faults, how often each is tried, and where."""
+
+    campaign: Annotated[
+        bool,
+        typer.Option(
+            "--campaign", help="50 kills at each place instead of 3; takes an hour or less."
+        ),
+    ] = False
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=values.whole_number(0),
+            show_default="drawn",
+            help="Repeats a run.",
+        ),
+    ] = None
+    only: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Only faults whose names hold this; once for each.",
+        ),
+    ] = dataclasses.field(default_factory=list)
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            show_default="a fresh one",
+            help="Folder of the stack; it stays.",
+        ),
+    ] = None
+    instances: Annotated[
+        int,
+        typer.Option(
+            metavar="N", parser=values.whole_number(1), help="Instances of each function."
+        ),
+    ] = INSTANCES_DEFAULT
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON per fault on stdout.")
+    ] = False
+    is_list: Annotated[bool, typer.Option("--list", help="Only name the faults.")] = False
+
+
+def main(arguments: Sequence[str], near: Path, broken: Path) -> int:
     """Do what the command line says; returns the exit code.
 
     Args:
-        given: the command line.
-        near: where a stack of our own gets its folder.
+        arguments: the command line.
+        near: the folder in which a stack of our own is made.
         broken: holds the functions that are broken on purpose.
     """
-    options = _parse(given)
-    near.mkdir(parents=True, exist_ok=True)
-    console = rich_console.Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        code = command_line.run("chaos", lambda: _run(options, near, broken, console))
-    except asyncio.CancelledError:
-        return command_line.ExitCode.INTERRUPTED
-    # The stack is its own: whatever did not answer did not work.
-    return command_line.ExitCode.FAILED if code is command_line.ExitCode.AWAY else code
+    app = lazy_groups.single()
 
+    @app.command()
+    @flattened
+    def chaos(options: Options) -> ExitCode:
+        """Break a full engine in every way, and count its orders."""
+        near.mkdir(parents=True, exist_ok=True)
+        try:
+            return uvloop.run(_run(options, near, broken, output.report(stderr=True)))
+        except asyncio.CancelledError:
+            return ExitCode.INTERRUPTED
 
-def _parse(given: Sequence[str]) -> argparse.Namespace:
-    parser = command_line.parser(
-        "chaos", "Breaks a full engine in every way, and counts its orders."
-    )
-    parser.add_argument(
-        "--campaign",
-        action="store_true",
-        help="50 kills at each place instead of 3; takes an hour or less",
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="repeats a run (default: drawn)")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="faults whose names hold this"
-    )
-    parser.add_argument(
-        "--dir", type=Path, metavar="DIR", help="folder of the stack; stays (default: a fresh one)"
-    )
-    parser.add_argument(
-        "--instances",
-        type=command_line.number(1),
-        default=campaign.INSTANCES_EACH,
-        metavar="N",
-        help="of each function (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="a line of JSON per fault on stdout")
-    parser.add_argument("--list", action="store_true", help="only name the faults")
-    return parser.parse_args(given)
+    # The stack is its own: a server that does not answer has failed.
+    return console_run.run(app, "scripts/chaos", arguments, when_away=ExitCode.FAILED)
 
 
 async def _run(
-    options: argparse.Namespace, near: Path, broken: Path, console: rich_console.Console
-) -> command_line.ExitCode:
+    options: Options, near: Path, broken: Path, console: rich_console.Console
+) -> ExitCode:
     seed = random.randrange(SEED_MAX) if options.seed is None else options.seed  # noqa: S311
     size = campaign.CAMPAIGN if options.campaign else campaign.QUICK
     wanted = list(campaign.chosen(size, seed, options.only))
     wrong = negative_controls.chosen(seed, options.only)
-    if options.list:
+    if options.is_list:
         print("\n".join([fault.name for fault in wanted] + [control.name for control in wrong]))
-        return command_line.ExitCode.OK
+        return ExitCode.OK
     if not wanted and not wrong:
         raise errors.Misconfigured("--only names no fault; --list tells them all")
     _end_on_terminate()
-    report = Report(console, is_json=options.json)
+    report = Report(console, is_json=options.as_json)
     console.print(f"seed {seed}, commit {trial.commit()}")
-    async with _stack(options.dir, near, console) as of:
+    async with _stack(options.folder, near, console) as of:
         package = await asyncio.to_thread(wheel.build)
         plan = campaign.Plan(wanted, seed, options.instances)
         report.leaks = await campaign.run(of, package, plan, report.add)
@@ -98,11 +144,11 @@ async def _run(
             result = await negative_controls.run(of, control, package, broken, seed)
             report.add(result, is_good=control.is_found(result))
     report.show()
-    return command_line.ExitCode.OK if report.is_good else command_line.ExitCode.FAILED
+    return ExitCode.OK if report.is_good else ExitCode.FAILED
 
 
 class Report:
-    """What is told of the results."""
+    """Prints the results: one by one, and as a table."""
 
     def __init__(self, console: rich_console.Console, *, is_json: bool) -> None:
         self.leaks: list[findings.Finding] = []
@@ -114,11 +160,14 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Tell whether everything was as it must be."""
+        """Tell whether every result was good and no secret leaked."""
         return self._is_good and not self.leaks
 
     def add(self, result: trial.Result, *, is_good: bool | None = None) -> None:
-        """Tell one result at once, all of it if it is bad; it may be good in a way of its own."""
+        """Print one result, in full if it is bad.
+
+        `is_good` overrides the result's own verdict.
+        """
         is_good = result.is_good if is_good is None else is_good
         self._is_good = self._is_good and is_good
         verdict = "[green]ok[/green]" if is_good else "[red]failed[/red]"
@@ -133,8 +182,8 @@ class Report:
         )
         if self._is_json:
             print(msgspec.json.encode(result).decode(), flush=True)
-        told = result.told()
-        line = told.partition("\n")[0] if is_good else told
+        text = result.told()
+        line = text.partition("\n")[0] if is_good else text
         self._console.print(line, style=None if is_good else "red", markup=False)
 
     def show(self) -> None:
@@ -148,7 +197,7 @@ class Report:
 async def _stack(
     folder: Path | None, near: Path, console: rich_console.Console
 ) -> AsyncIterator[stack.Stack]:
-    """Bring up a stack whose functions can be armed; end it in any case.
+    """Bring up a stack whose functions can be armed; end it afterwards in any case.
 
     Raises:
         Misconfigured: it runs already, or something is missing on this machine.
@@ -172,7 +221,7 @@ async def _stack(
 
 
 def _end_on_terminate() -> None:
-    """Take SIGTERM as Ctrl-C: everything is stopped."""
+    """Treat SIGTERM as Ctrl-C: everything is stopped."""
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
+from internal.client.access import Access
 from internal.deploy import deploy, functions_api, wheel
 from internal.flow import topics
 from internal.infra import backends, db, settings
@@ -24,7 +25,6 @@ from internal.lab import engine_process
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.full import site as full_site
 from internal.lab.chaos import clients
-from internal.lab.workload import client
 from internal.stack import processes, stack
 
 PULSAR, MYSQL = "pulsar", "mysql"
@@ -73,7 +73,7 @@ class Target:
         self._intake: contextlib.AsyncExitStack | None = None
         self._engine: engine_process.Engine | None = None
 
-    def access(self) -> client.Access:
+    def access(self) -> Access:
         """Return the intake's address with the demo shop's API key."""
         address = f"{engine_process.HOST}:{self.port}"
         return engine_process.access_to(address, self.options.storage.data_dir)

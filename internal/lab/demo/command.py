@@ -1,46 +1,62 @@
 """The command behind `scripts/start --demo`: reads options, runs the demo, shows its figures."""
 
-import argparse
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich import console as rich_console
 
-from internal.infra import settings
-from internal.lab.demo import run as demo_run
-from internal.lab.demo import view
-from internal.lab.workload import client, command_line, progress, verification
+from internal.console import lazy_groups, lazy_modules, output
+from internal.console import run as console_run
+from internal.console.exit_codes import ExitCode
+from internal.console.options import flattened
+from internal.lab.workload import command_line
+
+if TYPE_CHECKING:
+    import uvloop
+
+    from internal.client import client
+    from internal.infra import settings
+    from internal.lab.demo import run as demo_run
+    from internal.lab.demo import view
+    from internal.lab.workload import progress, verification
+else:
+    uvloop = lazy_modules.lazy("uvloop")
+    client = lazy_modules.lazy("internal.client.client")
+    settings = lazy_modules.lazy("internal.infra.settings")
+    demo_run = lazy_modules.lazy("internal.lab.demo.run")
+    view = lazy_modules.lazy("internal.lab.demo.view")
+    progress = lazy_modules.lazy("internal.lab.workload.progress")
+    verification = lazy_modules.lazy("internal.lab.workload.verification")
 
 ORDERS_DEFAULT = 1_000
 
+app = lazy_groups.single()
 
-def main(arguments_given: Sequence[str], environment: Mapping[str, str]) -> int:
+
+@app.command()
+@flattened
+def demo(server: command_line.Server, orders: command_line.Orders) -> ExitCode:
+    """Submit varied orders and show how they ended."""
+    return uvloop.run(_run(server, orders))
+
+
+def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code."""
-    options = _parse(arguments_given)
-    return command_line.run("demo", lambda: _run(options, environment))
+    return console_run.run(app, "demo", arguments)
 
 
-def _parse(given: Sequence[str]) -> argparse.Namespace:
-    parser = command_line.parser("demo", "Submits varied orders and shows what became of them.")
-    command_line.add_server(parser)
-    command_line.add_orders(parser)
-    return parser.parse_args(given)
-
-
-async def _run(
-    options: argparse.Namespace, environment: Mapping[str, str]
-) -> command_line.ExitCode:
-    access = command_line.access_of(options, environment)
-    records = verification.Records(settings.of_folder(options.data), access.api_key)
-    reporter = progress.Reporter(rich_console.Console(stderr=True))
+async def _run(server: command_line.Server, orders: command_line.Orders) -> ExitCode:
+    access = command_line.access_of(server)
+    records = verification.Records(settings.of_folder(server.data), access.api_key)
+    reporter = progress.Reporter(output.report(stderr=True))
     async with contextlib.aclosing(client.Client(access)) as connection:
         await command_line.reach(connection, access.target)
-        plan = demo_run.Plan(await records.shop(), options.orders or ORDERS_DEFAULT, options.seed)
+        plan = demo_run.Plan(await records.shop(), orders.orders or ORDERS_DEFAULT, orders.seed)
         figures = await demo_run.run(connection, plan, records.check, reporter)
-    view.show(figures, rich_console.Console(highlight=False, soft_wrap=True))
-    if options.json_file:
-        command_line.write_json(
-            options.json_file, msgspec.json.format(msgspec.json.encode(figures))
-        )
-    return command_line.ExitCode.OK if figures.is_ok else command_line.ExitCode.FAILED
+    view.show(figures, output.report())
+    if orders.json_file:
+        command_line.write_json(orders.json_file, msgspec.json.format(msgspec.json.encode(figures)))
+    return ExitCode.OK if figures.is_ok else ExitCode.FAILED

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import msgspec
 
+from internal.client import client, sender
 from internal.kernel import ids
-from internal.lab.workload import client, generator, progress, scenarios, sender, shop, verification
+from internal.lab.workload import generator, progress, scenarios, shop, verification
 from internal.lab.workload import run as workload_run
 
 PACE = workload_run.Pace(concurrency=32, batch=25)

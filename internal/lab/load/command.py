@@ -1,93 +1,147 @@
-"""The command behind `scripts/load`: reads its options, does the run, shows what came of it."""
+"""The command behind `scripts/load`: reads its options, runs, shows the figures."""
 
-import argparse
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
-from rich import console as rich_console
+import typer
 
-from internal.infra import settings
-from internal.lab.load import run as load_run
-from internal.lab.load import view
-from internal.lab.workload import client, command_line, progress, shop, verification
+from internal.console import lazy_groups, lazy_modules, output, values
+from internal.console import run as console_run
+from internal.console.exit_codes import ExitCode
+from internal.console.options import flattened
+from internal.lab.workload import command_line
+
+if TYPE_CHECKING:
+    import uvloop
+
+    from internal.client import access, client
+    from internal.infra import settings
+    from internal.lab.load import run as load_run
+    from internal.lab.load import view
+    from internal.lab.workload import progress, shop, verification
+else:
+    uvloop = lazy_modules.lazy("uvloop")
+    client = lazy_modules.lazy("internal.client.client")
+    settings = lazy_modules.lazy("internal.infra.settings")
+    load_run = lazy_modules.lazy("internal.lab.load.run")
+    view = lazy_modules.lazy("internal.lab.load.view")
+    progress = lazy_modules.lazy("internal.lab.workload.progress")
+    shop = lazy_modules.lazy("internal.lab.workload.shop")
+    verification = lazy_modules.lazy("internal.lab.workload.verification")
 
 BATCH_MAX = 1_000
-"""As many as SubmitOrders takes."""
+"""The limit of SubmitOrders."""
+
+Profile = Literal["smoke", "load", "stress"]
+PROFILES = get_args(Profile)
+
+app = lazy_groups.single()
 
 
-def main(given: Sequence[str], environment: Mapping[str, str]) -> int:
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """Changes to the profile's own pace."""
+
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R",
+            parser=values.positive,
+            show_default="as the profile does",
+            help="Orders a second by the clock.",
+        ),
+    ] = None
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            metavar="C", parser=values.whole_number(1), help="Calls open at once, at most."
+        ),
+    ] = None
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="B",
+            parser=values.whole_number(1, BATCH_MAX),
+            help=f"Orders a call, at most {BATCH_MAX}.",
+        ),
+    ] = None
+
+
+@app.command()
+@flattened
+def load(
+    profile: Annotated[
+        Profile,
+        typer.Argument(
+            help="smoke: does everything work? a few orders of every kind; load: a busy day: orders"
+            " by the clock; stress: more than the server can take: as fast as it answers, in"
+            " batches."
+        ),
+    ],
+    server: command_line.Server,
+    orders: command_line.Orders,
+    pace: Pace,
+    *,
+    shop_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--shop",
+            metavar="FILE",
+            show_default="the shop in the data folder",
+            help="JSON of what can be ordered.",
+        ),
+    ] = None,
+) -> ExitCode:
+    """Put load on a running server and judge: every order answered OK must come to one end."""
+    return uvloop.run(_run(profile, server, orders, pace, shop_file))
+
+
+def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code."""
-    options = _parse(given)
-    return command_line.run("load", lambda: _run(options, environment))
-
-
-def _parse(given: Sequence[str]) -> argparse.Namespace:
-    purposes = "; ".join(f"{name}: {it.purpose}" for name, it in load_run.PROFILES.items())
-    parser = command_line.parser(
-        "load", f"Scripted load runs against a running server. {purposes}."
-    )
-    parser.add_argument("profile", choices=list(load_run.PROFILES))
-    command_line.add_server(parser)
-    command_line.add_orders(parser)
-    parser.add_argument(
-        "--rate",
-        type=command_line.positive,
-        metavar="R",
-        help="orders a second by the clock; without it, as the profile does",
-    )
-    parser.add_argument(
-        "--concurrency",
-        type=command_line.number(1),
-        metavar="C",
-        help="calls open at once, at most",
-    )
-    parser.add_argument(
-        "--batch",
-        type=command_line.number(1, BATCH_MAX),
-        metavar="B",
-        help=f"orders a call, at most {BATCH_MAX}",
-    )
-    parser.add_argument(
-        "--shop",
-        type=Path,
-        metavar="FILE",
-        help="JSON of what can be ordered (default: the shop in the data folder)",
-    )
-    return parser.parse_args(given)
+    return console_run.run(app, "scripts/load", arguments)
 
 
 async def _run(
-    options: argparse.Namespace, environment: Mapping[str, str]
-) -> command_line.ExitCode:
-    access = command_line.access_of(options, environment)
-    reporter = progress.Reporter(rich_console.Console(stderr=True))
-    async with contextlib.aclosing(client.Client(access)) as connection:
-        await command_line.reach(connection, access.target)
-        plan = _plan(options, await _shop(options, access))
-        outcome = await load_run.run(connection, plan, reporter)
-    view.show(outcome, rich_console.Console(highlight=False, soft_wrap=True))
-    if options.json_file:
+    profile: Profile,
+    server: command_line.Server,
+    orders: command_line.Orders,
+    pace: Pace,
+    shop_file: Path | None,
+) -> ExitCode:
+    access_ = command_line.access_of(server)
+    reporter = progress.Reporter(output.report(stderr=True))
+    async with contextlib.aclosing(client.Client(access_)) as connection:
+        await command_line.reach(connection, access_.target)
+        sells = await _shop(shop_file, server.data, access_)
+        outcome = await load_run.run(connection, _plan(profile, orders, pace, sells), reporter)
+    view.show(outcome, output.report())
+    if orders.json_file:
         figures = msgspec.json.format(msgspec.json.encode(outcome.figures))
-        command_line.write_json(options.json_file, figures)
-    return command_line.ExitCode.OK if outcome.figures.verdict_ok else command_line.ExitCode.FAILED
+        command_line.write_json(orders.json_file, figures)
+    return ExitCode.OK if outcome.figures.verdict_ok else ExitCode.FAILED
 
 
-async def _shop(options: argparse.Namespace, access: client.Access) -> shop.Shop:
-    if options.shop:
-        return shop.read(options.shop)
-    return await verification.Records(settings.of_folder(options.data), access.api_key).shop()
+async def _shop(shop_file: Path | None, data: Path, access_: access.Access) -> shop.Shop:
+    if shop_file:
+        return shop.read(shop_file)
+    return await verification.Records(settings.of_folder(data), access_.api_key).shop()
 
 
-def _plan(options: argparse.Namespace, sells: shop.Shop) -> load_run.Plan:
-    profile = load_run.PROFILES[options.profile]
+def _plan(
+    profile: Profile, orders: command_line.Orders, pace: Pace, sells: shop.Shop
+) -> load_run.Plan:
+    usual = load_run.PROFILES[profile]
     given = {
-        "concurrency": options.concurrency,
-        "orders_per_s": options.rate,
-        "batch": options.batch,
+        "concurrency": pace.concurrency,
+        "orders_per_s": pace.rate,
+        "batch": pace.batch,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    pace = msgspec.structs.replace(profile.pace, **changes)
-    orders = options.orders or profile.orders
-    return load_run.Plan(options.profile, sells, orders, pace, options.seed)
+    changed = msgspec.structs.replace(usual.pace, **changes)
+    return load_run.Plan(profile, sells, orders.orders or usual.orders, changed, orders.seed)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from internal.client import client, sender
 from internal.kernel import ids
-from internal.lab.workload import client, generator, latency, progress, scenarios, sender, shop
+from internal.lab.workload import generator, latency, progress, scenarios, shop
 from internal.lab.workload import run as workload_run
 
 ENDS_WITHIN_S = 300.0
@@ -18,7 +19,6 @@ ENDS_WITHIN_S = 300.0
 class Profile(msgspec.Struct, frozen=True):
     """The defaults of a run."""
 
-    purpose: str
     orders: int
     pace: workload_run.Pace
     mix: scenarios.Mix
@@ -26,19 +26,16 @@ class Profile(msgspec.Struct, frozen=True):
 
 PROFILES: dict[str, Profile] = {
     "smoke": Profile(
-        "does everything work? a few orders of every kind",
         200,
         workload_run.Pace(concurrency=8),
         scenarios.DEMO_MIX,
     ),
     "load": Profile(
-        "a busy day: orders by the clock",
         20_000,
         workload_run.Pace(concurrency=1_000, orders_per_s=200.0),
         scenarios.DAY_MIX,
     ),
     "stress": Profile(
-        "more than the server can take: as fast as it answers, in batches",
         100_000,
         workload_run.Pace(concurrency=64, batch=20),
         scenarios.DAY_MIX,

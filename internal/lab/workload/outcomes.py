@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from internal.client import client
 from internal.kernel import states
-from internal.lab.workload import client
 from internal.wire.souk.v1 import order_pb2
 
 CALL_S = 30.0
@@ -83,7 +83,11 @@ class Watcher:
     async def without_exactly_one_end(self, order_ids: Collection[str]) -> list[str]:
         """Return the orders whose timeline does not show exactly one end."""
         orders = await asyncio.gather(*(self._client.get(name, CALL_S) for name in order_ids))
-        return [order.order_id for order in orders if order and _count_ends(order) != 1]
+        return [
+            order.order_id
+            for order in orders
+            if not isinstance(order, client.Failure) and _count_ends(order) != 1
+        ]
 
     async def wait_for_last(self, deadline_s: float) -> None:
         """Wait for the last orders: earlier ones hardly end later."""
@@ -92,7 +96,7 @@ class Watcher:
 
     async def _ask(self, order_id: str) -> None:
         order = await self._client.get(order_id, CALL_S)
-        if order:
+        if not isinstance(order, client.Failure):
             self._note(order, order.refusal.reason)
 
     async def _list(self, order_ids: set[str]) -> None:

@@ -3,7 +3,8 @@
 import time
 from collections import Counter
 
-from internal.lab.workload import client, generator, latency, scenarios, sender
+from internal.client import client, sender
+from internal.lab.workload import generator, latency, scenarios
 from internal.lab.workload.scenarios import Kind
 
 SURPRISES_MAX = 20

@@ -9,20 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from internal.client import client, sender
 from internal.infra import clock
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import OrderState
-from internal.lab.workload import (
-    client,
-    generator,
-    latency,
-    outcomes,
-    pacing,
-    progress,
-    results,
-    scenarios,
-    sender,
-)
+from internal.lab.workload import generator, latency, outcomes, pacing, progress, results, scenarios
 
 Call = Sequence[generator.Submission]
 """Orders that go out together: one by SubmitOrder, several by SubmitOrders."""

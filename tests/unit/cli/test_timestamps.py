@@ -1,4 +1,4 @@
-"""What people write for a moment."""
+"""Times as people write them."""
 
 import contextlib
 import datetime
@@ -42,12 +42,12 @@ def test_no_microsecond_is_lost(at_us: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "5", "5w", "2026-13-01", "1969-12-30", "-5m"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         parse(text)
 
 
 @given(text=st.text(max_size=20))
-def test_any_text_is_a_moment_or_a_usage_error(text: str) -> None:
+def test_any_text_is_an_instant_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(typer.BadParameter):
         assert parse(text) >= 0

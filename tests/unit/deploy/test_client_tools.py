@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from internal.console.exit_codes import ExitCode
 from internal.deploy import client_tools
 from internal.infra import settings
 from internal.kernel import errors
@@ -133,5 +134,5 @@ def test_settings_of_the_embedded_engine_are_refused(tmp_path: Path) -> None:
         env={"SOUK_CONFIG": str(config)},
         cwd=Path(__file__).resolve().parents[3],
     )
-    assert done.returncode == client_tools.EXIT_USAGE
+    assert done.returncode == ExitCode.USAGE
     assert "embedded engine" in done.stderr

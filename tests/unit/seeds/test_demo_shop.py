@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from internal.auth import store as auth_store
 from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import RoundingPoint
-from internal.cli import suggestions
+from internal.console import values
 from internal.inventory import store as inventory_store
 from internal.kernel import cards, ids
 from internal.seeds import demo_shop
@@ -50,7 +50,7 @@ def test_products() -> None:
     assert len({product.sku for product in products}) == len(products) == 200
     assert len({product.name for product in products}) == 200
     assert len({product.price_minor for product in products}) > 100
-    assert all(suggestions.ID.fullmatch(product.sku) for product in products)
+    assert all(values.ID.fullmatch(product.sku) for product in products)
     assert not any(cards.find_card_number(product.sku) for product in products)
     assert [product.sku for product in products if not product.active] == [demo_shop.INACTIVE_SKU]
     assert "COFFEE-250" in {product.sku for product in products}

@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from internal.client import client
 from internal.infra import backends, db, settings
 from internal.infra.pulsar_bus import admin, bus
 from internal.kernel import errors, ids, states
 from internal.lab import engine_process
 from internal.lab.bench import lab
 from internal.lab.bench.full import function_control, process_costs
-from internal.lab.workload import client, progress, templates, verification
+from internal.lab.workload import progress, templates, verification
 from internal.orders import store as order_store
 from internal.payments.gateways import registry
 

@@ -106,13 +106,13 @@ def test_any_text_is_an_order_or_a_usage_error(line: str, pay: str, discount: st
         (order_drafts.Wanted(store="s", line=["A"], currency="EURO"), "--currency"),
     ],
 )
-def test_what_is_missing_is_named(wanted: order_drafts.Wanted, names: str) -> None:
+def test_a_missing_field_is_named(wanted: order_drafts.Wanted, names: str) -> None:
     with pytest.raises(typer.BadParameter) as caught:
         order_drafts.order_of(wanted, order_drafts.Placing())
     assert names in caught.value.format_message()
 
 
-NO_ORDERS = [
+NOT_ORDERS = [
     "",
     "[]",
     "{",
@@ -132,7 +132,7 @@ class TestFile:
         assert (one.order_id, one.store_id) == ("o-1", "s")
         assert one.tenders[0].HasField("cash")
 
-    def test_what_was_written_is_read(self, tmp_path: Path) -> None:
+    def test_a_written_file_is_read(self, tmp_path: Path) -> None:
         draft, file = order(), tmp_path / "order.json"
         file.write_text(json_format.MessageToJson(draft))
         assert (
@@ -161,18 +161,18 @@ class TestFile:
         with pytest.raises(typer.BadParameter, match=r"lins[\s\S]*'lines'"):
             order_drafts.from_json('{"lins": []}')
 
-    @pytest.mark.parametrize("text", NO_ORDERS)
-    def test_what_is_no_order(self, text: str) -> None:
-        with pytest.raises(typer.BadParameter, match="no OrderDraft"):
+    @pytest.mark.parametrize("text", NOT_ORDERS)
+    def test_other_texts_are_refused(self, text: str) -> None:
+        with pytest.raises(typer.BadParameter, match="not an OrderDraft"):
             order_drafts.from_json(text)
 
-    def test_what_is_no_text(self, tmp_path: Path) -> None:
+    def test_bytes_that_are_not_text(self, tmp_path: Path) -> None:
         file = tmp_path / "order.json"
         file.write_bytes(b"\xff\xfe")
         with pytest.raises(typer.BadParameter, match="UTF-8"):
             order_drafts.quote_of(order_drafts.Wanted(file=file))
 
-    def test_what_is_too_long(self, tmp_path: Path) -> None:
+    def test_text_that_is_too_long(self, tmp_path: Path) -> None:
         file = tmp_path / "order.json"
         file.write_text(" " * (order_drafts.FILE_CHARS_MAX + 1))
         with pytest.raises(typer.BadParameter, match="more than"):

@@ -70,11 +70,11 @@ def test_quotes_and_line_breaks_of_csv() -> None:
         ("A,Apple,1,EUR,standard,maybe", "active"),
     ],
 )
-def test_each_mistake_is_told_with_its_line(row: str, field: str) -> None:
+def test_each_mistake_is_shown_with_its_line(row: str, field: str) -> None:
     assert [place for place, _ in violations(f"{HEADER}\n{GOOD}\n{row}")] == [f"line 3, {field}"]
 
 
-def test_all_mistakes_are_told_in_the_order_of_the_file() -> None:
+def test_all_mistakes_are_shown_in_the_order_of_the_file() -> None:
     text = f"{HEADER}\n,x,1,EUR,no,\n{GOOD}\nA,b\n{GOOD}\n"
     places = [place for place, _ in violations(text)]
     assert places == ["line 2, sku", "line 2, tax_code", "line 4", "line 5, sku"]
@@ -129,7 +129,7 @@ PRODUCTS = st.builds(
 
 
 @given(st.lists(PRODUCTS, min_size=1, max_size=5, unique_by=lambda product: product.sku))
-def test_what_is_listed_can_be_imported(products: list[Product]) -> None:
+def test_a_listed_product_can_be_imported(products: list[Product]) -> None:
     lines = [json.dumps(product_files.row_of(product)) for product in products]
     assert read("\n".join(lines)) == products
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2, proto
 
+from internal.client.access import Access
 from internal.kernel import errors
 from internal.lab.bench import ghz
-from internal.lab.workload import client
 from internal.wire.souk.v1 import order_service_pb2
 
 REPORT = {
@@ -22,7 +22,7 @@ REPORT = {
 
 
 def calls(*requests: bytes) -> ghz.Calls:
-    access = client.Access("127.0.0.1:1", "souk_secret")
+    access = Access("127.0.0.1:1", "souk_secret")
     declared = order_service_pb2.DESCRIPTOR
     return ghz.Calls(access, declared, "souk.v1.OrderService/SubmitOrder", requests, 2, 64)
 

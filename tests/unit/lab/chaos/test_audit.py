@@ -2,9 +2,10 @@
 
 import pytest
 
+from internal.client import client
 from internal.kernel.states import OrderState
 from internal.lab.chaos import audit, clients
-from internal.lab.workload import client, generator
+from internal.lab.workload import generator
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 

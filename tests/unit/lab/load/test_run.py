@@ -5,12 +5,14 @@ import io
 import grpc
 from rich.console import Console
 
+from internal.client import client
 from internal.lab.load import run as load_run
 from internal.lab.load import view
-from internal.lab.workload import client, progress
+from internal.lab.workload import progress
 from internal.lab.workload import run as workload_run
 from internal.wire.souk.v1 import order_pb2
-from tests.unit.lab.workload import fake_server, shops
+from tests.unit.client import fake_server
+from tests.unit.lab.workload import shops
 
 QUIET = progress.Reporter(Console(file=io.StringIO()))
 FINALIZED = order_pb2.ORDER_STATE_FINALIZED

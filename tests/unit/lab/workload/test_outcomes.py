@@ -2,7 +2,7 @@
 
 from internal.lab.workload import outcomes
 from internal.wire.souk.v1 import order_pb2
-from tests.unit.lab.workload import fake_server
+from tests.unit.client import fake_server
 
 PLACED = order_pb2.ORDER_STATE_PLACED
 PAID = order_pb2.ORDER_STATE_PAID
@@ -10,7 +10,7 @@ FINALIZED = order_pb2.ORDER_STATE_FINALIZED
 REJECTED = order_pb2.ORDER_STATE_REJECTED
 
 
-def fill(server: fake_server.Door, orders: int, *states: order_pb2.OrderState) -> list[str]:
+def fill(server: fake_server.Server, orders: int, *states: order_pb2.OrderState) -> list[str]:
     """Give the server orders that go through these states, one state per look."""
     names = [f"o-{number:04d}" for number in range(orders)]
     for name in names:

@@ -1,6 +1,7 @@
 """Every submission is counted in one place, and unexpected answers are noted."""
 
-from internal.lab.workload import client, generator, results
+from internal.client import client
+from internal.lab.workload import generator, results
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 

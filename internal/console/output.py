@@ -1,32 +1,31 @@
-"""How things look on a terminal: amounts, instants, states, tables, JSON. Decides nothing."""
+"""How values look on a terminal: amounts, instants, states, tables, JSON. Decides nothing."""
 
 import datetime
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from google.protobuf import json_format, message
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from internal.cli.exit_codes import Problem
+from internal.console.exit_codes import Problem
 from internal.kernel import money
 from internal.kernel.clock import US_PER_MS, US_PER_SECOND
 
 PIPED_WIDTH = 200
-"""Columns of a table that goes to a file or another command, where no window sets the width."""
+"""The width in columns for a file or another command, where no window sets it."""
 VIOLATIONS_SHOWN_MAX = 50
-"""Of a problem, on a terminal; --json has all."""
+"""The most violations that a terminal shows of a problem; --json has all."""
 MS_PER_SECOND = 1_000
 MOMENT_CHARS = len("2026-01-01 00:00:00.000")
 SECONDS_PER_MINUTE = 60
 NEVER_FOLDED = frozenset({"When", "Placed", "Oldest", "Newest", "State", "Stage"})
-"""Columns that are read as a whole, whatever the width of the window."""
+"""These columns are never folded, whatever the width of the window."""
 STATE_STYLES = {
     "PLACED": "blue",
     "ACCEPTED": "cyan",
@@ -38,11 +37,23 @@ STATE_STYLES = {
 
 
 def terminal(*, stderr: bool = False) -> Console:
-    """Return where to print: markup off, so that nobody's data is taken for it."""
+    """Return where to print, with markup off, so that data is never taken for it."""
+    return Console(
+        stderr=stderr, markup=False, highlight=False, emoji=False, width=_width(stderr=stderr)
+    )
+
+
+def report(*, stderr: bool = False) -> Console:
+    """Return where to print a report with markup; its lines are not folded."""
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, soft_wrap=True, width=_width(stderr=stderr)
+    )
+
+
+def _width(*, stderr: bool) -> int | None:
     stream = sys.stderr if stderr else sys.stdout
     piped = not stream.isatty() and "COLUMNS" not in os.environ
-    width = PIPED_WIDTH if piped else None
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    return PIPED_WIDTH if piped else None
 
 
 def say(*parts: str | Text, style: str = "") -> None:
@@ -52,18 +63,35 @@ def say(*parts: str | Text, style: str = "") -> None:
     terminal().print(line, soft_wrap=True)
 
 
-def remark(text: str) -> None:
-    """Print a line that is no result, on standard error."""
-    terminal(stderr=True).print(plain(text), style="dim", soft_wrap=True)
+def remark(text: str, style: str = "dim") -> None:
+    """Print a line that is not a result, on standard error."""
+    terminal(stderr=True).print(plain(text), style=style, soft_wrap=True)
 
 
-def problem(it: Problem, *, as_json: bool) -> None:
-    """Print why a command did not do what it was asked for, on standard error."""
+def progress(text: str) -> None:
+    """Print the current step of a command, on standard error."""
+    remark(f"{text} …", style="")
+
+
+def warn(text: str) -> None:
+    """Print a line about a mistake or a failure, on standard error."""
+    remark(text, style="red")
+
+
+def problem_json(it: Problem) -> None:
+    """Print why a command did not do what it was asked for, on standard error, as JSON."""
+    text = json.dumps({"error": msgspec.to_builtins(it)})
+    terminal(stderr=True).print(text, soft_wrap=True)
+
+
+def problem(it: Problem, title: str = "") -> None:
+    """Print why a command did not do what it was asked for, on standard error.
+
+    The line opens with `title`, or with the reason.
+    """
     console = terminal(stderr=True)
-    if as_json:
-        console.print(json.dumps({"error": msgspec.to_builtins(it)}), soft_wrap=True)
-        return
-    console.print(Text.assemble((f"{it.reason}: ", "bold red"), plain(it.text)), soft_wrap=True)
+    head = (f"{title or it.reason}: ", "bold red")
+    console.print(Text.assemble(head, plain(it.text)), soft_wrap=True)
     for field, what in it.violations[:VIOLATIONS_SHOWN_MAX]:
         console.print(plain(f"  {field}: {what}" if field else f"  {what}"), soft_wrap=True)
     if len(it.violations) > VIOLATIONS_SHOWN_MAX:
@@ -73,25 +101,18 @@ def problem(it: Problem, *, as_json: bool) -> None:
 
 
 def as_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print a value as indented JSON; messages of the wire keep the names of the proto."""
-    print(json.dumps(_plain_json(value), indent=2, ensure_ascii=False), flush=True)
+    """Print a value as indented JSON."""
+    _write(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
 def as_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print a value as one line of JSON."""
-    print(json.dumps(_plain_json(value), ensure_ascii=False), flush=True)
+    _write(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
 
 
-def _plain_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    if isinstance(value, message.Message):
-        return json_format.MessageToDict(
-            value, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-    if isinstance(value, Mapping):
-        return {name: _plain_json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain_json(item) for item in value]
-    return msgspec.to_builtins(value)
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
@@ -112,7 +133,7 @@ def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
 
 
 def plain(text: str) -> str:
-    """Return text without what a terminal would obey: nobody's names and notes are commands."""
+    """Return text without control characters: names and notes must not command a terminal."""
     return "".join(
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
     )

@@ -1,9 +1,9 @@
-"""Errors as words and exit codes."""
+"""Errors as text and exit codes."""
 
 import pytest
 
-from internal.cli import exit_codes
-from internal.cli.exit_codes import ExitCode
+from internal.console import exit_codes
+from internal.console.exit_codes import ExitCode
 from internal.kernel import errors
 
 CARD_NUMBER = "4111 1111 1111 1111"
@@ -12,8 +12,8 @@ CARD_NUMBER = "4111 1111 1111 1111"
 @pytest.mark.parametrize(
     ("error", "exit_code"),
     [
-        (errors.InvalidInput([("store", "there is no such store")]), ExitCode.REFUSED),
-        (errors.Poison("UNREADABLE_FACT", "no JSON"), ExitCode.REFUSED),
+        (errors.InvalidInput([("store", "there is no such store")]), ExitCode.FAILED),
+        (errors.Poison("UNREADABLE_FACT", "no JSON"), ExitCode.FAILED),
         (errors.Misconfigured("a setting is wrong"), ExitCode.USAGE),
         (errors.DatabaseAway("locked"), ExitCode.AWAY),
         (errors.BusAway("no receipt"), ExitCode.AWAY),

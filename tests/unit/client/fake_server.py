@@ -1,4 +1,4 @@
-"""A door over orders in memory that answers as it is told to: real gRPC, no engine behind it."""
+"""An API server over orders in memory with scripted answers: real gRPC, no engine behind it."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,17 +10,18 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from internal.lab.workload import client
+from internal.client import client
+from internal.client.access import Access
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
 KEY = "the key"
 PLACED_AT_US = 1_700_000_000_000_000
 Verdict: TypeAlias = Any
-"""A google.rpc.Status, or None: taken."""
+"""A google.rpc.Status, or None: accepted."""
 
 
 def refusal(code: grpc.StatusCode, reason: str, retry_after_ms: int | None = None) -> Verdict:
-    """Say no as the true door does."""
+    """Return a refusal in the form of the true server."""
     status = status_pb2.Status(code=code.value[0], message="no")
     details: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain="souk.v1")]
     if retry_after_ms is not None:
@@ -33,12 +34,12 @@ def refusal(code: grpc.StatusCode, reason: str, retry_after_ms: int | None = Non
     return status
 
 
-class Door(order_service_pb2_grpc.OrderServiceServicer):
-    """Takes orders and lets each end as `end_of` says: (states it goes through, refusal reason)."""
+class Server(order_service_pb2_grpc.OrderServiceServicer):
+    """Accepts orders and lets each end as `end_of` says."""
 
     def __init__(self) -> None:
         self.verdicts: Iterator[Verdict] = iter(())
-        """What comes next, order by order; afterwards all are taken."""
+        """The next verdicts, order by order; afterwards every order is accepted."""
         self.end_of: Callable[[order_pb2.OrderDraft], list[order_pb2.OrderState]] = lambda _: [
             order_pb2.ORDER_STATE_FINALIZED
         ]
@@ -113,16 +114,16 @@ class Door(order_service_pb2_grpc.OrderServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[tuple[Door, client.Client]]:
-    """Open a door and a client to it."""
-    door, server = Door(), grpc.aio.server()
+async def opened() -> AsyncIterator[tuple[Server, client.Client]]:
+    """Start a server and connect a client to it."""
+    service, server = Server(), grpc.aio.server()
     add = order_service_pb2_grpc.add_OrderServiceServicer_to_server
-    add(door, server)  # type: ignore[no-untyped-call]
+    add(service, server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        access = client.Access(f"127.0.0.1:{port}", KEY)
+        access = Access(f"127.0.0.1:{port}", KEY)
         async with contextlib.aclosing(client.Client(access)) as connection:
-            yield door, connection
+            yield service, connection
     finally:
         await server.stop(None)

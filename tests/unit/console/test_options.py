@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from internal.cli.options import flattened
+from internal.console.options import flattened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def run(*arguments: str) -> tuple[str, Pair, bool]:
     return got[0]
 
 
-def test_a_group_arrives_whole() -> None:
+def test_a_group_arrives_as_one_value() -> None:
     got = run("x", "--left", "l", "--right", "1", "--right", "2", "--loud")
     assert got == ("x", Pair("l", [1, 2]), True)
 
@@ -45,6 +45,6 @@ def test_defaults_are_the_fields_own() -> None:
     assert run("x", "--left", "l") == ("x", Pair("l"), False)
 
 
-def test_what_has_no_default_is_required() -> None:
+def test_an_option_without_a_default_is_required() -> None:
     with pytest.raises(Exception, match="left"):
         run("x")

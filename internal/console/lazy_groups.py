@@ -1,4 +1,4 @@
-"""Groups of commands: a typo names those there are; a module is loaded when it is used."""
+"""Groups of commands: each module is loaded when used, and a typo lists the valid names."""
 
 import importlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import typer
 import typer.core
 import typer.main
 
-from internal.cli import suggestions
+from internal.console import suggestions
 
 
 class Group(typer.core.TyperGroup):
@@ -55,7 +55,7 @@ def new(help_text: str) -> typer.Typer:
 
 
 def single() -> typer.Typer:
-    """Return the place for a command that is no group."""
+    """Return an application for a single command, without a group."""
     return typer.Typer(add_completion=False)
 
 

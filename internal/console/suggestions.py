@@ -1,20 +1,15 @@
-"""How ids look, and what to say to a typo: the names that would have been right. Pure."""
+"""Answers to a typo: the names that would have been right. Pure."""
 
 import difflib
-import re
 from collections.abc import Sequence
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-"""Every id that somebody outside chose. As in proto/souk/v1."""
-ID_FORM = "1 to 64 letters, digits and . _ : -, opening with a letter or digit"
-
 SHOWN_MAX = 12
-"""More names than this are not read."""
+"""A list of more names than this is not read to its end."""
 ALIKE_MAX = 5
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    """Say that there is no `what` called `name`, and which there are: all, or those alike."""
+    """Return a sentence: there is no such name, but these: all names, or similar ones."""
     text = f"there is no {what} {name!r}"
     if not known:
         return f"{text}, nor any other"

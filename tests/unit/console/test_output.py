@@ -1,12 +1,12 @@
-"""How things look."""
+"""Values on a terminal."""
 
 import datetime
 import re
 
 import pytest
 
-from internal.cli import output
 from internal.cli.commands import order_receipt
+from internal.console import output
 from internal.wire.souk.v1 import order_pb2
 
 
@@ -45,7 +45,7 @@ def test_an_instant_out_of_range() -> None:
     assert output.instant(10**30) == f"{10**30} us"
 
 
-def test_nobody_commands_the_terminal() -> None:
+def test_names_do_not_command_the_terminal() -> None:
     assert "\x1b" not in output.plain("a\x1b[31mb\x07\x9bc")
     assert output.plain("é 漢字\n") == "é 漢字\n"
 
@@ -57,7 +57,7 @@ def test_percent(rate_ppm: int, text: str) -> None:
     assert order_receipt.percent(rate_ppm) == text
 
 
-def test_a_state_of_tomorrow_is_a_number() -> None:
+def test_a_state_of_a_newer_server_is_a_number() -> None:
     assert order_receipt.state_of(order_pb2.ORDER_STATE_PAID) == "PAID"
     assert order_receipt.state_of(77) == "77"
 

@@ -1,21 +1,21 @@
-"""What a typo is answered with."""
+"""Suggestions for a typo."""
 
-from internal.cli import suggestions
+from internal.console import suggestions
 
 
-def test_few_names_are_all_told() -> None:
+def test_few_names_are_all_listed() -> None:
     text = suggestions.unknown("store", "berln", ["berlin", "lisbon"])
     assert text == "there is no store 'berln'; there are berlin, lisbon"
 
 
-def test_of_many_names_those_alike_are_told() -> None:
+def test_of_many_names_similar_ones_are_listed() -> None:
     known = [f"COFFEE-{number}" for number in range(100, 200)]
     text = suggestions.unknown("product", "COFFE-150", known)
     assert "COFFEE-150" in text
     assert "COFFEE-199" not in text
 
 
-def test_of_many_names_none_alike_the_first_are_told() -> None:
+def test_without_similar_names_the_first_are_listed() -> None:
     known = [f"COFFEE-{number}" for number in range(100, 200)]
     assert suggestions.unknown("product", "x", known).endswith("COFFEE-111 and 88 more")
 

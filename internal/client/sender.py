@@ -1,6 +1,6 @@
 """Sends orders as a good client does: again while the server is away or busy, under the same id.
 
-Waits as long as the server asks. Gives up in the end, with the last answer.
+A Sender waits as long as the server asks, and gives up in the end with the last answer.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from internal.lab.workload import client
+from internal.client import client
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"})
-"""Codes after which the same order may come through; its id makes sending it again harmless.
-CANCELLED comes back for calls that are on their way when a door closes.
+"""After these codes the same order may be accepted; its id makes sending it again harmless.
+CANCELLED comes back for calls that are on their way when a server shuts down.
 """
 FIRST_WAIT_S = 0.1
 WAIT_MAX_S = 5.0
@@ -28,11 +28,11 @@ class Patience(msgspec.Struct, frozen=True):
     call_s: float = 30.0
     """For an answer."""
     order_s: float = 120.0
-    """For an order to be taken, over all tries."""
+    """For an order to be accepted, over all tries."""
 
 
 class Sender:
-    """Places orders; counts what had to be tried again."""
+    """Places orders, and counts the tries that had to be repeated."""
 
     def __init__(self, connection: client.Client, patience: Patience, seed: int = 1) -> None:
         self._client, self._patience = connection, patience
@@ -62,15 +62,24 @@ class Sender:
         return max(asked_s, own_s) * self._chance.uniform(1.0, 1.5)
 
     async def _try(self, drafts: Sequence[order_pb2.OrderDraft]) -> list[client.Answer]:
-        timeout_s = self._patience.call_s
-        if len(drafts) == 1:
-            one = order_service_pb2.SubmitOrderRequest(order=drafts[0])
-            body = one.SerializeToString()
-            return [await self._client.submit(drafts[0].order_id, body, timeout_s)]
-        body = order_service_pb2.SubmitOrdersRequest(orders=drafts).SerializeToString()
-        return await self._client.submit_many([d.order_id for d in drafts], body, timeout_s)
+        return await submit(self._client, drafts, self._patience.call_s)
+
+
+async def submit(
+    connection: client.Client,
+    drafts: Sequence[order_pb2.OrderDraft],
+    timeout_s: float,
+    wait_for: order_service_pb2.WaitFor = order_service_pb2.WAIT_FOR_UNSPECIFIED,
+) -> list[client.Answer]:
+    """Place one order by SubmitOrder, with a wait if wanted, or some by SubmitOrders; try once."""
+    if len(drafts) == 1:
+        one = order_service_pb2.SubmitOrderRequest(order=drafts[0], wait_for=wait_for)
+        body = one.SerializeToString()
+        return [await connection.submit(drafts[0].order_id, body, timeout_s)]
+    body = order_service_pb2.SubmitOrdersRequest(orders=drafts).SerializeToString()
+    return await connection.submit_many([d.order_id for d in drafts], body, timeout_s)
 
 
 def name_of(answer: client.Answer) -> str:
-    """Name what kept an order out: "RESOURCE_EXHAUSTED BACKLOG_TOO_DEEP"."""
+    """Name what kept an order from being accepted: "RESOURCE_EXHAUSTED BACKLOG_TOO_DEEP"."""
     return f"{answer.code} {answer.reason}".rstrip()

@@ -1,0 +1,1 @@
+"""The toolkit of all command lines: options, output, errors as text, exit codes."""
