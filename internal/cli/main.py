@@ -13,7 +13,7 @@ from internal.console import run as console_run
 
 
 class Souk(lazy_groups.LazyGroup):
-    """All commands. Loading every one of them takes most of a second."""
+    """All commands. Loading every one of them takes a second or two."""
 
     modules: ClassVar[Mapping[str, str]] = {
         "orders": "internal.cli.commands.orders",
@@ -26,6 +26,17 @@ class Souk(lazy_groups.LazyGroup):
         "payments": "internal.cli.commands.payments",
         "merchants": "internal.cli.commands.merchants",
         "migrate": "internal.cli.commands.migrate",
+    }
+    summaries: ClassVar[Mapping[str, str]] = {
+        "orders": "Place, read, follow and cancel orders, as the API key's merchant.",
+        "products": "List and import a merchant's products.",
+        "stock": "See and receive stock.",
+        "ledger": "Read the double-entry ledger.",
+        "check": "Check every invariant of orders, money, stock, ledger and receipts.",
+        "dlq": "See, replay and drop dead letters: messages that no retry could cure.",
+        "payments": "See and decide payments of unknown outcome.",
+        "merchants": "Make merchants and their API keys.",
+        "migrate": "Make the database, or bring its tables up to date; existing rows are kept.",
     }
 
 

@@ -31,6 +31,10 @@ class LazyGroup(typer.core.TyperGroup):
 
     modules: ClassVar[Mapping[str, str]] = {}
     """{name of the command: name of the module}, in the order of the help."""
+    summaries: ClassVar[Mapping[str, str]] = {}
+    """{name of the command: its line in the help}. A command without one is loaded for the help."""
+
+    _is_helping = False
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - as Typer calls it
         """Return all names."""
@@ -44,13 +48,28 @@ class LazyGroup(typer.core.TyperGroup):
         """
         if cmd_name not in self.modules:
             raise _unknown(cmd_name, list(self.modules))
+        summary = self.summaries.get(cmd_name)
+        if self._is_helping and summary:
+            return typer.core.TyperCommand(cmd_name, help=summary)
         command = typer.main.get_command(importlib.import_module(self.modules[cmd_name]).app)
         command.name = cmd_name
+        command.help = command.help or summary
         return command
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer's own types
+        """Show the help, without loading commands that have a summary."""
+        self._is_helping = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._is_helping = False
 
-def new(help_text: str) -> typer.Typer:
-    """Return an empty group; without a command it shows its help."""
+
+def new(help_text: str | None = None) -> typer.Typer:
+    """Return an empty group; without a command it shows its help.
+
+    A group of a LazyGroup has its text there.
+    """
     return typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, help=help_text)
 
 

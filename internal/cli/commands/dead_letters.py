@@ -20,7 +20,7 @@ from internal.kernel import errors
 from internal.pipeline import dead_letters
 from internal.pipeline.dead_letters import DeadLetter
 
-app = lazy_groups.new("See, replay and drop dead letters: messages that no retry could cure.")
+app = lazy_groups.new()
 
 _TOKEN = re.compile(r'("card_token":\s*")[^"]*')
 """A token is not a card number, and still must not be shown."""

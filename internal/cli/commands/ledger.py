@@ -15,7 +15,7 @@ from internal.kernel import money
 from internal.ledger import store
 from internal.ledger.messages import Balance
 
-app = lazy_groups.new("Read the double-entry ledger.")
+app = lazy_groups.new()
 
 
 class Sum(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from internal.console.options import AsJson
 from internal.infra import clock
 from internal.kernel import errors, ids
 
-app = lazy_groups.new("Make merchants and their API keys.")
+app = lazy_groups.new()
 
 NAME_CHARS_MAX = 200
 

@@ -18,7 +18,7 @@ from internal.kernel import ids
 from internal.kernel.states import OrderState, is_terminal
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
-app = lazy_groups.new("Place, read, follow and cancel orders, as the API key's merchant.")
+app = lazy_groups.new()
 
 PAGE_ORDERS_DEFAULT = 50
 PAGE_ORDERS_MAX = 500

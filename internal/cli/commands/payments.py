@@ -21,7 +21,7 @@ from internal.payments import manual_resolution
 from internal.payments.messages import Attempt
 from internal.stages import payment_review
 
-app = lazy_groups.new("See and decide payments of unknown outcome.")
+app = lazy_groups.new()
 
 OrderId = Annotated[
     str, typer.Argument(metavar="ORDER_ID", help="The merchant's id for the order.")

@@ -17,7 +17,7 @@ from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, values
 from internal.console.options import AsJson
 
-app = lazy_groups.new("List and import a merchant's products.")
+app = lazy_groups.new()
 
 PAGE_PRODUCTS_DEFAULT = 100
 PAGE_PRODUCTS_MAX = 100_000

@@ -18,7 +18,7 @@ from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
 from internal.kernel import errors
 
-app = lazy_groups.new("See and receive stock.")
+app = lazy_groups.new()
 
 SKUS_MAX = 1_000_000
 _ARRIVAL = re.compile(r"(?P<sku>[^=]+)=(?P<quantity>[0-9]{1,9})")
