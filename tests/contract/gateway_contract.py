@@ -1,4 +1,4 @@
-"""What every payment gateway behind internal.payments.gateway.Gateway must do.
+"""The contract of every payment gateway behind internal.payments.gateway.Gateway must do.
 
 An implementation's own test file derives from `GatewayContract` with a fixture `home`.
 """
@@ -19,18 +19,18 @@ KEYS = itertools.count(1)
 
 
 class Home(Protocol):
-    """Where a gateway keeps its books; the next object opened there finds them."""
+    """The storage of a gateway's ledger; the next object opened there finds it."""
 
     ok: str
     """A token whose charges succeed."""
     declined: str
     """One whose charges are declined with the code no_funds."""
     lost_answer: str
-    """One whose first charge succeeds, and nobody hears of it."""
+    """One whose first charge succeeds, but its answer is lost."""
     lost_request: str
     """One whose first charge never arrives."""
     away_once: str
-    """One whose first charge is refused at the door."""
+    """One whose first charge is rejected without effect."""
 
     def open(self) -> Gateway:
         """Return a gateway that is ready."""
@@ -41,7 +41,7 @@ class Home(Protocol):
         ...
 
     def captured(self) -> dict[str, int]:
-        """Tell what the books say: {key: minor units} captured and not given back."""
+        """Return the ledger: {key: minor units} captured and not given back."""
         ...
 
 
@@ -138,9 +138,7 @@ class GatewayContract:
         assert await gateway.lookup(request.key) is None
         assert (await gateway.charge(request)).status is GatewayStatus.SUCCEEDED
 
-    async def test_what_was_refused_at_the_door_had_no_effect(
-        self, home: Home, gateway: Gateway
-    ) -> None:
+    async def test_a_rejected_request_had_no_effect(self, home: Home, gateway: Gateway) -> None:
         request = charge(home.away_once)
         with pytest.raises(errors.GatewayAway):
             await gateway.charge(request)
@@ -157,7 +155,9 @@ class GatewayContract:
         assert await gateway.void(back) == first
         assert not home.captured()
 
-    async def test_a_void_finds_what_nobody_heard_of(self, home: Home, gateway: Gateway) -> None:
+    async def test_a_void_finds_a_charge_without_an_answer(
+        self, home: Home, gateway: Gateway
+    ) -> None:
         request = charge(home.lost_answer)
         with pytest.raises(errors.GatewaySilent):
             await gateway.charge(request)
@@ -174,7 +174,7 @@ class GatewayContract:
         assert found.status is GatewayStatus.DECLINED
         assert not home.captured()
 
-    async def test_the_books_survive(self, home: Home, gateway: Gateway) -> None:
+    async def test_the_ledger_survives(self, home: Home, gateway: Gateway) -> None:
         request, other = charge(home.ok), charge(home.ok)
         answer = await gateway.charge(request)
         await gateway.void(Void(other.key + "/void", other.key))

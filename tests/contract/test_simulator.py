@@ -113,7 +113,7 @@ def gateway(home: SimulatorHome) -> Iterator[simulator.SimulatedGateway]:
 async def test_a_slow_charge_that_times_out_is_asked_about(
     home: SimulatorHome, gateway: Gateway
 ) -> None:
-    """The question completes it while the first request is still on its way."""
+    """The query completes it while the first request is still on its way."""
     slow = attempt("tok_slow")
     first = asyncio.create_task(gateway.charge(charge("tok_slow", key=slow.key)))
     await asyncio.sleep(0)
