@@ -136,6 +136,7 @@ def test_one_row_is_written_out() -> None:
 
 
 TWO_KEYS = statements.Update(TABLE, SHAPE, ("a", "b"), bulk.assign("c"))
+PLAIN = statements.Update(TABLE, SHAPE, ("a",), bulk.assign("c"), "t.b <> w.b")
 CROSSED = statements.Update(TABLE, SHAPE, ("a",), (("b", "t.c"), ("c", "t.b + {w.c}")))
 
 
@@ -146,8 +147,15 @@ CROSSED = statements.Update(TABLE, SHAPE, ("a",), (("b", "t.c"), ("c", "t.b + {w
         (UPDATE, [(1, "b", 5), (1, "c", 6)]),
         (TWO_KEYS, [(1, "b", 5), (2, "c", 5)]),
         (CROSSED, [(1, "b", 5)]),
+        (PLAIN, [(1, "b", 5)]),
     ],
-    ids=["too many to pick from", "a key twice", "two keys differ", "a change reads another"],
+    ids=[
+        "too many to pick from",
+        "a key twice",
+        "two keys differ",
+        "a change reads another",
+        "w is named",
+    ],
 )
 def test_other_updates_join_a_table(
     update: statements.Update, rows: list[tuple[int, str, int]]
