@@ -23,7 +23,6 @@ from internal.kernel import errors
 
 Changes = statements.Changes
 Shape = statements.Shape
-Value = statements.Value
 Values = statements.Values
 Row = Any
 """A row of an answer: a named tuple of its columns."""

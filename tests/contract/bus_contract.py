@@ -1,4 +1,4 @@
-"""What every implementation of internal.infra.bus.Bus must do.
+"""The contract of every implementation of internal.infra.bus.Bus.
 
 An implementation's own test file derives from `BusContract` with a fixture `home`, and from
 `BusMachine` with `new_home`. Topics have fresh names, so a broker that many tests share will do.
@@ -26,22 +26,22 @@ from internal.kernel import errors, ids
 
 T = TypeVar("T")
 
-PATIENCE_S = 10.0
-"""What must come comes within this time."""
+TIMEOUT_S = 10.0
+"""An expected message comes within this time."""
 
 SILENCE_S = 0.1
-"""What does not come within this time does not come."""
+"""A message that does not come within this time does not come."""
 
 
 class Home(Protocol):
-    """Where a bus lives: what one object of it keeps, the next one opened here finds."""
+    """The storage of a bus: the next bus opened on it finds the messages of the last one."""
 
     async def open(self) -> bus.Bus:
-        """Return a bus that is ready."""
+        """Return an open bus."""
         ...
 
     async def close(self) -> None:
-        """Give back what is not the bus's own; every bus is closed by now."""
+        """Release what is not the bus's own; every bus is closed by now."""
         ...
 
 
@@ -54,9 +54,9 @@ def numbers_of(deliveries: Iterable[bus.Delivery]) -> list[int]:
 
 
 async def take(subscription: bus.Subscription, count: int) -> list[bus.Delivery]:
-    """Receive so many messages."""
+    """Receive `count` messages."""
     taken: list[bus.Delivery] = []
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while len(taken) < count:
             taken += await subscription.receive(count - len(taken))
     return taken
@@ -71,8 +71,8 @@ async def comes_nothing(subscription: bus.Subscription) -> bool:
 
 
 async def becomes(probe: Callable[[], Awaitable[T]], wanted: T) -> None:
-    """Wait until the probe returns what is wanted: some brokers count late."""
-    async with asyncio.timeout(PATIENCE_S):
+    """Wait until the probe returns `wanted`: some brokers count late."""
+    async with asyncio.timeout(TIMEOUT_S):
         while (found := await probe()) != wanted:
             assert found is not None
             await asyncio.sleep(0.02)
@@ -166,13 +166,15 @@ class BusContract:
         await second.close()
 
     async def test_publishing_nothing_is_fine(self, the_bus: bus.Bus) -> None:
-        await asyncio.wait_for(the_bus.publish([]), PATIENCE_S)
+        await asyncio.wait_for(the_bus.publish([]), TIMEOUT_S)
 
-    async def test_what_is_too_large_is_poison(self, the_bus: bus.Bus, topic: str) -> None:
+    async def test_a_message_that_is_too_large_is_poison(
+        self, the_bus: bus.Bus, topic: str
+    ) -> None:
         with pytest.raises(errors.Poison):
             await the_bus.publish([bus.Outgoing(topic, "k", b"x" * 6 * 1024 * 1024)])
 
-    async def test_what_was_not_acknowledged_comes_again_after_close(
+    async def test_unacknowledged_messages_come_again_after_close(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
         first = await the_bus.subscribe([topic], "stage")
@@ -184,7 +186,7 @@ class BusContract:
         second = await the_bus.subscribe([topic], "stage")
         assert numbers_of(await take(second, 8)) == list(range(2, 10))
 
-    async def test_what_was_acknowledged_out_of_order_does_not_come_again(
+    async def test_messages_acknowledged_out_of_order_do_not_come_again(
         self, home: Home, topic: str
     ) -> None:
         first = await home.open()
@@ -246,7 +248,7 @@ class BusContract:
                 await asyncio.sleep(0)
                 await consumers[which].acknowledge(some)
 
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             tasks = [asyncio.create_task(consume(which)) for which in range(2)]
             for start in range(0, 200, 10):
                 await the_bus.publish(outgoing(topic, *range(start, start + 10), keys=20))
@@ -272,7 +274,7 @@ class BusContract:
         assert numbers_of(await take(two, 2)) == [1, 2]
         assert held
 
-    async def test_a_late_subscription_gets_what_is_kept_for_another(
+    async def test_a_late_subscription_gets_messages_kept_for_another(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
         await the_bus.ensure({topic: ["early"]})
@@ -280,7 +282,7 @@ class BusContract:
         await the_bus.ensure({topic: ["early", "late"]})
         assert numbers_of(await take(await the_bus.subscribe([topic], "late"), 3)) == [1, 2, 3]
 
-    async def test_what_nobody_subscribed_to_is_not_kept(
+    async def test_messages_without_a_subscription_are_not_kept(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
         await the_bus.publish(outgoing(topic, 1, keys=1))
@@ -306,7 +308,7 @@ class BusContract:
         await the_bus.publish(outgoing(topic, 1))
         assert numbers_of(await take(subscription, 1)) == [1]
 
-    async def test_a_tail_sees_what_is_published_from_now_on(
+    async def test_a_tail_sees_messages_published_from_now_on(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
         unkept = f"{topic}-unkept"
@@ -322,7 +324,7 @@ class BusContract:
         with pytest.raises(errors.BusAway):
             await tail.receive(1)
 
-    async def test_the_backlog_is_what_is_not_acknowledged(
+    async def test_the_backlog_counts_unacknowledged_messages(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
         await the_bus.ensure({topic: ["stage"]})
@@ -335,13 +337,13 @@ class BusContract:
         await subscription.acknowledge(got[1:])
         await becomes(lambda: the_bus.backlog(topic, "stage"), 2)
 
-    async def test_nobody_has_a_backlog_who_does_not_exist(
+    async def test_an_unknown_subscription_has_no_backlog(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
         with pytest.raises(errors.Misconfigured, match=topic):
-            await the_bus.backlog(topic, "nobody")
+            await the_bus.backlog(topic, "unknown")
 
-    async def test_close_wakes_who_waits(self, home: Home, topic: str) -> None:
+    async def test_close_wakes_waiting_readers(self, home: Home, topic: str) -> None:
         opened = await home.open()
         one, two = [await opened.subscribe([topic], name) for name in ("a", "b")]
         tail = await opened.tail([topic])
@@ -351,14 +353,14 @@ class BusContract:
         await opened.close()
         for task in waiting:
             with pytest.raises(errors.BusAway):
-                await asyncio.wait_for(task, PATIENCE_S)
+                await asyncio.wait_for(task, TIMEOUT_S)
         with pytest.raises(errors.BusAway):
             await opened.publish(outgoing(topic, 1))
         await opened.close()
 
 
 class Reader(msgspec.Struct, eq=False):
-    """A consumer, and what the model knows to be out with it: number to delivery."""
+    """A consumer, and the deliveries that are out with it by the model, by number."""
 
     name: str
     subscription: bus.Subscription
@@ -370,8 +372,8 @@ class BusMachine(RuleBasedStateMachine):
     """Any mixture of publishing, receiving, acknowledging and leaving, beside a simple model.
 
     The model: per subscription the numbers that are not acknowledged, each with its key. A reader
-    may get a number that is out with nobody, when everything older of its key is acknowledged or
-    out with that very reader.
+    may get a number that is out with no reader, if all older ones of its key are acknowledged or
+    out with the same reader.
     """
 
     readers = Bundle[Reader]("readers")
@@ -393,7 +395,7 @@ class BusMachine(RuleBasedStateMachine):
         raise NotImplementedError
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(asyncio.wait_for(work, PATIENCE_S))
+        return self.runner.run(asyncio.wait_for(work, TIMEOUT_S))
 
     def messages(self, keys: Sequence[str]) -> list[bus.Outgoing]:
         """Make new messages, and note that every subscription is owed them."""
@@ -437,8 +439,8 @@ class BusMachine(RuleBasedStateMachine):
         has_room = len(reader.out) < self.unacked_messages_max
         must_come = bool(is_owed) and has_room and not others
         try:
-            patience_s = PATIENCE_S / 2 if must_come else SILENCE_S / 10
-            got = self.run(asyncio.wait_for(reader.subscription.receive(count), patience_s))
+            timeout_s = TIMEOUT_S / 2 if must_come else SILENCE_S / 10
+            got = self.run(asyncio.wait_for(reader.subscription.receive(count), timeout_s))
         except TimeoutError:
             assert not must_come
             return
@@ -458,7 +460,7 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(reader=readers, chosen=st.integers(1, 2**unacked_messages_max - 1))
     def acknowledge(self, reader: Reader, chosen: int) -> None:
-        """Drawn by place, not by number: what a reader has out depends on the moment."""
+        """Chosen by position, not by number: the deliveries that are out depend on the moment."""
         if reader.is_gone or not reader.out:
             return
         done = [number for place, number in enumerate(sorted(reader.out)) if chosen >> place & 1]

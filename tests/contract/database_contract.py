@@ -1,4 +1,4 @@
-"""What every database behind internal.infra.db.Database must do, bulk statements included.
+"""The contract of every database behind internal.infra.db.Database, with bulk statements.
 
 An implementation's own test file derives from `DatabaseContract` with a fixture `home`. Every test
 has a scratch table of its own making; a server that many tests share will do.
@@ -55,16 +55,16 @@ NUMBERS = (0, 1, -1, INT64_MAX, INT64_MIN, 2**53 + 1, -(2**53) - 1, 10**15)
 
 
 class Home(Protocol):
-    """Where a database lives; several objects may be opened on it."""
+    """The storage of a database; several objects may be opened on it."""
 
     def open(self) -> db.Database:
-        """Return a database that is ready."""
+        """Return an open database."""
         ...
 
 
 @contextlib.asynccontextmanager
 async def opened(home: Home) -> AsyncIterator[db.Database]:
-    """Open a database with an empty scratch table, and clear that away in the end."""
+    """Open a database with an empty scratch table, and drop the table in the end."""
     database = home.open()
     await database.write(SCRATCH.drop_all)
     await database.write(SCRATCH.create_all)
@@ -117,14 +117,14 @@ class DatabaseContract:
         assert (thing_no, amount, maybe) == (number, number, number)
         assert await database.read(lambda c: self._select(c, [row])) == [row]
 
-    async def test_our_words_and_yes_and_no_are_values(self, database: db.Database) -> None:
+    async def test_enums_and_booleans_are_values(self, database: db.Database) -> None:
         row = ("o", 1, AttemptState.UNKNOWN, "", True, False)
         await database.write(lambda c: put(c, row))
         assert await database.read(everything) == [("o", 1, "UNKNOWN", "", 1, 0)]
 
     @staticmethod
     def _select(connection: sa.Connection, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-        """Find rows by all that travels: w's own values come back beside the table's."""
+        """Find rows by all of their values; return w's own values."""
         query = (
             "SELECT w.owner, w.thing_no, w.words, w.document, w.amount, w.maybe FROM {w}"
             " CROSS JOIN contract_things t ON t.owner = {w.owner} AND t.thing_no = {w.thing_no}"
@@ -213,7 +213,7 @@ class DatabaseContract:
     async def test_each_row_gets_its_own_values(
         self, database: db.Database, count: int, owners: int, kinds: int
     ) -> None:
-        """However few or many, whatever part of the key and of the values differs."""
+        """With any number of rows, and any part of the key and of the values differing."""
         names = [(f"o{n % owners}", n) for n in range(count)]
         others = [("other", n) for n in range(count)]
         rows = [thing(*name, amount=20) for name in (*names, *others)]
@@ -231,7 +231,7 @@ class DatabaseContract:
         assert done == len(met)
         assert {row[:2]: row for row in await database.read(everything)} == wanted
 
-    async def test_a_text_beyond_its_column_is_refused_and_finds_nothing(
+    async def test_a_text_too_long_for_its_column_finds_nothing(
         self, database: db.Database
     ) -> None:
         await database.write(lambda c: put(c, thing("o" * 40)))
@@ -239,85 +239,87 @@ class DatabaseContract:
         assert await database.read(amounts) == {1: 0}
 
     @staticmethod
-    def _put_soon(connection: sa.Connection, *rows: Sequence[Any], conflict: str = "") -> None:
+    def _put_deferred(connection: sa.Connection, *rows: Sequence[Any], conflict: str = "") -> None:
         bulk.insert_deferred(connection, THINGS, NAMES, rows, conflict)
 
     @staticmethod
-    def _add_soon(
+    def _add_deferred(
         connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: bulk.Guard
     ) -> None:
         what = (("amount", "t.amount + {w.more}"),)
         bulk.update_deferred(connection, THINGS, CHANGE, KEY, what, changes, guard)
 
-    async def test_what_is_done_soon_is_done_in_order(self, database: db.Database) -> None:
+    async def test_deferred_statements_keep_their_order(self, database: db.Database) -> None:
         def work(connection: sa.Connection) -> dict[int, int]:
-            self._put_soon(connection, thing(number=1), thing(number=2, amount=1))
-            self._put_soon(connection)
-            self._add_soon(connection, [("o", 1, 5)], bulk.Guard("t.amount = 0", "gone"))
+            self._put_deferred(connection, thing(number=1), thing(number=2, amount=1))
+            self._put_deferred(connection)
+            self._add_deferred(connection, [("o", 1, 5)], bulk.Guard("t.amount = 0", "gone"))
             seen = amounts(connection)
-            self._add_soon(connection, [("o", 1, 5), ("o", 2, 5)], bulk.NO_GUARD)
+            self._add_deferred(connection, [("o", 1, 5), ("o", 2, 5)], bulk.NO_GUARD)
             return seen
 
         assert await database.write(work) == {1: 5, 2: 1}
         assert await database.read(amounts) == {1: 10, 2: 6}
 
-    async def test_soon_takes_any_size(self, database: db.Database) -> None:
+    async def test_deferred_statements_take_any_size(self, database: db.Database) -> None:
         rows = [("o", number, "", "x'\"\\" * 500, 1, None) for number in range(4_000)]
 
         def work(connection: sa.Connection) -> None:
             for start in (0, 10, 500):
-                self._put_soon(connection, *rows[start : {0: 10, 10: 500, 500: 4_000}[start]])
-            self._add_soon(connection, [("o", n, 1) for n in range(4_000)], bulk.Guard("", "gone"))
+                self._put_deferred(connection, *rows[start : {0: 10, 10: 500, 500: 4_000}[start]])
+            self._add_deferred(
+                connection, [("o", n, 1) for n in range(4_000)], bulk.Guard("", "gone")
+            )
 
         await database.write(work)
         assert set((await database.read(amounts)).values()) == {2}
 
-    async def test_a_conflict_soon_leaves_nothing(self, database: db.Database) -> None:
+    async def test_a_deferred_conflict_leaves_nothing(self, database: db.Database) -> None:
         await database.write(lambda c: put(c, thing(number=1)))
 
         def add_known(connection: sa.Connection) -> None:
-            self._put_soon(connection, thing(number=2))
-            self._put_soon(connection, thing(number=1), conflict="somebody was first")
-            self._put_soon(connection, thing(number=3))
+            self._put_deferred(connection, thing(number=2))
+            self._put_deferred(connection, thing(number=1), conflict="somebody was first")
+            self._put_deferred(connection, thing(number=3))
 
         def change_unknown(connection: sa.Connection) -> None:
-            self._add_soon(connection, [("o", 1, 5), ("o", 9, 5)], bulk.Guard("", "not all"))
-            self._put_soon(connection, thing(number=2))
+            self._add_deferred(connection, [("o", 1, 5), ("o", 9, 5)], bulk.Guard("", "not all"))
+            self._put_deferred(connection, thing(number=2))
 
         for work, what in ((add_known, "somebody was first"), (change_unknown, "not all")):
             with pytest.raises(errors.Conflict, match=what):
                 await database.write(work)
         assert await database.read(amounts) == {1: 0}
 
-    async def test_an_error_soon_is_raised_by_the_next_question_at_the_latest(
+    async def test_a_deferred_error_is_raised_by_the_next_query_at_the_latest(
         self, database: db.Database
     ) -> None:
         await database.write(lambda c: put(c, thing(number=1)))
         reached = []
 
         def work(connection: sa.Connection) -> None:
-            self._put_soon(connection, thing(number=1))
-            self._add_soon(connection, [("o", 1, 5)], bulk.NO_GUARD)
+            self._put_deferred(connection, thing(number=1))
+            self._add_deferred(connection, [("o", 1, 5)], bulk.NO_GUARD)
             amounts(connection)
             reached.append(connection)
 
         with pytest.raises(sa.exc.IntegrityError):
             await database.write(work)
         with pytest.raises(sa.exc.IntegrityError):
-            await database.write(lambda c: self._put_soon(c, thing(number=2, amount=13)))
+            await database.write(lambda c: self._put_deferred(c, thing(number=2, amount=13)))
         assert not reached
         assert await database.read(amounts) == {1: 0}
 
-    async def test_questions_are_answered_together(self, database: db.Database) -> None:
+    async def test_queries_are_answered_together(self, database: db.Database) -> None:
         await database.write(lambda c: put(c, thing(number=1), thing(number=2), thing("p", 1)))
         keys = bulk.shape_of(THINGS, "owner")
         query = (
             "SELECT t.owner, t.thing_no FROM {w} CROSS JOIN contract_things t"
             " ON t.owner = {w.owner} ORDER BY t.thing_no"
         )
-        questions = [bulk.Query(keys, query, [(owner,)]) for owner in ("o", "nobody", "p")]
+        queries = [bulk.Query(keys, query, [(owner,)]) for owner in ("o", "unknown", "p")]
         nothing = bulk.Query(keys, query, [])
-        answers = await database.read(lambda c: bulk.select_many(c, [*questions, nothing]))
+        answers = await database.read(lambda c: bulk.select_many(c, [*queries, nothing]))
         assert [[tuple(row) for row in rows] for rows in answers] == [
             [("o", 1), ("o", 2)],
             [],
@@ -328,23 +330,25 @@ class DatabaseContract:
         assert await database.read(lambda c: bulk.select_many(c, [])) == []
         wrong = bulk.Query(keys, "SELECT t.gone FROM {w} CROSS JOIN contract_things t", [("o",)])
         with pytest.raises(sa.exc.DBAPIError):
-            await database.read(lambda c: bulk.select_many(c, [wrong, questions[0]]))
+            await database.read(lambda c: bulk.select_many(c, [wrong, queries[0]]))
         assert len(await database.read(everything)) == 3
 
-    async def test_whoever_raises_after_soon_has_done_nothing(self, database: db.Database) -> None:
+    async def test_an_error_after_deferred_statements_undoes_them(
+        self, database: db.Database
+    ) -> None:
         many = [("o", number, "", "x" * 1_000, 0, None) for number in range(500)]
 
         def work(connection: sa.Connection) -> None:
-            self._put_soon(connection, *many)
-            self._put_soon(connection, thing("p"))
+            self._put_deferred(connection, *many)
+            self._put_deferred(connection, thing("p"))
             raise LookupError
 
         with pytest.raises(LookupError):
             await database.write(work)
-        await database.write(lambda c: self._put_soon(c, thing()))
+        await database.write(lambda c: self._put_deferred(c, thing()))
         assert await database.read(everything) == [thing()]
 
-    async def test_replace_puts_rows_in_the_place_of_others(self, database: db.Database) -> None:
+    async def test_replace_replaces_rows_and_adds_new_ones(self, database: db.Database) -> None:
         await database.write(lambda c: put(c, thing(number=1), thing(number=2), thing("p", 1)))
         rows = [thing(number=2, amount=5), thing(number=3, amount=6)]
         await database.write(lambda c: bulk.replace(c, THINGS, KEY, NAMES, rows))
@@ -367,7 +371,7 @@ class DatabaseContract:
     @pytest.mark.parametrize(
         "bad", [thing(number=300), ("o", 5, None, "", 0, None), thing(number=5, amount=13)]
     )
-    async def test_what_breaks_a_constraint_is_told_and_undone(
+    async def test_a_broken_constraint_is_reported_and_undone(
         self, database: db.Database, bad: Sequence[Any]
     ) -> None:
         await database.write(lambda c: put(c, thing(number=300)))
@@ -377,7 +381,7 @@ class DatabaseContract:
         assert await database.read(everything) == [thing(number=300)]
 
     @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, KeyError])
-    async def test_what_raises_leaves_nothing(
+    async def test_a_transaction_that_raises_leaves_nothing(
         self, database: db.Database, error: type[BaseException]
     ) -> None:
         def work(connection: sa.Connection) -> None:
@@ -407,25 +411,25 @@ class DatabaseContract:
     async def test_repeating_has_an_end(self, database: db.Database) -> None:
         def work(connection: sa.Connection) -> None:
             put(connection, thing())
-            raise errors.DatabaseAway("for ever")
+            raise errors.DatabaseAway("forever")
 
-        with pytest.raises(errors.DatabaseAway, match="for ever"):
+        with pytest.raises(errors.DatabaseAway, match="forever"):
             await database.write(work)
         assert await database.read(everything) == []
 
-    async def test_a_mistake_in_the_sql_is_no_absence(self, database: db.Database) -> None:
+    async def test_a_mistake_in_the_sql_is_not_an_outage(self, database: db.Database) -> None:
         with pytest.raises(sa.exc.DBAPIError) as caught:
             await database.write(lambda c: c.execute(sa.text("SELECT * FROM contract_nothing")))
         assert not isinstance(caught.value, errors.SoukError)
 
-    async def test_an_error_tells_no_values(self, database: db.Database) -> None:
+    async def test_an_error_shows_no_values(self, database: db.Database) -> None:
         row = ("o", 1, "tok_of_somebody", "", 13, None)
         with pytest.raises(sa.exc.IntegrityError) as caught:
             await database.write(lambda c: put(c, row))
         assert "tok_of_somebody" not in str(caught.value)
 
     async def test_writers_take_turns(self, database: db.Database, home: Home) -> None:
-        """Nobody's change is lost, whichever object it goes through."""
+        """No change is lost, through either object."""
         await database.write(lambda c: put(c, thing()))
         another = home.open()
 
@@ -441,14 +445,14 @@ class DatabaseContract:
             connection.execute(THINGS.update().where(this).values(amount=after))
 
         try:
-            everybody = [database, another] * 20
-            await asyncio.gather(*(one.write(work) for one in everybody))
+            writers = [database, another] * 20
+            await asyncio.gather(*(one.write(work) for one in writers))
         finally:
             await another.close()
         assert await database.read(amounts) == {1: 41}
 
     async def test_a_reader_sees_what_is_committed(self, database: db.Database, home: Home) -> None:
-        """All of it, at once, and also through another object."""
+        """A commit is seen whole, also through another object."""
         another = home.open()
         stop = asyncio.Event()
         seen: set[int] = set()
@@ -474,10 +478,8 @@ class DatabaseContract:
         for row in rows:
             put(connection, row)
 
-    async def test_a_reader_stays_with_what_it_saw_first(
-        self, database: db.Database, home: Home
-    ) -> None:
-        """What comes meanwhile comes from another thread: `work` may hold up this one's loop."""
+    async def test_a_reader_keeps_its_snapshot(self, database: db.Database, home: Home) -> None:
+        """The other write comes from another thread: `work` may block this one's loop."""
         await database.write(lambda c: put(c, thing(number=1)))
 
         def work(connection: sa.Connection) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The embedded bus keeps the contract of every bus, and promises of its own."""
+"""The embedded bus keeps the contract of every bus, and guarantees of its own."""
 
 import asyncio
 import functools
@@ -31,7 +31,7 @@ SMALL = values.Limits(
     try_again_after_s=0.01,
     notice_every_s=0.02,
 )
-"""So small that every test comes by every limit."""
+"""So small that every test reaches every limit."""
 
 
 class FileHome:
@@ -92,7 +92,7 @@ def arm(text: str) -> None:
 
 
 class TestContract(bus_contract.BusContract):
-    """With the limits of every day, and with small ones."""
+    """With the default limits, and with small ones."""
 
 
 class EmbeddedMachine(bus_contract.BusMachine):
@@ -137,7 +137,7 @@ TestMachine = EmbeddedMachine.TestCase
 TestMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
-async def test_nothing_goes_before_it_is_open(home: FileHome) -> None:
+async def test_a_bus_that_is_not_open_does_nothing(home: FileHome) -> None:
     closed = embedded_bus.EmbeddedBus(home.database)
     with pytest.raises(errors.BusAway):
         await closed.publish(bus_contract.outgoing("t", 1))
@@ -163,7 +163,7 @@ async def test_a_newer_file_is_refused(home: FileHome) -> None:
         bus.Outgoing("t", "k", b"", {"number": 1}),  # type: ignore[dict-item] # that is the point
     ],
 )
-async def test_what_is_no_text_is_poison_for_its_publisher_only(
+async def test_invalid_text_is_poison_for_its_publisher_only(
     the_bus: embedded_bus.EmbeddedBus, message: bus.Outgoing
 ) -> None:
     subscription = await the_bus.subscribe(["t"], "stage")
@@ -200,10 +200,12 @@ async def test_orders_and_ages_are_counted_with_and_without_a_consumer(
     await subscription.acknowledge(got)
     assert await standing() == (0, 0, 0)
     with pytest.raises(errors.Misconfigured):
-        await the_bus.oldest_age_us("t", "nobody")
+        await the_bus.oldest_age_us("t", "unknown")
 
 
-async def test_what_is_not_out_cannot_be_acknowledged(the_bus: embedded_bus.EmbeddedBus) -> None:
+async def test_a_message_that_is_not_out_cannot_be_acknowledged(
+    the_bus: embedded_bus.EmbeddedBus,
+) -> None:
     one, two = [await the_bus.subscribe(["t"], name) for name in ("one", "two")]
     await the_bus.publish(bus_contract.outgoing("t", 1))
     tail = await the_bus.tail(["elsewhere"])
@@ -223,7 +225,7 @@ async def test_redeliveries_are_counted(the_bus: embedded_bus.EmbeddedBus) -> No
         await subscription.close()
 
 
-async def test_what_everybody_acknowledged_is_deleted(
+async def test_messages_that_all_acknowledged_are_deleted(
     home: FileHome, the_bus: embedded_bus.EmbeddedBus
 ) -> None:
     fast = await the_bus.subscribe(["t"], "fast")
@@ -248,7 +250,7 @@ async def test_the_file_stops_growing(home: FileHome, the_bus: embedded_bus.Embe
     assert most <= 600
 
 
-async def test_what_an_earlier_run_left_behind_is_deleted(home: FileHome) -> None:
+async def test_leftovers_of_an_earlier_run_are_deleted(home: FileHome) -> None:
     first = await home.open()
     subscription = await first.subscribe(["t"], "stage")
     await first.publish(bus_contract.outgoing("t", *range(20)))
@@ -259,7 +261,7 @@ async def test_what_an_earlier_run_left_behind_is_deleted(home: FileHome) -> Non
     await second.close()
 
 
-async def test_acknowledgements_are_written_though_nobody_publishes(
+async def test_acknowledgements_are_written_without_publications(
     the_bus: embedded_bus.EmbeddedBus, neighbour: embedded_bus.EmbeddedBus
 ) -> None:
     subscription = await the_bus.subscribe(["t"], "stage")
@@ -271,7 +273,7 @@ async def test_acknowledgements_are_written_though_nobody_publishes(
     await bus_contract.becomes(lambda: neighbour.backlog("t", "stage"), 1)
 
 
-async def test_what_another_process_publishes_is_noticed(
+async def test_messages_of_another_process_are_noticed(
     the_bus: embedded_bus.EmbeddedBus, neighbour: embedded_bus.EmbeddedBus
 ) -> None:
     subscription = await the_bus.subscribe(["t"], "stage")
@@ -323,10 +325,10 @@ async def test_no_receipt_while_the_database_is_away(
     ("place", "copies_max"),
     [("bus.after_publish=raise", 1), ("db.after_commit=raise@1-1000", 100)],
 )
-async def test_a_lost_receipt_is_no_lost_message(
+async def test_a_lost_receipt_is_not_a_lost_message(
     the_bus: embedded_bus.EmbeddedBus, place: str, copies_max: int
 ) -> None:
-    """When it is the database's receipt that is lost, the database itself tries again."""
+    """If the database's receipt is lost, the database itself retries."""
     subscription = await the_bus.subscribe(["t"], "stage")
     arm(place)
     with pytest.raises(errors.BusAway):
@@ -368,7 +370,7 @@ async def test_acknowledgements_survive_a_database_that_is_away_for_a_while(
 
 
 class WatchedDatabase:
-    """A database whose transactions are counted, and can be held up or broken."""
+    """A database whose transactions are counted, and can be delayed or broken."""
 
     def __init__(self, database: db.Database) -> None:
         self._database = database
@@ -398,7 +400,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[WatchedDatabase]:
     await made.close()
 
 
-async def test_all_who_publish_at_once_share_a_transaction(watched: WatchedDatabase) -> None:
+async def test_concurrent_publishers_share_a_transaction(watched: WatchedDatabase) -> None:
     opened = embedded_bus.EmbeddedBus(watched)
     await opened.open()
     await opened.ensure({"t": ["stage"]})
@@ -437,7 +439,7 @@ async def test_a_long_publication_is_cut_into_transactions(watched: WatchedDatab
     await opened.close()
 
 
-async def test_what_waits_is_written_before_the_bus_closes(watched: WatchedDatabase) -> None:
+async def test_waiting_messages_are_written_before_the_bus_closes(watched: WatchedDatabase) -> None:
     opened = embedded_bus.EmbeddedBus(watched)
     await opened.open()
     await opened.ensure({"t": ["stage"]})
@@ -455,7 +457,7 @@ async def test_what_waits_is_written_before_the_bus_closes(watched: WatchedDatab
     await again.close()
 
 
-async def test_a_bug_ends_the_bus_and_everybody_learns_of_it(watched: WatchedDatabase) -> None:
+async def test_a_bug_ends_the_bus_for_every_caller(watched: WatchedDatabase) -> None:
     opened = embedded_bus.EmbeddedBus(watched)
     await opened.open()
     subscription = await opened.subscribe(["t"], "stage")

@@ -1,4 +1,4 @@
-"""MySQL's protocol, spoken by a MariaDB, keeps the contract of every database."""
+"""MariaDB, through MySQL's protocol, keeps the contract of every database."""
 
 from collections.abc import AsyncIterator
 

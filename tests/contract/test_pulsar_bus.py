@@ -1,4 +1,4 @@
-"""The bus over Pulsar keeps the contract of every bus, and promises of its own. Needs a broker."""
+"""The bus over Pulsar keeps the contract of every bus, and more guarantees. Needs a broker."""
 
 import asyncio
 import functools
@@ -19,7 +19,7 @@ from tests.support.pulsar import pulsar_options  # noqa: F401 - a fixture
 SMALL = publisher.Limits(
     batch_messages_max=3, batch_bytes_max=200, in_flight_messages_max=4, in_flight_bytes_max=400
 )
-"""So small that few messages come by every limit."""
+"""So small that few messages reach every limit."""
 
 
 class BrokerHome:
@@ -34,7 +34,7 @@ class BrokerHome:
         return opened
 
     async def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: there is nothing to release."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def the_bus(home: BrokerHome) -> AsyncIterator[pulsar_bus.PulsarBus]:
 
 @pytest.fixture
 async def client(home: BrokerHome) -> AsyncIterator[pulsar.Client]:
-    """A client as the functions runtime would lend it."""
+    """A client as the functions runtime would provide it."""
     opened = await asyncio.to_thread(driver.open_client, home.options, None)
     yield opened
     await asyncio.to_thread(driver.close_quietly, opened)
@@ -70,15 +70,15 @@ def failing() -> Iterator[None]:
 
 
 class TestContract(bus_contract.BusContract):
-    """On a broker, with what Pulsar does in another way."""
+    """On a broker, with Pulsar's deviations."""
 
     async def test_a_key_in_work_is_not_given_to_another_consumer(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
-        """Whose the key is from now on, Pulsar decides when the second one joins.
+        """Pulsar decides who gets the key when the second consumer joins.
 
-        If it has become the second one's, what follows waits until the first one has acknowledged
-        what it has; until then nobody is given it.
+        If the second one gets it, later messages wait until the first one has acknowledged its own;
+        until then no consumer receives them.
         """
         one = await the_bus.subscribe([topic], "stage")
         await the_bus.publish(bus_contract.outgoing(topic, 1, keys=1))
@@ -90,10 +90,10 @@ class TestContract(bus_contract.BusContract):
         assert bus_contract.numbers_of(await bus_contract.take(two, 2)) == [1, 2]
         assert held
 
-    async def test_what_nobody_subscribed_to_is_not_kept(
+    async def test_messages_without_a_subscription_are_not_kept(
         self, the_bus: bus.Bus, topic: str
     ) -> None:
-        """Pulsar deletes by the ledger, minutes later: here an operator does not wait for that."""
+        """Pulsar deletes whole ledgers, minutes later: the test does not wait for that."""
         assert isinstance(the_bus, pulsar_bus.PulsarBus)
         await the_bus.publish(bus_contract.outgoing(topic, 1, keys=1))
         await brokers.Topic(the_bus._options, topic).trim()
@@ -104,7 +104,7 @@ class TestContract(bus_contract.BusContract):
 
 
 class PulsarMachine(bus_contract.BusMachine):
-    """Fewer examples than the embedded bus has: every step waits for a broker's counters."""
+    """Fewer examples than for the embedded bus: every step waits for a broker's counters."""
 
     def new_home(self) -> bus_contract.Home:
         return BrokerHome(brokers.options())
@@ -138,7 +138,7 @@ async def test_a_long_publication_is_cut_and_keeps_its_order(
     await tight.close()
 
 
-async def test_publishers_wait_while_too_much_is_under_way(
+async def test_publishers_wait_while_too_much_is_in_flight(
     client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
 ) -> None:
     await the_bus.ensure({topic: ["stage"]})
@@ -204,7 +204,7 @@ async def test_receipts_that_are_lost_with_the_client(
     waiting = asyncio.gather(*calls, return_exceptions=True)
     await asyncio.sleep(0)
     await asyncio.to_thread(client.close)
-    answers = await asyncio.wait_for(waiting, bus_contract.PATIENCE_S)
+    answers = await asyncio.wait_for(waiting, bus_contract.TIMEOUT_S)
     assert {type(answer) for answer in answers} <= {errors.BusAway, type(None)}
     with pytest.raises(errors.BusAway):
         await ours.publish(bus_contract.outgoing(topic, 1))
@@ -221,7 +221,7 @@ async def test_a_publication_that_is_given_up_takes_no_room(
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
-    await asyncio.wait_for(tight.publish(bus_contract.outgoing(topic, 9)), bus_contract.PATIENCE_S)
+    await asyncio.wait_for(tight.publish(bus_contract.outgoing(topic, 9)), bus_contract.TIMEOUT_S)
     assert tight._in_flight_messages == tight._in_flight_bytes == 0
     await tight.close()
 
@@ -242,7 +242,7 @@ async def test_publishing_goes_on_while_the_topic_moves(
         await brokers.Topic(home.options, topic).unload()
     await publishing
     seen: dict[int, None] = {}
-    async with asyncio.timeout(bus_contract.PATIENCE_S):
+    async with asyncio.timeout(bus_contract.TIMEOUT_S):
         while len(seen) < 200:
             got = await subscription.receive(100)
             seen |= dict.fromkeys(bus_contract.numbers_of(got))
@@ -250,7 +250,7 @@ async def test_publishing_goes_on_while_the_topic_moves(
     assert list(seen) == list(range(200))
 
 
-async def test_what_is_out_is_not_handed_out_again_after_a_reconnection(
+async def test_messages_that_are_out_do_not_come_again_after_a_reconnection(
     the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
 ) -> None:
     subscription = await the_bus.subscribe([topic], "stage", unacked_messages_max=4)
@@ -325,7 +325,7 @@ async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topi
     assert 50_000 < await the_bus.oldest_age_us(topic, "stage") < 5_000_000
 
 
-async def test_nothing_is_made_where_there_is_no_namespace(home: BrokerHome, topic: str) -> None:
+async def test_nothing_is_created_without_a_namespace(home: BrokerHome, topic: str) -> None:
     nowhere = home.options.model_copy(update={"namespace": "nowhere"})
     with pytest.raises(errors.Misconfigured, match="deploy_functions"):
         await pulsar_bus.PulsarBus(nowhere).open()
@@ -334,13 +334,13 @@ async def test_nothing_is_made_where_there_is_no_namespace(home: BrokerHome, top
             await api.ensure({topic: ["stage"]})
 
 
-async def test_a_topic_whose_name_is_none_is_poison(the_bus: pulsar_bus.PulsarBus) -> None:
+async def test_an_invalid_topic_name_is_poison(the_bus: pulsar_bus.PulsarBus) -> None:
     with pytest.raises(errors.Poison):
         await the_bus.publish([bus.Outgoing("a/b", "k", b"x")])
 
 
 @pytest.mark.usefixtures("failing")
-async def test_failpoints_stand_where_the_embedded_bus_has_them(
+async def test_failpoints_are_where_the_embedded_bus_has_them(
     the_bus: pulsar_bus.PulsarBus, topic: str
 ) -> None:
     subscription = await the_bus.subscribe([topic], "stage")

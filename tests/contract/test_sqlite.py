@@ -1,4 +1,4 @@
-"""SQLite keeps the contract of every database, and a few promises of its own."""
+"""SQLite keeps the contract of every database, and a few guarantees of its own."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from tests.contract.database_contract import everything, opened, put, thing
 
 
 class FileHome:
-    """A file; who waits for its lock does not wait long."""
+    """A file; the wait for its lock is short."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +47,7 @@ def locked(home: FileHome) -> sqlite3.Connection:
     return connection
 
 
-async def test_a_lock_that_is_given_back_in_time_is_waited_for(
+async def test_a_lock_that_is_released_in_time_is_waited_for(
     home: FileHome, database: db.Database
 ) -> None:
     holder = locked(home)
@@ -59,7 +59,7 @@ async def test_a_lock_that_is_given_back_in_time_is_waited_for(
     assert await writing == 1
 
 
-async def test_a_lock_that_is_not_given_back_is_an_absence(
+async def test_a_lock_that_is_not_released_is_an_outage(
     home: FileHome, database: db.Database
 ) -> None:
     holder = locked(home)
@@ -70,14 +70,14 @@ async def test_a_lock_that_is_not_given_back_is_an_absence(
     await database.write(lambda c: put(c, thing()))
 
 
-async def test_a_folder_that_is_not_there_is_an_absence(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_an_outage(tmp_path: Path) -> None:
     database = sqlite.SqliteDatabase(tmp_path / "nowhere" / "souk.db")
     with pytest.raises(errors.DatabaseAway, match="unable to open"):
         await database.read(everything)
     await database.close()
 
 
-async def test_what_is_written_survives_on_the_disk(home: FileHome, database: db.Database) -> None:
+async def test_committed_rows_survive_on_the_disk(home: FileHome, database: db.Database) -> None:
     await database.write(lambda c: put(c, thing()))
     another = home.open()
     assert await another.read(everything) == [thing()]

@@ -1,4 +1,4 @@
-"""What a batch costs does not grow with the tables: every row is looked up, none is walked past."""
+"""The cost of a batch does not grow with the tables: rows are looked up, never scanned for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -23,8 +23,9 @@ from tests.support import instances, mariadb, shop
 ORDERS = 1_200
 BATCH = 10
 WALKED = ("Handler_read_rnd_next", "Handler_read_next", "Handler_read_prev", "Handler_read_first")
-"""Rows that were read one after the other, wanted or not; those that a statement brings along and
-those of an answer are among them."""
+"""Rows that were read one after the other, wanted or not; a statement's own rows and those of an
+answer are included.
+"""
 WALKED_MAX = 25 * BATCH
 SPLIT = (shop.cash(100), shop.card())
 LINES = (("gift", 1), ("cup", 2))
@@ -36,7 +37,7 @@ def orders(name: str, count: int) -> list[messages.OrderPlaced]:
 
 @pytest.fixture(scope="module")
 def options(mysql_server: mariadb.Server) -> Iterator[MysqlSettings]:
-    """Books with many orders that are done, and some that wait for their payment."""
+    """Tables with many finished orders, and some that wait for their payment."""
     with mysql_server.database() as options:
         asyncio.run(_trade(options))
         yield options
@@ -126,7 +127,7 @@ LOOKS: dict[str, Callable[[sa.Connection], object]] = {
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS.keys())
-async def test_no_look_walks_a_table(
+async def test_no_read_walks_a_table(
     database: mysql.MysqlDatabase, look: Callable[[sa.Connection], object]
 ) -> None:
     def count(connection: sa.Connection) -> int:

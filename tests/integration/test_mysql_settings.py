@@ -1,4 +1,4 @@
-"""A server that is not there is waited for; a wrong setting, or an old server, is named at once."""
+"""An unreachable server is waited for; a wrong setting, or an old server, is named at once."""
 
 import socket
 from pathlib import Path
@@ -26,7 +26,7 @@ def one(connection: sa.Connection) -> int:
     return int(connection.exec_driver_sql("SELECT 1").scalar_one())
 
 
-async def test_a_server_that_is_not_there_is_an_absence(options: MysqlSettings) -> None:
+async def test_an_unreachable_server_is_an_outage(options: MysqlSettings) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         database = with_options(options, port=nobody.getsockname()[1])
@@ -35,7 +35,7 @@ async def test_a_server_that_is_not_there_is_an_absence(options: MysqlSettings) 
         await database.close()
 
 
-async def test_who_accepts_and_never_greets_is_an_absence(options: MysqlSettings) -> None:
+async def test_a_server_that_never_greets_is_an_outage(options: MysqlSettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         database = with_options(options, port=port, connect_timeout_s=0.1)
@@ -58,7 +58,7 @@ async def test_who_accepts_and_never_greets_is_an_absence(options: MysqlSettings
 async def test_a_wrong_setting_is_named(
     options: MysqlSettings, changed: dict[str, Any], words: str
 ) -> None:
-    """Nobody waits for that to pass."""
+    """It is raised at once: waiting would not help."""
     with pytest.raises(errors.Misconfigured, match=words) as caught:
         await _read_with(with_options(options, **changed))
     assert "wrong" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Where TLS is asked for, Souk talks to the server that has the right certificate, or to none."""
+"""With TLS required, Souk only talks to a server with the right certificate."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ HERE, ELSEWHERE = "here", "elsewhere"
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an authority, a certificate of it for 127.0.0.1 and one for another place."""
+    """Make an authority, a certificate of it for 127.0.0.1 and one for another address."""
     folder = tmp_path_factory.mktemp("tls")
     for name in ("ca", "stranger"):
         key = ("-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem")
@@ -40,7 +40,7 @@ def _openssl(folder: Path, *arguments: str) -> None:
 def server(
     request: pytest.FixtureRequest, certificates: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[mariadb.Server, str]]:
-    """A server, and the place that its certificate is for."""
+    """A server, and the address that its certificate is for."""
     place = request.param
     files = {"ca": "ca.pem", "cert": f"{place}.pem", "key": f"{place}.key"}
     options = [f"--ssl-{what}={certificates / file}" for what, file in files.items()]
@@ -57,7 +57,7 @@ async def cipher(options: MysqlSettings, authority: Path | None) -> str:
         await database.close()
 
 
-async def test_only_the_right_server_is_talked_to(
+async def test_only_a_trusted_server_is_used(
     server: tuple[mariadb.Server, str], certificates: Path
 ) -> None:
     options, authority = server[0].options("mysql"), certificates / "ca.pem"

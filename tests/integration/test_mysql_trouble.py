@@ -1,4 +1,4 @@
-"""What may happen to a MySQL server and to the way there, and what Souk makes of it."""
+"""Faults of a MySQL server and of the network, and how Souk handles them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -59,7 +59,7 @@ async def far(
 async def hasty(
     wire: wires.Wire, options: MysqlSettings, database: mysql.MysqlDatabase
 ) -> AsyncIterator[mysql.MysqlDatabase]:
-    """The same, and it does not wait for long."""
+    """The same, with short timeouts."""
     del database
     update = {"port": wire.port, "statement_timeout_s": 0.3, "connect_timeout_s": 0.3}
     hasty = with_options(options, **update)
@@ -111,7 +111,7 @@ async def test_a_transaction_costs_its_own_statements_and_a_commit(
 
 
 @pytest.mark.parametrize("kills_at", [0, 1])
-async def test_what_was_to_be_done_soon_is_lost_with_its_connection(
+async def test_deferred_statements_are_lost_with_their_connection(
     database: mysql.MysqlDatabase, kills_at: int
 ) -> None:
     runs: list[int] = []
@@ -183,7 +183,7 @@ def _add_one(connection: sa.Connection, number: int) -> None:
     connection.execute(this.values(amount=THINGS.c.amount + 1))
 
 
-async def test_a_row_that_stays_locked_is_an_absence(
+async def test_a_row_that_stays_locked_is_an_outage(
     options: MysqlSettings, database: mysql.MysqlDatabase
 ) -> None:
     await database.write(lambda c: put(c, thing()))
@@ -212,7 +212,7 @@ async def test_a_row_that_stays_locked_is_an_absence(
 
 
 async def test_a_cancelled_transaction_leaves_nothing(database: mysql.MysqlDatabase) -> None:
-    """Not even a connection with an answer that somebody else would read."""
+    """Not even a connection with an answer that another transaction would read."""
 
     def work(connection: sa.Connection) -> None:
         put(connection, thing())
@@ -234,7 +234,7 @@ def _sleep(connection: sa.Connection) -> None:
     connection.exec_driver_sql("SELECT SLEEP(0.4)")
 
 
-async def test_who_is_cancelled_while_it_connects_takes_no_place(
+async def test_a_cancelled_connect_frees_its_place(
     wire: wires.Wire, options: MysqlSettings, database: mysql.MysqlDatabase
 ) -> None:
     del database
@@ -266,7 +266,7 @@ async def test_a_read_that_raises_costs_no_connection(
     assert await database.read(connection_id) == before
 
 
-async def test_an_answer_that_nobody_understands_is_an_absence(options: MysqlSettings) -> None:
+async def test_an_answer_that_cannot_be_read_is_an_outage(options: MysqlSettings) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del reader
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -293,7 +293,7 @@ async def test_no_more_connections_than_allowed(options: MysqlSettings) -> None:
     await database.close()
 
 
-async def test_closing_waits_for_what_runs(database: mysql.MysqlDatabase) -> None:
+async def test_closing_waits_for_running_transactions(database: mysql.MysqlDatabase) -> None:
     def work(connection: sa.Connection) -> None:
         connection.exec_driver_sql("SELECT SLEEP(0.2)")
         put(connection, thing())
@@ -304,8 +304,8 @@ async def test_closing_waits_for_what_runs(database: mysql.MysqlDatabase) -> Non
     await writing
 
 
-async def test_a_wire_that_went_silent_is_cut(wire: wires.Wire, hasty: mysql.MysqlDatabase) -> None:
-    """Half-open: nobody hangs up, and no answer ever comes."""
+async def test_a_silent_wire_is_cut(wire: wires.Wire, hasty: mysql.MysqlDatabase) -> None:
+    """Half-open: neither side closes, and no answer ever comes."""
     await hasty.write(lambda c: put(c, thing(number=1)))
     wire.is_silent = True
     with pytest.raises(errors.DatabaseAway, match=r"no (answer|greeting)"):
@@ -327,9 +327,7 @@ async def test_a_statement_that_takes_too_long_is_cut(hasty: mysql.MysqlDatabase
         await hasty.write(_sleep)
 
 
-async def test_a_wire_that_is_cut_is_another_try(
-    wire: wires.Wire, far: mysql.MysqlDatabase
-) -> None:
+async def test_a_cut_wire_is_another_try(wire: wires.Wire, far: mysql.MysqlDatabase) -> None:
     runs = 0
 
     def work(connection: sa.Connection) -> None:
@@ -346,7 +344,7 @@ async def test_a_wire_that_is_cut_is_another_try(
     assert await far.read(everything) == [thing(number=2)]
 
 
-async def test_a_wire_that_is_cut_takes_along_what_was_to_be_done_soon(
+async def test_a_cut_wire_loses_deferred_statements(
     wire: wires.Wire, far: mysql.MysqlDatabase
 ) -> None:
     runs = 0
@@ -364,7 +362,7 @@ async def test_a_wire_that_is_cut_takes_along_what_was_to_be_done_soon(
     assert await far.read(amounts) == {2: 0, 12: 0}
 
 
-async def test_a_wire_that_falls_silent_takes_along_what_was_to_be_done_soon(
+async def test_a_silent_wire_loses_deferred_statements(
     wire: wires.Wire, hasty: mysql.MysqlDatabase
 ) -> None:
     def work(connection: sa.Connection) -> None:

@@ -1,4 +1,4 @@
-"""What is too large for a column, a number or a message is refused; nothing is cut silently."""
+"""Values too large for a column, a number or a message are rejected; nothing is cut silently."""
 
 from collections.abc import AsyncIterator
 
@@ -29,7 +29,7 @@ async def database(mysql_options: MysqlSettings) -> AsyncIterator[mysql.MysqlDat
 
 
 async def test_many_megabytes_go_in_several_statements(database: mysql.MysqlDatabase) -> None:
-    """A server takes 16 MiB at once, unless it is told otherwise."""
+    """A server takes 16 MiB at once by default."""
     long = "x'\"\\" * 2_500
     rows = [("o", number, "", long, 1, None) for number in range(2_500)]
     assert await database.write(lambda c: bulk.insert(c, THINGS, NAMES, rows)) == len(rows)
@@ -42,7 +42,7 @@ async def test_many_megabytes_go_in_several_statements(database: mysql.MysqlData
 
 
 async def test_a_quick_read_leaves_no_transaction_open(database: mysql.MysqlDatabase) -> None:
-    """Nor does anything else: the next one sees what was committed meanwhile."""
+    """Neither does a normal read: the next one sees commits made meanwhile."""
     counts: list[int] = []
     for number in range(3):
         await database.write(lambda c, number=number: put(c, thing(number=number)))  # type: ignore[misc]
@@ -68,7 +68,7 @@ async def test_integers_beyond_64_bits_are_refused(database: db.Database, number
 
 
 async def test_a_text_that_is_too_long_is_refused_and_never_found(database: db.Database) -> None:
-    """The server would cut it where it only compares it."""
+    """The server would cut it in a comparison."""
     owner = "o" * 64
     await database.write(lambda c: put(c, thing(owner)))
     with pytest.raises(sa.exc.DataError):

@@ -159,10 +159,12 @@ class _Cases(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _cases_of(update: statements.Update) -> _Cases | None:
-    """Return what an UPDATE by CASEs says; None if a change reads a column that another one writes.
+    """Return the parts of an UPDATE by CASEs, which has no table w and changes t step by step.
 
-    In an UPDATE of one table, the server makes the changes one after the other.
+    None if a column of w is named plainly, or if a change reads a column that another one writes.
     """
+    if _plain(update):
+        return None
     for place, (_, value) in enumerate(update.changes):
         if any(f"t.{written}" in value for written, _ in update.changes[:place]):
             return None
@@ -317,7 +319,7 @@ def _around(statement: ByRows, same: tuple[str, ...]) -> tuple[bytes, _Pieces]:
 def _template(statement: ByRows) -> str:
     """Return the statement's SQL, with `{w}` in the place of the rows.
 
-    STRAIGHT_JOIN: the server walks the rows and looks each up by its key, whatever it estimates.
+    STRAIGHT_JOIN: the server walks the rows and looks each up by its key, with any statistics.
     """
     if isinstance(statement, statements.Select):
         query = statement.query.replace("CROSS JOIN", "STRAIGHT_JOIN")

@@ -26,6 +26,7 @@ T = TypeVar("T")
 Verdict = Callable[[int | aiomysql.Error], BaseException | None]
 """Takes how many rows a statement matched, or its error; returns the exception to raise, if any."""
 
+TLS_SETTING = "SOUK_MYSQL__TLS_CA_FILE"
 CHUNK_BYTES_MAX = 256 * 1024
 HELD_BYTES_MAX = 64 * 1024
 """More deferred bytes are sent without waiting for the next statement: the server can begin."""
@@ -84,16 +85,11 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
             raise aiomysql.OperationalError(CR.CR_CONN_HOST_ERROR, what) from None
         except aiomysql.OperationalError as error:
             if isinstance(error.__cause__, ssl.SSLError):
-                what = (
-                    f"SOUK_MYSQL__TLS_CA_FILE: {connection.host} is not trusted: {error.__cause__}"
-                )
+                what = f"{TLS_SETTING}: {connection.host} is not trusted: {error.__cause__}"
                 raise errors.Misconfigured(what) from error
             raise
-        except (
-            RuntimeError
-        ) as error:  # the server takes this password only encrypted, and there is no TLS
-            what = f"{connection.host} takes the password over TLS only: {error}"
-            what = f"SOUK_MYSQL__TLS_CA_FILE: {what}"
+        except RuntimeError as error:  # the server takes this password only over TLS
+            what = f"{TLS_SETTING}: {connection.host} takes the password over TLS only: {error}"
             raise errors.Misconfigured(what) from error
         except asyncio.CancelledError:
             connection.close()
@@ -282,7 +278,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
     async def _request_authentication(self) -> None:
         """Log in; if TLS is required, nothing is sent to a server without TLS."""
         if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
-            what = f"SOUK_MYSQL__TLS_CA_FILE is set, but {self.host}:{self.port} offers no TLS"
+            what = f"{TLS_SETTING} is set, but {self.host}:{self.port} offers no TLS"
             raise errors.Misconfigured(what)
         await super()._request_authentication()
 

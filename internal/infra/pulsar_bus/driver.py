@@ -39,7 +39,7 @@ def open_client(options: settings.PulsarSettings, log_file: Path | None) -> puls
     if options.token_file is not None:
         # The client itself reads the file, at every connection, so a token can be replaced.
         authentication = pulsar.Authentication("token", f"file://{options.token_file.absolute()}")
-    # Its default logger writes to standard output, which belongs to our commands.
+    # Its default logger writes to standard output, which belongs to Souk's commands.
     log = pulsar.FileLogger(pulsar.LoggerLevel.Warn, str(log_file or NOWHERE))
     try:
         return pulsar.Client(

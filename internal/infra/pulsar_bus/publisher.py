@@ -159,7 +159,7 @@ class PulsarPublisher:
             sending = await self._hand_over(batch)
             await self._receive_receipts(sending)
             failpoints.hit("bus.after_publish")
-        except errors.DatabaseAway as error:  # what a failpoint raises
+        except errors.DatabaseAway as error:  # raised by a failpoint
             raise errors.BusAway(str(error)) from error
 
     async def _hand_over(self, batch: Sequence[Sized]) -> Sending:
@@ -222,7 +222,7 @@ class PulsarPublisher:
         while results:
             sending, topic, producer, result = results.popleft()
             if sending not in self._sending:
-                continue  # given up
+                continue  # its caller has given up
             if result != driver.Result.Ok:
                 sending.failure = sending.failure or result
                 self._drop_if_dead(topic, producer, result)

@@ -65,7 +65,7 @@ def test_arming_again_replaces() -> None:
     "text", ["a.b", "a.b=explode", "A=kill", "a=kill@", "a=kill@x", "a=kill@1-", "a=raise@5-1",
              "a=raise@0", "a=raise b=kill", "a=raise;b=kill"]
 )  # fmt: skip
-def test_what_is_no_failpoint_stops_the_start(text: str) -> None:
+def test_an_invalid_failpoint_stops_the_start(text: str) -> None:
     with pytest.raises(errors.Misconfigured, match="SOUK_FAILPOINTS"):
         failpoints.parse(text)
 

@@ -30,7 +30,7 @@ def test_every_sample_carries_the_name(own: prometheus_client.CollectorRegistry)
     assert own.get_sample_value("c", NAME) == 3
 
 
-def test_what_prometheus_reads_differs_in_labels_only(
+def test_prometheus_sees_a_difference_in_labels_only(
     own: prometheus_client.CollectorRegistry,
 ) -> None:
     counter = prometheus_client.Counter("a", "A.", registry=own)
@@ -43,11 +43,11 @@ def test_what_prometheus_reads_differs_in_labels_only(
     assert all(s.labels == NAME for m in after for s in m.samples)
 
 
-def test_all_that_stages_measure_is_named() -> None:
+def test_all_metrics_of_stages_are_named() -> None:
     souks = {metrics.FACTS, metrics.RETRIES, metrics.STAGE_BATCH_SECONDS, metrics.DEAD_LETTERS}
     assert souks <= set(instance_metrics.OF_SOUK)
 
 
 def shown(own: registry.CollectorRegistry) -> str:
-    """Return what the registry shows to whoever asks."""
+    """Return the registry as Prometheus reads it."""
     return prometheus_client.generate_latest(own).decode()

@@ -1,4 +1,4 @@
-"""Logs are JSON lines without card numbers, keys and secrets, whatever is bound to them."""
+"""Logs are JSON lines without card numbers, keys and secrets, with any bound values."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_line_is_one_json_object(file: Path) -> None:
         shop.placed("o", tenders=(shop.card(token=CARD),)),
     ],
 )
-def test_no_card_number_or_key_is_told(file: Path, value: object) -> None:
+def test_no_card_number_or_key_is_logged(file: Path, value: object) -> None:
     logger.bind(thing=value).warning("about {it}", it=value)
     told = file.read_text()
     assert "4111" not in told
@@ -63,19 +63,19 @@ def test_no_card_number_or_key_is_told(file: Path, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["api_key", "password", "client_secret", "Authorization"])
-def test_what_is_called_a_secret_is_hidden(file: Path, name: str) -> None:
+def test_a_value_named_as_a_secret_is_hidden(file: Path, name: str) -> None:
     logger.bind(**{name: "hush", "deep": {name: "hush"}}).info("quiet")
     (line,) = lines(file)
     assert line[name] == line["deep"][name] == logs.HIDDEN
 
 
-def test_a_card_token_is_nobodys_business(file: Path) -> None:
+def test_a_card_token_is_hidden(file: Path) -> None:
     logger.bind(tender=shop.card(token="tok_of_somebody")).info("a tender")
     (line,) = lines(file)
     assert line["tender"]["card_token"] == logs.HIDDEN
 
 
-def test_an_exception_is_told_without_values(file: Path) -> None:
+def test_an_exception_is_logged_without_values(file: Path) -> None:
     def fail(number: str) -> None:
         raise errors.Poison("BROKEN", f"number {number}")
 
@@ -89,7 +89,7 @@ def test_an_exception_is_told_without_values(file: Path) -> None:
     assert "4111" not in file.read_text()
 
 
-def test_instants_and_hashes_are_told(file: Path) -> None:
+def test_instants_and_hashes_are_logged(file: Path) -> None:
     at_us, digest = 1_700_000_000_123_456, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c"
     logger.bind(at_us=at_us, body_hash=digest, nothing=None, share=0.5, good=True).info("{}", at_us)
     (line,) = lines(file)

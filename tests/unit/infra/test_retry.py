@@ -1,4 +1,4 @@
-"""Retries: every kind of operation is really awaited, and only Temporary errors are tried again."""
+"""Retries: every kind of operation is really awaited, and only Temporary errors are retried."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from internal.kernel import errors
 
 
 class Flaky:
-    """Fails so many times, then answers 42."""
+    """Fails a number of times, then answers 42."""
 
     def __init__(self, failures: int, error: Exception) -> None:
         self.failures, self.error, self.calls = failures, error, 0

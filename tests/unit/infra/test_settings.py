@@ -1,4 +1,4 @@
-"""Settings: from the environment and a file; whatever is wrong or unknown is named."""
+"""Settings: from the environment and a file; wrong and unknown ones are named."""
 
 import os
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_arguments_win_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SOUK_STAGES", "1"),
     ],
 )
-def test_what_is_wrong_or_unknown_is_named(
+def test_wrong_and_unknown_settings_are_named(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -101,13 +101,13 @@ def test_what_is_wrong_or_unknown_is_named(
         ("this is no TOML", "souk.toml"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(file: Path, text: str, named: str) -> None:
+def test_a_wrong_file_is_named(file: Path, text: str, named: str) -> None:
     file.write_text(text)
     with pytest.raises(errors.Misconfigured, match=named):
         settings.load()
 
 
-def test_a_file_that_is_not_there_is_named(file: Path) -> None:
+def test_a_missing_file_is_named(file: Path) -> None:
     with pytest.raises(errors.Misconfigured, match=file.name):
         settings.load()
 
@@ -125,7 +125,7 @@ def test_whole_tls_settings_are_taken() -> None:
     assert settings.load(intake=whole).intake.tls_client_ca_file == Path("c")
 
 
-def test_what_belongs_to_others_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in settings.OTHER_NAMES - {"CONFIG"}:
         monkeypatch.setenv(settings.PREFIX + name, "x")
     monkeypatch.setenv("SOUKOUS", "music")

@@ -1,4 +1,4 @@
-"""Whatever stands in the settings: they are read, or refused by name. Nothing else escapes."""
+"""Any settings are read, or rejected by name. No other exception escapes."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read() -> settings.Settings | None:
-    """Read the settings; None if they were refused."""
+    """Read the settings; None if they were rejected."""
     try:
         return settings.load()
     except errors.Misconfigured:

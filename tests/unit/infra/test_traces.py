@@ -1,4 +1,4 @@
-"""An order's spans are one tree, whoever makes them; without an exporter there are none."""
+"""An order's spans are one tree across processes; without an exporter there are none."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ def ids_of(span: ReadableSpan) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("caller", [CALLER, ""])
-def test_the_doors_span_can_be_named_by_everybody(spans: InMemorySpanExporter, caller: str) -> None:
+def test_the_server_span_has_a_derived_id(spans: InMemorySpanExporter, caller: str) -> None:
     with traces.server_span("SubmitOrder", TRACE, caller, {"souk.merchant_id": "m"}):
         pass
     span = only(spans)
@@ -45,7 +45,7 @@ def test_the_doors_span_can_be_named_by_everybody(spans: InMemorySpanExporter, c
     assert span.attributes == {"souk.merchant_id": "m"}
 
 
-def test_what_a_stage_did_is_the_doors_child_with_its_own_times(
+def test_a_stage_span_is_a_child_of_the_server_span(
     spans: InMemorySpanExporter,
 ) -> None:
     traces.record("payment_processing OrderPaid", TRACE, 1_000, 3_000, {"souk.order_id": "o"})
@@ -85,12 +85,12 @@ def test_without_an_endpoint_nothing_is_made() -> None:
     off()
 
 
-def test_an_endpoint_that_is_no_address_is_named() -> None:
+def test_an_endpoint_that_is_not_an_address_is_named() -> None:
     with pytest.raises(errors.Misconfigured, match="SOUK_TRACES__ENDPOINT"):
         traces.setup(settings.TracesSettings(endpoint="localhost:4318"), "souk-test")
 
 
-def test_a_collector_that_is_away_holds_up_nobody() -> None:
+def test_an_unreachable_collector_delays_nothing() -> None:
     options = settings.TracesSettings(endpoint="http://127.0.0.1:9/v1/traces", timeout_s=0.1)
     off = traces.setup(options, "souk-test")
     assert traces.is_on()

@@ -87,18 +87,18 @@ def test_single_blanks_and_dashes_hide_nothing(number: str, data: st.DataObject)
 
 
 @given(st.text())
-def test_what_was_redacted_holds_no_number(text: str) -> None:
+def test_redacted_text_contains_no_number(text: str) -> None:
     assert not cards.find_card_number(cards.redact(text))
 
 
 @given(number=numbers, place=st.integers(0, 18), by=st.integers(1, 9))
-def test_one_wrong_digit_is_no_number(number: str, place: int, by: int) -> None:
+def test_one_wrong_digit_is_not_a_number(number: str, place: int, by: int) -> None:
     place %= len(number)
     wrong = str((int(number[place]) + by) % 10)
     assert not cards.passes_luhn(number[:place] + wrong + number[place + 1 :])
 
 
 @given(st.uuids())
-def test_a_random_id_is_no_card_number(name: uuid.UUID) -> None:
+def test_a_random_id_is_not_a_card_number(name: uuid.UUID) -> None:
     assert not cards.find_card_number(str(name)) or not any(c in "abcdef" for c in name.hex)
     assert not cards.find_card_number(name.hex) or not any(c in "abcdef" for c in name.hex)

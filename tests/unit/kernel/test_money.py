@@ -1,4 +1,4 @@
-"""Amounts from the wire and from text, and back: exact, or refused by name."""
+"""Amounts from the wire and from text, and back: exact, or rejected by name."""
 
 import pytest
 from hypothesis import given
@@ -68,7 +68,7 @@ def test_parts(currency: str, units: int, nanos: int, minor: int) -> None:
         ),
     ],
 )
-def test_parts_that_are_no_amount(currency: str, units: int, nanos: int, what: str) -> None:
+def test_parts_that_are_not_an_amount(currency: str, units: int, nanos: int, what: str) -> None:
     with pytest.raises(errors.InvalidMoney) as caught:
         money.from_parts(currency, units, nanos, "lines[0].price")
     assert caught.value.violations == [("lines[0].price", what)]
@@ -133,7 +133,7 @@ def test_to_text(minor: int, currency: str, text: str) -> None:
     "text",
     ["", "-", ".", "12.", ".5", "+1", "1e3", "1,000", " 1", "1\n", "1_0", "١٢", "NaN", "9" * 31],
 )
-def test_text_that_is_no_decimal(text: str) -> None:
+def test_text_that_is_not_a_decimal(text: str) -> None:
     with pytest.raises(errors.InvalidMoney, match=r"price: an amount is a plain decimal"):
         money.from_text(text, "EUR", "price")
 
@@ -145,7 +145,7 @@ def test_text_that_is_no_decimal(text: str) -> None:
         ("9" * 30, "the amount is out of range: it does not fit into 64 bits"),
     ],
 )
-def test_text_that_is_no_amount(text: str, what: str) -> None:
+def test_text_that_is_not_an_amount(text: str, what: str) -> None:
     with pytest.raises(errors.InvalidMoney) as caught:
         money.from_text(text, "EUR", "price")
     assert caught.value.violations == [("price", what)]

@@ -12,7 +12,7 @@ from internal.kernel import errors, money
 from internal.kernel.money import RoundingMode
 
 ORACLE = decimal.Context(prec=200)
-"""So many digits that a quotient of the numbers below never looks like a tie without being one."""
+"""Enough digits that no quotient of the numbers below looks like a tie without being one."""
 
 NUMERATORS = st.integers(min_value=-(10**24), max_value=10**24)
 DENOMINATORS = st.integers(min_value=1, max_value=10**12)
@@ -118,7 +118,7 @@ def test_no_share_outgrows_its_weight(weights: list[int], data: st.DataObject) -
 
 
 @pytest.mark.parametrize(("total", "weights"), [(1, []), (1, [2, -1]), (0, [-1])])
-def test_what_cannot_be_shared(total: int, weights: list[int]) -> None:
+def test_invalid_shares(total: int, weights: list[int]) -> None:
     with pytest.raises(errors.InvalidMoney) as caught:
         money.allocate(total, weights)
     assert caught.value.violations[0][0] == "weights"

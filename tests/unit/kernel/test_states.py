@@ -22,7 +22,7 @@ LONGEST = ["PLACED", "ACCEPTED", "PAID", "FINALIZED"]
 
 @st.composite
 def walks(draw: st.DrawFn) -> list[OrderState]:
-    """A walk along the table, from PLACED to wherever it was left."""
+    """A walk along the table, from PLACED to any state."""
     history = [OrderState.PLACED]
     steps = draw(st.integers(min_value=0, max_value=len(LONGEST)))
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""The hand-over between memory and file, in every order that events can take; sharing by key."""
+"""Messages from memory and file, in every order that events can take; sharing by key."""
 
 from collections import deque
 
@@ -25,8 +25,8 @@ def dispatcher_at(
     return dispatch.Dispatcher(TOPIC, cursor, unread or values.Count(), LIMITS)
 
 
-def nobody() -> None:
-    """Wake no one."""
+def ignore() -> None:
+    """Ignore the call."""
 
 
 def seqs(messages: list[values.Stored]) -> list[int]:
@@ -56,7 +56,7 @@ class HandOver(RuleBasedStateMachine):
         left = [m for m in self.file.values() if m.seq > acknowledged_to or m.seq in holes]
         unread = values.Count(len(left), sum(m.orders for m in left))
         self.dispatcher = dispatcher_at(acknowledged_to, holes, unread)
-        self.member = self.dispatcher.join(nobody)
+        self.member = self.dispatcher.join(ignore)
         self.head = self.end
 
     def append(self, ours: list[bool]) -> tuple[int, int, list[values.Stored]]:
@@ -178,9 +178,9 @@ TestHandOver = HandOver.TestCase
 TestHandOver.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 
 
-def test_what_follows_at_once_is_never_read_from_the_file() -> None:
+def test_messages_at_the_head_are_never_read_from_the_file() -> None:
     dispatcher = dispatcher_at()
-    member = dispatcher.join(nobody)
+    member = dispatcher.join(ignore)
     dispatcher.committed(0, 2, [stored(1), stored(2)])
     assert dispatcher.wanted(2) is None
     assert seqs(dispatcher.take(member, 10)) == [1, 2]
@@ -194,13 +194,13 @@ def test_a_deep_backlog_stays_in_the_file() -> None:
     assert len(dispatcher._ready) == LIMITS.ready_messages_max
 
 
-def test_nothing_is_read_for_nobody() -> None:
+def test_nothing_is_read_without_consumers() -> None:
     assert dispatcher_at().wanted(5) is None
 
 
 def test_a_large_message_fits_when_it_is_alone() -> None:
     dispatcher = dispatcher_at()
-    member = dispatcher.join(nobody)
+    member = dispatcher.join(ignore)
     dispatcher.committed(0, 1, [stored(1, size_bytes=5_000)])
     request = dispatcher.wanted(1)
     assert request is not None
@@ -208,9 +208,9 @@ def test_a_large_message_fits_when_it_is_alone() -> None:
     assert seqs(dispatcher.take(member, 1)) == [1]
 
 
-def test_the_cursor_holds_what_is_missing_below_the_highest_acknowledged() -> None:
+def test_the_cursor_keeps_unacknowledged_messages_as_holes() -> None:
     dispatcher = dispatcher_at()
-    member = dispatcher.join(nobody)
+    member = dispatcher.join(ignore)
     dispatcher.committed(0, 4, [stored(seq) for seq in (1, 2, 3, 4)])
     dispatcher.take(member, 4)
     dispatcher.acknowledge(member, ["2", "4", "nonsense", "2"])
@@ -220,9 +220,9 @@ def test_the_cursor_holds_what_is_missing_below_the_highest_acknowledged() -> No
     assert dispatcher.cursor().mark_delete == 4
 
 
-def test_holes_come_before_what_is_new() -> None:
+def test_holes_come_before_new_messages() -> None:
     dispatcher = dispatcher_at(acknowledged_to=2, holes=(1,), unread=values.Count(1, 1))
-    member = dispatcher.join(nobody)
+    member = dispatcher.join(ignore)
     dispatcher.committed(2, 3, [stored(3)])
     assert not dispatcher.take(member, 9)
     request = dispatcher.wanted(3)
@@ -238,7 +238,7 @@ def test_holes_come_before_what_is_new() -> None:
 
 def test_holes_that_vanished_from_the_file_are_given_up() -> None:
     dispatcher = dispatcher_at(acknowledged_to=9, holes=(3, 5), unread=values.Count(1, 1))
-    dispatcher.join(nobody)
+    dispatcher.join(ignore)
     request = dispatcher.wanted(9)
     assert request is not None
     dispatcher.loaded(request, values.Page([stored(5)], 5))
@@ -246,10 +246,10 @@ def test_holes_that_vanished_from_the_file_are_given_up() -> None:
     assert dispatcher.backlog().messages == 1
 
 
-def test_a_key_stays_with_who_holds_it() -> None:
+def test_a_key_stays_with_its_holder() -> None:
     dispatcher = dispatcher_at()
     woken: deque[str] = deque()
-    one, two = dispatcher.join(nobody), dispatcher.join(lambda: woken.append("two"))
+    one, two = dispatcher.join(ignore), dispatcher.join(lambda: woken.append("two"))
     dispatcher.committed(0, 2, [stored(1, "a"), stored(2, "b")])
     assert seqs(dispatcher.take(one, 1)) == [1]
     assert seqs(dispatcher.take(two, 1)) == [2]
@@ -262,7 +262,7 @@ def test_a_key_stays_with_who_holds_it() -> None:
 
 def test_a_key_is_free_again_when_all_of_it_is_acknowledged() -> None:
     dispatcher = dispatcher_at()
-    one, two = dispatcher.join(nobody), dispatcher.join(nobody)
+    one, two = dispatcher.join(ignore), dispatcher.join(ignore)
     dispatcher.committed(0, 1, [stored(1, "a")])
     dispatcher.take(one, 1)
     dispatcher.acknowledge(one, ["1"])
@@ -270,19 +270,19 @@ def test_a_key_is_free_again_when_all_of_it_is_acknowledged() -> None:
     assert seqs(dispatcher.take(two, 5)) == [2]
 
 
-def test_who_was_alone_keeps_the_keys_it_holds_when_another_joins() -> None:
+def test_a_single_consumer_keeps_its_keys_when_another_joins() -> None:
     dispatcher = dispatcher_at()
-    one = dispatcher.join(nobody)
+    one = dispatcher.join(ignore)
     dispatcher.committed(0, 2, [stored(1, "a"), stored(2, "a")])
     dispatcher.take(one, 1)
-    two = dispatcher.join(nobody)
+    two = dispatcher.join(ignore)
     assert not dispatcher.take(two, 5)
     assert seqs(dispatcher.take(one, 5)) == [2]
 
 
-def test_what_a_leaver_holds_goes_back_to_its_place() -> None:
+def test_messages_of_a_leaving_consumer_go_back_to_their_places() -> None:
     dispatcher = dispatcher_at()
-    one, two = dispatcher.join(nobody), dispatcher.join(nobody)
+    one, two = dispatcher.join(ignore), dispatcher.join(ignore)
     dispatcher.committed(0, 4, [stored(seq, key) for seq, key in enumerate("abab", 1)])
     dispatcher.take(one, 1)
     assert seqs(dispatcher.take(two, 9)) == [2, 4]  # and 3 is assigned to the first

@@ -1,4 +1,4 @@
-"""Rows are written into MySQL's statements so that they are what they were, and nothing else."""
+"""MySQL reads the rows in a statement unchanged, and none of them as SQL."""
 
 import json
 import re
@@ -47,12 +47,12 @@ def one(statement: statements.Statement, *rows: tuple[int | str | None, ...]) ->
 
 
 def unescaped(text: str) -> str:
-    """Read a string as MySQL's manual says: what is not in its table stands for itself."""
+    """Read a string as MySQL's manual says: a character outside its table stands for itself."""
     return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), text, flags=re.DOTALL)
 
 
 def values(text: str) -> list[int | str | None]:
-    """Read what stands between VALUES' brackets, as the server does."""
+    """Read the text between VALUES' brackets, as the server does."""
     found: list[int | str | None] = []
     for string, null, number in (m.groups() for m in _LITERAL.finditer(text)):
         found.append(None if null else int(number) if number else unescaped(string or ""))
@@ -106,7 +106,7 @@ def test_a_table_stands_apart_where_rows_are_locked() -> None:
     assert sql.endswith(" FOR UPDATE")
 
 
-def test_what_is_the_same_in_all_rows_is_written_once() -> None:
+def test_values_that_all_rows_share_are_written_once() -> None:
     rows = [(number, 'it\'s "so"', 5) for number in range(mysql_bulk.KEYS_MAX + 1)]
     listed = ",".join(f"[{number}]" for number, *_ in rows)
     assert one(UPDATE, *rows).replace(listed, "…") == (
@@ -122,7 +122,7 @@ def test_few_rows_are_found_by_their_keys() -> None:
     )
 
 
-def test_what_differs_is_picked_by_the_key() -> None:
+def test_differing_values_are_picked_by_the_key() -> None:
     sql = one(UPDATE, (1, "b", 5), (2, "b", None))
     assert sql.replace("(CASE t.a WHEN 1 THEN 5 WHEN 2 THEN null END)", "…") == (
         'UPDATE t AS t SET t.b = "b", t.c = t.c + … WHERE t.a IN (1,2) AND (t.c <> …)'
@@ -136,6 +136,7 @@ def test_one_row_is_written_out() -> None:
 
 
 TWO_KEYS = statements.Update(TABLE, SHAPE, ("a", "b"), bulk.assign("c"))
+PLAIN = statements.Update(TABLE, SHAPE, ("a",), bulk.assign("c"), "t.b <> w.b")
 CROSSED = statements.Update(TABLE, SHAPE, ("a",), (("b", "t.c"), ("c", "t.b + {w.c}")))
 
 
@@ -146,8 +147,15 @@ CROSSED = statements.Update(TABLE, SHAPE, ("a",), (("b", "t.c"), ("c", "t.b + {w
         (UPDATE, [(1, "b", 5), (1, "c", 6)]),
         (TWO_KEYS, [(1, "b", 5), (2, "c", 5)]),
         (CROSSED, [(1, "b", 5)]),
+        (PLAIN, [(1, "b", 5)]),
     ],
-    ids=["too many to pick from", "a key twice", "two keys differ", "a change reads another"],
+    ids=[
+        "too many to pick from",
+        "a key twice",
+        "two keys differ",
+        "a change reads another",
+        "w is named",
+    ],
 )
 def test_other_updates_join_a_table(
     update: statements.Update, rows: list[tuple[int, str, int]]

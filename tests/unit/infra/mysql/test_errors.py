@@ -1,4 +1,4 @@
-"""Each number of a server's errors means one thing: wait, set it right, or look for the bug."""
+"""Each error number of a server means one thing: wait, fix a setting, or look for a bug."""
 
 import aiomysql
 import pytest
@@ -34,13 +34,13 @@ def test_a_number_has_its_meaning(number: int) -> None:
         assert found is None or str(number) in str(found)
 
 
-def test_lost_races_are_no_conflicts() -> None:
-    """A deadlock is never a contradiction in the books: it is repeated for as long as it takes."""
+def test_lost_races_are_not_conflicts() -> None:
+    """A deadlock is never a contradiction in the tables: it is repeated for as long as it takes."""
     deadlock = mysql_errors.meaning(aiomysql.OperationalError(1213, "deadlock"))
     assert not isinstance(deadlock, errors.Conflict)
 
 
-def test_what_has_no_number_is_an_absence_only_where_the_link_is_gone() -> None:
+def test_an_error_without_a_number_is_an_outage_only_on_a_closed_connection() -> None:
     gone = (aiomysql.InterfaceError("(0, 'Not connected')"), aiomysql.InternalError("garbled"))
     for error in gone:
         assert isinstance(mysql_errors.meaning(error), errors.DatabaseAway)

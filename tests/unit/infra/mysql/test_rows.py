@@ -1,4 +1,4 @@
-"""Rows are read whatever the chunks that they come in, and whatever is in them."""
+"""Rows with any values are read, in chunks of any size."""
 
 import struct
 from decimal import Decimal

@@ -9,7 +9,7 @@ from internal.kernel import errors
 from tests.support import no_pulsar
 
 
-async def test_an_admin_api_that_is_not_there() -> None:
+async def test_an_unreachable_admin_api() -> None:
     async with admin.PulsarAdmin(no_pulsar.NOWHERE) as api:
         with pytest.raises(errors.BusAway, match=r"127\.0\.0\.1:1"):
             await api.list_functions()
@@ -27,14 +27,14 @@ async def test_an_admin_api_that_is_not_there() -> None:
         (412, errors.Misconfigured),
     ],
 )
-async def test_what_the_admin_api_says_is_passed_on(status: int, kind: type[Exception]) -> None:
+async def test_errors_of_the_admin_api_are_passed_on(status: int, kind: type[Exception]) -> None:
     body = b'{"reason": "because of the rain"}'
     async with no_pulsar.answering(status, body) as options, admin.PulsarAdmin(options) as api:
         with pytest.raises(kind, match=f"{status}.*because of the rain"):
             await api.get("/admin/v2/tenants")
 
 
-async def test_what_is_missing_or_there_already() -> None:
+async def test_missing_and_existing_things() -> None:
     async with no_pulsar.answering(404, b"not found") as options, admin.PulsarAdmin(options) as api:
         assert await api.get("/x") is None
         assert await api.delete("/x") is False
@@ -49,7 +49,7 @@ async def test_what_is_missing_or_there_already() -> None:
             await api.post("/x")
 
 
-async def test_an_answer_without_words() -> None:
+async def test_an_answer_without_a_body() -> None:
     async with no_pulsar.answering(204, b"") as options, admin.PulsarAdmin(options) as api:
         assert await api.get("/x") is None
         assert await api.put("/x") is True
@@ -65,7 +65,7 @@ async def test_a_token_file_that_cannot_be_read(tmp_path: Path) -> None:
             await api.get("/x")
 
 
-def test_an_authority_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_certificate_file_that_cannot_be_read(tmp_path: Path) -> None:
     wrong = {"admin_url": "https://127.0.0.1:1", "tls_ca_file": tmp_path / "ca.pem"}
     with pytest.raises(errors.Misconfigured, match="SOUK_PULSAR__TLS_CA_FILE"):
         admin.PulsarAdmin(no_pulsar.NOWHERE.model_copy(update=wrong))

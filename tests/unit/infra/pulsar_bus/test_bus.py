@@ -9,7 +9,7 @@ from internal.kernel import errors
 from tests.support import no_pulsar
 
 
-async def test_a_broker_that_is_not_there() -> None:
+async def test_an_unreachable_broker() -> None:
     opened = pulsar_bus.PulsarBus(no_pulsar.NOWHERE)
     with pytest.raises(errors.BusAway, match=r"127\.0\.0\.1:1"):
         await asyncio.wait_for(opened.open(), no_pulsar.TIMEOUT_S)
@@ -18,14 +18,14 @@ async def test_a_broker_that_is_not_there() -> None:
     await opened.close()
 
 
-async def test_a_broker_whose_admin_api_alone_is_there() -> None:
+async def test_a_broker_of_which_only_the_admin_api_answers() -> None:
     async with no_pulsar.answering(404, b"no such topic") as options:
         opened = pulsar_bus.PulsarBus(options)
         with pytest.raises(errors.BusAway, match=r"pulsar://127\.0\.0\.1:1"):
             await asyncio.wait_for(opened.open(), no_pulsar.TIMEOUT_S)
 
 
-async def test_a_broker_that_refuses_us() -> None:
+async def test_a_broker_that_rejects_this_client() -> None:
     async with no_pulsar.answering(401, b"") as options:
         opened = pulsar_bus.PulsarBus(options)
         with pytest.raises(errors.Misconfigured, match=r"TOKEN_FILE.*401"):
@@ -33,7 +33,7 @@ async def test_a_broker_that_refuses_us() -> None:
 
 
 @pytest.mark.parametrize("address", ["nonsense", "pulsar://", "ftp://127.0.0.1"])
-async def test_an_address_that_is_none(address: str) -> None:
+async def test_an_invalid_address(address: str) -> None:
     opened = pulsar_bus.PulsarBus(no_pulsar.NOWHERE.model_copy(update={"service_url": address}))
     with pytest.raises(errors.Misconfigured, match="SOUK_PULSAR__SERVICE_URL"):
         await asyncio.wait_for(opened.open(), no_pulsar.TIMEOUT_S)

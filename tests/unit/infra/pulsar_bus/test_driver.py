@@ -15,7 +15,7 @@ from internal.kernel import errors
 from tests.support import no_pulsar
 
 
-def test_the_client_writes_nothing_to_our_commands_output(tmp_path: Path) -> None:
+def test_the_client_writes_nothing_to_standard_output(tmp_path: Path) -> None:
     """Its own words are in the file that is named, or nowhere."""
     program = f"""
 import pathlib
@@ -50,7 +50,7 @@ async def test_many_results_wake_the_loop_once() -> None:
     assert processed == [[0, 1, 2, 3, 4], [5]]
 
 
-async def test_what_comes_after_the_loop_is_closed_harms_nobody() -> None:
+async def test_a_result_after_the_loop_is_closed_is_dropped() -> None:
     """An exception in a callback would end the process."""
 
     async def make() -> driver.HandOver:

@@ -37,25 +37,25 @@ async def numbers(database: sqlite.SqliteDatabase) -> list[int]:
     return [row[0] for row in rows]
 
 
-class Door:
-    """Holds the writer thread, so that what comes meanwhile waits together."""
+class Blocker:
+    """Holds the writer thread, so that transactions that come meanwhile wait together."""
 
     def __init__(self) -> None:
-        self.is_held, self.opened = threading.Event(), threading.Event()
+        self.is_held, self.released = threading.Event(), threading.Event()
 
     def hold(self, _connection: sa.Connection) -> None:
         self.is_held.set()
-        self.opened.wait(10)
+        self.released.wait(10)
 
 
 async def together(database: sqlite.SqliteDatabase, *works: Write) -> list[int | BaseException]:
-    """Hand the works in while the writer is busy; return what each came to."""
-    door = Door()
-    first = asyncio.create_task(database.write(door.hold))
-    await asyncio.to_thread(door.is_held.wait, 10)
+    """Queue the works while the writer is busy; return each result or error."""
+    blocker = Blocker()
+    first = asyncio.create_task(database.write(blocker.hold))
+    await asyncio.to_thread(blocker.is_held.wait, 10)
     tasks = [asyncio.create_task(database.write(work)) for work in works]
     await asyncio.sleep(0.01)
-    door.opened.set()
+    blocker.released.set()
     await first
     return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -65,10 +65,10 @@ async def test_many_share_one_commit(database: sqlite.SqliteDatabase) -> None:
     sa.event.listen(database.engine, "commit", lambda _connection: commits.append(1))
     assert await together(database, *map(insert, range(20))) == list(range(20))
     assert await numbers(database) == list(range(20))
-    assert len(commits) <= 3  # the door's, and that of the twenty (or two, if some came late)
+    assert len(commits) <= 3  # the blocker's, and one for the twenty (or two, if some came late)
 
 
-async def test_one_that_fails_takes_no_neighbour_along(database: sqlite.SqliteDatabase) -> None:
+async def test_a_failed_transaction_does_not_affect_others(database: sqlite.SqliteDatabase) -> None:
     def broken(connection: sa.Connection) -> int:
         insert(100)(connection)
         raise ValueError("a bug")
@@ -104,7 +104,7 @@ async def test_a_commit_that_fails_fails_all_and_is_tried_again(
     assert await numbers(database) == [1, 2]
 
 
-async def test_a_closed_database_has_finished_what_was_handed_in(tmp_path: Path) -> None:
+async def test_a_closed_database_has_finished_queued_transactions(tmp_path: Path) -> None:
     database = sqlite.SqliteDatabase(tmp_path / "close.db")
     await database.write(lambda c: c.exec_driver_sql("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
     tasks = [asyncio.create_task(database.write(insert(n))) for n in range(50)]
@@ -113,7 +113,7 @@ async def test_a_closed_database_has_finished_what_was_handed_in(tmp_path: Path)
     assert await asyncio.gather(*tasks) == list(range(50))
 
 
-async def test_a_file_that_cannot_be_opened_is_away(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_an_outage(tmp_path: Path) -> None:
     database = sqlite.SqliteDatabase(tmp_path / "no" / "such" / "folder.db")
     with pytest.raises(errors.DatabaseAway):
         await database.write(insert(1))
