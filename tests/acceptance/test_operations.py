@@ -120,12 +120,12 @@ class TestReading:
             (["a", "───"], "a\n──────\n"),
         ],
     )
-    def test_what_is_as_said(self, said: list[str], text: str) -> None:
+    def test_matching_output(self, said: list[str], text: str) -> None:
         assert runbook.is_as_said(said, text)
 
     @pytest.mark.parametrize(
         ("said", "text"),
         [([], "something\n"), (["a"], ""), (["a"], "a\nb\n"), (["a.c"], "abc\n")],
     )
-    def test_what_is_not(self, said: list[str], text: str) -> None:
+    def test_other_output(self, said: list[str], text: str) -> None:
         assert not runbook.is_as_said(said, text)

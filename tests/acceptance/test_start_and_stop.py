@@ -111,7 +111,7 @@ class TestRefusals:
         said = await refusal(folder, SOUK_CONFIG=str(config))
         assert "SOUK_STAGES__EFFECTS_MAX" in said
 
-    async def test_file_that_is_no_toml(self, folder: Path, tmp_path: Path) -> None:
+    async def test_file_that_is_not_toml(self, folder: Path, tmp_path: Path) -> None:
         config = tmp_path / "souk.toml"
         config.write_text("[janitor\n")
         said = await refusal(folder, SOUK_CONFIG=str(config))

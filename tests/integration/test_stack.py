@@ -108,7 +108,7 @@ def test_parts_listen_on_loopback_only_and_only_at_their_ports(stack: support.Ru
     assert {port for _, port in where} == set(stack.stack.ports.named().values())
 
 
-def test_database_takes_souks_user_and_shows_it_only_its_own(stack: support.Running) -> None:
+def test_souks_user_sees_only_its_own_databases(stack: support.Running) -> None:
     options = stack.settings.mysql
     url = sa.URL.create(
         "mysql+pymysql",
@@ -128,7 +128,7 @@ def test_database_takes_souks_user_and_shows_it_only_its_own(stack: support.Runn
             connection.exec_driver_sql("CREATE DATABASE soukx")
 
 
-def test_administrator_comes_in_through_the_socket_only(stack: support.Running) -> None:
+def test_administrator_can_log_in_through_the_socket_only(stack: support.Running) -> None:
     url = sa.URL.create("mysql+pymysql", "root", host="127.0.0.1", port=stack.settings.mysql.port)
     with pytest.raises(sa.exc.OperationalError, match=r"denied|not allowed"):
         sa.create_engine(url, poolclass=sa.NullPool).connect()
@@ -193,7 +193,7 @@ class TestDeployment:
             topics.PAYMENT.name: (planning.Action.NOTHING, 2, "")
         }
 
-    def test_constructor_that_raises_is_seen_and_the_next_version_heals_it(
+    def test_constructor_that_raises_is_reported_and_the_next_version_works(
         self, stack: support.Running, package: wheel.Wheel, broken: wheel.Wheel
     ) -> None:
         logs = stack.folder / "logs"
@@ -216,7 +216,7 @@ class TestDeployment:
         running = {name: (one["running"], one["instances"]) for name, one in functions.items()}
         assert running == {**dict.fromkeys(NAMES, (2, 2)), topics.FINALIZATION.name: (1, 1)}
 
-    def test_what_cannot_be_changed_is_made_anew_and_keeps_its_backlog(
+    def test_fixed_field_recreates_the_function_and_keeps_its_backlog(
         self, stack: support.Running, broken: wheel.Wheel
     ) -> None:
         asyncio.run(self._recreate(in_a_spare_namespace(stack.settings), broken))
@@ -246,7 +246,9 @@ class TestDeployment:
 class TestSecondStack:
     """A second stack beside the first, for everything that would disturb other tests."""
 
-    def test_life_of_a_stack(self, tmp_path: Path, stack: support.Running) -> None:
+    def test_second_stack_from_its_start_to_its_end(
+        self, tmp_path: Path, stack: support.Running
+    ) -> None:
         del stack  # it is up all the time
         other = support.made(tmp_path / "other")
         try:

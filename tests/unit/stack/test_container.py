@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_clients_are_told_its_name(home: Path) -> None:
+def test_it_advertises_its_name(home: Path) -> None:
     container.configure(home)
     lines = (home / "conf" / "standalone.conf").read_text().splitlines()
     assert "advertisedAddress=pulsar" in lines
