@@ -19,7 +19,7 @@ METADATA = sa.MetaData()
 
 
 class Database(Protocol):
-    """A pool of connections to the tables."""
+    """The database that holds the tables."""
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and commit.

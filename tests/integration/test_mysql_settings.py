@@ -27,9 +27,9 @@ def one(connection: sa.Connection) -> int:
 
 
 async def test_an_unreachable_server_is_an_outage(options: MysqlSettings) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        database = with_options(options, port=nobody.getsockname()[1])
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        database = with_options(options, port=unused.getsockname()[1])
         with pytest.raises(errors.DatabaseAway, match="2003"):
             await database.read(one)
         await database.close()

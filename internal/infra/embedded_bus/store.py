@@ -265,8 +265,8 @@ def _move(connection: sa.Connection, cursors: Sequence[values.Cursor]) -> None:
         )
         for cursor in cursors
     ]
-    keys = CURSOR_COLUMNS[:1]
-    bulk.update(connection, SUBSCRIPTIONS, CURSOR_SHAPE, keys, CURSOR_CHANGES, rows)
+    keys, changes = CURSOR_COLUMNS[:1], CURSOR_CHANGES
+    bulk.update(connection, SUBSCRIPTIONS, CURSOR_SHAPE, keys=keys, changes=changes, rows=rows)
 
 
 def _count_between(connection: sa.Connection, after: int, to: int) -> Mapping[int, values.Count]:

@@ -27,8 +27,8 @@ NAMESPACE_POLICIES: Mapping[str, Any] = {
     # again. So neither messages nor subscriptions expire, ...
     "message_ttl_in_seconds": 0,
     "subscription_expiration_time_minutes": 0,
-    # ... and a backlog is never evicted. If an operator sets a limit here, the API server fails
-    # at once: with the broker's default policy its calls would hang.
+    # ... and a backlog is never evicted. If an operator sets a limit here, the API server
+    # reports it at once: with the broker's default policy its calls would hang.
     "backlog_quota_map": {
         "destination_storage": {"limitSize": -1, "limitTime": -1, "policy": "producer_exception"}
     },
