@@ -3,15 +3,25 @@
 Must not make a missing file; only `souk migrate` does.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import sqlalchemy as sa
-
-from internal.infra import backends, db, files, settings
+from internal.console import lazy_modules
+from internal.infra import files
 from internal.kernel import errors
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from internal.infra import backends, db, settings
+else:
+    sa = lazy_modules.lazy("sqlalchemy")
+    backends = lazy_modules.lazy("internal.infra.backends")
+    settings = lazy_modules.lazy("internal.infra.settings")
 
 T = TypeVar("T")
 

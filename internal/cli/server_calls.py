@@ -3,11 +3,13 @@
 A call that fails ends the command: its failure is printed with a hint, and decides the exit code.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import typer
@@ -16,10 +18,15 @@ from internal.auth import rules as auth_rules
 from internal.cli.options import Server
 from internal.client import access as client_access
 from internal.client import client
-from internal.console import exit_codes, output
+from internal.console import exit_codes, lazy_modules, output
 from internal.console.exit_codes import ExitCode, Problem
 from internal.console.options import TARGET_DEFAULT
-from internal.infra import files, settings
+from internal.infra import files
+
+if TYPE_CHECKING:
+    from internal.infra import settings
+else:
+    settings = lazy_modules.lazy("internal.infra.settings")
 
 T = TypeVar("T")
 
@@ -116,7 +123,7 @@ def problem_of(failure: client.Failure, server: Server) -> Problem:
 
 
 def _hints_of_silence(failure: client.Failure, server: Server) -> list[str]:
-    """Say what to do when no server was reached, which only gRPC's code and details tell."""
+    """Return advice for a call that reached no server; only gRPC's code and details tell why."""
     if failure.code == "DEADLINE_EXCEEDED":
         return [f"{server.target} was given {server.timeout_s:g} s; --timeout gives more."]
     if failure.code != "UNAVAILABLE":

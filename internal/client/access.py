@@ -46,7 +46,7 @@ def find_api_key(
     """Return the key from the file named, else from the environment, else the demo merchant's.
 
     Raises:
-        Misconfigured: there is no key, or the text in its place is not one. The message never
+        Misconfigured: no key is found, or the text in its place is not one. The message never
             repeats that text.
     """
     if named:

@@ -9,7 +9,7 @@ ALIKE_MAX = 5
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    """Return a sentence: there is no such name, but these: all names, or similar ones."""
+    """Return a sentence that `name` is unknown, with the known names: all, or similar ones."""
     text = f"there is no {what} {name!r}"
     if not known:
         return f"{text}, nor any other"

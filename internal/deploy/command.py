@@ -64,7 +64,7 @@ def deploy_functions(
         Path | None,
         typer.Option("--wheel", metavar="FILE", help="Deploy this wheel; build none."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only show what would be done.")] = False,
     write_configs: Annotated[
         bool, typer.Option(help="Only write configs/functions/*.yaml.")
     ] = False,

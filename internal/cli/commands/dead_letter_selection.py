@@ -56,7 +56,7 @@ def keys(connection: sa.Connection, chosen: Selection) -> list[int]:
     """Return the keys of the chosen letters, all of them open.
 
     Raises:
-        InvalidInput: there is no such letter, stage or cause, or a letter is closed.
+        InvalidInput: a letter, stage or cause does not exist, or a letter is closed.
     """
     if chosen.keys:
         letters = find(connection, chosen.keys)
@@ -128,7 +128,7 @@ def require(connection: sa.Connection, which: Filter) -> None:
     """Refuse names that do not exist, so that a typo is not taken for an empty answer.
 
     Raises:
-        InvalidInput: there is no such stage, or no open letter of that cause.
+        InvalidInput: the stage does not exist, or no open letter has that cause.
     """
     if which.stage and which.stage not in _KNOWN_STAGES:
         raise errors.InvalidInput(

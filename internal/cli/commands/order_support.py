@@ -1,17 +1,25 @@
 """`souk orders show`: an order's whole timeline on a terminal, for support staff. Reads only."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from internal.cli import database
-from internal.cli.commands import merchants
 from internal.cli.options import Data, MerchantId
-from internal.console import output
+from internal.console import lazy_modules, output
 from internal.console.options import AsJson
 from internal.kernel import errors
-from internal.views import order_timeline
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from internal.cli.commands import merchants
+    from internal.views import order_timeline
+else:
+    merchants = lazy_modules.lazy("internal.cli.commands.merchants")
+    order_timeline = lazy_modules.lazy("internal.views.order_timeline")
 
 
 def show_order(

@@ -86,7 +86,7 @@ def access_of(server: Server) -> access.Access:
     """Return the address and the credentials that the options name.
 
     Raises:
-        Misconfigured: there is no key, or a file cannot be read.
+        Misconfigured: no key is found, or a file cannot be read.
     """
     demo_file = server.data / files.DEMO_KEY
     key = access.find_api_key(server.api_key_file, os.environ, demo_file)
