@@ -50,7 +50,7 @@ def rotate_key(
     """Give a merchant a new key, and revoke its other keys unless `keep_old`.
 
     Raises:
-        InvalidInput: there is no such merchant.
+        InvalidInput: the merchant does not exist.
     """
     if find_merchant(connection, merchant_id) is None:
         raise errors.InvalidInput([("merchant_id", f"there is no merchant {merchant_id}")])

@@ -1,7 +1,7 @@
 """The invariants I1 to I7, I9 and I10 of the reliability rules, which hold after any failure.
 
-Every rule is a database query over all orders at once, so memory use does not grow with them.
-Writes nothing. An order that is still in progress is not a finding.
+The database evaluates every rule for all orders, at once or window by window, so memory use does
+not grow with them. Writes nothing. An order that is still in progress is not a finding.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

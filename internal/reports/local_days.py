@@ -1,7 +1,7 @@
 """Calendar days of a time zone as plain arithmetic, so that SQL can group instants by them. Pure.
 
-A database does not know the rules of time zones reliably: SQLite has none, a MySQL server only
-those that were loaded into it. Within a period a zone changes its offset a few times at most.
+SQLite does not know time zones, and a MySQL server knows only those that were loaded into it. A
+zone changes its offset only a few times a year, so a list of offsets describes any period.
 """
 
 import bisect
@@ -42,7 +42,7 @@ def offsets(since_us: int, until_us: int, zone: datetime.tzinfo) -> list[Offset]
 
 
 def _first_other(left_us: int, right_us: int, zone: datetime.tzinfo) -> int:
-    """Return the first instant after `left_us` whose offset is another."""
+    """Return the first instant after `left_us` with another offset."""
     before = _offset_us(left_us, zone)
     instants = range(left_us, right_us)
     return left_us + bisect.bisect_left(

@@ -1,4 +1,4 @@
-"""Finds the reports: a module of this package that has a `REPORT` is a report, under its own name.
+"""Finds the reports: each module of this package with a `REPORT` is one, under the module's name.
 
 A new report is therefore one new file: no list of reports exists anywhere. This module must not
 know any report, nor how one is shown.
@@ -22,10 +22,10 @@ class Kind(StrEnum):
 
     TEXT = "TEXT"
     DATE = "DATE"
-    """YYYY-MM-DD, in the time zone that was asked for."""
+    """YYYY-MM-DD, in the requested time zone."""
     COUNT = "COUNT"
     AMOUNT = "AMOUNT"
-    """A plain decimal, as text, of the currency that stands in the same row."""
+    """A plain decimal, as text, of the currency in the same row."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -39,12 +39,12 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """What a report is about: instants from `since_us` up to, but without, `until_us`."""
+    """The period of a report: instants from `since_us` up to, but not including, `until_us`."""
 
     since_us: int
     until_us: int
     time_zone: datetime.tzinfo
-    """Decides where days begin."""
+    """Decides when days begin."""
 
 
 Row = tuple[int | str, ...]
@@ -76,7 +76,7 @@ def find(name: str) -> Report:
     """Return the report of this name.
 
     Raises:
-        UnknownReport: there is none; the error lists those that exist.
+        UnknownReport: it does not exist; the error lists those that do.
     """
     found = find_all()
     if name not in found:

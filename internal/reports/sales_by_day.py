@@ -1,6 +1,6 @@
-"""What was sold, per day, store and currency: finalized orders only, by the day they were placed.
+"""Sales per day, store and currency: finalized orders, by the day on which they were placed.
 
-The database adds up; only the sums leave it. Amounts of different currencies are never added.
+The database computes the sums. Amounts of different currencies are never added.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ _AMOUNTS = ("gross", "discount", "net", "tax", "total")
 def rows(
     connection: sa.Connection, merchant_id: str, parameters: registry.Parameters
 ) -> Iterator[registry.Row]:
-    """Yield the days on which something was sold, oldest first, then by store and currency.
+    """Yield a row per day, store and currency with sales, sorted by these.
 
-    A day that the period cuts is counted in part. Walks the index `orders_by_time` once.
+    A day at the edge of the period may be counted in part. Scans the index `orders_by_time` once.
     """
     for row in connection.execute(_query(merchant_id, parameters)):
         amounts = (getattr(row, name) for name in _AMOUNTS)

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from internal.checks import orders
@@ -38,6 +38,11 @@ def sentences(connection: sa.Connection, now_us: int | None = None) -> list[str]
     return [finding.sentence for finding in orders.check(connection, now_us)]
 
 
+@example(
+    history=[OrderState.PLACED, OrderState.ACCEPTED, OrderState.PAID],
+    state=OrderState.ACCEPTED,
+    extra=-1,
+)
 @given(history=HISTORIES, state=st.sampled_from(OrderState), extra=st.integers(-1, 1))
 def test_a_history_is_legal_if_the_table_of_states_says_so(
     empty: sa.Connection, history: list[OrderState], state: OrderState, extra: int

@@ -107,6 +107,20 @@ def test_a_day_starts_on_its_date_and_not_later(name: str, at_s: int) -> None:
     assert date_by_calendar(start_us, zone) == date_by_calendar(at_us, zone)
 
 
+@pytest.mark.parametrize(
+    ("name", "at", "start"),
+    [
+        ("Asia/Beirut", "2026-03-29T12:00:00+00:00", "2026-03-28T22:00:00+00:00"),
+        ("America/Havana", "2026-11-01T12:00:00+00:00", "2026-11-01T04:00:00+00:00"),
+    ],
+)
+def test_a_day_starts_even_if_its_midnight_is_missing_or_comes_twice(
+    name: str, at: str, start: str
+) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    assert local_days.start_of_day(samples.us_of(at), zone) == samples.us_of(start)
+
+
 def test_an_instant_is_written_in_its_zone() -> None:
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")
     assert local_days.instant_text(0, berlin) == "1970-01-01T01:00:00+01:00"

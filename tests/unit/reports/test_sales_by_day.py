@@ -68,6 +68,13 @@ def test_days_are_those_of_the_zone_when_the_clocks_change(any_books: sa.Connect
     assert totals(report(any_books, *period)) == [("2026-03-28", "3.00"), ("2026-03-29", "7.00")]
 
 
+def test_an_order_at_the_instant_of_a_change_has_the_new_offset(memory: sa.Connection) -> None:
+    """On 2026-10-25 at 00:00 the clocks of Beirut go back to 23:00 of the day before."""
+    samples.add_order(memory, "2026-10-24T21:00:00+00:00")
+    rows = report(memory, "2026-10-01T00:00:00+00:00", "2026-11-01T00:00:00+00:00", "Asia/Beirut")
+    assert totals(rows) == [("2026-10-24", "1.00")]
+
+
 def test_the_period_is_half_open(memory: sa.Connection) -> None:
     samples.add_order(memory, "2026-03-01T08:59:59+00:00", 100)
     samples.add_order(memory, "2026-03-01T09:00:00+00:00", 200)

@@ -166,6 +166,7 @@ def test_pages_together_are_the_whole_list(instants: list[int], page_orders: int
         while found := order_view.list_page(connection, "m-1", ALL, page, page_orders):
             assert len(found) <= page_orders
             listed += found
+            assert len(listed) <= len(orders)
             page = order_view.Page(found[-1].placed_at_us, found[-1].order_key)
     places = [(view.placed_at_us, view.order_key) for view in listed]
     assert places == sorted(places, reverse=True)
