@@ -22,7 +22,7 @@ class Group(typer.core.TyperGroup):
         """
         found = super().get_command(ctx, cmd_name)
         if found is None:
-            raise _unknown(cmd_name, self.list_commands(ctx))
+            raise _unknown(ctx, cmd_name, self.list_commands(ctx))
         return found
 
 
@@ -40,14 +40,14 @@ class LazyGroup(typer.core.TyperGroup):
         """Return all names."""
         return list(self.modules)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as Typer calls it
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - as Typer calls it
         """Import and return the command of this name.
 
         Raises:
             typer.BadParameter: as for Group.
         """
         if cmd_name not in self.modules:
-            raise _unknown(cmd_name, list(self.modules))
+            raise _unknown(ctx, cmd_name, list(self.modules))
         summary = self.summaries.get(cmd_name)
         if self._is_helping and summary:
             return typer.core.TyperCommand(cmd_name, help=summary)
@@ -78,5 +78,5 @@ def single() -> typer.Typer:
     return typer.Typer(add_completion=False)
 
 
-def _unknown(cmd_name: str, known: list[str]) -> typer.BadParameter:
-    return typer.BadParameter(suggestions.unknown("command", cmd_name, known))
+def _unknown(ctx: Any, cmd_name: str, known: list[str]) -> typer.BadParameter:  # noqa: ANN401 - Typer's own
+    return typer.BadParameter(suggestions.unknown("command", cmd_name, known), ctx=ctx)

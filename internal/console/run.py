@@ -82,7 +82,7 @@ def _message_of(error: typer.TyperException) -> str:
     """Return Typer's message on one line, without its words for kinds of errors."""
     alike = getattr(error, "possibilities", None)
     if alike:
-        return f"{error.message}; did you mean {' or '.join(sorted(alike))}?"
+        return f"{error.message}; did you mean {' or '.join(alike)}?"
     message = " ".join(error.format_message().split()).rstrip(".")
     return message.replace(": Value error, ", ": ", 1).removeprefix("Invalid value: ")
 
