@@ -15,10 +15,10 @@ from internal.inventory.messages import Demand, Shortage, StockKey
 _guarded_change = inventory_store._change
 
 
-def allot_blindly(
+def allocate_blindly(
     levels: object, demands: Sequence[Demand]
 ) -> tuple[list[Shortage | None], dict[StockKey, int]]:
-    """Stand in for inventory.rules.allot."""
+    """Stand in for inventory.rules.allocate."""
     del levels
     return [None] * len(demands), inventory_rules.total(demands)
 
@@ -33,7 +33,7 @@ def change_blindly(
 
 def take_over() -> None:
     """Put itself in the place of the real one."""
-    inventory_rules.allocate = allot_blindly
+    inventory_rules.allocate = allocate_blindly
     inventory_store._change = change_blindly
 
 
