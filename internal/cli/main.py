@@ -32,6 +32,7 @@ class Souk(lazy_groups.LazyGroup):
         "products": "List and import a merchant's products.",
         "stock": "See and receive stock.",
         "ledger": "Read the double-entry ledger.",
+        "reports": "Sum up orders for people and spreadsheets: sales by day, and more.",
         "check": "Check every invariant of orders, money, stock, ledger and receipts.",
         "dlq": "See, replay and drop dead letters: messages that no retry could cure.",
         "payments": "See and decide payments of unknown outcome.",

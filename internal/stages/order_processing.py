@@ -139,8 +139,8 @@ def _decide_and_add(
 ) -> dict[ids.OrderRef, messages.Fact]:
     if not new:
         return {}
-    shelf = load_shelf(connection, list(new.values()))
-    drafts = [draft(order, shelf) for order in new.values()]
+    snapshot = load_snapshot(connection, list(new.values()))
+    drafts = [draft(order, snapshot) for order in new.values()]
     demands = [d.demand() for d in drafts]
     levels = inventory_store.levels_for(connection, inventory_rules.total(demands))
     shortages, reservations = inventory_rules.allocate(levels, demands)
@@ -154,7 +154,7 @@ def _decide_and_add(
     return dict(zip(new, facts, strict=True))
 
 
-def load_shelf(
+def load_snapshot(
     connection: sa.Connection, orders: Sequence[messages.OrderPlaced]
 ) -> CatalogueSnapshot:
     """Read all the catalogue that these orders name."""
@@ -163,12 +163,12 @@ def load_shelf(
     return catalogue_store.load_snapshot(connection, stores, products)
 
 
-def draft(placed: messages.OrderPlaced, shelf: CatalogueSnapshot) -> PricedDraft:
+def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDraft:
     """Price an order and complete its tenders."""
     request = PriceRequest(
         placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
     )
-    priced = pricing_rules.price(request, shelf)
+    priced = pricing_rules.price(request, snapshot)
     if isinstance(priced, Refusal):
         return PricedDraft(placed, None, refusal=priced)
     tenders = rules.settle_tenders(placed.tenders, priced)

@@ -22,7 +22,7 @@ from internal.infra import clock
 from internal.kernel import errors
 from internal.reports import local_days, registry
 
-app = lazy_groups.new("Sum up what happened, for people and spreadsheets.")
+app = lazy_groups.new()
 
 DAYS_DEFAULT = 30
 DAYS_MAX = 3_660
