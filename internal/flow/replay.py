@@ -1,7 +1,7 @@
 """Sends dead letters to their topics again, or closes them for good.
 
 The order's crash counts are deleted first, then the message is sent, then the letter is marked: a
-crash in between sends a letter twice, but never not at all.
+crash in between sends a letter twice and never loses it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -83,7 +83,12 @@ def start(arguments: Arguments) -> int:
 def _run(arguments: Arguments) -> int:
     options = arguments.settings()
     logs.setup(_logs_beside_data(options))
-    return uvloop.run(_serve(arguments, options))
+    try:
+        return uvloop.run(_serve(arguments, options))
+    except BaseExceptionGroup as group:  # a part has failed while others were still starting
+        if group.subgroup(errors.SoukError) is None:
+            raise
+        return _failed(group)
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
@@ -181,7 +186,7 @@ async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
 def _failed(error: BaseException | None) -> int:
     """Report why a part has failed: the cause, not the exception groups around it."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = (error.subgroup(errors.SoukError) or error).exceptions[0]
     text = str(error) if isinstance(error, errors.SoukError) else repr(error)
     console.print(f"[red]souk stops:[/red] {escape(text)}")
     return ExitCode.FAILED

@@ -1,1 +1,1 @@
-"""The only package that opens sockets and files or reads the environment."""
+"""Technology behind ports: database, bus, settings, logs, metrics, traces. Knows no noun."""

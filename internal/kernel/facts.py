@@ -1,7 +1,7 @@
 """Facts: things that happened, as messages and as rows of a log.
 
-The protocol is all that the pipeline asks of a fact. Each noun declares its own facts in its
-messages.py; internal/flow/topics.py composes them. Must not know a noun.
+The protocol is all that the pipeline asks of a fact. A noun that has facts declares them in
+its messages.py; internal/flow/topics.py composes them. Must not know a noun.
 """
 
 import zlib
@@ -37,7 +37,7 @@ class Fact(Protocol):
 
     @property
     def started_at_us(self) -> int:
-        """When the whole affair began: when the order was placed."""
+        """When its subject began: when the order was placed."""
         ...
 
     @property

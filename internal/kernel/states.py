@@ -1,8 +1,9 @@
 """The three axes of an order and the legal moves on the first.
 
-No other module compares state strings.
+Other modules compare the members of these enums, never strings.
 
-order:  PLACED -> ACCEPTED -> PAID -> FINALIZED, or from there to REJECTED or CANCELLED
+order:  PLACED -> ACCEPTED -> PAID -> FINALIZED; PLACED or ACCEPTED -> REJECTED; ACCEPTED ->
+        CANCELLED
 charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway
 stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
 """

@@ -200,7 +200,7 @@ Fact = (
 
 
 class LogStage(StrEnum):
-    """The writer of a row of the order log."""
+    """The part of Souk whose decision a row of the order log records."""
 
     INTAKE = "intake"
     ORDER = "order_processing"

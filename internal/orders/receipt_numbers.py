@@ -21,7 +21,7 @@ def take(
 ) -> dict[tuple[str, str], int]:
     """Take `wanted` numbers per (merchant_id, store_id) without gaps; return the first of each run.
 
-    The counters stay locked until the transaction ends, so take them last.
+    The counters stay locked until the transaction ends, so take them late.
     """
     stores = sorted(wanted)
     shape = bulk.shape_of(

@@ -1,4 +1,4 @@
-"""The rules of orders: what a tender pays, what may be cancelled, what a retry is. Pure."""
+"""The rules of orders: what each tender pays, what may be cancelled. Pure."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,7 @@
 """The kinds of tenders, one row each: name on the wire, who settles it, which account receives it.
 
-A new kind takes a row here, its name in `TenderKind` and its messages in the .proto. Pure.
+A new kind takes a row here, its name in `TenderKind`, its messages in the .proto, and a ledger
+account unless an existing one receives it. Pure.
 """
 
 from collections.abc import Iterable

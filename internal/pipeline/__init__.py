@@ -1,1 +1,1 @@
-"""The flow as one table, and the six steps every stage takes."""
+"""The six steps that every stage takes, for facts of any noun."""

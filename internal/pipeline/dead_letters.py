@@ -41,7 +41,7 @@ SOURCES = sa.Table(
 """The origin of each letter, so that a message that comes again makes no second one."""
 
 PAYLOAD_BYTES_MAX = 5_000_000
-"""Pulsar takes messages of 5 MiB, with all that goes along."""
+"""Pulsar takes messages of 5 MiB, properties included."""
 CUT = " [cut]"
 
 

@@ -38,7 +38,7 @@ T = TypeVar("T")
 SENDING_BATCHES_MAX = 4
 """Batches whose receipts may be outstanding while the next one is recorded."""
 WHOLE_MESSAGE = -1
-"""The place of what is wrong with a message that cannot be read at all."""
+"""The place of an error that concerns the message as a whole."""
 
 
 class Runner:

@@ -1,1 +1,1 @@
-"""The order service: one file per call, and the two directions between wire and facts."""
+"""The order service: its calls, and the two directions between wire and facts."""

@@ -1,6 +1,7 @@
 """Payment gateways by name: how each one is opened from the settings, and its ledger if it has one.
 
-A new gateway is one file beside this one and one row in GATEWAYS; no other module names a gateway.
+A new gateway is one file beside this one and one row in GATEWAYS; except for its own settings, no
+other module names it.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ class Entry(NamedTuple):
 
 
 DEFAULT = "simulator"
+"""The gateway of every order."""
 GATEWAYS: Mapping[str, Entry] = {
     "simulator": Entry(simulator.open_gateway, simulator.find_ledger),
 }
