@@ -61,7 +61,7 @@ def any_engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine | None]:
 
 
 @pytest.fixture
-def any_books(any_engine: sa.Engine | None) -> Iterator[sa.Connection]:
-    """Empty books of every kind in turn."""
-    with staged_orders.books_of(any_engine) if any_engine else staged_orders.books() as connection:
+def any_database(any_engine: sa.Engine | None) -> Iterator[sa.Connection]:
+    """An empty database of every kind in turn."""
+    with staged_orders.database_on(any_engine) as connection:
         yield connection

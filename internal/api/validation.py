@@ -19,7 +19,7 @@ def read(
     try:
         request, encoded = read_as(kind)
     except message.DecodeError:
-        text = f"the bytes are no {kind.DESCRIPTOR.full_name}"
+        text = f"the bytes are not a {kind.DESCRIPTOR.full_name}"
         return status.invalid("MESSAGE_UNREADABLE", [("", text)])
     fault = fault_of(request, encoded) if checks else None
     return fault or request

@@ -25,7 +25,12 @@ _HELD = """
 """
 """SQL: the money held for an order `o`, which is its charges that succeeded and were not voided."""
 
-_RECEIVING = " OR ".join(f"e.account LIKE :receiving_{kind.lower()}" for kind in AccountKind)
+_ANY_STORE = "%"
+_RECEIVING = " OR ".join(
+    f"e.account {'LIKE' if _ANY_STORE in account else '='} :receiving_{kind.lower()}"
+    for kind in AccountKind
+    for account in [ledger_rules.receiving_account(kind, _ANY_STORE)]
+)
 """SQL: whether the account of an entry `e` receives payments."""
 
 _FINALIZED_AGREES = findings.Rule(
@@ -150,7 +155,7 @@ def check(connection: sa.Connection) -> list[findings.Finding]:
         **findings.PARAMETERS,
         "sale": "sale",
         **{
-            f"receiving_{kind.lower()}": ledger_rules.receiving_account(kind, "%")
+            f"receiving_{kind.lower()}": ledger_rules.receiving_account(kind, _ANY_STORE)
             for kind in AccountKind
         },
         "taxes": ledger_rules.tax_payable("%"),

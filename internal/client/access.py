@@ -51,7 +51,7 @@ def find_api_key(
     """
     if named:
         return _checked(_read(named), str(named), is_key)
-    if environment.get(API_KEY_VARIABLE):
+    if API_KEY_VARIABLE in environment:
         return _checked(environment[API_KEY_VARIABLE], API_KEY_VARIABLE, is_key)
     if demo_file.is_file():
         return _checked(_read(demo_file), str(demo_file), is_key)

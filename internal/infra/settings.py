@@ -112,8 +112,10 @@ class StageSettings(Group):
 
 
 class GatewaySettings(Group):
-    """The payment gateway. The simulator is the only one yet."""
+    """The payment gateway."""
 
+    name: str = "simulator"
+    """One that payments/gateways/registry.py knows; the simulator is the only one yet."""
     timeout_s: float = pydantic.Field(default=5.0, gt=0, le=120)
     """A call without an answer after this time is UNKNOWN, never failed."""
     simulator_seed: int = 1

@@ -28,6 +28,8 @@ START_S = 60.0
 STOP_S = 60.0
 """The engine drains for 30 s at most."""
 LOOK_EVERY_S = 0.1
+LINE_BYTES_MAX = 1024 * 1024
+"""A longer line of its output would end the reading, and then block the engine."""
 KILLED = -signal.SIGKILL
 NO_METRICS: Mapping[str, str] = {"SOUK_METRICS__PORT": "0"}
 IMPATIENT: Mapping[str, str] = {
@@ -137,6 +139,7 @@ async def started(start: Start) -> AsyncIterator[Engine]:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        limit=LINE_BYTES_MAX,
     )
     engine = Engine(process)
     try:

@@ -54,8 +54,8 @@ def place(
     """
     if not orders:
         return []
-    names = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
-    known = store.find(connection, names)
+    refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
+    known = store.find(connection, refs)
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
     decided = _decide_and_add(connection, new, now_us, due_at_us)
@@ -66,8 +66,8 @@ def place(
     ]
     again = _repeat(connection, repeated, now_us) if repeated else {}
     return [
-        again[id(order)] if id(order) in again else (decided[name],)
-        for name, order in zip(names, orders, strict=True)
+        again[id(order)] if id(order) in again else (decided[ref],)
+        for ref, order in zip(refs, orders, strict=True)
     ]
 
 
@@ -76,9 +76,9 @@ def _first_of_each(
 ) -> dict[ids.OrderRef, messages.OrderPlaced]:
     new: dict[ids.OrderRef, messages.OrderPlaced] = {}
     for order in orders:
-        name = ids.OrderRef(order.merchant_id, order.order_id)
-        if name not in known:
-            new.setdefault(name, order)
+        ref = ids.OrderRef(order.merchant_id, order.order_id)
+        if ref not in known:
+            new.setdefault(ref, order)
     return new
 
 
@@ -146,11 +146,10 @@ def _decide_and_add(
     shortages, reservations = inventory_rules.allocate(levels, demands)
     drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
     keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
-    facts = [_fact(d, keys[name], now_us) for name, d in zip(new, drafts, strict=True)]
+    facts = [_fact(d, keys[ref], now_us) for ref, d in zip(new, drafts, strict=True)]
     _log(connection, drafts, facts, now_us)
-    inventory_store.reserve(
-        connection, reservations
-    )  # last: every order of the shop waits for these rows
+    # Last: every order of the shop waits for these rows.
+    inventory_store.reserve(connection, reservations)
     return dict(zip(new, facts, strict=True))
 
 

@@ -126,7 +126,7 @@ draft = order_pb2.OrderDraft(
 )
 origin = calls.Origin(shop.MERCHANT, "", shop.NOW_US)
 placed = from_wire.placed(draft, from_wire.body_of(draft), origin, "order.")
-with staged_orders.books() as connection:
+with staged_orders.database() as connection:
     shop.open_for_business(connection)
     line = staged_orders.StagedOrders(connection)
     line.carry(placed)
@@ -253,8 +253,8 @@ from internal.infra import settings
 from internal.payments.gateways import registry
 from tests.support import shop, staged_orders
 
-gateway = registry.open_gateway(settings.load(), "agreeable")
-with staged_orders.books() as connection:
+gateway = registry.open_gateway(settings.load(gateway={"name": "agreeable"}))
+with staged_orders.database() as connection:
     shop.open_for_business(connection)
     line = staged_orders.StagedOrders(connection, gateway)
     line.carry(shop.placed("o", tenders=(shop.card(),)))

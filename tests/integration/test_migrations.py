@@ -64,7 +64,7 @@ def fresh(server: mariadb.Server) -> Iterator[sa.Engine]:
 def expected(request: pytest.FixtureRequest, engine: sa.Engine) -> Iterator[dict[str, str]]:
     """What the code itself would make of an empty database of the same kind."""
     if engine.dialect.name == "sqlite":
-        with staged_orders.books() as made:
+        with staged_orders.database() as made:
             yield schema(made)
         return
     with fresh(request.getfixturevalue("mysql_server")) as other, other.begin() as made:

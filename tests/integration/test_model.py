@@ -1,4 +1,4 @@
-"""Anything may happen to orders, in any order: the books are right after all of it.
+"""Anything may happen to orders, in any order: the database is right after all of it.
 
 Submit, retry, reuse an id, cancel, send any message again, crash, let time pass; payments are
 declined, lost, or the gateway is away. Between two lives nothing remains but the files.
@@ -177,7 +177,7 @@ class PipelineModel(RuleBasedStateMachine):
         self.runner.close()
 
     def look(self) -> None:
-        """After every drain: the books are right, and no order has gone backwards."""
+        """After every drain: the database is right, and no order has gone backwards."""
         assert not self.do(self.world.check())
         for order_id, placed in self.first.items():
             order = self.do(self.world.view(order_id))
@@ -244,7 +244,7 @@ class TestPipeline(PipelineModel.TestCase):  # type: ignore[misc, valid-type] # 
 
 
 class MysqlModel(PipelineModel):
-    """The same with its books on a server."""
+    """The same with its database on a server."""
 
     server: MysqlSettings
 

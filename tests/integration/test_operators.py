@@ -150,24 +150,24 @@ async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> No
 
 
 async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_path: Path) -> None:  # noqa: F811
-    books, broker = (
+    database, broker = (
         sqlite.SqliteDatabase(tmp_path / "souk.db"),
         pulsar_bus.PulsarBus(pulsar_options),
     )
-    await books.write(migrate.upgrade)
+    await database.write(migrate.upgrade)
     await broker.open()
     try:
         await broker.ensure(topics.subscriptions())
         poison = errors.Poison("SPOILT", "it smells")
         for number in range(3):
             letter = dead_letters.of_error("s", topics.PAID, None, b"%d" % number, poison, 1)
-            key = await books.write(lambda c, it=letter: dead_letters.store(c, it))  # type: ignore[misc]
+            key = await database.write(lambda c, it=letter: dead_letters.store(c, it))  # type: ignore[misc]
             await broker.publish([dead_letters.copy_of(letter, key)])
-        assert await dlq_copies.clear(books, broker) == 0
+        assert await dlq_copies.clear(database, broker) == 0
         mark = replay.Mark("dropped", "alex", "noise", 1)
         for keys in ([2], [1, 3]):
-            await books.write(lambda c, it=keys: replay.drop(c, it, mark))  # type: ignore[misc]
-            assert await dlq_copies.clear(books, broker) == len(keys)
+            await database.write(lambda c, it=keys: replay.drop(c, it, mark))  # type: ignore[misc]
+            assert await dlq_copies.clear(database, broker) == len(keys)
     finally:
         await broker.close()
-        await books.close()
+        await database.close()

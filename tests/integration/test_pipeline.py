@@ -18,13 +18,13 @@ from internal.orders import codec, messages
 from internal.orders import store as orders_store
 from internal.pipeline import dead_letters, handler
 from internal.pricing.messages import Discount, DiscountKind
-from tests.support import shop
+from tests.support import facts, shop
 from tests.support.pipeline_fixture import Site, World, copy, found, opened
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("books")
+    folder = tmp_path_factory.mktemp("databases")
     asyncio.run(found(Site(folder)))
     return folder
 
@@ -382,11 +382,16 @@ POISON = [
     b'{"v":1,"facts":[{"type":"OrderLost"}]}',
     codec.encode(msgspec.structs.replace(shop.placed("big"), placed_at_us=2**63)),
     codec.encode(msgspec.structs.replace(shop.placed("huge"), placed_at_us=10**400)),
+    *(
+        codec.encode(msgspec.structs.replace(fact, order_id=type(fact).__name__, order_key=2**80))
+        for fact in facts.EXAMPLES
+        if isinstance(fact, messages.OrderAccepted | messages.OrderPaid)
+    ),
 ]
 
 
 @pytest.mark.parametrize("stage", topics.STAGES, ids=lambda stage: stage.name)
-async def test_only_the_poison_is_put_aside(world: World, stage: handler.Stage) -> None:
+async def test_only_the_poison_becomes_a_dead_letter(world: World, stage: handler.Stage) -> None:
     good = [shop.placed(f"o{number}") for number in range(20)]
     poison = [bus.Outgoing(stage.topic, "00", payload) for payload in POISON]
     await world.bus.publish(poison)
@@ -405,8 +410,8 @@ async def test_only_the_poison_is_put_aside(world: World, stage: handler.Stage) 
     assert dead == 2 * len(POISON)
 
 
-async def test_a_message_of_other_books_is_put_aside(site: Site) -> None:
-    """A key that nobody has, and a key that is another order's: neither touches the books."""
+async def test_a_message_of_another_database_becomes_a_dead_letter(site: Site) -> None:
+    """A key that nobody has, and a key that is another order's: neither changes the database."""
     async with opened(site, stages=[topics.ORDER]) as world:
         await world.publish(shop.placed("o", tenders=(shop.card(),)))
         await _drained(world, topics.ORDER)
@@ -495,8 +500,8 @@ async def test_many_orders_of_every_kind(world: World) -> None:
 async def test_the_books_hold_no_canary(world: World) -> None:
     """Whoever puts a card number on a topic by hand finds it on no other table than the bus's.
 
-    The doors refuse it. A message that cannot be read is kept without it; the bus keeps messages
-    as they were sent.
+    The API server refuses it. A message that cannot be read is kept without it; the bus keeps
+    messages as they were sent.
     """
     canary = "4111111111111111"
     await world.bus.publish([bus.Outgoing(topics.PLACED, "00", f"a card: {canary}".encode())])

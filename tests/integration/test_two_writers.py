@@ -101,9 +101,9 @@ async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> No
         instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)
     )
     accepted = await first.carry(first.handlers[0], orders)
-    wishes = [shop.cancel(order.order_id) for order in orders]
+    requests = [shop.cancel(order.order_id) for order in orders]
     more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
     async with asyncio.timeout(60):
-        await asyncio.gather(first.run(accepted), second.run([*more, *wishes]), third.run(more))
+        await asyncio.gather(first.run(accepted), second.run([*more, *requests]), third.run(more))
     names = [ids.OrderRef(shop.MERCHANT, order.order_id) for order in (*orders, *more)]
     assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))

@@ -1,7 +1,7 @@
-"""The whole pipeline on one site: books, embedded bus, three functions, janitor, simulator.
+"""The whole pipeline on one site: database, embedded bus, three functions, janitor, simulator.
 
 All of it is the true thing; only the clock stands still until it is moved. Who opens a second world
-on the site of one that crashed goes on where that one was. The books are in the site's folder, in
+on the site of one that crashed goes on where that one was. The database is in the site's folder, in
 SQLite, or on a server.
 """
 
@@ -155,7 +155,7 @@ class World:
     async def check(
         self, acknowledged: Iterable[str] = (), *, is_drained: bool = True
     ) -> list[invariants.Finding]:
-        """Check every invariant, the gateway's books included."""
+        """Check every invariant, the gateway's ledger included."""
         captured = simulator.SimulatorLedger(self.folder / GATEWAY_FILE).captured_by_key()
         backlog = await self.backlog() if is_drained else None
         names = [ids.OrderRef(shop.MERCHANT, order_id) for order_id in acknowledged]
@@ -171,7 +171,7 @@ class World:
         )
 
     async def dump(self) -> dict[str, list[tuple[object, ...]]]:
-        """Return every row of every table of the books, to see that nothing has changed."""
+        """Return every row of every table of the database, to see that nothing has changed."""
         return await self.database.read(_dump)
 
 
@@ -183,7 +183,7 @@ def _dump(connection: sa.Connection) -> dict[str, list[tuple[object, ...]]]:
 
 
 async def found(site: Site) -> None:
-    """Open the shop in empty books; those of a server have their tables."""
+    """Open the shop in an empty database; one on a server has its tables."""
     database = site.open_books()
     await database.write(mariadb.clear if site.server else migrate.upgrade)
     await database.write(shop.open_for_business)

@@ -32,7 +32,7 @@ _PRODUCTS = (
 
 
 def open_for_business(connection: sa.Connection) -> None:
-    """Fill the catalogue and the shelves of two merchants. `ghost` is never stocked."""
+    """Fill the catalogue and the stock of two merchants. `ghost` is never stocked."""
     for merchant_id in (MERCHANT, OTHER_MERCHANT):
         _fill(connection, merchant_id)
 
@@ -93,5 +93,5 @@ def placed(
 def cancel(
     order_id: str, request_id: str = "c-1", *, merchant_id: str = MERCHANT
 ) -> messages.CancelRequested:
-    """Return the wish to cancel an order."""
+    """Return a request to cancel an order."""
     return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "changed my mind")

@@ -5,7 +5,7 @@ The true rules, stores and SQL over a database in memory, for tests of what stag
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,8 +34,8 @@ TABLES_OF = (_attempts, _auth, _dead_letters, _operators)
 
 
 @contextmanager
-def books() -> Iterator[sa.Connection]:
-    """Open empty books in memory. Each statement commits by itself."""
+def database() -> Iterator[sa.Connection]:
+    """Open an empty database in memory. Each statement commits by itself."""
     engine = sa.create_engine(
         "sqlite://", poolclass=sa.StaticPool, isolation_level="AUTOCOMMIT", hide_parameters=True
     )
@@ -48,12 +48,17 @@ def books() -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def books_of(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open books on a server, cleared. Each statement commits by itself."""
+def database_of(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a database on a server, cleared. Each statement commits by itself."""
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
     with autocommit.connect() as connection:
         mariadb.clear(connection)
         yield connection
+
+
+def database_on(engine: sa.Engine | None) -> AbstractContextManager[sa.Connection]:
+    """Open an empty database on a server, or in memory without one."""
+    return database_of(engine) if engine else database()
 
 
 @contextmanager

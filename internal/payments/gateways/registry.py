@@ -21,43 +21,41 @@ class Entry(NamedTuple):
     """Finds the ledger that the gateway keeps on this machine; None when there is none."""
 
 
-DEFAULT = "simulator"
-"""The gateway of every order."""
 GATEWAYS: Mapping[str, Entry] = {
     "simulator": Entry(simulator.open_gateway, simulator.find_ledger),
 }
 
 
-def open_gateway(options: settings.Settings, name: str = DEFAULT) -> Gateway:
-    """Open a gateway.
+def open_gateway(options: settings.Settings) -> Gateway:
+    """Open the gateway that the settings name.
 
     Raises:
         Misconfigured: the name is unknown.
     """
-    return _entry(name).open(options)
+    return _entry(options.gateway.name).open(options)
 
 
-def find_ledger(options: settings.Settings, name: str = DEFAULT) -> GatewayLedger | None:
-    """Return a gateway's own ledger; None when this machine has none.
-
-    Raises:
-        Misconfigured: the name is unknown.
-    """
-    return _entry(name).ledger(options)
-
-
-def captured_by_key(options: settings.Settings, name: str = DEFAULT) -> dict[str, int] | None:
-    """Return what a gateway's own ledger has captured; None when this machine has no such ledger.
+def find_ledger(options: settings.Settings) -> GatewayLedger | None:
+    """Return the gateway's own ledger; None when this machine has none.
 
     Raises:
         Misconfigured: the name is unknown.
     """
-    ledger = find_ledger(options, name)
+    return _entry(options.gateway.name).ledger(options)
+
+
+def captured_by_key(options: settings.Settings) -> dict[str, int] | None:
+    """Return what the gateway's own ledger has captured; None when this machine has no such ledger.
+
+    Raises:
+        Misconfigured: the name is unknown.
+    """
+    ledger = find_ledger(options)
     return None if ledger is None else ledger.captured_by_key()
 
 
 def _entry(name: str) -> Entry:
     if name not in GATEWAYS:
         known = ", ".join(GATEWAYS)
-        raise errors.Misconfigured(f"unknown payment gateway {name!r}; known: {known}")
+        raise errors.Misconfigured(f"SOUK_GATEWAY__NAME: unknown gateway {name!r}; known: {known}")
     return GATEWAYS[name]

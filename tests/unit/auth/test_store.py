@@ -17,7 +17,7 @@ def issued(number: int) -> IssuedKey:
 
 @pytest.fixture
 def connection() -> Iterator[sa.Connection]:
-    with staged_orders.books() as opened:
+    with staged_orders.database() as opened:
         store.add_merchant(opened, Merchant("m-1", "The shop"), issued(1), 5)
         store.add_merchant(opened, Merchant("m-2", "Another"), issued(2), 5)
         yield opened

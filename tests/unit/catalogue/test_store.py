@@ -43,17 +43,19 @@ CUP = Product(
 
 
 @pytest.fixture
-def connection(any_books: sa.Connection) -> sa.Connection:
+def connection(any_database: sa.Connection) -> sa.Connection:
     """A catalogue of two merchants, the second with equal ids."""
     for merchant_id in ("m-1", "m-2"):
         as_of = {"merchant_id": merchant_id}
         store.save_stores(
-            any_books, [msgspec.structs.replace(it, **as_of) for it in (TOKYO, BERLIN)]
+            any_database, [msgspec.structs.replace(it, **as_of) for it in (TOKYO, BERLIN)]
         )
         rates = [msgspec.structs.replace(it, **as_of) for it in (SALES, REDUCED)]
-        store.save_tax_rates(any_books, rates)
-        store.save_products(any_books, [msgspec.structs.replace(it, **as_of) for it in (TEA, CUP)])
-    return any_books
+        store.save_tax_rates(any_database, rates)
+        store.save_products(
+            any_database, [msgspec.structs.replace(it, **as_of) for it in (TEA, CUP)]
+        )
+    return any_database
 
 
 def test_a_catalogue_is_read_as_it_was_saved(connection: sa.Connection) -> None:

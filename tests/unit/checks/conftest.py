@@ -11,7 +11,7 @@ from tests.unit.checks.good_database import Database, trade
 
 @pytest.fixture(scope="module")
 def good(any_engine: sa.Engine | None) -> Iterator[Database]:
-    with staged_orders.books_of(any_engine) if any_engine else staged_orders.books() as connection:
+    with staged_orders.database_on(any_engine) as connection:
         shop.open_for_business(connection)
         yield Database(connection, trade(connection))
 
@@ -25,5 +25,5 @@ def database(good: Database) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def empty() -> Iterator[sa.Connection]:
     """An empty database in memory; each example of a property takes back what it adds."""
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         yield connection

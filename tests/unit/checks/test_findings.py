@@ -15,7 +15,7 @@ COUNTERS = sa.table("receipt_counters", sa.column("last_no"))
 
 @pytest.fixture
 def connection() -> Iterator[sa.Connection]:
-    with staged_orders.books() as opened:
+    with staged_orders.database() as opened:
         yield opened
 
 

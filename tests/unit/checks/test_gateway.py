@@ -21,7 +21,7 @@ BOTH, HELD, NOT_HELD = {None, AMOUNT}, {AMOUNT}, {None}
 
 @pytest.fixture
 def connection() -> Iterator[sa.Connection]:
-    with staged_orders.books() as opened:
+    with staged_orders.database() as opened:
         yield opened
 
 

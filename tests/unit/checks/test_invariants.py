@@ -178,7 +178,7 @@ def test_a_canary_is_found_in_any_column(database: Database) -> None:
 
 
 def test_an_empty_database_holds_every_rule() -> None:
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         assert not invariants.check(
             connection, captured_at_gateway={}, acknowledged=[], backlog={}, now_us=1
         )

@@ -89,3 +89,12 @@ def test_a_charge_is_held_until_its_void_succeeds(database: Database, void_state
     assert "a rejected or cancelled order holds no money" in found
     is_open = void_state in {"PENDING", "UNKNOWN"}
     assert len(found) == (2 if is_open else 1)
+
+
+@pytest.mark.parametrize("account", ["gatewayXclearing", "GATEWAY_CLEARING", "gateway_clearing2"])
+def test_an_account_with_a_similar_name_receives_nothing(database: Database, account: str) -> None:
+    database.corrupt(
+        "UPDATE ledger_entries SET account = '$account' WHERE account = 'gateway_clearing'",
+        account=account,
+    )
+    assert "I3" in {finding.invariant for finding in money.check(database.connection)}

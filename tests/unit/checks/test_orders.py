@@ -57,7 +57,7 @@ def test_a_history_is_legal_if_the_table_of_states_says_so(
 
 
 def test_every_legal_history_is_accepted() -> None:
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         legal, open_ = [], [[OrderState.PLACED]]
         while open_:
             history = open_.pop()
@@ -127,20 +127,20 @@ def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
     ],
 )
 def test_an_acknowledged_order_must_be_terminal_or_wait_for_an_operator(
-    any_books: sa.Connection, state: OrderState, due_at_us: int | None, expected: tuple[int, int]
+    any_database: sa.Connection, state: OrderState, due_at_us: int | None, expected: tuple[int, int]
 ) -> None:
     """`expected` counts findings without and with `may_wait`."""
-    add_order(any_books, state=state, due_at_us=due_at_us)
+    add_order(any_database, state=state, due_at_us=due_at_us)
     names = [OrderRef("m-1", "o-1")]
-    strict = orders.check_acknowledged(any_books, names, may_wait=False)
-    lenient = orders.check_acknowledged(any_books, names, may_wait=True)
+    strict = orders.check_acknowledged(any_database, names, may_wait=False)
+    lenient = orders.check_acknowledged(any_database, names, may_wait=True)
     assert (len(strict), len(lenient)) == expected
 
 
-def test_a_missing_order_is_a_finding_even_if_orders_may_wait(any_books: sa.Connection) -> None:
-    add_order(any_books, state=OrderState.FINALIZED)
+def test_a_missing_order_is_a_finding_even_if_orders_may_wait(any_database: sa.Connection) -> None:
+    add_order(any_database, state=OrderState.FINALIZED)
     names = [OrderRef("m-2", "o-1"), OrderRef("m-1", "o-1"), OrderRef("m-1", "O-1")]
-    (found,) = orders.check_acknowledged(any_books, iter(names), may_wait=True)
+    (found,) = orders.check_acknowledged(any_database, iter(names), may_wait=True)
     assert (found.invariant, found.count) == ("I1", 2)
     assert found.sentence == "an order that was answered OK is recorded"
 

@@ -18,7 +18,13 @@ def test_the_file_named_goes_before_the_environment_and_that_before_the_demo(
     assert access.find_api_key(named, variable, demo) == "named"
     assert access.find_api_key(None, variable, demo) == "variable"
     assert access.find_api_key(None, {}, demo) == "of the demo"
-    assert access.find_api_key(None, {"SOUK_API_KEY": ""}, demo) == "of the demo"
+
+
+def test_an_empty_variable_is_a_mistake_and_never_the_demo_key(tmp_path: Path) -> None:
+    demo = tmp_path / "demo"
+    demo.write_text("of the demo\n")
+    with pytest.raises(errors.Misconfigured, match="SOUK_API_KEY holds no API key"):
+        access.find_api_key(None, {"SOUK_API_KEY": ""}, demo)
 
 
 def test_no_key_names_every_place(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def disguised(draw: st.DrawFn, real: list[Any]) -> Any:  # noqa: ANN401 - a fact
 @profiles.tries(60)
 @given(st.data())
 def test_no_fact_stops_a_stage(data: st.DataObject) -> None:
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         shop.open_for_business(connection)
         handlers = staged_orders.StagedOrders(connection)
         on_its_way: list[Any] = [*ORDERS, *handlers.step(*ORDERS)]

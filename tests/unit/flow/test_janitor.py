@@ -68,7 +68,7 @@ ALL = [
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         shop.open_for_business(connection)
         yield Watch(connection)
 

@@ -15,9 +15,9 @@ TEA, CUP = StockKey("m-1", "main", "tea"), StockKey("m-1", "main", "cup")
 
 
 @pytest.fixture
-def connection(any_books: sa.Connection) -> sa.Connection:
-    store.receive(any_books, [received(TEA, 10), received(TEA, 5), received(CUP, 3)])
-    return any_books
+def connection(any_database: sa.Connection) -> sa.Connection:
+    store.receive(any_database, [received(TEA, 10), received(TEA, 5), received(CUP, 3)])
+    return any_database
 
 
 def received(key: StockKey, quantity: int) -> Movement:
@@ -104,7 +104,7 @@ def test_only_rows_that_may_not_suffice_are_read_again_with_a_lock(
     shortfall: int, reads: int
 ) -> None:
     enough = 2 * store.PLENTY_BATCHES
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         store.receive(connection, [received(TEA, enough - shortfall), received(CUP, 1_000)])
         statements: list[str] = []
         sqlite = connection.connection.driver_connection

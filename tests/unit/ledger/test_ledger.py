@@ -121,20 +121,20 @@ def test_a_sale_is_posted_to_these_accounts() -> None:
     )
 
 
-def test_balances_add_up_per_merchant(any_books: sa.Connection) -> None:
-    store.append(any_books, [rules.book_sale(sale(1)), rules.book_sale(sale(2))])
-    assert store.balances(any_books, "m-1") == [
+def test_balances_add_up_per_merchant(any_database: sa.Connection) -> None:
+    store.append(any_database, [rules.book_sale(sale(1)), rules.book_sale(sale(2))])
+    assert store.balances(any_database, "m-1") == [
         balance("cash_drawer:main", debit_minor=142),
         balance("discounts", debit_minor=200),
         balance("gateway_clearing", debit_minor=2000),
         balance("revenue", credit_minor=2000),
         balance("tax_payable:std", credit_minor=342),
     ]
-    assert not store.balances(any_books, "m-2")
-    assert len(store.balances(any_books)) == 5
+    assert not store.balances(any_database, "m-2")
+    assert len(store.balances(any_database)) == 5
 
 
-def test_a_sale_is_booked_once(any_books: sa.Connection) -> None:
-    store.append(any_books, [rules.book_sale(sale())])
+def test_a_sale_is_booked_once(any_database: sa.Connection) -> None:
+    store.append(any_database, [rules.book_sale(sale())])
     with pytest.raises(sa.exc.IntegrityError):
-        store.append(any_books, [rules.book_sale(sale())])
+        store.append(any_database, [rules.book_sale(sale())])

@@ -84,7 +84,7 @@ class PaymentModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.database = staged_orders.books()
+        self.database = staged_orders.database()
         self.connection = self.database.__enter__()
         self.gateway = gateways.FaultyGateway()
         self.clock = ManualClock()

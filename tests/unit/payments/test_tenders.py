@@ -147,18 +147,18 @@ def test_a_new_kind_arrives_from_the_wire_and_returns_to_it(voucher: TenderType)
 
 
 def test_a_new_kind_is_settled_by_the_party_of_its_row(
-    voucher: TenderType, any_books: sa.Connection
+    voucher: TenderType, any_database: sa.Connection
 ) -> None:
     payment = rules.Payment(7, "m-1/o-1", "EUR", (Tender(voucher.kind, 300),))
     call = rules.next_step(payment, (), 0, 0)
     assert isinstance(call, rules.Call)
     assert [attempt.state for attempt in call.attempts] == [AttemptState.SUCCEEDED]
-    store.add(any_books, call.attempts, 0)
-    recorded = store.histories(any_books, [7])[7].attempts
+    store.add(any_database, call.attempts, 0)
+    recorded = store.histories(any_database, [7])[7].attempts
     assert recorded == call.attempts
     paid = rules.next_step(payment, recorded, 0, 0)
     assert paid == rules.Paid((Captured(voucher.kind, 300),))
-    assert gateway_checks.check(any_books, {}) == []
+    assert gateway_checks.check(any_database, {}) == []
 
 
 def test_a_new_kind_is_booked_on_the_account_of_its_row(voucher: TenderType) -> None:

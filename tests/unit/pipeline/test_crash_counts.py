@@ -135,7 +135,7 @@ class Broker:
 
 @pytest.fixture
 def connection() -> Iterator[sa.Connection]:
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         yield connection
 
 
@@ -150,7 +150,7 @@ def crowd(count: int, **notes: str) -> list[messages.OrderPlaced]:
 
 @pytest.mark.parametrize("note", ["kills", "waits, kills"])
 @pytest.mark.parametrize("place", [0, 57, 99])
-async def test_a_killer_is_put_aside_and_nobody_else(
+async def test_a_killer_becomes_a_dead_letter_and_nobody_else(
     connection: sa.Connection, note: str, place: int
 ) -> None:
     orders = crowd(100, **{f"o{place}": note})
@@ -170,7 +170,9 @@ async def test_a_killer_that_comes_twice_is_counted_once(connection: sa.Connecti
     assert broker.letters() == [(crash_counts.CODE, "k")]
 
 
-async def test_several_killers_are_put_aside_and_nobody_else(connection: sa.Connection) -> None:
+async def test_several_killers_and_no_others_become_dead_letters(
+    connection: sa.Connection,
+) -> None:
     killers = {"o3": "kills", "o4": "waits, kills", "o60": "kills"}
     broker = Broker(connection, crowd(90, **killers))
     await broker.live_on()

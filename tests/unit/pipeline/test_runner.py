@@ -136,7 +136,7 @@ NewBench = Callable[..., Awaitable[Bench]]
 async def new_bench() -> AsyncIterator[NewBench]:
     """Make benches whose runners run; `prepare` is called before they start."""
     running: list[asyncio.Task[None]] = []
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
 
         async def make(
             prepare: Callable[[Bench], object] = lambda _: None, batch_orders_max: int = 100
@@ -210,7 +210,7 @@ async def test_a_broker_that_is_away_is_waited_for(new_bench: NewBench) -> None:
 
 @pytest.mark.parametrize("note", ["poison", "bug"])
 @pytest.mark.parametrize("place", [0, 3, 6])
-async def test_one_bad_order_among_good_ones_is_put_aside(
+async def test_one_bad_order_among_good_ones_becomes_a_dead_letter(
     new_bench: NewBench, note: str, place: int
 ) -> None:
     orders = [order(str(number), note if number == place else "") for number in range(7)]
@@ -231,7 +231,7 @@ async def test_one_bad_order_among_good_ones_is_put_aside(
     assert dlq.payload == letter.payload.encode()
 
 
-async def test_several_bad_orders_are_put_aside_one_by_one(new_bench: NewBench) -> None:
+async def test_several_bad_orders_become_dead_letters_one_by_one(new_bench: NewBench) -> None:
     orders = [order(str(number), "poison" if number % 2 else "") for number in range(6)]
     bench = await new_bench(lambda bench: bench.offer("m", *orders))
     await bench.until("m")
@@ -248,7 +248,7 @@ async def test_several_bad_orders_are_put_aside_one_by_one(new_bench: NewBench) 
         (b"\xff\xfe\0", "UNREADABLE_MESSAGE"),
     ],
 )
-async def test_a_message_that_cannot_be_read_is_put_aside(
+async def test_a_message_that_cannot_be_read_becomes_a_dead_letter(
     new_bench: NewBench, payload: bytes, code: str
 ) -> None:
     def offer(bench: Bench) -> None:
@@ -262,7 +262,7 @@ async def test_a_message_that_cannot_be_read_is_put_aside(
     assert bench.answered() == ["a"]
 
 
-async def test_noise_of_any_length_is_put_aside(new_bench: NewBench) -> None:
+async def test_noise_of_any_length_becomes_a_dead_letter(new_bench: NewBench) -> None:
     """Escaped it would be four times as long as a message may be."""
     noise = b"\xff" * 5 * 1024 * 1024
     bench = await new_bench(lambda bench: bench.offer_bytes("m", noise))
@@ -281,7 +281,7 @@ async def test_a_fact_that_cannot_be_read_leaves_its_neighbours(new_bench: NewBe
     assert [letter.code for letter in bench.letters()] == ["UNREADABLE_FACT"]
 
 
-async def test_a_fact_on_the_wrong_topic_is_put_aside(new_bench: NewBench) -> None:
+async def test_a_fact_on_the_wrong_topic_becomes_a_dead_letter(new_bench: NewBench) -> None:
     (wrong,) = _settled(order("a")).facts
     bench = await new_bench(lambda bench: bench.offer("m", wrong, order("b")))
     await bench.until("m")

@@ -29,17 +29,17 @@ def totals(rows: list[registry.Row]) -> list[tuple[int | str, int | str]]:
 
 @pytest.fixture
 def memory() -> Iterator[sa.Connection]:
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         yield connection
 
 
-def test_orders_of_a_day_are_added_up_by_store_and_currency(any_books: sa.Connection) -> None:
-    samples.add_order(any_books, "2026-03-01T00:00:00+00:00", 1_000)
-    samples.add_order(any_books, "2026-03-01T23:59:59+00:00", 234)
-    samples.add_order(any_books, "2026-03-01T12:00:00+00:00", 500, currency="JPY")
-    samples.add_order(any_books, "2026-03-01T12:00:00+00:00", 700, store_id="annex")
-    samples.add_order(any_books, "2026-03-02T00:00:00+00:00", 800)
-    assert report(any_books, "2026-03-01T00:00:00+00:00", "2026-03-03T00:00:00+00:00") == [
+def test_orders_of_a_day_are_added_up_by_store_and_currency(any_database: sa.Connection) -> None:
+    samples.add_order(any_database, "2026-03-01T00:00:00+00:00", 1_000)
+    samples.add_order(any_database, "2026-03-01T23:59:59+00:00", 234)
+    samples.add_order(any_database, "2026-03-01T12:00:00+00:00", 500, currency="JPY")
+    samples.add_order(any_database, "2026-03-01T12:00:00+00:00", 700, store_id="annex")
+    samples.add_order(any_database, "2026-03-02T00:00:00+00:00", 800)
+    assert report(any_database, "2026-03-01T00:00:00+00:00", "2026-03-03T00:00:00+00:00") == [
         ("2026-03-01", "annex", "EUR", 1, "7.05", "0.05", "6.84", "0.16", "7.00"),
         ("2026-03-01", "main", "EUR", 2, "12.44", "0.10", "12.02", "0.32", "12.34"),
         ("2026-03-01", "main", "JPY", 1, "505", "5", "484", "16", "500"),
@@ -47,7 +47,7 @@ def test_orders_of_a_day_are_added_up_by_store_and_currency(any_books: sa.Connec
     ]
 
 
-def test_days_are_those_of_the_zone_when_the_clocks_change(any_books: sa.Connection) -> None:
+def test_days_are_those_of_the_zone_when_the_clocks_change(any_database: sa.Connection) -> None:
     """On 2026-03-29 the clocks of Berlin go from +01:00 to +02:00."""
     for total_minor, placed_at in enumerate(
         (
@@ -58,14 +58,14 @@ def test_days_are_those_of_the_zone_when_the_clocks_change(any_books: sa.Connect
         ),
         start=1,
     ):
-        samples.add_order(any_books, placed_at, total_minor * 100)
+        samples.add_order(any_database, placed_at, total_minor * 100)
     period = ("2026-03-01T00:00:00+00:00", "2026-04-01T00:00:00+00:00")
-    assert totals(report(any_books, *period, "Europe/Berlin")) == [
+    assert totals(report(any_database, *period, "Europe/Berlin")) == [
         ("2026-03-28", "1.00"),
         ("2026-03-29", "5.00"),
         ("2026-03-30", "4.00"),
     ]
-    assert totals(report(any_books, *period)) == [("2026-03-28", "3.00"), ("2026-03-29", "7.00")]
+    assert totals(report(any_database, *period)) == [("2026-03-28", "3.00"), ("2026-03-29", "7.00")]
 
 
 def test_an_order_at_the_instant_of_a_change_has_the_new_offset(memory: sa.Connection) -> None:

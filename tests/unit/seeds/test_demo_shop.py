@@ -21,7 +21,7 @@ NOW_US = 1_800_000_000_000_000
 
 @pytest.fixture
 def connection() -> Iterator[sa.Connection]:
-    with staged_orders.books() as opened:
+    with staged_orders.database() as opened:
         yield opened
 
 

@@ -1,4 +1,4 @@
-"""Cancelling: before money is asked for, each wish once, and the stock comes back."""
+"""Cancellation: before a charge is requested, once per request, and the stock is released."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ from tests.support import shop, staged_orders
 
 
 @pytest.fixture
-def line(any_books: sa.Connection) -> Iterator[staged_orders.StagedOrders]:
-    shop.open_for_business(any_books)
-    yield staged_orders.StagedOrders(any_books)
-    assert not invariants.check(any_books)
+def line(any_database: sa.Connection) -> Iterator[staged_orders.StagedOrders]:
+    shop.open_for_business(any_database)
+    yield staged_orders.StagedOrders(any_database)
+    assert not invariants.check(any_database)
 
 
 def timeline(line: staged_orders.StagedOrders, order_id: str = "o") -> list[tuple[str, str, str]]:
@@ -32,14 +32,14 @@ def test_an_accepted_order_is_undone(line: staged_orders.StagedOrders) -> None:
     assert timeline(line)[-1] == ("cancel", "CANCELLED", "")
 
 
-def test_the_same_wish_again_is_answered_alike(line: staged_orders.StagedOrders) -> None:
+def test_a_repeated_request_gets_the_same_answer(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o"))
     first = line.step(shop.cancel("o"))
     assert line.step(shop.cancel("o"), shop.cancel("o")) == first * 2
     assert line.level("tea").reserved == 0
 
 
-def test_another_wish_for_a_cancelled_order_is_noted(line: staged_orders.StagedOrders) -> None:
+def test_another_request_for_a_cancelled_order_is_logged(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o"))
     line.step(shop.cancel("o"))
     assert not line.step(shop.cancel("o", "c-2"))

@@ -18,10 +18,10 @@ from tests.support import shop, staged_orders
 
 
 @pytest.fixture
-def line(any_books: sa.Connection) -> Iterator[staged_orders.StagedOrders]:
-    shop.open_for_business(any_books)
-    yield staged_orders.StagedOrders(any_books)
-    assert not invariants.check(any_books)
+def line(any_database: sa.Connection) -> Iterator[staged_orders.StagedOrders]:
+    shop.open_for_business(any_database)
+    yield staged_orders.StagedOrders(any_database)
+    assert not invariants.check(any_database)
 
 
 def pay(line: staged_orders.StagedOrders, *orders: messages.OrderPlaced) -> list[Fact]:
@@ -98,7 +98,7 @@ def test_an_order_that_is_not_paid_is_not_finalized(line: staged_orders.StagedOr
     assert line.view("o").state == "ACCEPTED"
 
 
-def test_an_order_of_other_books_is_poison(line: staged_orders.StagedOrders) -> None:
+def test_an_order_of_another_database_is_poison(line: staged_orders.StagedOrders) -> None:
     (paid,) = pay(line, shop.placed("o"))
     assert isinstance(paid, messages.OrderPaid)
     with pytest.raises(errors.Poison):

@@ -14,9 +14,9 @@ from tests.support import shop, staged_orders
 
 
 @pytest.fixture
-def line(any_books: sa.Connection) -> staged_orders.StagedOrders:
-    shop.open_for_business(any_books)
-    return staged_orders.StagedOrders(any_books)
+def line(any_database: sa.Connection) -> staged_orders.StagedOrders:
+    shop.open_for_business(any_database)
+    return staged_orders.StagedOrders(any_database)
 
 
 def place(

@@ -1,4 +1,4 @@
-"""Paying: every tender captured, or everything given back and the stock released."""
+"""Payment processing: every tender is captured, or all are voided and the stock is released."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ SECOND_US = US_PER_SECOND
 
 
 class Counter:
-    """A belt with a gateway whose faults can be ordered."""
+    """Staged orders with a gateway whose faults can be chosen."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self.gateway = gateways.FaultyGateway()
@@ -37,12 +37,12 @@ class Counter:
 
 
 @pytest.fixture
-def counter(any_books: sa.Connection) -> Iterator[Counter]:
-    shop.open_for_business(any_books)
-    counter = Counter(any_books)
+def counter(any_database: sa.Connection) -> Iterator[Counter]:
+    shop.open_for_business(any_database)
+    counter = Counter(any_database)
     yield counter
     captured = counter.gateway.captured
-    assert not invariants.check(any_books, captured_at_gateway=captured)
+    assert not invariants.check(any_database, captured_at_gateway=captured)
 
 
 def test_cash_is_paid_without_a_call(counter: Counter) -> None:
@@ -157,7 +157,7 @@ def test_the_log_is_believed_and_not_the_message(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"order_key": 99}, {"order_id": "p"}, {"merchant_id": "m-2"}])
-def test_an_order_of_other_books_is_poison(counter: Counter, wrong: dict[str, object]) -> None:
+def test_an_order_of_another_database_is_poison(counter: Counter, wrong: dict[str, object]) -> None:
     accepted = counter.accept(shop.card())
     with pytest.raises(errors.Poison, match="not recorded under the key") as caught:
         counter.line.step(msgspec.structs.replace(accepted, **wrong))

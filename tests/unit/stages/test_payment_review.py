@@ -1,4 +1,4 @@
-"""Payments that only a person can move: whatever is said, and whenever, the books agree."""
+"""Payments that need a person: after any decision at any time, the database agrees."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -23,7 +23,7 @@ from tests.support.gateways import Fault
 NAME = ids.OrderRef(shop.MERCHANT, "o")
 
 
-class Desk:
+class Review:
     """An order whose gateway keeps silent until an operator has to decide."""
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -50,14 +50,14 @@ class Desk:
     ) -> Attempt:
         with staged_orders.transaction(self.connection):
             return payment_review.decide(
-                self.connection, self.word(), attempt_no, verdict, reference
+                self.connection, self.resolution(), attempt_no, verdict, reference
             )
 
     def ask(self) -> list[Attempt]:
         with staged_orders.transaction(self.connection):
-            return payment_review.ask(self.connection, self.word())
+            return payment_review.ask(self.connection, self.resolution())
 
-    def word(self) -> payment_review.Resolution:
+    def resolution(self) -> payment_review.Resolution:
         return payment_review.Resolution(NAME, "alex", "saw it there", self.line.clock.now_us())
 
     def end(self) -> str:
@@ -75,150 +75,150 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    with staged_orders.books() as connection:
+def review() -> Iterator[Review]:
+    with staged_orders.database() as connection:
         shop.open_for_business(connection)
-        desk = Desk(connection)
-        yield desk
-        assert not desk.findings()
+        review = Review(connection)
+        yield review
+        assert not review.findings()
 
 
-def test_captured_after_all(desk: Desk) -> None:
-    desk.open(Fault.LOST_ANSWER)
-    assert desk.decide(Verdict.SUCCEEDED, reference="ref-m-1/o/1").gateway_reference
-    assert desk.line.view("o").due_at_us == desk.line.clock.now_us()
-    desk.drive_on()
-    assert desk.end() == "FINALIZED"
-    assert desk.log() == [
+def test_captured_after_all(review: Review) -> None:
+    review.open(Fault.LOST_ANSWER)
+    assert review.decide(Verdict.SUCCEEDED, reference="ref-m-1/o/1").gateway_reference
+    assert review.line.view("o").due_at_us == review.line.clock.now_us()
+    review.drive_on()
+    assert review.end() == "FINALIZED"
+    assert review.log() == [
         ("PAYMENT_SUCCEEDED", 1, "CHARGE 1000 EUR, UNKNOWN to SUCCEEDED ref-m-1/o/1")
     ]
 
 
-def test_declined_for_certain(desk: Desk) -> None:
-    desk.open(Fault.LOST_REQUEST)
-    assert desk.decide(Verdict.DECLINED).decline_code == BY_OPERATOR
-    desk.drive_on()
-    assert desk.end() == "REJECTED PAYMENT_DECLINED"
-    assert not desk.gateway.calls["void"]
+def test_declined_for_certain(review: Review) -> None:
+    review.open(Fault.LOST_REQUEST)
+    assert review.decide(Verdict.DECLINED).decline_code == BY_OPERATOR
+    review.drive_on()
+    assert review.end() == "REJECTED PAYMENT_DECLINED"
+    assert not review.gateway.calls["void"]
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.LOST_ANSWER])
-def test_given_up_is_voided_by_its_key(desk: Desk, fault: Fault) -> None:
+def test_given_up_is_voided_by_its_key(review: Review, fault: Fault) -> None:
     """Whoever was wrong about it: the money, if there is any, comes back."""
-    desk.open(fault)
-    desk.decide(Verdict.FAILED)
-    desk.drive_on()
-    assert desk.end() == "REJECTED GATEWAY_UNAVAILABLE"
-    assert desk.gateway.calls["void"] == 1
-    assert not desk.gateway.captured
+    review.open(fault)
+    review.decide(Verdict.FAILED)
+    review.drive_on()
+    assert review.end() == "REJECTED GATEWAY_UNAVAILABLE"
+    assert review.gateway.calls["void"] == 1
+    assert not review.gateway.captured
 
 
-def test_a_void_without_an_answer_is_decided_too(desk: Desk) -> None:
-    desk.open(Fault.LOST_ANSWER)
-    desk.decide(Verdict.FAILED)
-    desk.gateway.faults.extend([Fault.LOST_ANSWER, *repeat(Fault.LOST_REQUEST, 10)])
+def test_a_void_without_an_answer_is_decided_too(review: Review) -> None:
+    review.open(Fault.LOST_ANSWER)
+    review.decide(Verdict.FAILED)
+    review.gateway.faults.extend([Fault.LOST_ANSWER, *repeat(Fault.LOST_REQUEST, 10)])
     for _ in range(len(rules.ASK_AFTER_S) + 1):
-        desk.drive_on()
-        desk.line.clock.advance_us(3_600 * US_PER_SECOND)
-    (void,) = payment_review.undecided(desk.connection)
+        review.drive_on()
+        review.line.clock.advance_us(3_600 * US_PER_SECOND)
+    (void,) = payment_review.undecided(review.connection)
     assert (void.kind, void.attempt_no, void.next_check_us) == ("VOID", 2, None)
     with pytest.raises(errors.InvalidInput, match="given back"):
-        desk.decide(Verdict.DECLINED)
-    desk.decide(Verdict.SUCCEEDED)
-    desk.drive_on()
-    assert desk.end() == "REJECTED GATEWAY_UNAVAILABLE"
+        review.decide(Verdict.DECLINED)
+    review.decide(Verdict.SUCCEEDED)
+    review.drive_on()
+    assert review.end() == "REJECTED GATEWAY_UNAVAILABLE"
 
 
-def test_a_void_is_sent_again(desk: Desk) -> None:
-    desk.open(Fault.LOST_ANSWER)
-    desk.decide(Verdict.FAILED)
-    desk.gateway.faults.append(Fault.LOST_REQUEST)
-    desk.drive_on()
-    desk.decide(Verdict.FAILED, attempt_no=2)
-    desk.line.clock.advance_us(2 * US_PER_SECOND)
-    desk.drive_on()
-    assert desk.end() == "REJECTED GATEWAY_UNAVAILABLE"
+def test_a_void_is_sent_again(review: Review) -> None:
+    review.open(Fault.LOST_ANSWER)
+    review.decide(Verdict.FAILED)
+    review.gateway.faults.append(Fault.LOST_REQUEST)
+    review.drive_on()
+    review.decide(Verdict.FAILED, attempt_no=2)
+    review.line.clock.advance_us(2 * US_PER_SECOND)
+    review.drive_on()
+    assert review.end() == "REJECTED GATEWAY_UNAVAILABLE"
 
 
-def test_the_gateway_is_asked_anew(desk: Desk) -> None:
-    desk.open(Fault.LOST_ANSWER)
-    assert not desk.drive_on()
-    assert desk.end() == "ACCEPTED"
-    before = desk.gateway.calls["lookup"]
-    (asked,) = desk.ask()
-    desk.drive_on()
-    assert desk.gateway.calls["lookup"] == before + 1
-    assert desk.end() == "FINALIZED"
-    assert desk.log() == [("PAYMENT_ASKED", 1, f"CHARGE, asked {asked.checks} times before")]
+def test_the_gateway_is_asked_again(review: Review) -> None:
+    review.open(Fault.LOST_ANSWER)
+    assert not review.drive_on()
+    assert review.end() == "ACCEPTED"
+    before = review.gateway.calls["lookup"]
+    (asked,) = review.ask()
+    review.drive_on()
+    assert review.gateway.calls["lookup"] == before + 1
+    assert review.end() == "FINALIZED"
+    assert review.log() == [("PAYMENT_ASKED", 1, f"CHARGE, asked {asked.checks} times before")]
 
 
-def test_asked_anew_and_still_silent_it_comes_back_to_the_operators(desk: Desk) -> None:
-    desk.open(Fault.LOST_REQUEST)
-    desk.ask()
-    desk.gateway.faults.extend(repeat(Fault.LOST_REQUEST, 10))
+def test_a_payment_that_stays_unknown_returns_to_the_operators(review: Review) -> None:
+    review.open(Fault.LOST_REQUEST)
+    review.ask()
+    review.gateway.faults.extend(repeat(Fault.LOST_REQUEST, 10))
     for _ in rules.ASK_AFTER_S:
-        desk.drive_on()
-        desk.line.clock.advance_us(3_600 * US_PER_SECOND)
-    (it,) = payment_review.undecided(desk.connection)
+        review.drive_on()
+        review.line.clock.advance_us(3_600 * US_PER_SECOND)
+    (it,) = payment_review.undecided(review.connection)
     assert it.next_check_us is None
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.SUCCEEDED])
-def test_a_word_while_the_stage_is_asking(desk: Desk, verdict: Verdict) -> None:
-    """The gateway's word counts more than that somebody gave up, and changes no other."""
-    desk.open(Fault.LOST_ANSWER)
-    desk.ask()
-    (asking,) = desk.line.record(topics.ACCEPTED, desk.line.work(desk.accepted))
+def test_a_word_while_the_stage_is_asking(review: Review, verdict: Verdict) -> None:
+    """The gateway's answer outweighs a FAILED, and changes no other state."""
+    review.open(Fault.LOST_ANSWER)
+    review.ask()
+    (asking,) = review.line.record(topics.ACCEPTED, review.line.work(review.accepted))
     assert isinstance(asking, handler.Waiting)
     with pytest.raises(errors.InvalidInput, match="still being asked"):
-        desk.decide(Verdict.DECLINED)
-    desk.decide(verdict)
-    late = desk.line._perform(topics.ACCEPTED, asking)
-    (then,) = desk.line.record(topics.ACCEPTED, desk.line.work(desk.accepted, late))
+        review.decide(Verdict.DECLINED)
+    review.decide(verdict)
+    late = review.line._perform(topics.ACCEPTED, asking)
+    (then,) = review.line.record(topics.ACCEPTED, review.line.work(review.accepted, late))
     assert isinstance(then, handler.Settled)
-    desk.line.carry(*then.facts)
-    assert desk.end() == "FINALIZED"
+    review.line.carry(*then.facts)
+    assert review.end() == "FINALIZED"
 
 
-def test_the_gateways_word_is_final(desk: Desk) -> None:
-    desk.open(Fault.LOST_ANSWER)
-    desk.ask()
-    desk.drive_on()
-    before = desk.end(), desk.log()
+def test_the_gateways_word_is_final(review: Review) -> None:
+    review.open(Fault.LOST_ANSWER)
+    review.ask()
+    review.drive_on()
+    before = review.end(), review.log()
     for verdict in Verdict:
         with pytest.raises(errors.InvalidInput, match="FINALIZED: its payment is over"):
-            desk.decide(verdict)
+            review.decide(verdict)
     with pytest.raises(errors.InvalidInput, match="over"):
-        desk.ask()
-    assert (desk.end(), desk.log()) == before
+        review.ask()
+    assert (review.end(), review.log()) == before
 
 
-def test_one_of_several_has_to_be_named(desk: Desk) -> None:
-    desk.gateway.faults.append(Fault.LOST_ANSWER)
-    desk.open(Fault.LOST_ANSWER, shop.card(400), shop.card())
-    assert [it.attempt_no for it in payment_review.undecided(desk.connection, shop.MERCHANT)] == [
+def test_one_of_several_has_to_be_named(review: Review) -> None:
+    review.gateway.faults.append(Fault.LOST_ANSWER)
+    review.open(Fault.LOST_ANSWER, shop.card(400), shop.card())
+    assert [it.attempt_no for it in payment_review.undecided(review.connection, shop.MERCHANT)] == [
         1,
         2,
     ]
     with pytest.raises(errors.InvalidInput, match="undecided of this order: 1, 2"):
-        desk.decide(Verdict.SUCCEEDED)
+        review.decide(Verdict.SUCCEEDED)
     with pytest.raises(errors.InvalidInput, match="--attempt"):
-        desk.decide(Verdict.SUCCEEDED, attempt_no=7)
-    desk.decide(Verdict.SUCCEEDED, attempt_no=2)
-    desk.drive_on()
-    assert desk.end() == "ACCEPTED"
-    desk.decide(Verdict.FAILED)
-    desk.drive_on()
-    assert desk.end() == "REJECTED GATEWAY_UNAVAILABLE"
-    assert desk.gateway.calls["void"] == 2
+        review.decide(Verdict.SUCCEEDED, attempt_no=7)
+    review.decide(Verdict.SUCCEEDED, attempt_no=2)
+    review.drive_on()
+    assert review.end() == "ACCEPTED"
+    review.decide(Verdict.FAILED)
+    review.drive_on()
+    assert review.end() == "REJECTED GATEWAY_UNAVAILABLE"
+    assert review.gateway.calls["void"] == 2
 
 
-def test_what_is_not_there_is_not_decided(desk: Desk) -> None:
+def test_what_is_not_there_is_not_decided(review: Review) -> None:
     with pytest.raises(errors.InvalidInput, match="there is no order 'o'"):
-        desk.decide(Verdict.SUCCEEDED)
-    (desk.accepted,) = desk.line.step(shop.placed("o", tenders=(shop.card(),)))
+        review.decide(Verdict.SUCCEEDED)
+    (review.accepted,) = review.line.step(shop.placed("o", tenders=(shop.card(),)))
     with pytest.raises(errors.InvalidInput, match="UNKNOWN"):
-        desk.decide(Verdict.SUCCEEDED)
+        review.decide(Verdict.SUCCEEDED)
     with pytest.raises(errors.InvalidInput, match="nothing to ask"):
-        desk.ask()
-    assert not desk.log()
+        review.ask()
+    assert not review.log()

@@ -20,10 +20,10 @@ ALL = order_view.Filter()
 
 
 @pytest.fixture
-def stages(any_books: sa.Connection) -> staged_orders.StagedOrders:
+def stages(any_database: sa.Connection) -> staged_orders.StagedOrders:
     """The stages of a shop that is open."""
-    shop.open_for_business(any_books)
-    return staged_orders.StagedOrders(any_books, gateways.FaultyGateway())
+    shop.open_for_business(any_database)
+    return staged_orders.StagedOrders(any_database, gateways.FaultyGateway())
 
 
 def ids_of(views: Sequence[order_view.OrderView]) -> list[str]:
@@ -121,13 +121,13 @@ def add_orders(connection: sa.Connection, *orders: tuple[str, int], **fields: st
         connection.execute(store.ORDERS.insert().values(values))
 
 
-def test_orders_are_listed_newest_first(any_books: sa.Connection) -> None:
-    add_orders(any_books, ("b", 2), ("a", 1), ("d", 3), ("c", 2))
-    add_orders(any_books, ("x", 9), merchant_id="m-2")
-    assert ids_of(order_view.list_page(any_books, "m-1", ALL, None, 10)) == ["d", "c", "b", "a"]
-    assert ids_of(order_view.list_page(any_books, "m-1", ALL, None, 2)) == ["d", "c"]
-    assert ids_of(order_view.list_page(any_books, "m-2", ALL, None, 10)) == ["x"]
-    assert order_view.list_page(any_books, "m-3", ALL, None, 10) == []
+def test_orders_are_listed_newest_first(any_database: sa.Connection) -> None:
+    add_orders(any_database, ("b", 2), ("a", 1), ("d", 3), ("c", 2))
+    add_orders(any_database, ("x", 9), merchant_id="m-2")
+    assert ids_of(order_view.list_page(any_database, "m-1", ALL, None, 10)) == ["d", "c", "b", "a"]
+    assert ids_of(order_view.list_page(any_database, "m-1", ALL, None, 2)) == ["d", "c"]
+    assert ids_of(order_view.list_page(any_database, "m-2", ALL, None, 10)) == ["x"]
+    assert order_view.list_page(any_database, "m-3", ALL, None, 10) == []
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_orders_are_listed_newest_first(any_books: sa.Connection) -> None:
     ],
 )
 def test_filters_are_all_met(
-    any_books: sa.Connection, wanted: order_view.Filter, found: list[str]
+    any_database: sa.Connection, wanted: order_view.Filter, found: list[str]
 ) -> None:
-    add_orders(any_books, ("old", 10))
-    add_orders(any_books, ("paid", 20), state="PAID")
-    add_orders(any_books, ("annex", 30), store_id="annex")
-    assert ids_of(order_view.list_page(any_books, "m-1", wanted, None, 10)) == found
+    add_orders(any_database, ("old", 10))
+    add_orders(any_database, ("paid", 20), state="PAID")
+    add_orders(any_database, ("annex", 30), store_id="annex")
+    assert ids_of(order_view.list_page(any_database, "m-1", wanted, None, 10)) == found
 
 
 @given(
@@ -158,7 +158,7 @@ def test_filters_are_all_met(
 )
 def test_pages_together_are_the_whole_list(instants: list[int], page_orders: int) -> None:
     """Many orders of one instant are neither skipped nor repeated at the edge of a page."""
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         orders = [(f"o-{number}", at_us) for number, at_us in enumerate(instants)]
         add_orders(connection, *orders)
         listed: list[order_view.OrderView] = []
@@ -175,7 +175,7 @@ def test_pages_together_are_the_whole_list(instants: list[int], page_orders: int
 
 def test_a_page_needs_far_fewer_queries_than_it_has_orders() -> None:
     """One for the orders, and one per chunk of keys for lines, log and attempts."""
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         add_orders(connection, *((f"o-{n}", n) for n in range(100)))
         statements: list[str] = []
         sqlite = connection.connection.driver_connection

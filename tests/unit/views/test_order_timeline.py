@@ -24,7 +24,7 @@ def gateway() -> gateways.FaultyGateway:
 @pytest.fixture
 def stages(gateway: gateways.FaultyGateway) -> Iterator[staged_orders.StagedOrders]:
     """The stages of a shop that is open."""
-    with staged_orders.books() as connection:
+    with staged_orders.database() as connection:
         shop.open_for_business(connection)
         yield staged_orders.StagedOrders(connection, gateway)
 

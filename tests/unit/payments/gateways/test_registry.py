@@ -21,8 +21,8 @@ async def charge_one(options: settings.Settings, key: str) -> None:
     await gateway.close()
 
 
-def test_the_default_gateway_is_registered() -> None:
-    assert registry.DEFAULT in registry.GATEWAYS
+def test_the_default_gateway_is_registered(options: settings.Settings) -> None:
+    assert options.gateway.name in registry.GATEWAYS
 
 
 @pytest.mark.parametrize("find", [registry.open_gateway, registry.captured_by_key])
@@ -30,10 +30,10 @@ def test_an_unknown_gateway_is_refused_with_the_known_names(
     find: object, options: settings.Settings
 ) -> None:
     assert callable(find)
-    with pytest.raises(
-        errors.Misconfigured, match="unknown payment gateway 'sim'; known: simulator"
-    ):
-        find(options, "sim")
+    gateway = options.gateway.model_copy(update={"name": "sim"})
+    what = "SOUK_GATEWAY__NAME: unknown gateway 'sim'; known: simulator"
+    with pytest.raises(errors.Misconfigured, match=what):
+        find(options.model_copy(update={"gateway": gateway}))
 
 
 async def test_the_ledger_of_a_gateway_exists_once_it_was_opened(
