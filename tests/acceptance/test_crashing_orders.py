@@ -48,7 +48,8 @@ async def test_only_crashing_orders_become_dead_letters(
     crashes = 0
     while await dies(folder, crashing):
         crashes += 1
-        assert crashes <= len(crashing) * (crash_counts.ATTEMPTS_MAX + 1)
+        # Two more than counted: a run that another stage ended counts nothing of its own.
+        assert crashes <= len(crashing) * (crash_counts.ATTEMPTS_MAX + 2)
     assert crashes >= crash_counts.ATTEMPTS_MAX
 
     letters = await raw_topics.letters(folder, len(crashing))
