@@ -32,13 +32,15 @@ class CrashSuspects:
     """The orders that a crashed process may have held, as one runner sees them.
 
     These are among the first messages after the runner's start: what was not acknowledged comes
-    back before anything younger. The first fact younger than the runner ends the suspicion.
+    back before anything younger. After the first fact younger than the runner, a new message with
+    an older fact is a repetition, which a crashed process may have held in another message.
     """
 
     def __init__(self, stage: str, clock: Clock, messages_max: int) -> None:
         self._stage, self._clock = stage, clock
         self._started_us = clock.now_us()
         self._messages_left = messages_max
+        self._has_caught_up = False
         self._held: Counter[ids.OrderRef] = Counter()
         self._is_run_open = False
         self._is_counting: bool | None = None
@@ -49,16 +51,17 @@ class CrashSuspects:
         if self._messages_left:
             self._messages_left -= 1
             return True
-        return redeliveries > 0
+        return redeliveries > 0 or self._has_caught_up
 
     def suspects(self, fact: Fact) -> bool:
         """Tell whether a process that crashed before this run may have held this fact.
 
-        The first fact that is too young for it ends the suspicion.
+        The first fact that is too young for it tells that all the held messages have come back.
         """
         if fact.occurred_at_us < self._started_us:
             return True
         self._messages_left = 0
+        self._has_caught_up = True
         return False
 
     async def begin(self, write: Write, refs: Iterable[ids.OrderRef]) -> dict[ids.OrderRef, int]:
@@ -91,7 +94,7 @@ class CrashSuspects:
 
     def hold(self, work: Iterable[Countable]) -> None:
         """Note what is processed now."""
-        for item in work:
+        for item in work if self._held else ():
             if item.ref in self._held and not item.is_counted:
                 item.is_counted = True
                 self._held[item.ref] += 1

@@ -143,6 +143,9 @@ class Runner:
     async def _process_suspects(self, work: list[Work]) -> list[Work]:
         """Process the orders that have crashed a process, the worst last; return the others."""
         refs = dict.fromkeys(item.ref for item in work if self._is_suspect(item))
+        if not refs:
+            self._suspects.hold(work)
+            return work
         crashes = await self._suspects.begin(self._write, refs)
         by_ref: dict[ids.OrderRef, list[Work]] = {ref: [] for ref in crashes}
         for item in work:
