@@ -248,6 +248,33 @@ async def test_what_was_redelivered_is_counted_however_young(connection: sa.Conn
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_an_old_order_in_a_new_message_is_counted_after_a_young_one(
+    connection: sa.Connection,
+) -> None:
+    """An earlier stage repeats what it sent: the crashed process held the first message."""
+    database, clock = ports.MemoryDatabase(connection), ManualClock(shop.NOW_US)
+    lost = [crash_counts.STAGE, ids.OrderRef(shop.MERCHANT, "k")]
+    crash_counts.count(connection, "order_processing", lost, shop.NOW_US)
+    acknowledged: asyncio.Queue[object] = asyncio.Queue()
+
+    async def acknowledge(handles: Sequence[Any]) -> None:
+        for handle in handles:
+            await acknowledged.put(handle)
+
+    all_ports = handler.Ports(database, ports.MemoryPublisher(), clock, acknowledge)
+    stage_runner = runner.Runner(NotedOrders(database), all_ports, handler.Limits())
+    running = asyncio.create_task(stage_runner.run())
+    young = msgspec.structs.replace(order("y"), placed_at_us=shop.NOW_US + 1)
+    old = msgspec.structs.replace(order("k", "kills"), placed_at_us=shop.NOW_US - 1)
+    async with asyncio.timeout(PATIENCE_S):
+        stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([order("s")]), 0))
+        stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([young]), 1))
+        assert {await acknowledged.get(), await acknowledged.get()} == {0, 1}
+        stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([old]), 2))
+        await asyncio.wait([running])
+    assert dict(crash_counts.find(connection, "order_processing", lost[1:])) == {lost[1]: 2}
+
+
 async def test_a_second_message_about_an_order_in_hand_costs_it_nothing(
     connection: sa.Connection,
 ) -> None:
