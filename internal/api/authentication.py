@@ -1,4 +1,4 @@
-"""Who is calling: the API key in a call's metadata, and the merchant that holds it.
+"""The caller of a request: the API key in its metadata, and the merchant that holds the key.
 
 Keys are looked up through a port and cached for a short while, by their digest. While the database
 is away, a key that was valid a short while ago stays valid.
