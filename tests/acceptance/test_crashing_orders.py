@@ -28,8 +28,6 @@ from tests.acceptance import audit, crashing_engine, raw_topics
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(crashing_engine.__file__)
-NO_JANITOR = {"SOUK_JANITOR__INTERVAL_S": "600"}
-"""The broker redelivers all. A fact sent again is a new message, which may cost one more crash."""
 RUN_S = 90.0
 LOOK_EVERY_S = 0.05
 ORDERS = 150
@@ -100,7 +98,7 @@ def order(order_id: str) -> OrderPlaced:
 
 async def dies(folder: Path, crashing: Sequence[str]) -> bool:
     """Run an engine; tell whether it died before all orders but the crashing ones were done."""
-    async with engine_process.isolated(folder, script=SCRIPT, settings=NO_JANITOR) as engine:
+    async with engine_process.isolated(folder, script=SCRIPT) as engine:
         ended = asyncio.create_task(engine.ended())
         try:
             async with asyncio.timeout(RUN_S):
