@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
-from internal.console.options import TARGET_DEFAULT
+from internal.console.options import (
+    SERVER_PANEL,
+    TARGET_DEFAULT,
+    ApiKeyFile,
+    TlsCa,
+    server_file,
+)
 
-SERVER_PANEL = "Server"
 TIMEOUT_DEFAULT_S = 30.0
 """Long enough for a payment that the gateway first loses and then looks up."""
 TIMEOUT_MAX_S = 3_600.0
@@ -54,17 +59,7 @@ class Server:
             rich_help_panel=SERVER_PANEL,
         ),
     ] = TARGET_DEFAULT
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            exists=True,
-            show_default="SOUK_API_KEY, or else demo-api-key in the data folder",
-            help="File with the API key.",
-            rich_help_panel=SERVER_PANEL,
-        ),
-    ] = None
+    api_key_file: ApiKeyFile = None
     timeout_s: Annotated[
         float,
         typer.Option(
@@ -76,37 +71,9 @@ class Server:
             rich_help_panel=SERVER_PANEL,
         ),
     ] = TIMEOUT_DEFAULT_S
-    tls_ca: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            exists=True,
-            show_default=False,
-            help="PEM of the authority behind the server's certificate: speak TLS.",
-            rich_help_panel=SERVER_PANEL,
-        ),
-    ] = None
+    tls_ca: TlsCa = None
     tls_cert: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            exists=True,
-            show_default=False,
-            help="PEM of this client's certificate, for mTLS; with --tls-key.",
-            rich_help_panel=SERVER_PANEL,
-        ),
+        Path | None, server_file("PEM of this client's certificate, for mTLS; with --tls-key.")
     ] = None
-    tls_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            exists=True,
-            show_default=False,
-            help="PEM of this client's private key.",
-            rich_help_panel=SERVER_PANEL,
-        ),
-    ] = None
+    tls_key: Annotated[Path | None, server_file("PEM of this client's private key.")] = None
     data: Data = None

@@ -8,6 +8,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,29 @@ TARGET_DEFAULT = "127.0.0.1:50051"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+SERVER_PANEL = "Server"
+
+
+def server_file(text: str, default: str = "") -> Any:  # noqa: ANN401 - Typer's own type
+    """Return an option for a file that the way to the API server needs; the file must exist."""
+    return typer.Option(
+        metavar="FILE",
+        dir_okay=False,
+        exists=True,
+        show_default=default or False,
+        help=text,
+        rich_help_panel=SERVER_PANEL,
+    )
+
+
+ApiKeyFile = Annotated[
+    Path | None,
+    server_file("File with the API key.", "SOUK_API_KEY, or else demo-api-key in the data folder"),
+]
+TlsCa = Annotated[
+    Path | None, server_file("PEM of the authority behind the server's certificate: speak TLS.")
+]
 
 Command = Callable[..., ExitCode | None]
 

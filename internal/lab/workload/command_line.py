@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from internal.console import lazy_modules, values
-from internal.console.options import TARGET_DEFAULT
+from internal.console.options import SERVER_PANEL, TARGET_DEFAULT, ApiKeyFile, TlsCa
 from internal.infra import files
 from internal.kernel import errors
 
@@ -42,28 +42,23 @@ class Server:
 
     target: Annotated[
         str,
-        typer.Option(metavar="HOST:PORT", parser=target, help="Where the server listens."),
+        typer.Option(
+            metavar="HOST:PORT",
+            parser=target,
+            help="Where the server listens.",
+            rich_help_panel=SERVER_PANEL,
+        ),
     ] = TARGET_DEFAULT
     data: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Data folder of the server, if it is on this machine."),
+        typer.Option(
+            metavar="DIR",
+            help="Data folder of the server, if it is on this machine.",
+            rich_help_panel=SERVER_PANEL,
+        ),
     ] = Path("data")
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            show_default=f"SOUK_API_KEY, or {files.DEMO_KEY} in the data folder",
-            help="File with the API key.",
-        ),
-    ] = None
-    tls_ca: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            show_default=False,
-            help="PEM of the authority behind the server's certificate: speak TLS.",
-        ),
-    ] = None
+    api_key_file: ApiKeyFile = None
+    tls_ca: TlsCa = None
 
 
 @dataclasses.dataclass(frozen=True)
