@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from loguru import logger
 
 from internal.flow import topics
-from internal.infra import bus, db, metrics, settings
+from internal.infra import bus, db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
 from internal.kernel.states import OrderState
@@ -62,15 +62,15 @@ class Janitor:
 
     async def look(self) -> int:
         """Send the last facts of due orders again; return how many orders that were."""
-        ready = await self._ready_stages()
         now_us, most = self._clock.now_us(), self._options.orders_max
-        facts = await self._database.read(lambda c: _facts_due(c, now_us, most, ready))
-        readable = [fact for fact in facts.values() if fact is not None]
-        oldest_us = await self._database.read(deadlines.oldest_unfinished_us)
-        age_us = now_us - oldest_us if oldest_us else 0
-        metrics.OLDEST_UNFINISHED_SECONDS.set(age_us / US_PER_SECOND)
+        due = await self._database.read(lambda c: deadlines.find_due(c, now_us, most))
+        if not due:
+            return 0
+        ready = await self._ready_stages()
+        facts = await self._database.read(lambda c: _last_facts(c, due, ready))
         if not facts:
             return 0
+        readable = [fact for fact in facts.values() if fact is not None]
         await self._bus.publish(topics.ENVELOPE.pack(readable))
         later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
         await self._database.write(lambda c: deadlines.postpone(c, list(facts), later_us))
@@ -81,22 +81,21 @@ class Janitor:
         ready = set()
         for stage in topics.STAGES:
             backlog = await self._bus.backlog(stage.topic, stage.subscription)
-            metrics.BACKLOG_MESSAGES.labels(stage.name).set(backlog)
             if backlog <= BUSY_MESSAGES:
                 ready.add(stage.name)
         return frozenset(ready)
 
 
-def _facts_due(
-    connection: sa.Connection, now_us: int, orders_max: int, ready: frozenset[str]
+def _last_facts(
+    connection: sa.Connection, due: Sequence[tuple[int, str]], ready: frozenset[str]
 ) -> dict[int, messages.Fact | None]:
-    """Return the last fact of every order that is due and whose next stage is ready.
+    """Return the last fact of every one of these orders whose next stage is ready.
 
     None stands for one that cannot be read, or that only a newer Souk knows; others go on.
     """
     facts: dict[int, messages.Fact | None] = {}
     claims = []
-    for order_key, state in deadlines.find_due(connection, now_us, orders_max):
+    for order_key, state in due:
         log_stage, event_id, taker = LAST_FACT.get(state, _NOWHERE)
         if taker is None:
             facts[order_key] = None

@@ -1,4 +1,4 @@
-"""The engine's process: API server, janitor and metrics on one event loop.
+"""The engine's process: API server, janitor, monitor and metrics on one event loop.
 
 The embedded engine is all of Souk: the three functions run here, too, on a broker and a database of
 its own. In the full engine the functions run in Pulsar's own runtime, and several processes like
@@ -19,7 +19,7 @@ import prometheus_client
 from functions.finalization import Finalization, FinalizationHandler
 from functions.order_processing import OrderHandler, OrderProcessing
 from functions.payment_processing import PaymentHandler, PaymentProcessing
-from internal.flow import janitor, topics
+from internal.flow import janitor, monitor, topics
 from internal.host import api
 from internal.host import functions as hosting
 from internal.infra import backends, files, settings, traces
@@ -76,7 +76,7 @@ class Engine:
         await self.bus.ensure(topics.subscriptions())
         if self._is_embedded:
             await self._start_stages(stack)
-        await self._start_janitor(stack)
+        await self._start_watches(stack)
         self._serve_metrics(stack)
         await self._open_server(stack)
 
@@ -96,11 +96,14 @@ class Engine:
             tasks.append(self._watch(asyncio.create_task(hosted.run(ports, stage_limits))))
         stack.push_async_callback(self._drain)
 
-    async def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
+    async def _start_watches(self, stack: contextlib.AsyncExitStack) -> None:
         clock, options = system_clock.SystemClock(), janitor.options_of(self._options)
-        watch = janitor.Janitor(self.database, self.bus, clock, options)
-        running = self._watch(asyncio.create_task(watch.run()))
-        stack.push_async_callback(_end, [running])
+        watches = (
+            janitor.Janitor(self.database, self.bus, clock, options),
+            monitor.Monitor(self.database, self.bus, clock),
+        )
+        running = [self._watch(asyncio.create_task(watch.run())) for watch in watches]
+        stack.push_async_callback(_end, running)
 
     async def _catch_up(self) -> None:
         """Let the order stage record the orders answered OK before this start.

@@ -119,6 +119,15 @@ class Bus(Publisher, Protocol):
         """
         ...
 
+    async def oldest_age_us(self, topic: str, subscription: str) -> int:
+        """Return how long ago the oldest message of `backlog` was published; 0 without any.
+
+        Raises:
+            Misconfigured: the subscription does not exist.
+            BusAway: the broker cannot be reached.
+        """
+        ...
+
     async def close(self) -> None:
         """Send pending messages and acknowledgements, close every subscription and producer."""
         ...

@@ -39,6 +39,12 @@ PAYMENTS_LEFT_TO_OPERATORS = Counter(
 BACKLOG_MESSAGES = Gauge(
     "souk_backlog_messages", "Messages a stage has not acknowledged.", ["stage"]
 )
+OLDEST_MESSAGE_SECONDS = Gauge(
+    "souk_oldest_message_seconds",
+    "Age of the oldest message that a stage has not acknowledged; 0 without any.",
+    ["stage"],
+)
 OLDEST_UNFINISHED_SECONDS = Gauge(
-    "souk_oldest_unfinished_order_seconds", "Age of the oldest order without a terminal state."
+    "souk_oldest_unfinished_order_seconds",
+    "Age of the oldest order that was answered OK and has not ended, recorded yet or not.",
 )
