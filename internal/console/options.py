@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from internal.console import values
 from internal.console.exit_codes import ExitCode
 
 TARGET_DEFAULT = "127.0.0.1:50051"
@@ -20,6 +21,17 @@ TARGET_DEFAULT = "127.0.0.1:50051"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+PORT_OFFSET_MAX = 10_000
+PortOffset = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        parser=values.whole_number(0, PORT_OFFSET_MAX),
+        show_default=False,
+        help="Every port is N above its usual one: a second Souk on this machine.",
+    ),
+]
 
 SERVER_PANEL = "Server"
 

@@ -15,6 +15,7 @@ import typer
 from internal.console import lazy_groups, lazy_modules, output, values
 from internal.console import run as console_run
 from internal.console.exit_codes import ExitCode
+from internal.console.options import PortOffset
 
 if TYPE_CHECKING:
     from internal.host import start
@@ -62,6 +63,7 @@ def application(demo_script: Path) -> typer.Typer:
                 show_default="50051",
             ),
         ] = None,
+        port_offset: PortOffset = 0,
         demo: Annotated[
             int | None,
             typer.Option(
@@ -89,6 +91,6 @@ def application(demo_script: Path) -> typer.Typer:
         if demo is not None:
             extra = ["--json", str(json_file)] if json_file else []
             command = [str(demo_script), "--orders", str(demo), *extra]
-        return start.start(start.Arguments(data, port, command, is_full))
+        return start.start(start.Arguments(data, port, command, is_full, port_offset))
 
     return app

@@ -9,6 +9,7 @@ start.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import gc
 from collections.abc import AsyncIterator, Iterator
@@ -146,6 +147,9 @@ class Engine:
         try:
             server, thread = prometheus_client.start_http_server(options.port, options.host)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                taken = settings.port_taken("SOUK_METRICS__PORT", options.host, options.port)
+                raise taken from error
             what = f"SOUK_METRICS__PORT: cannot listen on {options.host}:{options.port}: {error}"
             raise errors.Misconfigured(what) from error
         stack.callback(thread.join)

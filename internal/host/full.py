@@ -9,7 +9,7 @@ from pathlib import Path
 from internal.deploy import deploy
 from internal.infra import files
 from internal.kernel import errors
-from internal.stack import layout, stack
+from internal.stack import layout, ports, stack
 
 STACK_FOLDER = Path("data", "stack")
 """The default folder of scripts/stack."""
@@ -47,10 +47,11 @@ def advice(data: Path | None) -> str:
 
 
 @contextlib.contextmanager
-def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
+def servers_up(data: Path | None, tell: Tell, port_offset: int = 0) -> Iterator[None]:
     """Run the servers of a stack for a while; stop those that did not run before.
 
-    Servers that SOUK_CONFIG names are neither started nor stopped.
+    Servers that SOUK_CONFIG names are neither started nor stopped. The stack's ports are
+    `port_offset` above the usual ones; 0 means those of its last start.
 
     Raises:
         Misconfigured: something is missing on this machine, or a port is taken.
@@ -59,7 +60,8 @@ def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
     if _named(data):
         yield
         return
-    here = stack.Stack(data or STACK_FOLDER, tell=tell)
+    wanted = ports.moved(port_offset) if port_offset else None
+    here = stack.Stack(data or STACK_FOLDER, wanted, tell=tell)
     tell("bringing up Pulsar and the database")
     started: list[str] = []
     try:

@@ -33,6 +33,7 @@ class Arguments(NamedTuple):
     demo: list[str] | None
     """The demo's command, without the engine's address."""
     is_full: bool
+    port_offset: int = 0
 
     def settings(self) -> settings.Settings:
         """Read the settings, the command line first.
@@ -40,11 +41,13 @@ class Arguments(NamedTuple):
         Raises:
             Misconfigured: one of them is wrong.
         """
-        intake = {} if self.port is None else {"port": self.port}
+        ports: dict[str, Any] = settings.moved_ports(self.port_offset) if self.port_offset else {}
+        if self.port is not None:
+            ports["intake"] = {"port": self.port}
         if self.is_full:
-            return settings.load(config=self.config(), storage={"engine": "full"}, intake=intake)
+            return settings.load(config=self.config(), storage={"engine": "full"}, **ports)
         storage = {} if self.data is None else {"data_dir": self.data}
-        return settings.load(storage={"engine": "embedded", **storage}, intake=intake)
+        return settings.load(storage={"engine": "embedded", **storage}, **ports)
 
     def config(self) -> Path:
         """Return the full engine's settings file.
@@ -70,7 +73,7 @@ def start(arguments: Arguments) -> int:
     failpoints.arm(failpoints.from_environment())
     try:
         if arguments.is_full and arguments.demo is not None:
-            with full.servers_up(arguments.data, output.progress):
+            with full.servers_up(arguments.data, output.progress, arguments.port_offset):
                 asyncio.run(full.functions_up(arguments.config(), output.progress))
                 return _run(arguments)
         return _run(arguments)

@@ -275,6 +275,21 @@ def load(*, config: Path | None = None, **overrides: Any) -> Settings:  # noqa: 
         _config_file.reset(token)
 
 
+MOVE_PORTS = "`--port-offset 100` of scripts/start and scripts/stack up"
+
+
+def moved_ports(offset: int) -> dict[str, dict[str, int]]:
+    """Return the settings of the engine's own ports, each `offset` above its usual one."""
+    usual = {"intake": IntakeSettings().port, "metrics": MetricsSettings().port}
+    return {group: {"port": port + offset} for group, port in usual.items()}
+
+
+def port_taken(setting: str, host: str, port: int) -> errors.Misconfigured:
+    """Return the error for a port at which another program listens already."""
+    text = f"port {port} of {host} ({setting}) is already in use by another program"
+    return errors.Misconfigured(f"{text}; another port there, or move all of them: {MOVE_PORTS}")
+
+
 def of_folder(folder: Path | None) -> Settings:
     """Read the settings for a folder that somebody named.
 

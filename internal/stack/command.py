@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage, setting or machine; 3 (status) not 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,11 +19,14 @@ from rich import table as rich_table
 from internal.console import lazy_groups, lazy_modules, output, values
 from internal.console import run as console_run
 from internal.console.exit_codes import ExitCode
-from internal.console.options import AsJson, Yes
+from internal.console.options import AsJson, PortOffset, Yes, flattened
 
 if TYPE_CHECKING:
-    from internal.stack import ports, stack, status
+    from internal.infra import settings
+    from internal.stack import layout, ports, stack, status
 else:
+    settings = lazy_modules.lazy("internal.infra.settings")
+    layout = lazy_modules.lazy("internal.stack.layout")
     ports = lazy_modules.lazy("internal.stack.ports")
     stack = lazy_modules.lazy("internal.stack.stack")
     status = lazy_modules.lazy("internal.stack.status")
@@ -56,25 +60,45 @@ class Choice(StrEnum):
     FREE = "free"
 
 
+@dataclasses.dataclass(frozen=True)
+class PortOptions:
+    """The ports that the command line names."""
+
+    which: Annotated[
+        Choice | None, typer.Option("--ports", help="The ports that are not named one by one.")
+    ] = None
+    pulsar_port: Port = None
+    admin_port: Port = None
+    bookie_port: Port = None
+    mysql_port: Port = None
+    port_offset: PortOffset = 0
+
+    def wanted(self) -> ports.Ports | None:
+        """Return the stack's ports; None when none is named."""
+        options = dataclasses.asdict(self)
+        named = {name: options[f"{name}_port"] for name in ports.FREE.named()}
+        chosen = {name: port for name, port in named.items() if port is not None}
+        if self.which is None and not chosen and not self.port_offset:
+            return None
+        base = ports.FREE if self.which is Choice.FREE else ports.moved(self.port_offset)
+        return msgspec.structs.replace(base, **chosen)
+
+
 @app.command()
+@flattened
 def up(
     *,
     folder: Folder = DEFAULT_FOLDER,
-    which: Annotated[
-        Choice | None, typer.Option("--ports", help="The ports that are not named one by one.")
-    ] = None,
-    pulsar_port: Port = None,
-    admin_port: Port = None,
-    bookie_port: Port = None,
-    mysql_port: Port = None,
+    chosen: PortOptions,
     install: Annotated[
         bool, typer.Option(help="Install missing packages (as root, by apt-get).")
     ] = True,
 ) -> ExitCode:
     """Start what does not run yet, and wait until everything answers."""
-    named = {"pulsar": pulsar_port, "admin": admin_port, "bookie": bookie_port, "mysql": mysql_port}
-    one = stack.Stack(folder, wanted_ports(which, named), tell=output.progress)
+    one = stack.Stack(folder, chosen.wanted(), tell=output.progress)
     started = one.up(may_install=install)
+    if chosen.port_offset:
+        layout.add_settings(one.folder, settings.moved_ports(chosen.port_offset))
     _say("up" if started else "already up: nothing to do")
     _print(status.look(one))
     _say(f"settings: SOUK_CONFIG={one.folder.settings_file}")
@@ -121,15 +145,6 @@ def reset(*, folder: Folder = DEFAULT_FOLDER, yes: Yes = False) -> ExitCode:
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code."""
     return console_run.run(app, "scripts/stack", arguments, when_away=ExitCode.FAILED)
-
-
-def wanted_ports(which: Choice | None, named: dict[str, int | None]) -> ports.Ports | None:
-    """Return the ports that the command line names; None when it names none."""
-    chosen = {name: port for name, port in named.items() if port is not None}
-    if which is None and not chosen:
-        return None
-    base = ports.FREE if which is Choice.FREE else ports.Ports()
-    return msgspec.structs.replace(base, **chosen)
 
 
 def _say(text: str) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,31 @@ def write_settings(folder: Folder, chosen: ports.Ports) -> None:
     Raises:
         Misconfigured: there is a file and it is not TOML.
     """
+    known = _read(folder.settings_file).get("mysql", {})
+    mysql = {
+        "password": known.get("password") or secrets.token_urlsafe(PASSWORD_BYTES),
+        "host": ports.HOST,
+        "port": chosen.mysql,
+        "user": USER,
+        "database": DATABASE,
+    }
+    pulsar = {
+        "service_url": f"pulsar://{ports.HOST}:{chosen.pulsar}",
+        "admin_url": f"http://{ports.HOST}:{chosen.admin}",
+    }
+    storage = {"engine": "full", "data_dir": str(folder.souk)}
+    add_settings(folder, {"storage": storage, "mysql": mysql, "pulsar": pulsar})
+
+
+def add_settings(folder: Folder, added: Mapping[str, Mapping[str, object]]) -> None:
+    """Set some settings in the settings file; all others stay.
+
+    Raises:
+        Misconfigured: there is a file and it is not TOML.
+    """
     groups = _read(folder.settings_file)
-    groups.setdefault("storage", {}).update(engine="full", data_dir=str(folder.souk))
-    mysql = groups.setdefault("mysql", {})
-    mysql.setdefault("password", secrets.token_urlsafe(PASSWORD_BYTES))
-    mysql.update(host=ports.HOST, port=chosen.mysql, user=USER, database=DATABASE)
-    groups.setdefault("pulsar", {}).update(
-        service_url=f"pulsar://{ports.HOST}:{chosen.pulsar}",
-        admin_url=f"http://{ports.HOST}:{chosen.admin}",
-    )
+    for name, values in added.items():
+        groups.setdefault(name, {}).update(values)
     write_secret(folder.settings_file, _rendered(groups))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from internal.infra import settings
 from internal.kernel import errors
 
 HOST = "127.0.0.1"
@@ -33,6 +34,11 @@ class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FREE = Ports(0, 0, 0, 0)
 """Any free ports: for tests, and for a second stack."""
+
+
+def moved(offset: int) -> Ports:
+    """Return the usual ports, each `offset` higher."""
+    return Ports(**{name: port + offset for name, port in Ports().named().items()})
 
 
 def resolved(ports: Ports) -> Ports:
@@ -76,7 +82,7 @@ def refuse_taken(ports: Ports, names: Iterable[str]) -> None:
         options = " ".join(f"--{name}-port 0" for name, _ in taken)
         raise errors.Misconfigured(
             f"already in use by another program: port {_listed(taken)}; choose others, as"
-            f" {options} (0 means any free port)"
+            f" {options} (0 means any free port), or move all of them: {settings.MOVE_PORTS}"
         )
 
 

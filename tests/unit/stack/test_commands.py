@@ -8,10 +8,9 @@ import pytest
 
 from internal.console.exit_codes import ExitCode
 from internal.deploy import command as deploy_command
+from internal.infra import settings
 from internal.kernel import errors
 from internal.stack import command, ports
-
-NAMES = ("pulsar", "admin", "bookie", "mysql")
 
 
 @pytest.fixture
@@ -71,12 +70,18 @@ def test_typo_of_a_deployment_is_named(
 
 
 def test_ports_of_the_command_line() -> None:
-    nothing: dict[str, int | None] = dict.fromkeys(NAMES)
-    assert command.wanted_ports(None, nothing) is None
-    assert command.wanted_ports(command.Choice.FREE, nothing) == ports.FREE
-    assert command.wanted_ports(None, {**nothing, "mysql": 0}) == ports.Ports(mysql=0)
-    free = command.wanted_ports(command.Choice.FREE, {**nothing, "admin": 9_000})
-    assert free == ports.Ports(pulsar=0, admin=9_000, bookie=0, mysql=0)
+    free = command.Choice.FREE
+    assert command.PortOptions().wanted() is None
+    assert command.PortOptions(free).wanted() == ports.FREE
+    assert command.PortOptions(mysql_port=0).wanted() == ports.Ports(mysql=0)
+    some = command.PortOptions(free, admin_port=9_000).wanted()
+    assert some == ports.Ports(pulsar=0, admin=9_000, bookie=0, mysql=0)
+
+
+def test_all_ports_are_moved_at_once() -> None:
+    moved = command.PortOptions(port_offset=100, mysql_port=3_307).wanted()
+    assert moved == ports.Ports(pulsar=6_750, admin=8_180, bookie=3_281, mysql=3_307)
+    assert settings.moved_ports(100) == {"intake": {"port": 50_151}, "metrics": {"port": 9_564}}
 
 
 @pytest.mark.parametrize(("given", "code"), [(["status"], 3), (["down"], 0), (["reset"], 0)])
