@@ -1,6 +1,6 @@
 """The command behind `scripts/stack`: up, status, down, reset, for people; --json for scripts.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage, setting or machine; 3 (status) not everything runs.
+Exit codes: 0 done; 1 failed; 2 wrong usage, setting or machine; 3 (status) not all is well.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ def up(
     if chosen.port_offset:
         layout.add_settings(one.folder, settings.moved_ports(chosen.port_offset))
     _say("up" if started else "already up: nothing to do")
-    _print(status.look(one))
+    found = status.look(one)
+    _print(found)
+    if not all(function.is_well for function in found.functions):
+        _say("the functions are still starting: scripts/stack status tells when they run")
     _say(f"settings: SOUK_CONFIG={one.folder.settings_file}")
     return ExitCode.OK
 
@@ -111,13 +114,16 @@ def show_status(
     folder: Folder = DEFAULT_FOLDER,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Show the parts and the functions; exits with 0 when all parts answer, else with 3."""
+    """Show the parts and the functions.
+
+    0 means that all parts answer, all instances run and no message waits for long; else 3.
+    """
     found = status.look(stack.Stack(folder))
     if as_json:
         output.as_json(found)
     else:
         _print(found)
-    return ExitCode.OK if found.is_up else ExitCode.AWAY
+    return ExitCode.OK if found.is_well else ExitCode.AWAY
 
 
 @app.command()
@@ -167,13 +173,16 @@ def _print(found: status.Status) -> None:
         _print_functions(found)
     if found.strays:
         _say(f"{len(found.strays)} function instances without a broker: scripts/stack down")
+    for one in found.strangers:
+        _say(f"not Souk's own: subscription {one.name} of {one.topic} keeps {one.waiting} messages")
     for part in found.parts:
         _say(f"{part.name} logs to {part.log}")
 
 
 def _print_functions(found: status.Status) -> None:
     functions = rich_table.Table(
-        "function", "running", "restarts", "received", "newest exception", box=box.SIMPLE
+        *("function", "running", "restarts", "received", "waiting", "oldest", "newest exception"),
+        box=box.SIMPLE,
     )
     for function in found.functions:
         functions.add_row(
@@ -181,9 +190,16 @@ def _print_functions(found: status.Status) -> None:
             f"{function.running} of {function.instances}",
             str(function.restarts),
             str(function.received),
+            str(function.waiting),
+            _age(function),
             function.exceptions[0].splitlines()[-1] if function.exceptions else "",
         )
     output.report(stderr=True).print(functions)
+
+
+def _age(function: status.FunctionStatus) -> str:
+    text = f"{function.oldest_s:.0f} s" if function.waiting else ""
+    return f"[red]{text}[/red]" if function.oldest_s > status.STANDSTILL_S else text
 
 
 def _state(part: status.PartStatus) -> str:
