@@ -56,6 +56,17 @@ def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
         Misconfigured: as for read.
     """
     options = settings.of_folder(data)
+    require(options)
+    return run(options, on_our_tables(task))
+
+
+def require(options: settings.Settings) -> None:
+    """Check that there is a database; a server's is taken to be there.
+
+    Raises:
+        DatabaseAway: the file is missing; the message says what makes one.
+        OSError: the data folder cannot be read.
+    """
     storage = options.storage
     path = storage.data_dir / files.DATABASE
     if storage.engine == "embedded" and not path.is_file():
@@ -64,10 +75,13 @@ def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
             f" shop there, `souk migrate --data {storage.data_dir}` an empty one;"
             " or name another folder with --data"
         )
-    return run(options, _on_our_tables(task))
 
 
-def _on_our_tables(task: Callable[[db.Database], Awaitable[T]]) -> Callable[[db.Database], Awaitable[T]]:
+def on_our_tables(
+    task: Callable[[db.Database], Awaitable[T]],
+) -> Callable[[db.Database], Awaitable[T]]:
+    """Let a task begin only on tables of this version."""
+
     async def checked(database: db.Database) -> T:
         await database.read(schema.require_current)
         return await task(database)

@@ -120,7 +120,7 @@ class LogFile:
 
 class _Rotating(logging.handlers.RotatingFileHandler):
     def _open(self) -> io.TextIOWrapper:
-        return open(self.baseFilename, "a", encoding="utf-8", opener=private.opener)  # noqa: SIM115, PTH123 - the handler closes it
+        return open(self.baseFilename, "a", encoding="utf-8", opener=private.opener)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         del record

@@ -13,7 +13,7 @@ SoukError
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
 │       ├── CardNumber   a field contains something that looks like a card number
 │       └── UnknownReport no report has this name; carries the names that exist
-├── DatabaseDamaged      the database's file or table is damaged, missing or older: stops the process
+├── DatabaseDamaged      a database is damaged, missing or older than it was: stops the process
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
 └── Misconfigured        a setting is wrong; stops the start and names it
 

@@ -46,9 +46,7 @@ class Job:
 class Writer:
     """The thread and its queue. `connect` is called once, on the thread."""
 
-    def __init__(
-        self, connect: Callable[[], sa.Connection], log: checkpoints.Checkpoints
-    ) -> None:
+    def __init__(self, connect: Callable[[], sa.Connection], log: checkpoints.Checkpoints) -> None:
         self._connect, self._log = connect, log
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)

@@ -25,9 +25,7 @@ class Entry(NamedTuple):
 
 
 GATEWAYS: Mapping[str, Entry] = {
-    "simulator": Entry(
-        simulator.open_gateway, simulator.find_ledger, simulator.ledger_file
-    ),
+    "simulator": Entry(simulator.open_gateway, simulator.find_ledger, simulator.ledger_file),
 }
 
 

@@ -195,9 +195,7 @@ class SimulatedGateway:
         return stored.rowcount == 1
 
     @contextlib.contextmanager
-    def _answering(
-        self, unable: type[errors.GatewayAway | errors.GatewaySilent]
-    ) -> Iterator[None]:
+    def _answering(self, unable: type[errors.GatewayAway | errors.GatewaySilent]) -> Iterator[None]:
         """Answer as a gateway does whose own disk is full: nobody's order is at fault.
 
         Raises:
