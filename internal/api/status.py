@@ -20,12 +20,13 @@ VIOLATIONS_MAX = 20
 """Trailing metadata must stay below 8 KiB, or gRPC clients lose all of it."""
 DESCRIPTION_CHARS_MAX = 200
 
-_AWAY: dict[type[errors.Temporary], tuple[str, str]] = {
+_AWAY: dict[type[errors.SoukError], tuple[str, str]] = {
     errors.BusAway: (
         "BROKER_UNAVAILABLE",
         "the broker gave no receipt; nothing is lost by sending again",
     ),
     errors.DatabaseAway: ("DATABASE_UNAVAILABLE", "orders cannot be read now"),
+    errors.DatabaseDamaged: ("DATABASE_UNAVAILABLE", "the database is damaged; this server stops"),
 }
 RETRY_AFTER_S = 1.0
 
@@ -81,7 +82,7 @@ def of_error(error: Exception) -> Refused:
             return invalid(error.code, error.violations)
         case errors.Overloaded():
             return overloaded("BACKLOG_TOO_DEEP", str(error), error.retry_after_s)
-        case errors.Temporary():
+        case errors.Temporary() | errors.DatabaseDamaged():
             return away(error)
         case TimeoutError():
             return pending()
@@ -109,7 +110,7 @@ def overloaded(reason: str, text: str, retry_after_s: float) -> Refused:
     return Refused(Code.RESOURCE_EXHAUSTED, reason, text, retry_after_s=retry_after_s)
 
 
-def away(error: errors.Temporary) -> Refused:
+def away(error: errors.Temporary | errors.DatabaseDamaged) -> Refused:
     """Something that the API server needs cannot be reached."""
     reason, text = _AWAY.get(type(error), ("TEMPORARILY_UNAVAILABLE", "try again"))
     return Refused(Code.UNAVAILABLE, reason, text, retry_after_s=RETRY_AFTER_S)

@@ -17,10 +17,11 @@ from internal.kernel import errors
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from internal.infra import backends, db, settings
+    from internal.infra import backends, db, schema, settings
 else:
     sa = lazy_modules.lazy("sqlalchemy")
     backends = lazy_modules.lazy("internal.infra.backends")
+    schema = lazy_modules.lazy("internal.infra.schema")
     settings = lazy_modules.lazy("internal.infra.settings")
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ def read(data: Path | None, work: db.Work[T]) -> T:
     """Run `work` on one snapshot.
 
     Raises:
-        DatabaseAway: the file is missing, is not a database, or stays locked.
+        DatabaseAway: the file is missing, cannot be opened, or stays locked.
+        DatabaseDamaged: it is damaged, or is not a database.
         Misconfigured: its tables are of another version.
     """
     return use(data, lambda database: database.read(work))
@@ -54,6 +56,17 @@ def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
         Misconfigured: as for read.
     """
     options = settings.of_folder(data)
+    require(options)
+    return run(options, on_our_tables(task))
+
+
+def require(options: settings.Settings) -> None:
+    """Check that there is a database; a server's is taken to be there.
+
+    Raises:
+        DatabaseAway: the file is missing; the message says what makes one.
+        OSError: the data folder cannot be read.
+    """
     storage = options.storage
     path = storage.data_dir / files.DATABASE
     if storage.engine == "embedded" and not path.is_file():
@@ -62,7 +75,18 @@ def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
             f" shop there, `souk migrate --data {storage.data_dir}` an empty one;"
             " or name another folder with --data"
         )
-    return run(options, task)
+
+
+def on_our_tables(
+    task: Callable[[db.Database], Awaitable[T]],
+) -> Callable[[db.Database], Awaitable[T]]:
+    """Let a task begin only on tables of this version."""
+
+    async def checked(database: db.Database) -> T:
+        await database.read(schema.require_current)
+        return await task(database)
+
+    return checked
 
 
 def run(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]]) -> T:
@@ -71,7 +95,8 @@ def run(options: settings.Settings, task: Callable[[db.Database], Awaitable[T]])
     A missing file is made.
 
     Raises:
-        DatabaseAway: it is not a database, or stays locked.
+        DatabaseAway: it cannot be opened, or stays locked.
+        DatabaseDamaged: it is damaged, or is not a database.
         Misconfigured: its tables are of another version.
     """
     try:
@@ -99,10 +124,6 @@ def name_of(options: settings.Settings) -> str:
 
 def _explained(error: sa.exc.DatabaseError, options: settings.Settings) -> Exception:
     """Return the error for wrong contents of the database; any other error as it is."""
-    text, name = str(error.orig), name_of(options)
-    if any(words in text for words in ("no such table", "no such column", "(1146,", "(1054,")):
-        what = f"the tables in {name} are not those of this version of souk ({text})"
-        return errors.Misconfigured(f"{what}: `souk migrate` brings them up to date")
-    if "not a database" in text or "malformed" in text:
-        return errors.DatabaseAway(f"{name} is not a database that can be read: {text}")
+    if schema.is_foreign(error):
+        return errors.Misconfigured(f"{name_of(options)}: {schema.explain(error)}")
     return error

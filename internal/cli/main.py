@@ -26,6 +26,8 @@ class Souk(lazy_groups.LazyGroup):
         "payments": "internal.cli.commands.payments",
         "merchants": "internal.cli.commands.merchants",
         "migrate": "internal.cli.commands.migrate",
+        "backup": "internal.cli.commands.backup",
+        "restore": "internal.cli.commands.restore",
     }
     summaries: ClassVar[Mapping[str, str]] = {
         "orders": "Place, read, follow and cancel orders, as the API key's merchant.",
@@ -38,6 +40,8 @@ class Souk(lazy_groups.LazyGroup):
         "payments": "See and decide payments of unknown outcome.",
         "merchants": "Make merchants and their API keys.",
         "migrate": "Make the database, or bring its tables up to date; existing rows are kept.",
+        "backup": "Copy the embedded engine's databases while it runs, and check the copy.",
+        "restore": "Make a new data folder of a backup, for the embedded engine.",
     }
 
 

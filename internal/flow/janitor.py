@@ -58,7 +58,7 @@ class Janitor:
             try:
                 await self.look()
             except errors.Temporary as error:
-                logger.warning("the janitor waits: {error!r}", error=error)
+                logger.bind(seldom="janitor").warning("the janitor waits: {e!r}", e=error)
 
     async def look(self) -> int:
         """Send the last facts of due orders again; return how many orders that were."""

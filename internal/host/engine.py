@@ -10,10 +10,8 @@ start.
 import asyncio
 import contextlib
 import errno
-import fcntl
 import gc
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import prometheus_client
 
@@ -21,10 +19,11 @@ from functions.finalization import Finalization, FinalizationHandler
 from functions.order_processing import OrderHandler, OrderProcessing
 from functions.payment_processing import PaymentHandler, PaymentProcessing
 from internal.flow import janitor, monitor, topics
-from internal.host import api
+from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
-from internal.infra import backends, files, settings, traces
+from internal.infra import backends, db, settings, traces
 from internal.infra import clock as system_clock
+from internal.infra.data_folder import lock, space
 from internal.kernel import errors
 from internal.payments.gateways import registry
 from internal.payments.gateways.port import Gateway
@@ -59,8 +58,9 @@ class Engine:
 
         Raises:
             Misconfigured: the folder is in use, a port is taken, or the file is from a newer Souk.
+            DatabaseDamaged: the database is damaged, missing, or older than it was.
         """
-        with _locked_folder(self.folder, is_alone=self._is_embedded):
+        with lock.held(self.folder, is_alone=self._is_embedded):
             async with contextlib.AsyncExitStack() as stack:
                 await self._start(stack)
                 gc.freeze()
@@ -73,10 +73,18 @@ class Engine:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(traces.setup(self._options.traces, "souk"))
-        self.database, self.bus = await backends.opened(self._options, stack)
+        space.measure(self.folder)
+        guard = folder_guard.FolderGuard(self._options) if self._is_embedded else None
+        if guard:
+            stack.push(lambda _, error, __: self._end_guard(guard, error))
+            await asyncio.to_thread(guard.require_usable)
+        self.database, self.bus = await backends.opened(self._options, stack, self._watched)
         await self.bus.ensure(topics.subscriptions())
-        if self._is_embedded:
+        if guard:
             await self._start_stages(stack)
+            await guard.begin(self.database)
+            keeping = self._watch(asyncio.create_task(guard.keep(self.database)))
+            stack.push_async_callback(_end, [keeping])
         await self._start_watches(stack)
         self._serve_metrics(stack)
         await self._open_server(stack)
@@ -136,9 +144,21 @@ class Engine:
         task.add_done_callback(self._fail_with)
         return task
 
+    def _end_guard(self, guard: folder_guard.FolderGuard, error: BaseException | None) -> None:
+        guard.end(is_well=error is None and not self.failed.done())
+
+    def _watched(self, database: db.Database) -> db.Database:
+        """Fail the engine when anything finds that the database is damaged."""
+        return damage_watch.DamageWatch(database, self._fail)
+
     def _fail_with(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed.done():
             self.failed.set_exception(error)
+            self.failed.exception()  # so that a start that fails by the same error says it once
 
     def _serve_metrics(self, stack: contextlib.AsyncExitStack) -> None:
         options = self._options.metrics
@@ -185,20 +205,3 @@ async def _end(tasks: list["asyncio.Task[None]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def _locked_folder(folder: Path, *, is_alone: bool) -> Iterator[None]:
-    """Make the folder and lock it: two engines on one file would process every message twice."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / files.LOCK).open("w")
-    except OSError as error:
-        raise errors.Misconfigured(f"the data folder {folder} cannot be used: {error}") from error
-    with file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except OSError:
-            what = f"another engine is running on the data folder {folder}"
-            raise errors.Misconfigured(what) from None
-        yield

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvloop
+from loguru import logger
 from rich.markup import escape
 
 from internal.console import output
 from internal.console.exit_codes import ExitCode
-from internal.host import engine, full
-from internal.infra import clock, failpoints, files, logs, settings
-from internal.kernel import errors, ids
-from internal.seeds import demo_shop
+from internal.host import banner, demo_key, engine, full
+from internal.infra import failpoints, files, logs, settings
+from internal.infra.data_folder import private, space
+from internal.kernel import errors
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a busy event loop delay every statement of the writer thread."""
@@ -84,7 +84,9 @@ def start(arguments: Arguments) -> int:
 
 
 def _run(arguments: Arguments) -> int:
+    os.umask(private.UMASK)  # for what libraries and SQLite make in the data folder
     options = arguments.settings()
+    _close_folder(options.storage.data_dir)
     logs.setup(_logs_beside_data(options))
     try:
         return uvloop.run(_serve(arguments, options))
@@ -92,6 +94,27 @@ def _run(arguments: Arguments) -> int:
         if group.subgroup(errors.SoukError) is None:
             raise
         return _failed(group)
+
+
+def _close_folder(folder: Path) -> None:
+    """Make the data folder before the log is opened in it, and say so if others could read it.
+
+    Raises:
+        Misconfigured: the folder cannot be used, or its disk is full.
+    """
+    try:
+        was_open = folder.is_dir() and folder.stat().st_mode & private.OTHERS
+        private.make_folder(folder)
+        private.close_files(folder)
+        is_open = folder.stat().st_mode & private.OTHERS
+        warning = space.require(folder)
+    except OSError as error:
+        raise errors.Misconfigured(f"the data folder {folder} cannot be used: {error}") from error
+    if was_open:
+        more = "can still read it: it has another owner" if is_open else "can no longer read it"
+        console.print(f"the data folder {folder} was open to other users, who {more}", markup=False)
+    if warning:
+        console.print(f"[yellow]{escape(warning)}[/yellow]")
 
 
 def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
@@ -103,11 +126,11 @@ def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
 async def _serve(arguments: Arguments, options: settings.Settings) -> int:
     stop = _stop_on_signals()
     async with engine.Engine(options).running() as running:
-        key = await _demo_key(running)
-        _tell(running, options, key)
+        key = await demo_key.find_or_make(running.database, running.folder)
+        banner.tell(console, running.port, options, key)
         if arguments.demo is None:
             return await _until(stop, running)
-        return await _demo(arguments.demo, running, key, arguments.folder(running))
+        return await _demo(arguments.demo, running, key.text, arguments.folder(running))
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -115,64 +138,6 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-async def _demo_key(running: engine.Engine) -> str:
-    """Seed the demo shop once; its key is in a file that only this user can read."""
-    file = running.folder / files.DEMO_KEY
-    now_us = clock.SystemClock().now_us()
-    made = await running.database.write(lambda c: demo_shop.seed(c, now_us, ids.random_token))
-    if made:
-        _write_secret(file, made)
-        return made
-    return await asyncio.to_thread(file.read_text) if file.exists() else ""
-
-
-def _write_secret(file: Path, secret: str) -> None:
-    file.unlink(missing_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(secret)
-
-
-def _tell(running: engine.Engine, options: settings.Settings, key: str) -> None:
-    address = f"{options.intake.host}:{running.port}"
-    console.print(f"[bold]Souk[/bold] takes orders on [bold]{address}[/bold] (gRPC)")
-    if options.metrics.port:
-        console.print(f"  metrics   http://{options.metrics.host}:{options.metrics.port}/metrics")
-    for name, place in _places(options):
-        console.print(f"  {name:9} {place}", markup=False)
-    console.print(f"  logs      {options.log.file or options.storage.data_dir / files.LOG}")
-    console.print(
-        f"  API key   {key or 'not known here; souk merchants rotate-key demo'}", markup=False
-    )
-    console.print("\nTry it:\n")
-    console.print(_example(address, key, tls=options.intake.tls_key_file is not None), markup=False)
-    console.print("\nCtrl-C drains and stops.")
-
-
-def _places(options: settings.Settings) -> list[tuple[str, object]]:
-    if options.storage.engine == "embedded":
-        return [("data", options.storage.data_dir / files.DATABASE)]
-    database = f"{options.mysql.database} on {options.mysql.host}:{options.mysql.port}"
-    topics = f"{options.pulsar.service_url} {options.pulsar.topic('*')}"
-    return [("database", database), ("topics", topics)]
-
-
-def _example(address: str, key: str, *, tls: bool) -> str:
-    order = {
-        "order_id": "my-first-order",
-        "store_id": "berlin",
-        "currency": "EUR",
-        "lines": [{"sku": "COFFEE-250", "quantity": 2}],
-        "tenders": [{"card": {"token": "tok_ok"}}],
-    }
-    body = json.dumps({"order": order, "wait_for": "WAIT_FOR_FINALIZED"})
-    plain = "" if tls else "-plaintext "
-    return (
-        f"grpcurl {plain}-H 'authorization: Bearer {key or 'YOUR-KEY'}' -d '{body}'"
-        f" {address} souk.v1.OrderService/SubmitOrder"
-    )
 
 
 async def _until(stop: asyncio.Event, running: engine.Engine) -> int:
@@ -191,6 +156,7 @@ def _failed(error: BaseException | None) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = (error.subgroup(errors.SoukError) or error).exceptions[0]
     text = str(error) if isinstance(error, errors.SoukError) else repr(error)
+    logger.critical("souk stops: {}", text)
     console.print(f"[red]souk stops:[/red] {escape(text)}")
     return ExitCode.FAILED
 

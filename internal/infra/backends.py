@@ -1,6 +1,7 @@
 """The database and the bus that an engine works with: the embedded ones, or real servers."""
 
 import contextlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from internal.infra import bus, db, files, migrate, settings
@@ -15,15 +16,25 @@ class Backends(NamedTuple):
     bus: bus.CountingBus
 
 
-async def opened(options: settings.Settings, stack: contextlib.AsyncExitStack) -> Backends:
+async def opened(
+    options: settings.Settings,
+    stack: contextlib.AsyncExitStack,
+    watched: Callable[[db.Database], db.Database] = lambda database: database,
+) -> Backends:
     """Open the backends that the settings name, and migrate the tables; `stack` closes both.
 
+    Args:
+        options: the settings of either engine.
+        stack: closes what was opened.
+        watched: wraps the database for everything that uses it, the embedded bus included.
+
     Raises:
+        DatabaseDamaged: the database is damaged.
         DatabaseAway: the database cannot be reached.
         BusAway: the broker cannot be reached.
         Misconfigured: a server rejects this client, or the tables are from a newer Souk.
     """
-    database = open_database(options)
+    database = watched(open_database(options))
     stack.push_async_callback(database.close)
     await database.write(migrate.upgrade)
     broker = await open_bus(options, database)

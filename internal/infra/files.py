@@ -9,5 +9,12 @@ PULSAR_LOG = "pulsar-client.log"
 """The log of the Pulsar client library."""
 LOCK = "engine.lock"
 """Held by the engine that runs on the folder."""
+HISTORY = "engine.history"
+"""What the folder has held before: see data_folder/history.py."""
+BACKUP = "backup.json"
+"""In a backup's folder: what is in it."""
 CONFIG = "souk.toml"
 """Settings of the full engine that owns this folder; the command line reads them."""
+
+PRIVATE = ("souk.", "gateway-", DEMO_KEY, PULSAR_LOG, LOCK, HISTORY)
+"""Beginnings of the names of the engine's files; only their owner can read them."""

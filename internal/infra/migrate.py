@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from internal.infra import schema
 from internal.kernel import errors
 
 FOLDER = Path(__file__).with_name("migrations")
@@ -37,8 +38,7 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
         try:
             alembic.command.upgrade(_config(connection), revision)
         except alembic.util.CommandError as error:
-            what = f"the tables are at version {current(connection)}, which this Souk does not know"
-            raise errors.Misconfigured(f"{what}: {error}") from error
+            raise errors.Misconfigured(schema.other_version(current(connection))) from error
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:

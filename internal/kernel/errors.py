@@ -13,6 +13,7 @@ SoukError
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
 │       ├── CardNumber   a field contains something that looks like a card number
 │       └── UnknownReport no report has this name; carries the names that exist
+├── DatabaseDamaged      a database is damaged, missing or older than it was: stops the process
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
 └── Misconfigured        a setting is wrong; stops the start and names it
 
@@ -101,6 +102,13 @@ class UnknownReport(InvalidInput):
         super().__init__([("", f"there is no report {name!r}; there are {', '.join(known)}")])
         self.name = name
         self.known = known
+
+
+class DatabaseDamaged(SoukError):
+    """The database is damaged, missing, or older than it was; the message says what to do.
+
+    It is not an order's fault, so no order becomes a dead letter for it: the process stops.
+    """
 
 
 class GatewaySilent(SoukError):

@@ -71,6 +71,7 @@ class Runner:
 
         Raises:
             Misconfigured: the database is not the one that this Souk expects.
+            DatabaseDamaged: it, or the gateway's ledger on this machine, is damaged.
             BaseExceptionGroup: a bug; the process must end and be started again.
         """
         wrong: Exception | None = None
@@ -82,7 +83,7 @@ class Runner:
                     self._arrival.clear()
                     while work := await self._take():
                         await self._process(work)
-        except* errors.Misconfigured as found:
+        except* (errors.Misconfigured, errors.DatabaseDamaged) as found:
             wrong = found.exceptions[0]  # one group: no task of ours has groups of its own
         finally:
             await self._take_back()
@@ -197,7 +198,7 @@ class Runner:
         try:
             outcomes = await self._write(partial(self._transact, work))
             return list(zip(work, outcomes, strict=True))
-        except errors.Misconfigured:
+        except (errors.Misconfigured, errors.DatabaseDamaged):
             raise
         except Exception as error:  # noqa: BLE001 - it must not stop the other orders, whatever it is
             return await self._isolate(work, error)
@@ -207,6 +208,7 @@ class Runner:
 
         Raises:
             Misconfigured: the tables are not ours; that is not the fault of any order.
+            DatabaseDamaged: nor is that.
         """
         try:
             return await retry.until_it_works(
@@ -250,6 +252,8 @@ class Runner:
         perform = partial(self._handler.perform, waiting.effect)
         try:
             result = await retry.until_it_works(self._name, perform)
+        except errors.DatabaseDamaged:
+            raise
         except Exception as error:  # noqa: BLE001 - as in _record
             await self._dead_letter(item, error)
             return None

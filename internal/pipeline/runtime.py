@@ -196,4 +196,5 @@ def _end(error: BaseException) -> NoReturn:
     """End the process at once: its messages go to other instances."""
     logger.opt(exception=error).critical("the stage cannot go on")
     traceback.print_exception(error)
-    os._exit(EXIT_MISCONFIGURED if isinstance(error, errors.Misconfigured) else EXIT_ESCAPED)
+    is_said = isinstance(error, errors.Misconfigured | errors.DatabaseDamaged)
+    os._exit(EXIT_MISCONFIGURED if is_said else EXIT_ESCAPED)

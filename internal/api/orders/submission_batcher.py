@@ -184,7 +184,9 @@ class SubmissionBatcher:
                 return await self._recorded.find(refs)
         except (errors.DatabaseAway, TimeoutError) as error:
             self._no_lookup_until_s = time.monotonic() + LOOKUP_PAUSE_S
-            logger.warning("orders are taken without a look at those recorded: {!r}", error)
+            logger.bind(seldom="recorded").warning(
+                "orders are taken without a look at those recorded: {!r}", error
+            )
             return {}
 
     def _answer_if_replayed(

@@ -13,6 +13,7 @@ from internal.console import exit_codes, lazy_groups, output
 from internal.console.options import AsJson
 from internal.flow import topics
 from internal.infra import backends, clock, db, settings
+from internal.infra.sqlite import used_folder
 from internal.orders import store as orders_store
 from internal.payments.gateways import registry
 
@@ -34,21 +35,38 @@ def check(
     0 means that all hold, 4 that one does not. The server may keep running meanwhile.
     """
     options = settings.of_folder(data)
-
-    async def look(
-        opened: db.Database,
-    ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
-        backlog = await _backlog(options, opened) if drained else None
-        before = registry.captured_by_key(options)
-        return await opened.read(lambda connection: _check(connection, options, before, backlog))
-
-    tallies, findings = database.use(data, look)
+    database.require(options)
+    if options.storage.engine == "embedded":
+        ledger = registry.ledger_file(options)
+        used_folder.require_usable(options.storage.data_dir, [ledger] if ledger else [])
+    tallies, findings = examine(options, is_drained=drained)
     if as_json:
         output.as_json({"check_ok": not findings, "findings": findings, "orders": tallies})
     else:
         _show(tallies, findings)
     if findings:
         raise typer.Exit(exit_codes.ExitCode.CHECK_FAILED)
+
+
+def examine(
+    options: settings.Settings, *, is_drained: bool = False
+) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
+    """Check one database; return its orders by state, and what does not hold.
+
+    Raises:
+        DatabaseAway: it cannot be opened, or stays locked.
+        DatabaseDamaged: it or the gateway's ledger is damaged.
+        Misconfigured: its tables are of another version.
+    """
+
+    async def look(
+        opened: db.Database,
+    ) -> tuple[list[invariants.Tally], list[invariants.Finding]]:
+        backlog = await _backlog(options, opened) if is_drained else None
+        before = registry.captured_by_key(options)
+        return await opened.read(lambda connection: _check(connection, options, before, backlog))
+
+    return database.run(options, database.on_our_tables(look))
 
 
 async def _backlog(options: settings.Settings, database_: db.Database) -> dict[str, int]:

@@ -1,7 +1,9 @@
 """`souk migrate`: brings the tables to the version of this code.
 
-This is the only command that may make a database.
+This is the only command that may make a database, and only in a folder that never had one.
 """
+
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -11,7 +13,10 @@ from internal.console import lazy_groups, output
 from internal.console.options import AsJson
 from internal.infra import migrate as migrating
 from internal.infra import settings
+from internal.infra.data_folder import private
+from internal.infra.sqlite import used_folder
 from internal.kernel import errors
+from internal.payments.gateways import registry
 
 app = lazy_groups.single()
 
@@ -22,7 +27,9 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     options = settings.of_folder(data)
     name, storage = database.name_of(options), options.storage
     try:
-        storage.data_dir.mkdir(parents=True, exist_ok=True)
+        private.make_folder(storage.data_dir)
+        if storage.engine == "embedded":
+            used_folder.require_usable(storage.data_dir, ledgers_of(options))
     except OSError as error:
         what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
         raise errors.Misconfigured(what) from error
@@ -33,6 +40,12 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
         output.say(f"{name} is up to date ({after})")
     else:
         output.say(f"{name}: {before or 'nothing'} -> {after}")
+
+
+def ledgers_of(options: settings.Settings) -> list[Path]:
+    """Return the databases that the gateway keeps on this machine."""
+    ledger = registry.ledger_file(options)
+    return [ledger] if ledger else []
 
 
 def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:

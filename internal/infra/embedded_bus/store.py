@@ -141,6 +141,11 @@ def look(connection: sa.Connection) -> tuple[int, values.Catalog]:
     return head, _read_catalog(connection, newest)
 
 
+def newest(connection: sa.Connection) -> int:
+    """Return the number of the newest message that was ever stored; 0 without any."""
+    return int(connection.execute(GLANCE).one()[0])
+
+
 def ensure(connection: sa.Connection, wanted: Sequence[tuple[str, str]]) -> values.Catalog:
     """Create the missing (topic, subscription) pairs; return the catalog.
 

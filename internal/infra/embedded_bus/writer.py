@@ -112,7 +112,7 @@ class Writer:
         try:
             await self._commit(messages, moved, trim)
         except (errors.Temporary, sa.exc.SQLAlchemyError) as error:
-            logger.warning("the bus could not write: {error!r}", error=error)
+            logger.bind(seldom="bus").warning("the bus could not write: {error!r}", error=error)
             self._moved |= moved
             self._within(self._limits.try_again_after_s)
             _answer(entries, f"not written: {error}")

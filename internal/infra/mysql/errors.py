@@ -42,6 +42,12 @@ WRONG_SETTINGS = {
     2059: "SOUK_MYSQL__USER",
     2061: "SOUK_MYSQL__USER",
 }
+DAMAGED = frozenset({
+    1034,  # an index of a table is damaged
+    1194,  # a table is marked as crashed
+    1712,  # an index of InnoDB is corrupt
+})  # fmt: skip
+"""A table is damaged: no order's fault, and no retry cures it."""
 CHECK_FAILED = frozenset({3819, 4025})
 """A CHECK failed: MySQL's number and MariaDB's. The driver does not raise IntegrityError for it."""
 
@@ -52,6 +58,11 @@ def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | Non
     number = number_of(original)
     if number in WRONG_SETTINGS:
         return errors.Misconfigured(f"{WRONG_SETTINGS[number]}: {_text(original)}")
+    if number in DAMAGED:
+        return errors.DatabaseDamaged(
+            f"a table of the database is damaged ({_text(original)}): repair or restore it;"
+            " docs/operations.md#a-damaged-table"
+        )
     is_garbled = not number and isinstance(original, aiomysql.InternalError)
     is_closed = isinstance(original, aiomysql.InterfaceError)
     if number in REPEAT or number in AWAY or is_closed or is_garbled:

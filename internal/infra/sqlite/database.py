@@ -4,6 +4,7 @@ It must not know how transactions share a commit: see group_commit.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from internal.infra import db, retry
-from internal.infra.sqlite import group_commit
+from internal.infra.data_folder import private
+from internal.infra.sqlite import checkpoints, group_commit, meaning
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -24,10 +26,6 @@ T = TypeVar("T")
 SQLITE_OLDEST = (3, 35, 0)
 """Bound values up to 32,766 came with 3.32, UPDATE … FROM with 3.33; versions before 3.35 were
 never tried.
-"""
-CHECKPOINT_PAGES = 16_000
-"""The log is moved into the file every 64 MiB: measured a tenth faster than with SQLite's 4 MiB,
-because a page that changes often is moved once.
 """
 PREPARED_STATEMENTS_MAX = 512
 """Per connection: every bulk statement in each of its chunk sizes."""
@@ -54,7 +52,8 @@ class SqliteDatabase:
             f"PRAGMA cache_size=-{cache_mib * 1024}",
             "PRAGMA foreign_keys=OFF",
             "PRAGMA temp_store=MEMORY",
-            f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
+            f"PRAGMA wal_autocheckpoint={checkpoints.LIMIT_PAGES}",
+            f"PRAGMA journal_size_limit={checkpoints.KEPT_BYTES}",
         )
         self.engine = sa.create_engine(
             f"sqlite+pysqlite:///{path}",
@@ -66,19 +65,19 @@ class SqliteDatabase:
         self._local = threading.local()
         self._connections: list[sa.Connection] = []
         self._lock = threading.Lock()
-        self._writer = group_commit.Writer(self._connection)
+        self._writer = group_commit.Writer(self._connection, checkpoints.Checkpoints(path))
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-reader")
 
     async def write(self, work: db.Work[T]) -> T:
         """See Database.write. Transactions that wait at the same time share a commit."""
-        return await _tried(lambda: self._writer.submit(work))
+        return await _tried(self._path, lambda: self._writer.submit(work))
 
     async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
         """See Database.read. A quick read costs less here than a switch to another thread."""
         if is_quick:
-            return await _tried(lambda: _at_once(partial(self._read, work)))
+            return await _tried(self._path, lambda: _at_once(partial(self._read, work)))
         run = asyncio.get_running_loop().run_in_executor
-        return await _tried(lambda: run(self._readers, self._read, work))
+        return await _tried(self._path, lambda: run(self._readers, self._read, work))
 
     async def close(self) -> None:
         """See Database.close."""
@@ -101,6 +100,8 @@ class SqliteDatabase:
     def _connection(self) -> sa.Connection:
         connection = getattr(self._local, "connection", None)
         if connection is None:
+            with contextlib.suppress(OSError):  # SQLite says better what is wrong with the path
+                private.make_file(self._path)
             connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._local.connection = connection
             with self._lock:
@@ -118,28 +119,24 @@ async def _at_once(work: Callable[[], T]) -> T:
     return work()
 
 
-async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
+async def _tried(path: Path, operation: Callable[[], Awaitable[T]]) -> T:
     """Retry errors that may pass, for about a second.
 
     Raises:
         DatabaseAway: the error did not pass.
+        DatabaseDamaged: the file is damaged, or is not a database.
     """
 
     async def once() -> T:
         try:
             return await operation()
-        except sa.exc.OperationalError as error:
-            raise as_temporary(error, str(error.orig)) from error
-        except sqlite3.OperationalError as error:
-            raise as_temporary(error, str(error)) from error
+        except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+            known = meaning.of_error(error, path)
+            if known is None:
+                raise
+            raise known from error
 
     return await retry.shortly(errors.DatabaseAway, once)
-
-
-def as_temporary(error: Exception, text: str) -> Exception:
-    """Return DatabaseAway for an error that may pass (locked, disk), the error itself for a bug."""
-    passing = ("locked", "busy", "disk", "unable to open", "readonly")
-    return errors.DatabaseAway(text) if any(word in text for word in passing) else error
 
 
 def check_sqlite_version(version: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from internal.infra import failpoints
+from internal.infra.sqlite import checkpoints
 from internal.kernel import errors
 
 Work = Callable[[sa.Connection], Any]
@@ -45,8 +46,8 @@ class Job:
 class Writer:
     """The thread and its queue. `connect` is called once, on the thread."""
 
-    def __init__(self, connect: Callable[[], sa.Connection]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], sa.Connection], log: checkpoints.Checkpoints) -> None:
+        self._connect, self._log = connect, log
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
         self._thread.start()
@@ -70,26 +71,33 @@ class Writer:
         is_over = False
         while not is_over:
             jobs, is_over = self._take()
-            try:
-                connection = connection or self._connect()
-                _commit(connection, jobs)
-            except BaseException as error:  # noqa: BLE001 - goes to the callers of these jobs
-                for job in jobs:
-                    job.error = error
-            _resolve(jobs)
+            tend = self._log.idle
+            if jobs:
+                try:
+                    connection = connection or self._connect()
+                    _commit(connection, jobs)
+                    tend = self._log.committed
+                except BaseException as error:  # noqa: BLE001 - goes to the callers of these jobs
+                    tend = self._log.failed
+                    for job in jobs:
+                        job.error = error
+                _resolve(jobs)
+            if connection is not None and not is_over:
+                raw: Any = connection.connection.dbapi_connection
+                tend(raw)
 
     def _take(self) -> tuple[list[Job], bool]:
-        """Wait for a job, and take the jobs queued behind it."""
+        """Wait for a job, and take the jobs queued behind it; none after an idle while."""
         jobs: list[Job] = []
-        job = self._queue.get()
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == GROUP_WORKS_MAX:
-                return jobs, False
-            try:
+        try:
+            job = self._queue.get(timeout=self._log.idle_s)
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == GROUP_WORKS_MAX:
+                    return jobs, False
                 job = self._queue.get_nowait()
-            except queue.Empty:
-                return jobs, False
+        except queue.Empty:
+            return jobs, False
         return jobs, True
 
 
@@ -113,8 +121,6 @@ def _commit(connection: sa.Connection, jobs: Sequence[Job]) -> None:
 
     On the driver's own connection: SQLAlchemy's is in its autocommit mode.
     """
-    if not jobs:
-        return
     raw: Any = connection.connection.dbapi_connection
     try:
         raw.execute("BEGIN IMMEDIATE")

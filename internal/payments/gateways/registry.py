@@ -5,6 +5,7 @@ other module names it.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from internal.infra import settings
@@ -19,10 +20,12 @@ class Entry(NamedTuple):
     open: Callable[[settings.Settings], Gateway]
     ledger: Callable[[settings.Settings], GatewayLedger | None] = lambda _: None
     """Finds the ledger that the gateway keeps on this machine; None when there is none."""
+    ledger_file: Callable[[settings.Settings], Path | None] = lambda _: None
+    """Where that ledger is, or will be: an SQLite file in the data folder, to be backed up."""
 
 
 GATEWAYS: Mapping[str, Entry] = {
-    "simulator": Entry(simulator.open_gateway, simulator.find_ledger),
+    "simulator": Entry(simulator.open_gateway, simulator.find_ledger, simulator.ledger_file),
 }
 
 
@@ -42,6 +45,15 @@ def find_ledger(options: settings.Settings) -> GatewayLedger | None:
         Misconfigured: the name is unknown.
     """
     return _entry(options.gateway.name).ledger(options)
+
+
+def ledger_file(options: settings.Settings) -> Path | None:
+    """Return where the gateway's own ledger is, or will be; None if it keeps none here.
+
+    Raises:
+        Misconfigured: the name is unknown.
+    """
+    return _entry(options.gateway.name).ledger_file(options)
 
 
 def captured_by_key(options: settings.Settings) -> dict[str, int] | None:

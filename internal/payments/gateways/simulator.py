@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from internal.infra import settings
+from internal.infra.data_folder import private
+from internal.infra.sqlite import integrity, meaning
 from internal.kernel import errors
 from internal.payments.gateways.port import Answer, Charge, GatewayStatus, RecordedRequest, Void
 
@@ -44,9 +46,14 @@ SEEN_KEYS_MAX = 100_000
 
 
 def open_gateway(options: settings.Settings) -> "SimulatedGateway":
-    """Open the simulator that the settings describe, in the data folder."""
-    path = _path(options)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Open the simulator that the settings describe, in the data folder.
+
+    Raises:
+        DatabaseDamaged: its ledger is damaged, or not a database.
+        DatabaseAway: its ledger cannot be opened or written.
+    """
+    path = ledger_file(options)
+    private.make_folder(path.parent)
     return SimulatedGateway(
         path,
         seed=options.gateway.simulator_seed,
@@ -56,11 +63,12 @@ def open_gateway(options: settings.Settings) -> "SimulatedGateway":
 
 def find_ledger(options: settings.Settings) -> "SimulatorLedger | None":
     """Return the ledger in the data folder; None before the simulator was first opened there."""
-    path = _path(options)
+    path = ledger_file(options)
     return SimulatorLedger(path) if path.is_file() else None
 
 
-def _path(options: settings.Settings) -> Path:
+def ledger_file(options: settings.Settings) -> Path:
+    """Return where the ledger is, or will be."""
     return options.storage.data_dir / FILE
 
 
@@ -71,11 +79,17 @@ class SimulatedGateway:
         self, path: Path, *, seed: int = 1, latency_s: float = 0.0, slow_s: float = 2.0
     ) -> None:
         self._seed, self._latency_s, self._slow_s = seed, latency_s, slow_s
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=OFF")
-        self._connection.executescript(SCHEMA)
+        self._path = path
         self._seen: set[str] = set()
+        private.make_file(path)
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=OFF")
+            self._connection.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise meaning.of_error(error, path) or errors.DatabaseAway(str(error)) from error
 
     async def charge(self, request: Charge) -> Answer:
         """See Gateway.charge."""
@@ -149,33 +163,53 @@ class SimulatedGateway:
         return self._find(request.key) or answer  # another process was faster
 
     def _find(self, key: str) -> Answer | None:
-        row = self._connection.execute(
-            "SELECT status, reference, decline_code FROM requests WHERE request_key = ?", (key,)
-        ).fetchone()
+        with self._answering(errors.GatewaySilent):
+            row = self._connection.execute(
+                "SELECT status, reference, decline_code FROM requests WHERE request_key = ?", (key,)
+            ).fetchone()
         return Answer(GatewayStatus(row[0]), row[1], row[2]) if row else None
 
     def _count_call(self, key: str) -> None:
-        self._connection.execute(
-            "UPDATE requests SET calls = calls + 1 WHERE request_key = ?", (key,)
-        )
+        with self._answering(errors.GatewaySilent):
+            self._connection.execute(
+                "UPDATE requests SET calls = calls + 1 WHERE request_key = ?", (key,)
+            )
 
     def _store(self, kind: str, request: Charge, answer: Answer, charge_key: str = "") -> bool:
         """Record a request; return whether it is the first with its key."""
-        stored = self._connection.execute(
-            "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-            (
-                request.key,
-                kind,
-                charge_key or request.key,
-                request.merchant_id,
-                request.amount_minor,
-                request.currency,
-                answer.status,
-                answer.reference,
-                answer.decline_code,
-            ),
-        )
+        with self._answering(errors.GatewayAway):
+            stored = self._connection.execute(
+                "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+                (
+                    request.key,
+                    kind,
+                    charge_key or request.key,
+                    request.merchant_id,
+                    request.amount_minor,
+                    request.currency,
+                    answer.status,
+                    answer.reference,
+                    answer.decline_code,
+                ),
+            )
         return stored.rowcount == 1
+
+    @contextlib.contextmanager
+    def _answering(self, unable: type[errors.GatewayAway | errors.GatewaySilent]) -> Iterator[None]:
+        """Answer as a gateway does whose own disk is full: nobody's order is at fault.
+
+        Raises:
+            DatabaseDamaged: the ledger is damaged, so no later answer could be trusted.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            known = meaning.of_error(error, self._path)
+            if isinstance(known, errors.DatabaseAway):
+                raise unable(f"the gateway cannot answer: {error}") from error
+            if known is None:
+                raise
+            raise known from error
 
 
 def _without_amount(key: str) -> Charge:
@@ -195,7 +229,7 @@ class SimulatorLedger:
 
     def captured_by_key(self) -> dict[str, int]:
         """See GatewayLedger.captured_by_key."""
-        with self._opened("ro") as connection:
+        with integrity.opened(self._path, is_read_only=True) as connection:
             rows = connection.execute(
                 "SELECT c.request_key, c.amount_minor FROM requests c"
                 " WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS"
@@ -205,7 +239,7 @@ class SimulatorLedger:
 
     def requests(self) -> list[RecordedRequest]:
         """See GatewayLedger.requests."""
-        with self._opened("ro") as connection:
+        with integrity.opened(self._path, is_read_only=True) as connection:
             return connection.execute("SELECT * FROM requests").fetchall()
 
     def add_copies(self, requests: Sequence[RecordedRequest], suffix: str) -> None:
@@ -214,18 +248,14 @@ class SimulatorLedger:
             (f"{key}{suffix}", kind, f"{charge_key}{suffix}", *rest)
             for key, kind, charge_key, *rest in requests
         ]
-        with self._opened("rw") as connection, connection:
+        with integrity.opened(self._path) as connection:
+            connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", copies
             )
+            connection.execute("COMMIT")
 
     def clear(self) -> None:
         """See GatewayLedger.clear."""
         for file in self._path.parent.glob(f"{self._path.name}*"):
             file.unlink()
-
-    @contextlib.contextmanager
-    def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
-        uri = f"file:{self._path}?mode={mode}"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            yield connection

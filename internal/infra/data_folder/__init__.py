@@ -1,0 +1,1 @@
+"""The engine's data folder: private modes, its lock, its free space, what it has held before."""
