@@ -19,8 +19,8 @@ from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, suggestions
 from internal.console.options import AsJson, flattened
 from internal.infra import clock
-from internal.kernel import errors
-from internal.reports import local_days, registry
+from internal.kernel import errors, local_days
+from internal.reports import registry
 
 app = lazy_groups.new()
 
