@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from internal.kernel import texts
+
 By = Annotated[
     str,
     typer.Option(
@@ -18,8 +20,10 @@ def name_of(by: str) -> str:
     """Return the name that was given, or else that of the user who is logged in.
 
     Raises:
-        typer.BadParameter: there is neither.
+        typer.BadParameter: there is neither, or it is not a line of text.
     """
+    if fault := texts.fault_of_line(by):
+        raise typer.BadParameter(fault, param_hint="--by")
     if by:
         return by
     try:
@@ -33,8 +37,10 @@ def reason_of(reason: str) -> str:
     """Return the reason.
 
     Raises:
-        typer.BadParameter: it is blank.
+        typer.BadParameter: it is blank, or it is not text.
     """
+    if fault := texts.fault_of_note(reason):
+        raise typer.BadParameter(fault, param_hint="--reason")
     if not reason.strip():
         raise typer.BadParameter("give a reason", param_hint="--reason")
     return reason.strip()

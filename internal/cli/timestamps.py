@@ -5,6 +5,7 @@ import re
 
 import typer
 
+from internal.kernel import local_days
 from internal.kernel.clock import US_PER_SECOND
 
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
@@ -17,6 +18,9 @@ FORMS = (
 
 def parse(text: str, now_us: int, option: str, zone: datetime.tzinfo | None = None) -> int:
     """Return an instant in microseconds; a text without a zone is in `zone`, or local time.
+
+    A local time that the clock skips or shows twice is the first instant from which on the clock
+    shows it or a later time: see local_days.instant_of.
 
     Raises:
         typer.BadParameter: it is not an instant from 1970 on.
@@ -34,7 +38,8 @@ def parse(text: str, now_us: int, option: str, zone: datetime.tzinfo | None = No
 def _calendar_us(text: str, option: str, zone: datetime.tzinfo | None) -> int:
     try:
         at = datetime.datetime.fromisoformat(text)
-        at = at.replace(tzinfo=at.tzinfo or zone).astimezone()
+        if at.tzinfo is None:
+            return local_days.instant_of(at, zone)
     except (ValueError, OverflowError, OSError) as error:
         raise typer.BadParameter(f"{text!r} is not one of {FORMS}", param_hint=option) from error
     return (at - _EPOCH) // datetime.timedelta(microseconds=1)

@@ -1,4 +1,7 @@
-"""How values look on a terminal: amounts, instants, states, tables, JSON. Decides nothing."""
+"""How values look on a terminal: amounts, instants, states, tables, JSON. Decides nothing.
+
+Everything printed through here is escaped: see escapes.py.
+"""
 
 import datetime
 import json
@@ -9,10 +12,12 @@ from typing import Any
 
 import msgspec
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
+from internal.console import escapes
 from internal.console.exit_codes import Problem
 from internal.kernel import money
 from internal.kernel.clock import US_PER_MS, US_PER_SECOND
@@ -38,16 +43,29 @@ STATE_STYLES = {
 
 def terminal(*, stderr: bool = False) -> Console:
     """Return where to print, with markup off, so that data is never taken for it."""
-    return Console(
-        stderr=stderr, markup=False, highlight=False, emoji=False, width=_width(stderr=stderr)
+    return _safe(
+        Console(
+            stderr=stderr, markup=False, highlight=False, emoji=False, width=_width(stderr=stderr)
+        )
     )
 
 
 def report(*, stderr: bool = False) -> Console:
     """Return where to print a report with markup; its lines are not folded."""
-    return Console(
-        stderr=stderr, highlight=False, emoji=False, soft_wrap=True, width=_width(stderr=stderr)
+    return _safe(
+        Console(
+            stderr=stderr,
+            highlight=False,
+            emoji=False,
+            soft_wrap=True,
+            width=_width(stderr=stderr),
+        )
     )
+
+
+def _safe(console: Console) -> Console:
+    console.push_render_hook(escapes.SafetyNet())
+    return console
 
 
 def _width(*, stderr: bool) -> int | None:
@@ -58,7 +76,7 @@ def _width(*, stderr: bool) -> int | None:
 
 def say(*parts: str | Text, style: str = "") -> None:
     """Print a line of text."""
-    line = Text.assemble(*(part if isinstance(part, Text) else plain(part) for part in parts))
+    line = Text.assemble(*(part if isinstance(part, Text) else one_line(part) for part in parts))
     line.stylize(style)
     terminal().print(line, soft_wrap=True)
 
@@ -93,7 +111,7 @@ def problem(it: Problem, title: str = "") -> None:
     head = (f"{title or it.reason}: ", "bold red")
     console.print(Text.assemble(head, plain(it.text)), soft_wrap=True)
     for field, what in it.violations[:VIOLATIONS_SHOWN_MAX]:
-        console.print(plain(f"  {field}: {what}" if field else f"  {what}"), soft_wrap=True)
+        console.print(one_line(f"  {field}: {what}" if field else f"  {what}"), soft_wrap=True)
     if len(it.violations) > VIOLATIONS_SHOWN_MAX:
         console.print(f"  and {len(it.violations) - VIOLATIONS_SHOWN_MAX} more")
     for hint in it.hints:
@@ -101,7 +119,7 @@ def problem(it: Problem, title: str = "") -> None:
 
 
 def as_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print a value as indented JSON."""
+    """Print a value as indented JSON; a terminal shows it and obeys none of its texts."""
     _write(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
@@ -111,13 +129,27 @@ def as_json_line(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{escapes.in_json(line)}\n")
     sys.stdout.flush()
+
+
+class SafeTable(Table):
+    """A table whose cells that are plain text stay within their line and command nothing."""
+
+    def add_row(
+        self,
+        *renderables: RenderableType | None,
+        style: StyleType | None = None,
+        end_section: bool = False,
+    ) -> None:
+        """Add a row; a cell that shall have several lines is a Text."""
+        cells = (one_line(it) if isinstance(it, str) else it for it in renderables)
+        super().add_row(*cells, style=style, end_section=end_section)
 
 
 def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
     """Return an empty table; the columns named in `right` hold numbers."""
-    made = Table(
+    made = SafeTable(
         box=box.SIMPLE_HEAD,
         title=title or None,
         title_justify="left",
@@ -132,11 +164,27 @@ def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
     return made
 
 
-def plain(text: str) -> str:
-    """Return text without control characters: names and notes must not command a terminal."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+def grid() -> Table:
+    """Return an empty table without a heading and lines."""
+    return SafeTable(
+        box=None,
+        padding=(0, 2),
+        collapse_padding=True,
+        show_header=False,
+        show_footer=False,
+        show_edge=False,
+        pad_edge=False,
     )
+
+
+def plain(text: str) -> str:
+    """Return a message of one line or more without anything that commands a terminal."""
+    return escapes.lines(text)
+
+
+def one_line(text: str) -> str:
+    """Return a caller's text, such as a name or a note, so that it stays in its line."""
+    return escapes.one_line(text)
 
 
 def amount(minor: int, currency: str) -> str:

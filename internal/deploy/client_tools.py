@@ -34,6 +34,22 @@ PULSAR_TOOLS = {
     "pulsar-client": ("org.apache.pulsar.client.cli.PulsarClientTool", "--url"),
 }
 SQL_TOOLS = {"sql": ("mariadb", "mysql"), "sql-dump": ("mariadb-dump", "mysqldump")}
+DUMP_VALUED = frozenset(
+    {
+        *("-h", "-P", "-r", "-S", "-T", "-u", "-w"),
+        *("--as-of", "--character-sets-dir", "--compatible", "--default-auth"),
+        *("--default-character-set", "--fields-enclosed-by", "--fields-escaped-by"),
+        *("--fields-optionally-enclosed-by", "--fields-terminated-by", "--host"),
+        *("--ignore-database", "--ignore-error", "--ignore-table", "--ignore-table-data"),
+        *("--lines-terminated-by", "--log-error", "--max-allowed-packet"),
+        *("--max-statement-time", "--net-buffer-length", "--plugin-dir", "--port", "--protocol"),
+        *("--result-file", "--set-gtid-purged", "--socket", "--ssl-ca", "--ssl-capath"),
+        *("--ssl-cert", "--ssl-cipher", "--ssl-crl", "--ssl-crlpath", "--ssl-key", "--ssl-mode"),
+        *("--system", "--tab", "--tls-version", "--user", "--where"),
+    }
+)
+"""Options of the dump that take the next argument as their value, in MariaDB and MySQL."""
+DUMP_ALL = frozenset({"-A", "--all-databases"})
 
 
 class Program(NamedTuple):
@@ -102,7 +118,8 @@ def pulsar(
 def sql(name: str, arguments: Sequence[str], options: settings.MysqlSettings) -> Program:
     """Return a client of the database, logged in as Souk's user.
 
-    It works on Souk's database unless its arguments name another.
+    It works on Souk's database unless its arguments name another. The client reads the name from
+    its options, so that no argument of a person can be taken for it; the dump has no such option.
 
     Raises:
         Misconfigured: there is none on this machine.
@@ -110,9 +127,23 @@ def sql(name: str, arguments: Sequence[str], options: settings.MysqlSettings) ->
     path = prerequisites.find(*SQL_TOOLS[name])
     if path is None:
         raise errors.Misconfigured(f"this machine has neither {' nor '.join(SQL_TOOLS[name])}")
-    is_named = any(not argument.startswith("-") for argument in arguments)
-    database = [] if is_named else [options.database]
+    if name == "sql":
+        return Program(
+            [path, *arguments], f"{_login(options)}[mysql]\ndatabase={options.database}\n"
+        )
+    database = [] if _names_databases(arguments) else [options.database]
     return Program([path, *arguments, *database], _login(options))
+
+
+def _names_databases(arguments: Sequence[str]) -> bool:
+    """Tell whether arguments of the dump name databases, and are not all options and values."""
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-") or argument in DUMP_ALL:
+            return True
+        if argument in DUMP_VALUED:
+            next(rest, None)
+    return False
 
 
 def _login(options: settings.MysqlSettings) -> str:

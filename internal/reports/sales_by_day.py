@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from internal.kernel import money
+from internal.kernel import local_days, money
 from internal.kernel.states import OrderState
 from internal.orders import store
-from internal.reports import local_days, registry
+from internal.reports import registry
 from internal.reports.registry import Column, Kind
 
 _AMOUNTS = ("gross", "discount", "net", "tax", "total")

@@ -15,7 +15,7 @@ from internal.cli.options import Data
 from internal.console import lazy_groups, output, suggestions, values
 from internal.console.options import AsJson
 from internal.infra import clock
-from internal.kernel import errors, ids
+from internal.kernel import errors, ids, texts
 
 app = lazy_groups.new()
 
@@ -30,6 +30,12 @@ def _id_of(value: str) -> str:
     return value
 
 
+def _name_of(value: str) -> str:
+    if fault := texts.fault_of_line(value):
+        raise typer.BadParameter(fault)
+    return value
+
+
 @app.command()
 def create(
     merchant_id: Annotated[
@@ -37,7 +43,8 @@ def create(
     ],
     *,
     name: Annotated[
-        str, typer.Option(metavar="TEXT", show_default="the id", help="For people.")
+        str,
+        typer.Option(metavar="TEXT", callback=_name_of, show_default="the id", help="For people."),
     ] = "",
     data: Data = None,
     as_json: AsJson = False,
@@ -80,7 +87,7 @@ def list_merchants(*, data: Data = None, as_json: AsJson = False) -> None:
         return
     table = output.table("Merchant", "Name")
     for merchant in found:
-        table.add_row(merchant.merchant_id, output.plain(merchant.name))
+        table.add_row(merchant.merchant_id, merchant.name)
     output.terminal().print(table)
 
 

@@ -45,7 +45,7 @@ def order(it: order_pb2.Order) -> RenderableType:
 
 def quote(it: order_service_pb2.QuoteOrderResponse) -> RenderableType:
     """Show a quote: lines, totals, and the steps of the price."""
-    steps = [Text(f"  {output.plain(step)}", style="dim") for step in it.price_trace]
+    steps = [Text(f"  {output.one_line(step)}", style="dim") for step in it.price_trace]
     return Group(_lines(it.lines), _totals(it.totals, it.taxes), *steps)
 
 
@@ -102,7 +102,10 @@ def _number(it: money_pb2.Money) -> str:
 
 def _head(it: order_pb2.Order) -> Text:
     head = Text.assemble(
-        ("Order ", "bold"), (it.order_id, "bold"), "  ", output.state(state_of(it.state))
+        ("Order ", "bold"),
+        (output.one_line(it.order_id), "bold"),
+        "  ",
+        output.state(state_of(it.state)),
     )
     if it.receipt_number:
         head.append(f"  receipt {it.receipt_number}")
@@ -113,19 +116,17 @@ def _details(it: order_pb2.Order) -> list[RenderableType]:
     where = f"store {it.store_id}" + (f", till {it.terminal_id}" if it.terminal_id else "")
     money_state = _name(order_pb2.ChargeState, it.charge_state, _CHARGE)
     stock_state = _name(order_pb2.StockState, it.stock_state, _STOCK)
+    axes = f"money {money_state}, stock {stock_state}"
     placed = f"placed {output.instant(it.placed_at.ToMicroseconds())}"
     lines: list[RenderableType] = [
-        Text(f"{where}, {placed}"),
-        Text(
-            f"money {money_state}, stock {stock_state}, version {it.version}, trace {it.trace_id}",
-            style="dim",
-        ),
+        Text(output.one_line(f"{where}, {placed}")),
+        Text(output.one_line(f"{axes}, version {it.version}, trace {it.trace_id}"), style="dim"),
     ]
     if it.HasField("refusal"):
         why = f"{it.refusal.reason}: {it.refusal.explanation}"
-        lines.append(Text(output.plain(why), style="red"))
+        lines.append(Text(output.one_line(why), style="red"))
     if it.note:
-        lines.append(Text(output.plain(f"note: {it.note}")))
+        lines.append(Text(output.one_line(f"note: {it.note}")))
     if it.allowed_commands:
         lines.append(Text("it can still be cancelled", style="dim"))
     return lines
@@ -138,7 +139,7 @@ def _lines(lines: Sequence[order_pb2.OrderLine]) -> Table:
         what = f"{line.sku}, {line.tax_code} {percent(line.tax_rate_ppm)}"
         table.add_row(
             str(line.line_no),
-            Text.assemble(output.plain(line.name), "\n", (what, "dim")),
+            Text.assemble(output.one_line(line.name), "\n", (output.one_line(what), "dim")),
             str(line.quantity),
             _number(line.unit_price),
             _taken_off(line.discount),
@@ -156,7 +157,7 @@ def _wanted(lines: Sequence[order_pb2.OrderLine]) -> Table:
 
 
 def _totals(totals: order_pb2.OrderTotals, taxes: Sequence[order_pb2.TaxBucket]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = output.grid()
     table.add_column()
     table.add_column(justify="right")
     table.add_row("Gross", amount(totals.gross))
@@ -183,7 +184,7 @@ def _base(tax: order_pb2.TaxBucket) -> money_pb2.Money:
 
 
 def _tenders(tenders: Sequence[order_pb2.OrderTender]) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
+    table = output.grid()
     for tender in tenders:
         kind = _name(order_pb2.TenderKind, tender.kind, "TENDER_KIND_").lower()
         wanted = amount(tender.amount) if tender.HasField("amount") else "the rest"

@@ -65,8 +65,8 @@ def _show(it: order_timeline.OrderTimeline) -> None:
             output.moment(step.at_us),
             took,
             step.who,
-            output.plain(step.what),
-            output.plain(step.why),
+            step.what,
+            step.why,
         )
         before_us = step.at_us
     output.terminal().print(table)

@@ -1,26 +1,29 @@
-"""Reads products from CSV or JSON lines: all mistakes at once, each with its line. Pure.
+"""Reads products from CSV or JSON: all mistakes at once, each with its line. Pure.
 
-CSV opens with its columns; JSON lines are recognized by their first character, `{`. A price is a
+CSV opens with its columns. JSON has an object per product: one a line, or in an array. A price is a
 plain decimal.
 """
 
-import csv
 import decimal
-import io
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
 from internal.catalogue.messages import Product
-from internal.console import values
-from internal.kernel import cards, errors, money
+from internal.cli.formats import csv_rows, decimals, json_values
+from internal.kernel import cards, errors, money, texts
 
-FIELDS = ("sku", "name", "price", "currency", "tax_code", "active")
-REQUIRED = FIELDS[:-1]
+COLUMNS = csv_rows.Columns(("sku", "name", "price", "currency", "tax_code"), ("active",))
 NAME_CHARS_MAX = 200
-LINES_MAX = 200_000
+PRODUCTS_MAX = 200_000
+EXPONENT_USUAL = 2
+"""The decimals of most currencies."""
 YES = frozenset({"", "1", "true", "yes"})
 NO = frozenset({"0", "false", "no"})
+
+_SHORTENED = re.compile(r"[0-9][.,][0-9]+E\+[0-9]{2}")
+"""5.449E+12: a long number as a spreadsheet shows it, with digits that are lost."""
 
 Violation = tuple[str, str]
 
@@ -34,10 +37,16 @@ class Row(msgspec.Struct, frozen=True):
     currency: str
     tax_code: str
     active: str = ""
+    price_fault: str = ""
+    """Why the price cannot be read; empty if nothing is known against it."""
+
+
+NumberedRow = tuple[int, Row | str]
+"""(line from 1, its product or what is wrong with it)."""
 
 
 class _JsonRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A product as a line of JSON. Its price may be a number, which is read exactly."""
+    """A product as JSON holds it. Its price may be a number, which is read exactly."""
 
     sku: str
     name: str
@@ -56,18 +65,22 @@ def read(text: str, merchant_id: str, tax_codes: Collection[str]) -> list[Produc
     Raises:
         InvalidInput: one violation for each mistake, its field the line it is on.
     """
+    text = text.removeprefix("\ufeff")
     violations: list[Violation] = []
     products: list[Product] = []
     first_lines: dict[str, int] = {}
-    for line_no, row in _rows(text.removeprefix("\ufeff")):
+    for line_no, row in _limited(_rows(text)):
         wrong = [("", row)] if isinstance(row, str) else list(_faults_of(row, tax_codes))
-        if isinstance(row, Row) and first_lines.setdefault(row.sku, line_no) != line_no:
-            wrong.append(("sku", f"{row.sku} is on line {first_lines[row.sku]} already"))
+        if isinstance(row, Row) and row.sku:
+            first_line = first_lines.setdefault(row.sku, line_no)
+            if first_line != line_no:
+                wrong.append(("sku", f"{row.sku} is on line {first_line} already"))
         violations += [_at(line_no, field, what) for field, what in wrong]
         if isinstance(row, Row) and not wrong:
             products.append(_product(row, merchant_id))
     if not products and not violations:
-        violations = [("", "the file holds no products")]
+        empty = "it is empty: it holds no products"
+        violations = [("", "the file holds no products" if text.strip() else empty)]
     if violations:
         raise errors.InvalidInput(violations)
     return products
@@ -77,76 +90,54 @@ def _at(line_no: int, field: str, what: str) -> Violation:
     return (f"line {line_no}, {field}" if field else f"line {line_no}"), what
 
 
-def _rows(text: str) -> Iterator[tuple[int, Row | str]]:
-    """Split a file into rows with their lines; for an unreadable line, yield the reason."""
-    read_rows = _json_rows if text.lstrip().startswith("{") else _csv_rows
-    for line_no, row in read_rows(text):
-        if line_no > LINES_MAX:
-            yield line_no, f"more than {LINES_MAX} lines; import the file in parts"
+def _limited(rows: Iterator[NumberedRow]) -> Iterator[NumberedRow]:
+    """Yield up to PRODUCTS_MAX rows, and a fault in place of the rest."""
+    for count, (line_no, row) in enumerate(rows, start=1):
+        if count > PRODUCTS_MAX:
+            yield line_no, f"more than {PRODUCTS_MAX} products; import the file in parts"
             return
         yield line_no, row
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Row | str]]:
-    for line_no, line in enumerate(io.StringIO(text), start=1):
-        if not line.strip():
+def _rows(text: str) -> Iterator[NumberedRow]:
+    """Split a file into rows with their lines; for an unreadable line, yield the reason."""
+    return _json_rows(text) if json_values.is_json(text) else _csv_rows(text)
+
+
+def _json_rows(text: str) -> Iterator[NumberedRow]:
+    for line_no, value, fault in json_values.read(text):
+        if fault:
+            yield line_no, f"{fault}; the fields are {', '.join(COLUMNS.all)}"
             continue
         try:
-            row = _decoder.decode(line)
+            row = _decoder.decode(value)
         except msgspec.MsgspecError as error:
-            yield line_no, f"{error}; the fields are {', '.join(FIELDS)}"
+            yield line_no, f"{error}; the fields are {', '.join(COLUMNS.all)}"
         else:
             cells = msgspec.structs.asdict(row)
-            yield line_no, Row(**cells | {"price": str(row.price), "active": str(row.active)})
+            texts_of = {"sku": row.sku.strip(), "price": str(row.price), "active": str(row.active)}
+            yield line_no, Row(**cells | texts_of)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Row | str]]:
-    header = text.lstrip().partition("\n")[0]
-    delimiter = "," if "," in header else ";"
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    columns: list[str] = []
-    try:
-        for cells in reader:
-            if not any(cells):
-                continue
-            if columns:
-                yield reader.line_num, _csv_row(columns, cells)
-                continue
-            columns = [value.strip().lower() for value in cells]
-            fault = _fault_of_header(columns)
-            if fault:
-                yield reader.line_num, fault
-                return
-    except csv.Error as error:
-        yield reader.line_num, str(error)
+def _csv_rows(text: str) -> Iterator[NumberedRow]:
+    """Read CSV. Where columns are separated by semicolons or tabs, decimals may have a comma."""
+    sheet = csv_rows.read(text, COLUMNS)
+    convention = decimals.Convention(may_be_comma=sheet.separator != ",")
+    for line_no, cells in sheet.rows:
+        yield line_no, cells if isinstance(cells, str) else _csv_row(line_no, cells, convention)
 
 
-def _fault_of_header(columns: list[str]) -> str:
-    """Return what is wrong with the columns; empty when nothing is."""
-    allowed = f"the columns are {','.join(REQUIRED)}[,active]"
-    for column in columns:
-        if column not in FIELDS:
-            return f"no column is called {column[:64]!r}; {allowed}"
-        if columns.count(column) > 1:
-            return f"the column {column} is there twice; {allowed}"
-    missing = [column for column in REQUIRED if column not in columns]
-    return f"the column {missing[0]} is missing; {allowed}" if missing else ""
-
-
-def _csv_row(columns: list[str], cells: list[str]) -> Row | str:
-    if len(cells) != len(columns):
-        return f"{len(cells)} values for {len(columns)} columns"
-    return Row(**dict(zip(columns, (value.strip() for value in cells), strict=True)))
+def _csv_row(line_no: int, cells: Mapping[str, str], convention: decimals.Convention) -> Row:
+    """Return a row, its values without any blanks around them; a name keeps those of its script."""
+    row = {name: cell if name == "name" else cell.strip() for name, cell in cells.items()}
+    exponent = money.EXPONENTS.get(row["currency"], EXPONENT_USUAL)
+    row["price"], row["price_fault"] = convention.with_point(row["price"], exponent, line_no)
+    return Row(**row)
 
 
 def _faults_of(row: Row, tax_codes: Collection[str]) -> Iterator[Violation]:
     """Yield what is wrong with a product, field by field."""
-    if not values.ID.fullmatch(row.sku):
-        yield "sku", values.ID_FORM
-    elif cards.find_card_number(row.sku):
-        yield "sku", "it looks like a card number: every order for it would be refused"
-    if not (1 <= len(row.name) <= NAME_CHARS_MAX and row.name.isprintable()):
-        yield "name", f"1 to {NAME_CHARS_MAX} printable characters"
+    yield from _faults_of_texts(row)
     if row.currency not in money.EXPONENTS:
         yield "currency", f"{row.currency[:8]!r} is not a currency in use (ISO 4217, upper case)"
     else:
@@ -158,7 +149,23 @@ def _faults_of(row: Row, tax_codes: Collection[str]) -> Iterator[Violation]:
         yield "active", "yes or no"
 
 
+def _faults_of_texts(row: Row) -> Iterator[Violation]:
+    if not texts.is_sku(row.sku):
+        yield "sku", texts.fault_of_line(row.sku) or texts.SKU_FORM
+    elif cards.find_card_number(row.sku):
+        yield "sku", "it looks like a card number: every order for it would be refused"
+    elif _SHORTENED.fullmatch(row.sku):
+        yield "sku", f"{row.sku} is a number without its last digits: format that column as text"
+    if not 1 <= len(row.name) <= NAME_CHARS_MAX:
+        yield "name", f"1 to {NAME_CHARS_MAX} characters"
+    elif fault := texts.fault_of_line(row.name):
+        yield "name", fault
+
+
 def _faults_of_price(row: Row) -> Iterator[Violation]:
+    if row.price_fault:
+        yield "price", row.price_fault
+        return
     try:
         price_minor = money.from_text(row.price, row.currency)
     except errors.InvalidMoney as error:

@@ -1,6 +1,7 @@
 """`souk products`: a merchant's products. Writes the catalogue; must not touch stock."""
 
 import collections
+import shlex
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -56,7 +57,7 @@ def list_products(
         return
     _show(page)
     if next_after:
-        output.remark(f"more: the same with --after {next_after}")
+        output.remark(f"more: the same with --after {shlex.quote(next_after)}")
 
 
 def _show(products: Iterable[Product]) -> None:
@@ -64,7 +65,7 @@ def _show(products: Iterable[Product]) -> None:
     for it in products:
         price = output.amount(it.price_minor, it.currency)
         sold = output.yes_or_no(good=it.active, yes="yes", no="no")
-        table.add_row(it.sku, output.plain(it.name), price, it.tax_code, sold)
+        table.add_row(it.sku, it.name, price, it.tax_code, sold)
     output.terminal().print(table)
 
 
@@ -75,11 +76,20 @@ def import_products(
         typer.Argument(
             metavar="FILE",
             callback=input_files.checked,
-            help="CSV with the columns sku,name,price,currency,tax_code and perhaps active, or one"
-            " JSON object a line with these fields; `-` is standard input.",
+            help="CSV with the columns sku,name,price,currency,tax_code and perhaps active, or"
+            " JSON with these fields: an object a line, or an array; `-` is standard input.",
         ),
     ],
     *,
+    encoding: Annotated[
+        str,
+        typer.Option(
+            input_files.ENCODING_OPTION,
+            metavar="NAME",
+            show_default="UTF-8, or as a byte order mark says",
+            help="The file's encoding, such as windows-1252.",
+        ),
+    ] = "",
     merchant: MerchantId = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would change.")
@@ -91,7 +101,7 @@ def import_products(
 
     One mistake in the file, and nothing is changed; every mistake is shown with its line.
     """
-    text = input_files.read_text(file, FILE_CHARS_MAX)
+    text = input_files.read_text(file, FILE_CHARS_MAX, encoding)
 
     def work(connection: sa.Connection) -> dict[str, int]:
         return _import(connection, text, merchant, dry_run=dry_run)

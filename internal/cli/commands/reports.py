@@ -19,8 +19,8 @@ from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, suggestions
 from internal.console.options import AsJson, flattened
 from internal.infra import clock
-from internal.kernel import errors
-from internal.reports import local_days, registry
+from internal.kernel import errors, local_days
+from internal.reports import registry
 
 app = lazy_groups.new()
 
@@ -167,7 +167,10 @@ def _print_json(shown: Shown, parameters: registry.Parameters) -> None:
 def _print_csv(shown: Shown) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(column.name for column in shown.report.columns)
-    writer.writerows(shown.rows)
+    if sys.stdout.isatty():
+        writer.writerows([output.one_line(str(value)) for value in row] for row in shown.rows)
+    else:
+        writer.writerows(shown.rows)
 
 
 def _print_table(shown: Shown, parameters: registry.Parameters) -> None:
@@ -178,7 +181,7 @@ def _print_table(shown: Shown, parameters: registry.Parameters) -> None:
     ]
     table = output.table(*titles, right=right)
     for row in shown.rows:
-        table.add_row(*(output.plain(str(value)) for value in row))
+        table.add_row(*map(str, row))
     output.terminal().print(table)
     since, until = _period_texts(parameters)
     output.remark(f"{shown.merchant_id}, from {since} until {until}, {parameters.time_zone}")

@@ -21,7 +21,8 @@ from internal.kernel import errors
 app = lazy_groups.new()
 
 SKUS_MAX = 1_000_000
-_ARRIVAL = re.compile(r"(?P<sku>[^=]+)=(?P<quantity>[0-9]{1,9})")
+_ARRIVAL = re.compile(r"(?P<sku>.+)=(?P<quantity>[0-9]{1,9})")
+"""The last `=` counts: a SKU may have some, too."""
 
 Levels = list[tuple[StockKey, StockLevel]]
 

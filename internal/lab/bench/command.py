@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 import typer
-from rich import box
 from rich import console as rich_console
-from rich import table as rich_table
 
 from internal.console import lazy_groups, lazy_modules, output, values
 from internal.console import run as console_run
@@ -27,7 +25,7 @@ from internal.console.options import flattened
 if TYPE_CHECKING:
     import uvloop
 
-    from internal.lab.bench import embedded, submission
+    from internal.lab.bench import embedded, submission, tables
     from internal.lab.bench.full import site as full_site
     from internal.lab.bench.full import suite as full_suite
     from internal.lab.bench.full import throughput
@@ -36,6 +34,7 @@ else:
     uvloop = lazy_modules.lazy("uvloop")
     embedded = lazy_modules.lazy("internal.lab.bench.embedded")
     submission = lazy_modules.lazy("internal.lab.bench.submission")
+    tables = lazy_modules.lazy("internal.lab.bench.tables")
     full_site = lazy_modules.lazy("internal.lab.bench.full.site")
     full_suite = lazy_modules.lazy("internal.lab.bench.full.suite")
     throughput = lazy_modules.lazy("internal.lab.bench.full.throughput")
@@ -194,20 +193,15 @@ async def _run(
     console: rich_console.Console,
 ) -> ExitCode:
     _end_on_terminate()
-    table = rich_table.Table(box=box.SIMPLE)
-    for column in ("scenario", "metric"):
-        table.add_column(column, overflow="fold")
-    for column in ("value", "goal", ""):
-        table.add_column(column, justify="right")
+    figures: list[embedded.Figure] = []
     try:
         async with suite as measure:
             for name in names:
                 for figure in await measure(name):
                     print(line_of(figure), flush=True)
-                    table.add_row(*_row(figure))
+                    figures.append(figure)
     finally:
-        if table.row_count:
-            console.print(table)
+        tables.show(figures, console)
     return ExitCode.OK
 
 
@@ -227,12 +221,3 @@ def line_of(figure: embedded.Figure) -> str:
         "must": figure.must,
     }
     return msgspec.json.encode(line).decode()
-
-
-def _row(figure: embedded.Figure) -> tuple[str, ...]:
-    goal = verdict = ""
-    if figure.must is not None:
-        goal = f"{'≥' if figure.more_is_better else '≤'} {figure.must:,.0f}"
-        verdict = "[red]missed[/red]" if figure.is_missed else "[green]ok[/green]"
-    value = f"{figure.value:,.0f}" if abs(figure.value) >= 1_000 else f"{figure.value:,.2f}"  # noqa: PLR2004
-    return figure.scenario, figure.metric, value, goal, verdict

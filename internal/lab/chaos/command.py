@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 from rich import box
 from rich import console as rich_console
@@ -181,7 +180,7 @@ class Report:
             verdict,
         )
         if self._is_json:
-            print(msgspec.json.encode(result).decode(), flush=True)
+            output.as_json_line(result)
         text = result.told()
         line = text.partition("\n")[0] if is_good else text
         self._console.print(line, style=None if is_good else "red", markup=False)

@@ -4,6 +4,7 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
+from internal.console import output
 from internal.lab.demo import run as demo_run
 
 NAMES_SHOWN_MAX = 10
@@ -15,7 +16,7 @@ def show(figures: demo_run.Figures, console: rich_console.Console) -> None:
     for title, lines in _problems(figures):
         console.print(f"[red]{title}[/red]")
         for line in lines[:NAMES_SHOWN_MAX]:
-            console.print(f"  {line}", markup=False)
+            console.print(output.one_line(f"  {line}"), markup=False)
         if len(lines) > NAMES_SHOWN_MAX:
             console.print(f"  and {len(lines) - NAMES_SHOWN_MAX} more")
     if figures.is_ok:
@@ -23,7 +24,7 @@ def show(figures: demo_run.Figures, console: rich_console.Console) -> None:
 
 
 def _table(figures: demo_run.Figures) -> rich_table.Table:
-    table = rich_table.Table(
+    table = output.SafeTable(
         box=box.SIMPLE, show_header=False, title="Souk demo", title_justify="left"
     )
     table.add_column()

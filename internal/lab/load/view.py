@@ -6,6 +6,7 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
+from internal.console import output
 from internal.lab.load import run as load_run
 from internal.lab.workload import latency
 
@@ -41,7 +42,7 @@ def _add_reasons(table: rich_table.Table, name: str, counts: Mapping[str, int]) 
 
 
 def _times(figures: load_run.Figures) -> rich_table.Table:
-    table = rich_table.Table("ms", box=box.SIMPLE)
+    table = output.SafeTable("ms", box=box.SIMPLE)
     for name in figures.answer_ms:
         table.add_column(name, justify="right")
     table.add_row("due to answer", *(f"{ms:,.1f}" for ms in figures.answer_ms.values()))
@@ -66,7 +67,7 @@ def _show_verdict(figures: load_run.Figures, console: rich_console.Console) -> N
         if names:
             more = ", …" if len(names) > NAMES_SHOWN_MAX else ""
             shown = ", ".join(names[:NAMES_SHOWN_MAX])
-            console.print(f"{what}: {shown}{more}", markup=False)
+            console.print(output.one_line(f"{what}: {shown}{more}"), markup=False)
     if figures.verdict_ok:
         console.print("[green]OK: every order that was taken came to exactly one end.[/green]")
     elif figures.accepted:
@@ -76,7 +77,7 @@ def _show_verdict(figures: load_run.Figures, console: rich_console.Console) -> N
 
 
 def _grid(title: str) -> rich_table.Table:
-    table = rich_table.Table(box=box.SIMPLE, show_header=False, title=title, title_justify="left")
+    table = output.SafeTable(box=box.SIMPLE, show_header=False, title=title, title_justify="left")
     table.add_column()
     table.add_column(justify="right")
     return table

@@ -2,6 +2,9 @@
 
 import contextlib
 import datetime
+import time
+import zoneinfo
+from collections.abc import Iterator
 
 import pytest
 import typer
@@ -9,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.cli import timestamps
+from internal.cli.commands import orders
+from internal.kernel import local_days
 
 NOW_US = 1_800_000_000_000_000
 
@@ -51,3 +56,42 @@ def test_other_texts_are_refused(text: str) -> None:
 def test_any_text_is_an_instant_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(typer.BadParameter):
         assert parse(text) >= 0
+
+
+@pytest.fixture
+def machine_zone(request: pytest.FixtureRequest) -> Iterator[zoneinfo.ZoneInfo]:
+    """Run in a time zone, as the variable TZ sets it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        time.tzset()
+        yield zoneinfo.ZoneInfo(request.param)
+    time.tzset()
+
+
+def seconds(text: str) -> int:
+    return int(datetime.datetime.fromisoformat(text).timestamp())
+
+
+@pytest.mark.parametrize("machine_zone", ["America/Santiago"], indirect=True)
+def test_an_order_is_on_the_day_before_a_midnight_that_does_not_exist(
+    machine_zone: zoneinfo.ZoneInfo,
+) -> None:
+    del machine_zone
+    placed_s = seconds("2026-09-06T03:30:00Z")
+    fifth = orders._listing(orders.Filters(since="2026-09-05", until="2026-09-06"), NOW_US)
+    sixth = orders._listing(orders.Filters(since="2026-09-06", until="2026-09-07"), NOW_US)
+    assert fifth.placed_after.seconds <= placed_s < fifth.placed_before.seconds
+    assert sixth.placed_after.seconds == fifth.placed_before.seconds
+    assert sixth.placed_after.seconds == seconds("2026-09-06T04:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "machine_zone",
+    ["America/Santiago", "Africa/Cairo", "Asia/Beirut", "America/Havana", "Europe/Berlin"],
+    indirect=True,
+)
+def test_the_machine_s_zone_is_like_a_named_one(machine_zone: zoneinfo.ZoneInfo) -> None:
+    hours = range(366 * 24)
+    new_year = datetime.datetime(2026, 1, 1, 0, 30)  # noqa: DTZ001 - local
+    for local in (new_year + datetime.timedelta(hours=hour) for hour in hours):
+        assert parse(local.isoformat()) == local_days.instant_of(local, machine_zone)

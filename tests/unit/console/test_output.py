@@ -1,13 +1,27 @@
 """Values on a terminal."""
 
+import contextlib
 import datetime
+import io
+import json
 import re
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from internal.cli.commands import order_receipt
 from internal.console import output
 from internal.wire.souk.v1 import order_pb2
+
+CONTROLS = [
+    *(chr(code) for code in [*range(0x0A), *range(0x0B, 0x20), *range(0x7F, 0xA0)]),
+    *"\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+]
+"""All that commands a terminal or turns the text, but the line break."""
 
 
 @pytest.mark.parametrize(
@@ -67,4 +81,89 @@ def test_a_note_is_not_taken_for_markup() -> None:
     console = output.terminal()
     with console.capture() as captured:
         console.print(order_receipt.order(order))
-    assert "note: [red]x[/red]\N{REPLACEMENT CHARACTER}[31m" in captured.get()
+    assert r"note: [red]x[/red]\x1b[31m" in captured.get()
+
+
+FORGED = "thanks\nPaid by cash  9.99 EUR  captured 9.99 EUR\r\u202egnihton\x9b2J\x7f"
+
+
+def captured(it: RenderableType, **options: bool) -> str:
+    console = output.terminal(**options)
+    with console.capture() as caught:
+        console.print(it)
+    return caught.get()
+
+
+def test_a_note_forges_no_line_of_a_receipt() -> None:
+    shown = captured(order_receipt.order(order_pb2.Order(order_id="o", note=FORGED)))
+    [line] = [line for line in shown.splitlines() if "captured" in line]
+    assert line.startswith(r"note: thanks\nPaid by cash")
+    assert r"\r\u202egnihton\x9b2J\x7f" in line
+
+
+TEXT_FIELDS = st.text(st.one_of(st.sampled_from(CONTROLS), st.characters(codec="utf-8")))
+
+
+@given(TEXT_FIELDS)
+def test_no_field_of_an_order_commands_the_terminal(text: str) -> None:
+    line = order_pb2.OrderLine(line_no=1, sku=text, name=text, quantity=1, tax_code=text)
+    for amount in ("unit_price", "discount", "tax", "total", "gross"):
+        getattr(line, amount).currency_code = "EUR"
+    totals = order_pb2.OrderTotals()
+    for amount in ("gross", "discount", "net", "tax", "total"):
+        getattr(totals, amount).currency_code = "EUR"
+    entry = order_pb2.LogEntry(stage=text, event=text, reason=text)
+    order = order_pb2.Order(
+        order_id=text,
+        store_id=text,
+        terminal_id=text,
+        note=text,
+        trace_id=text,
+        lines=[line],
+        refusal=order_pb2.Refusal(reason=text, explanation=text),
+        tenders=[order_pb2.OrderTender(gateway_reference=text)],
+        timeline=[entry],
+    )
+    summary = order_pb2.OrderSummary(order_id=text, store_id=text, refusal_reason=text)
+    for shown in (
+        captured(order_receipt.order(order)),
+        captured(order_receipt.summaries([summary])),
+    ):
+        assert not set(shown) & set(CONTROLS)
+    order.totals.CopyFrom(totals)
+    shown = captured(order_receipt.order(order))
+    assert not set(shown) & set(CONTROLS)
+
+
+@given(
+    st.recursive(TEXT_FIELDS, lambda inner: st.lists(inner) | st.dictionaries(TEXT_FIELDS, inner))
+)
+def test_json_has_the_same_values_and_commands_nothing(value: object) -> None:
+    for write in (output.as_json, output.as_json_line):
+        with contextlib.redirect_stdout(io.StringIO()) as written:
+            write(value)
+        text = written.getvalue()
+        assert json.loads(text) == value
+        assert not set(text) & set(CONTROLS)
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+@pytest.mark.parametrize("made", [output.terminal, output.report])
+def test_what_nobody_escaped_is_caught_at_last(
+    made: Callable[..., Console], *, stderr: bool
+) -> None:
+    console = made(stderr=stderr)
+    with console.capture() as caught:
+        console.print(Text("a\x1b[31mb\u202ec\nd", style="bold"))
+    assert caught.get() == "a\\x1b[31mb\\u202ec\nd\n"
+
+
+def test_a_cell_stays_in_its_line() -> None:
+    table = output.table("Name")
+    table.add_row("a\nb\tc")
+    assert r"a\nb\tc" in captured(table)
+
+
+def test_names_of_every_script_are_shown_as_they_are() -> None:
+    name = "a\u3000b\u00a0c\u202fd\u200ce \U0001f468\u200d\U0001f469 \\n"
+    assert output.one_line(name) == output.plain(name) == name

@@ -1,6 +1,7 @@
 """The servers' own command lines: what becomes of Souk's settings."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -82,7 +83,8 @@ class TestSql:
 
     def test_password_is_in_no_argument(self) -> None:
         made = client_tools.sql("sql", ["--table"], self.options())
-        assert made.arguments[1:] == ["--table", "souk"]
+        assert made.arguments[1:] == ["--table"]
+        assert made.told.endswith("[mysql]\ndatabase=souk\n")
         assert 'password="quo\\"te\\\\back slash#"' in made.told.splitlines()
         assert "port=3307" in made.told.splitlines()
 
@@ -90,6 +92,20 @@ class TestSql:
         assert client_tools.sql("sql", ["souk_drill"], self.options()).arguments[1:] == [
             "souk_drill"
         ]
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--table", "-e", "select 1"],
+            ["-e", "select 1"],
+            ["--execute=select 1"],
+            ["-D", "other"],
+            ["--database=other"],
+            ["-t", "souk_drill", "-e", "select 1"],
+        ],
+    )
+    def test_arguments_reach_the_client_as_they_are(self, arguments: list[str]) -> None:
+        assert client_tools.sql("sql", arguments, self.options()).arguments[1:] == arguments
 
     def test_password_may_be_in_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "password").write_text("from the file\n")
@@ -108,8 +124,31 @@ class TestSql:
             env={"PATH": f"{tmp_path}{os.pathsep}/usr/bin", "SOUK_CONFIG": str(config)},
             cwd=Path(__file__).resolve().parents[3],
         )
-        assert done.stdout.splitlines()[0] == "['--defaults-file', '--table', 'souk']"
+        assert done.stdout.splitlines()[0] == "['--defaults-file', '--table']"
         assert "user=souk" in done.stdout
+        assert "database=souk" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "database"),
+        [
+            (["--single-transaction"], ["souk"]),
+            (["-r", "backup.sql"], ["souk"]),
+            (["--where", "state = 'PAID'"], ["souk"]),
+            (["--where=x", "--ignore-table", "souk.orders"], ["souk"]),
+            (["souk_drill"], []),
+            (["-r", "backup.sql", "souk_drill", "orders"], []),
+            (["--databases", "souk", "other"], []),
+            (["--all-databases"], []),
+            (["-A"], []),
+        ],
+    )
+    def test_the_dump_takes_souk_s_database_unless_told_another(
+        self, tmp_path: Path, arguments: list[str], database: list[str]
+    ) -> None:
+        program(tmp_path / "mariadb-dump", self.SAYS)
+        made = client_tools.sql("sql-dump", arguments, self.options())
+        assert made.arguments[1:] == [*arguments, *database]
+        assert "[mysql]" not in made.told
 
     def test_missing_client_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(prerequisites, "SEARCH_PATH", "/nowhere")
@@ -136,3 +175,49 @@ def test_settings_of_the_embedded_engine_are_refused(tmp_path: Path) -> None:
     )
     assert done.returncode == ExitCode.USAGE
     assert "embedded engine" in done.stderr
+
+
+CLIENT = prerequisites.find("mariadb", "mysql")
+DUMP = prerequisites.find("mariadb-dump", "mysqldump")
+
+
+@pytest.mark.skipif(CLIENT is None, reason="this machine has no client of the database")
+@pytest.mark.parametrize(
+    ("arguments", "database"),
+    [
+        (["--table", "-e", "select 1"], "souk"),
+        (["-e", "select 1"], "souk"),
+        (["--table"], "souk"),
+        (["-D", "other", "-e", "select 1"], "other"),
+        (["--database=other"], "other"),
+    ],
+)
+def test_the_true_client_understands(tmp_path: Path, arguments: list[str], database: str) -> None:
+    made = client_tools.sql("sql", [*arguments, "--help"], settings.MysqlSettings())
+    login = tmp_path / "login"
+    login.write_text(made.told)
+    path, *rest = made.arguments
+    done = subprocess.run(
+        [path, f"--defaults-file={login}", *rest],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    [shown] = [line.split() for line in done.stdout.splitlines() if line.startswith("database ")]
+    assert shown == ["database", database]
+
+
+@pytest.mark.skipif(DUMP is None, reason="this machine has no dump of the database")
+def test_every_option_of_the_dump_with_a_value_is_known() -> None:
+    done = subprocess.run(
+        [DUMP or "", "--no-defaults", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    valued = re.findall(r"^ +(?:(-\w), )?(--[a-z-]+)=(?:name|#)", done.stdout, re.MULTILINE)
+    known = {name for names in valued for name in names if name}
+    assert len(known) > len(valued) > 0
+    assert known <= client_tools.DUMP_VALUED

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13souk/v1/order.proto\x12\x07souk.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\"\x89\x03\n\nOrderDraft\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12;\n\x08store_id\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x41\n\x0bterminal_id\x18\x03 \x01(\tB,\xbaH)r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\xd8\x01\x01\x12#\n\x08\x63urrency\x18\x04 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12.\n\x05lines\x18\x05 \x03(\x0b\x32\x12.souk.v1.DraftLineB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\x12#\n\x08\x64iscount\x18\x06 \x01(\x0b\x32\x11.souk.v1.Discount\x12,\n\x07tenders\x18\x07 \x03(\x0b\x32\x0f.souk.v1.TenderB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x08\x12\x16\n\x04note\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\x8e\x01\n\tDraftLine\x12\x36\n\x03sku\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x1d\n\x08quantity\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01\x12*\n\x0e\x65xpected_price\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"d\n\x08\x44iscount\x12$\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x12.google.type.MoneyH\x00\x12\"\n\x0c\x62\x61sis_points\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01H\x00\x42\x0e\n\x05value\x12\x05\xbaH\x02\x08\x01\"\x85\x01\n\x06Tender\x12#\n\x04\x63\x61sh\x18\x01 \x01(\x0b\x32\x13.souk.v1.CashTenderH\x00\x12#\n\x04\x63\x61rd\x18\x02 \x01(\x0b\x32\x13.souk.v1.CardTenderH\x00\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\"\x0c\n\nCashTender\"G\n\nCardTender\x12\x39\n\x05token\x18\x01 \x01(\tB*\xbaH\'r%2#^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$\"\x95\x05\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x13\n\x0bterminal_id\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\"\n\x05state\x18\x05 \x01(\x0e\x32\x13.souk.v1.OrderState\x12*\n\x0c\x63harge_state\x18\x06 \x01(\x0e\x32\x14.souk.v1.ChargeState\x12(\n\x0bstock_state\x18\x07 \x01(\x0e\x32\x13.souk.v1.StockState\x12\x0f\n\x07version\x18\x08 \x01(\x03\x12!\n\x05lines\x18\t \x03(\x0b\x32\x12.souk.v1.OrderLine\x12!\n\x05taxes\x18\n \x03(\x0b\x32\x12.souk.v1.TaxBucket\x12$\n\x06totals\x18\x0b \x01(\x0b\x32\x14.souk.v1.OrderTotals\x12%\n\x07tenders\x18\x0c \x03(\x0b\x32\x14.souk.v1.OrderTender\x12\x16\n\x0ereceipt_number\x18\r \x01(\x03\x12!\n\x07refusal\x18\x0e \x01(\x0b\x32\x10.souk.v1.Refusal\x12\x13\n\x0bprice_trace\x18\x0f \x03(\t\x12/\n\x10\x61llowed_commands\x18\x10 \x03(\x0e\x32\x15.souk.v1.OrderCommand\x12#\n\x08timeline\x18\x11 \x03(\x0b\x32\x11.souk.v1.LogEntry\x12-\n\tplaced_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x14 \x01(\t\x12\x10\n\x08trace_id\x18\x15 \x01(\t\"\x84\x03\n\x0cOrderSummary\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x13\n\x0bterminal_id\x18\x03 \x01(\t\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.souk.v1.OrderState\x12*\n\x0c\x63harge_state\x18\x05 \x01(\x0e\x32\x14.souk.v1.ChargeState\x12(\n\x0bstock_state\x18\x06 \x01(\x0e\x32\x13.souk.v1.StockState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12!\n\x05total\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12\x16\n\x0ereceipt_number\x18\t \x01(\x03\x12\x16\n\x0erefusal_reason\x18\n \x01(\t\x12-\n\tplaced_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbd\x02\n\tOrderLine\x12\x0f\n\x07line_no\x18\x01 \x01(\x05\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x05\x12&\n\nunit_price\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05gross\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x64iscount\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x10\n\x08tax_code\x18\x08 \x01(\t\x12\x14\n\x0ctax_rate_ppm\x18\t \x01(\x05\x12\x15\n\rtax_inclusive\x18\n \x01(\x08\x12\x1f\n\x03tax\x18\x0b \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05total\x18\x0c \x01(\x0b\x32\x12.google.type.Money\"\x88\x01\n\tTaxBucket\x12\x10\n\x08tax_code\x18\x01 \x01(\t\x12\x10\n\x08rate_ppm\x18\x02 \x01(\x05\x12\x11\n\tinclusive\x18\x03 \x01(\x08\x12#\n\x07taxable\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x05 \x01(\x0b\x32\x12.google.type.Money\"\xbb\x01\n\x0bOrderTotals\x12!\n\x05gross\x18\x01 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x64iscount\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03net\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05total\x18\x05 \x01(\x0b\x32\x12.google.type.Money\"\x95\x01\n\x0bOrderTender\x12!\n\x04kind\x18\x01 \x01(\x0e\x32\x13.souk.v1.TenderKind\x12\"\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x63\x61ptured\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x19\n\x11gateway_reference\x18\x04 \x01(\t\".\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x02 \x01(\t\"\x95\x01\n\x08LogEntry\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc1\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_PLACED\x10\x01\x12\x18\n\x14ORDER_STATE_ACCEPTED\x10\x02\x12\x14\n\x10ORDER_STATE_PAID\x10\x03\x12\x19\n\x15ORDER_STATE_FINALIZED\x10\x04\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x05\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x06*\xc1\x01\n\x0b\x43hargeState\x12\x1c\n\x18\x43HARGE_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HARGE_STATE_NONE\x10\x01\x12\x18\n\x14\x43HARGE_STATE_PENDING\x10\x02\x12\x18\n\x14\x43HARGE_STATE_UNKNOWN\x10\x03\x12\x15\n\x11\x43HARGE_STATE_FULL\x10\x04\x12\x19\n\x15\x43HARGE_STATE_DECLINED\x10\x05\x12\x17\n\x13\x43HARGE_STATE_VOIDED\x10\x06*\x8e\x01\n\nStockState\x12\x1b\n\x17STOCK_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STOCK_STATE_NONE\x10\x01\x12\x18\n\x14STOCK_STATE_RESERVED\x10\x02\x12\x19\n\x15STOCK_STATE_COMMITTED\x10\x03\x12\x18\n\x14STOCK_STATE_RELEASED\x10\x04*U\n\nTenderKind\x12\x1b\n\x17TENDER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TENDER_KIND_CASH\x10\x01\x12\x14\n\x10TENDER_KIND_CARD\x10\x02*G\n\x0cOrderCommand\x12\x1d\n\x19ORDER_COMMAND_UNSPECIFIED\x10\x00\x12\x18\n\x14ORDER_COMMAND_CANCEL\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13souk/v1/order.proto\x12\x07souk.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\"\xc8\x04\n\nOrderDraft\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12;\n\x08store_id\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x41\n\x0bterminal_id\x18\x03 \x01(\tB,\xbaH)r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\xd8\x01\x01\x12#\n\x08\x63urrency\x18\x04 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12.\n\x05lines\x18\x05 \x03(\x0b\x32\x12.souk.v1.DraftLineB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\x12#\n\x08\x64iscount\x18\x06 \x01(\x0b\x32\x11.souk.v1.Discount\x12,\n\x07tenders\x18\x07 \x03(\x0b\x32\x0f.souk.v1.TenderB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x08\x12\xd4\x01\n\x04note\x18\x08 \x01(\tB\xc5\x01\xbaH\xc1\x01r\x03\x18\xf4\x03\xba\x01\xb8\x01\n\x04text\x12\x62no control characters but line breaks and tabs, and no overrides of the direction (U+202D, U+202E)\x1aLthis.matches(r\'^[^\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F-\\x{9F}\\x{202D}\\x{202E}]*$\')\"\xcb\x02\n\tDraftLine\x12\xf2\x01\n\x03sku\x18\x01 \x01(\tB\xe4\x01\xbaH\xe0\x01\xba\x01\xdc\x01\n\x03sku\x12T1 to 64 characters, no control characters or line breaks, and no blank at either end\x1a\x7fthis.matches(r\'^[^\\p{Cc}\\p{Z}\\x{202D}\\x{202E}](?:[^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]{0,62}[^\\p{Cc}\\p{Z}\\x{202D}\\x{202E}])?$\')\x12\x1d\n\x08quantity\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01\x12*\n\x0e\x65xpected_price\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"d\n\x08\x44iscount\x12$\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x12.google.type.MoneyH\x00\x12\"\n\x0c\x62\x61sis_points\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01H\x00\x42\x0e\n\x05value\x12\x05\xbaH\x02\x08\x01\"\x85\x01\n\x06Tender\x12#\n\x04\x63\x61sh\x18\x01 \x01(\x0b\x32\x13.souk.v1.CashTenderH\x00\x12#\n\x04\x63\x61rd\x18\x02 \x01(\x0b\x32\x13.souk.v1.CardTenderH\x00\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\r\n\x04kind\x12\x05\xbaH\x02\x08\x01\"\x0c\n\nCashTender\"G\n\nCardTender\x12\x39\n\x05token\x18\x01 \x01(\tB*\xbaH\'r%2#^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$\"\x95\x05\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x13\n\x0bterminal_id\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\"\n\x05state\x18\x05 \x01(\x0e\x32\x13.souk.v1.OrderState\x12*\n\x0c\x63harge_state\x18\x06 \x01(\x0e\x32\x14.souk.v1.ChargeState\x12(\n\x0bstock_state\x18\x07 \x01(\x0e\x32\x13.souk.v1.StockState\x12\x0f\n\x07version\x18\x08 \x01(\x03\x12!\n\x05lines\x18\t \x03(\x0b\x32\x12.souk.v1.OrderLine\x12!\n\x05taxes\x18\n \x03(\x0b\x32\x12.souk.v1.TaxBucket\x12$\n\x06totals\x18\x0b \x01(\x0b\x32\x14.souk.v1.OrderTotals\x12%\n\x07tenders\x18\x0c \x03(\x0b\x32\x14.souk.v1.OrderTender\x12\x16\n\x0ereceipt_number\x18\r \x01(\x03\x12!\n\x07refusal\x18\x0e \x01(\x0b\x32\x10.souk.v1.Refusal\x12\x13\n\x0bprice_trace\x18\x0f \x03(\t\x12/\n\x10\x61llowed_commands\x18\x10 \x03(\x0e\x32\x15.souk.v1.OrderCommand\x12#\n\x08timeline\x18\x11 \x03(\x0b\x32\x11.souk.v1.LogEntry\x12-\n\tplaced_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x14 \x01(\t\x12\x10\n\x08trace_id\x18\x15 \x01(\t\"\x84\x03\n\x0cOrderSummary\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x13\n\x0bterminal_id\x18\x03 \x01(\t\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.souk.v1.OrderState\x12*\n\x0c\x63harge_state\x18\x05 \x01(\x0e\x32\x14.souk.v1.ChargeState\x12(\n\x0bstock_state\x18\x06 \x01(\x0e\x32\x13.souk.v1.StockState\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12!\n\x05total\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12\x16\n\x0ereceipt_number\x18\t \x01(\x03\x12\x16\n\x0erefusal_reason\x18\n \x01(\t\x12-\n\tplaced_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbd\x02\n\tOrderLine\x12\x0f\n\x07line_no\x18\x01 \x01(\x05\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x05\x12&\n\nunit_price\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05gross\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x64iscount\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x10\n\x08tax_code\x18\x08 \x01(\t\x12\x14\n\x0ctax_rate_ppm\x18\t \x01(\x05\x12\x15\n\rtax_inclusive\x18\n \x01(\x08\x12\x1f\n\x03tax\x18\x0b \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05total\x18\x0c \x01(\x0b\x32\x12.google.type.Money\"\x88\x01\n\tTaxBucket\x12\x10\n\x08tax_code\x18\x01 \x01(\t\x12\x10\n\x08rate_ppm\x18\x02 \x01(\x05\x12\x11\n\tinclusive\x18\x03 \x01(\x08\x12#\n\x07taxable\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x05 \x01(\x0b\x32\x12.google.type.Money\"\xbb\x01\n\x0bOrderTotals\x12!\n\x05gross\x18\x01 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x64iscount\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03net\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x1f\n\x03tax\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05total\x18\x05 \x01(\x0b\x32\x12.google.type.Money\"\x95\x01\n\x0bOrderTender\x12!\n\x04kind\x18\x01 \x01(\x0e\x32\x13.souk.v1.TenderKind\x12\"\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x63\x61ptured\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x19\n\x11gateway_reference\x18\x04 \x01(\t\".\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x02 \x01(\t\"\x95\x01\n\x08LogEntry\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc1\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_PLACED\x10\x01\x12\x18\n\x14ORDER_STATE_ACCEPTED\x10\x02\x12\x14\n\x10ORDER_STATE_PAID\x10\x03\x12\x19\n\x15ORDER_STATE_FINALIZED\x10\x04\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x05\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x06*\xc1\x01\n\x0b\x43hargeState\x12\x1c\n\x18\x43HARGE_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HARGE_STATE_NONE\x10\x01\x12\x18\n\x14\x43HARGE_STATE_PENDING\x10\x02\x12\x18\n\x14\x43HARGE_STATE_UNKNOWN\x10\x03\x12\x15\n\x11\x43HARGE_STATE_FULL\x10\x04\x12\x19\n\x15\x43HARGE_STATE_DECLINED\x10\x05\x12\x17\n\x13\x43HARGE_STATE_VOIDED\x10\x06*\x8e\x01\n\nStockState\x12\x1b\n\x17STOCK_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STOCK_STATE_NONE\x10\x01\x12\x18\n\x14STOCK_STATE_RESERVED\x10\x02\x12\x19\n\x15STOCK_STATE_COMMITTED\x10\x03\x12\x18\n\x14STOCK_STATE_RELEASED\x10\x04*U\n\nTenderKind\x12\x1b\n\x17TENDER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TENDER_KIND_CASH\x10\x01\x12\x14\n\x10TENDER_KIND_CARD\x10\x02*G\n\x0cOrderCommand\x12\x1d\n\x19ORDER_COMMAND_UNSPECIFIED\x10\x00\x12\x18\n\x14ORDER_COMMAND_CANCEL\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,9 +47,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERDRAFT'].fields_by_name['tenders']._loaded_options = None
   _globals['_ORDERDRAFT'].fields_by_name['tenders']._serialized_options = b'\272H\007\222\001\004\010\001\020\010'
   _globals['_ORDERDRAFT'].fields_by_name['note']._loaded_options = None
-  _globals['_ORDERDRAFT'].fields_by_name['note']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_ORDERDRAFT'].fields_by_name['note']._serialized_options = b'\272H\301\001r\003\030\364\003\272\001\270\001\n\004text\022bno control characters but line breaks and tabs, and no overrides of the direction (U+202D, U+202E)\032Lthis.matches(r\'^[^\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F-\\x{9F}\\x{202D}\\x{202E}]*$\')'
   _globals['_DRAFTLINE'].fields_by_name['sku']._loaded_options = None
-  _globals['_DRAFTLINE'].fields_by_name['sku']._serialized_options = b'\272H&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$'
+  _globals['_DRAFTLINE'].fields_by_name['sku']._serialized_options = b'\272H\340\001\272\001\334\001\n\003sku\022T1 to 64 characters, no control characters or line breaks, and no blank at either end\032\177this.matches(r\'^[^\\p{Cc}\\p{Z}\\x{202D}\\x{202E}](?:[^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]{0,62}[^\\p{Cc}\\p{Z}\\x{202D}\\x{202E}])?$\')'
   _globals['_DRAFTLINE'].fields_by_name['quantity']._loaded_options = None
   _globals['_DRAFTLINE'].fields_by_name['quantity']._serialized_options = b'\272H\010\032\006\030\300\204=(\001'
   _globals['_DISCOUNT'].oneofs_by_name['value']._loaded_options = None
@@ -60,42 +60,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENDER'].oneofs_by_name['kind']._serialized_options = b'\272H\002\010\001'
   _globals['_CARDTENDER'].fields_by_name['token']._loaded_options = None
   _globals['_CARDTENDER'].fields_by_name['token']._serialized_options = b'\272H\'r%2#^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$'
-  _globals['_ORDERSTATE']._serialized_start=3042
-  _globals['_ORDERSTATE']._serialized_end=3235
-  _globals['_CHARGESTATE']._serialized_start=3238
-  _globals['_CHARGESTATE']._serialized_end=3431
-  _globals['_STOCKSTATE']._serialized_start=3434
-  _globals['_STOCKSTATE']._serialized_end=3576
-  _globals['_TENDERKIND']._serialized_start=3578
-  _globals['_TENDERKIND']._serialized_end=3663
-  _globals['_ORDERCOMMAND']._serialized_start=3665
-  _globals['_ORDERCOMMAND']._serialized_end=3736
+  _globals['_ORDERSTATE']._serialized_start=3422
+  _globals['_ORDERSTATE']._serialized_end=3615
+  _globals['_CHARGESTATE']._serialized_start=3618
+  _globals['_CHARGESTATE']._serialized_end=3811
+  _globals['_STOCKSTATE']._serialized_start=3814
+  _globals['_STOCKSTATE']._serialized_end=3956
+  _globals['_TENDERKIND']._serialized_start=3958
+  _globals['_TENDERKIND']._serialized_end=4043
+  _globals['_ORDERCOMMAND']._serialized_start=4045
+  _globals['_ORDERCOMMAND']._serialized_end=4116
   _globals['_ORDERDRAFT']._serialized_start=120
-  _globals['_ORDERDRAFT']._serialized_end=513
-  _globals['_DRAFTLINE']._serialized_start=516
-  _globals['_DRAFTLINE']._serialized_end=658
-  _globals['_DISCOUNT']._serialized_start=660
-  _globals['_DISCOUNT']._serialized_end=760
-  _globals['_TENDER']._serialized_start=763
-  _globals['_TENDER']._serialized_end=896
-  _globals['_CASHTENDER']._serialized_start=898
-  _globals['_CASHTENDER']._serialized_end=910
-  _globals['_CARDTENDER']._serialized_start=912
-  _globals['_CARDTENDER']._serialized_end=983
-  _globals['_ORDER']._serialized_start=986
-  _globals['_ORDER']._serialized_end=1647
-  _globals['_ORDERSUMMARY']._serialized_start=1650
-  _globals['_ORDERSUMMARY']._serialized_end=2038
-  _globals['_ORDERLINE']._serialized_start=2041
-  _globals['_ORDERLINE']._serialized_end=2358
-  _globals['_TAXBUCKET']._serialized_start=2361
-  _globals['_TAXBUCKET']._serialized_end=2497
-  _globals['_ORDERTOTALS']._serialized_start=2500
-  _globals['_ORDERTOTALS']._serialized_end=2687
-  _globals['_ORDERTENDER']._serialized_start=2690
-  _globals['_ORDERTENDER']._serialized_end=2839
-  _globals['_REFUSAL']._serialized_start=2841
-  _globals['_REFUSAL']._serialized_end=2887
-  _globals['_LOGENTRY']._serialized_start=2890
-  _globals['_LOGENTRY']._serialized_end=3039
+  _globals['_ORDERDRAFT']._serialized_end=704
+  _globals['_DRAFTLINE']._serialized_start=707
+  _globals['_DRAFTLINE']._serialized_end=1038
+  _globals['_DISCOUNT']._serialized_start=1040
+  _globals['_DISCOUNT']._serialized_end=1140
+  _globals['_TENDER']._serialized_start=1143
+  _globals['_TENDER']._serialized_end=1276
+  _globals['_CASHTENDER']._serialized_start=1278
+  _globals['_CASHTENDER']._serialized_end=1290
+  _globals['_CARDTENDER']._serialized_start=1292
+  _globals['_CARDTENDER']._serialized_end=1363
+  _globals['_ORDER']._serialized_start=1366
+  _globals['_ORDER']._serialized_end=2027
+  _globals['_ORDERSUMMARY']._serialized_start=2030
+  _globals['_ORDERSUMMARY']._serialized_end=2418
+  _globals['_ORDERLINE']._serialized_start=2421
+  _globals['_ORDERLINE']._serialized_end=2738
+  _globals['_TAXBUCKET']._serialized_start=2741
+  _globals['_TAXBUCKET']._serialized_end=2877
+  _globals['_ORDERTOTALS']._serialized_start=2880
+  _globals['_ORDERTOTALS']._serialized_end=3067
+  _globals['_ORDERTENDER']._serialized_start=3070
+  _globals['_ORDERTENDER']._serialized_end=3219
+  _globals['_REFUSAL']._serialized_start=3221
+  _globals['_REFUSAL']._serialized_end=3267
+  _globals['_LOGENTRY']._serialized_start=3270
+  _globals['_LOGENTRY']._serialized_end=3419
 # @@protoc_insertion_point(module_scope)

@@ -1,7 +1,11 @@
-"""Calendar days of a time zone as plain arithmetic, so that SQL can group instants by them. Pure.
+"""The calendar of a time zone as plain arithmetic: local times as instants, and days. Pure.
 
+The one place where a local time becomes an instant. A clock that is set forward skips local times,
+perhaps midnight, and one that is set back shows some of them twice: `instant_of` decides for both.
 SQLite does not know time zones, and a MySQL server knows only those that were loaded into it. A
 zone changes its offset only a few times a year, so a list of offsets describes any period.
+
+A zone of None is the zone of this machine.
 """
 
 import bisect
@@ -25,7 +29,7 @@ class Offset(NamedTuple):
     offset_us: int
 
 
-def offsets(since_us: int, until_us: int, zone: datetime.tzinfo) -> list[Offset]:
+def offsets(since_us: int, until_us: int, zone: datetime.tzinfo | None) -> list[Offset]:
     """Return the offsets of `zone` from `since_us` up to `until_us`, in order.
 
     The zone is asked once per day, and between two days that differ the change is bisected. Two
@@ -41,7 +45,7 @@ def offsets(since_us: int, until_us: int, zone: datetime.tzinfo) -> list[Offset]
     return found
 
 
-def _first_other(left_us: int, right_us: int, zone: datetime.tzinfo) -> int:
+def _first_other(left_us: int, right_us: int, zone: datetime.tzinfo | None) -> int:
     """Return the first instant after `left_us` with another offset."""
     before = _offset_us(left_us, zone)
     instants = range(left_us, right_us)
@@ -50,19 +54,42 @@ def _first_other(left_us: int, right_us: int, zone: datetime.tzinfo) -> int:
     )
 
 
-def _offset_us(at_us: int, zone: datetime.tzinfo) -> int:
+def _offset_us(at_us: int, zone: datetime.tzinfo | None) -> int:
     offset = _local(at_us, zone).utcoffset()
     return (offset or datetime.timedelta()) // _US
 
 
-def _local(at_us: int, zone: datetime.tzinfo) -> datetime.datetime:
+def _local(at_us: int, zone: datetime.tzinfo | None) -> datetime.datetime:
     return (_EPOCH + at_us * _US).astimezone(zone)
 
 
-def start_of_day(at_us: int, zone: datetime.tzinfo) -> int:
+def instant_of(local: datetime.datetime, zone: datetime.tzinfo | None) -> int:
+    """Return the first instant, in microseconds, at which the zone's clock shows `local` or later.
+
+    A local time that comes twice is its first occurrence; one that is skipped is the instant at
+    which the clock was set forward. So days that begin at their midnight follow each other without
+    a gap and without an overlap; a day that a zone skipped as a whole is empty.
+
+    Args:
+        local: a date and time without a zone.
+        zone: the zone whose clock shows it.
+
+    Raises:
+        OverflowError: it is next to an end of Python's calendar, the years 1 and 9999.
+    """
+    local_us = (local.replace(tzinfo=datetime.UTC) - _EPOCH) // _US
+    start_us, until_us = local_us - DAY_US, local_us + DAY_US
+    for it in offsets(start_us, until_us, zone):
+        if local_us < it.until_us + it.offset_us:
+            return max(start_us, local_us - it.offset_us)
+        start_us = it.until_us
+    return until_us
+
+
+def start_of_day(at_us: int, zone: datetime.tzinfo | None) -> int:
     """Return the instant at which the day of `at_us` begins in `zone`."""
-    midnight = _local(at_us, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return (midnight.astimezone(datetime.UTC) - _EPOCH) // _US
+    day = _local(at_us, zone).date()
+    return instant_of(datetime.datetime.combine(day, datetime.time()), zone)
 
 
 def date_text(local_us: int) -> str:
@@ -70,6 +97,6 @@ def date_text(local_us: int) -> str:
     return (_EPOCH + local_us * _US).date().isoformat()
 
 
-def instant_text(at_us: int, zone: datetime.tzinfo) -> str:
+def instant_text(at_us: int, zone: datetime.tzinfo | None) -> str:
     """Return an instant in `zone`, ISO 8601 with its offset."""
     return _local(at_us, zone).isoformat()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from internal.kernel import local_days
 from internal.kernel.clock import US_PER_SECOND
-from internal.reports import local_days
 from tests.unit.reports import samples
 
 HOUR_US = 3_600 * US_PER_SECOND
@@ -124,3 +124,80 @@ def test_a_day_starts_even_if_its_midnight_is_missing_or_comes_twice(
 def test_an_instant_is_written_in_its_zone() -> None:
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")
     assert local_days.instant_text(0, berlin) == "1970-01-01T01:00:00+01:00"
+
+
+DATES = st.dates(datetime.date(1971, 1, 2), datetime.date(2100, 1, 1))
+DAY = datetime.timedelta(days=1)
+
+
+def midnight(day: datetime.date, zone: datetime.tzinfo) -> int:
+    """Return the instant at which a day begins."""
+    return local_days.instant_of(datetime.datetime.combine(day, datetime.time()), zone)
+
+
+def wall(at_us: int, zone: datetime.tzinfo) -> datetime.datetime:
+    """Return the local time that the zone's clock shows."""
+    at = datetime.datetime.fromtimestamp(at_us // US_PER_SECOND, zone).replace(tzinfo=None)
+    return at + datetime.timedelta(microseconds=at_us % US_PER_SECOND)
+
+
+@given(ZONES, DATES, st.floats(0, 1, exclude_max=True))
+def test_days_follow_each_other_without_gap_or_overlap(
+    name: str, day: datetime.date, share: float
+) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    start_us, end_us = midnight(day, zone), midnight(day + DAY, zone)
+    assert start_us <= end_us
+    at_us = start_us + int((end_us - start_us) * share)
+    if start_us < end_us:
+        assert local_days.start_of_day(at_us, zone) <= start_us
+        assert midnight(day + DAY, zone) > at_us
+        assert wall(start_us, zone).date() == day
+    assert wall(start_us - 1, zone) < datetime.datetime.combine(day, datetime.time())
+
+
+LOCALS = st.builds(datetime.datetime.combine, DATES, st.times())
+
+
+@given(ZONES, LOCALS)
+def test_a_local_time_is_the_first_instant_that_shows_it_or_a_later_one(
+    name: str, local: datetime.datetime
+) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    at_us = local_days.instant_of(local, zone)
+    assert wall(at_us, zone) >= local
+    assert wall(at_us - 1, zone) < local
+    is_skipped = wall(at_us, zone) > local
+    assert is_skipped == (
+        local.replace(tzinfo=zone).astimezone(datetime.UTC).astimezone(zone).replace(tzinfo=None)
+        != local
+    )
+
+
+@given(ZONES, LOCALS, st.timedeltas(datetime.timedelta(0), datetime.timedelta(days=3)))
+def test_a_later_local_time_is_never_an_earlier_instant(
+    name: str, local: datetime.datetime, later: datetime.timedelta
+) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    assert local_days.instant_of(local, zone) <= local_days.instant_of(local + later, zone)
+
+
+@pytest.mark.parametrize(
+    ("name", "local", "instant"),
+    [
+        ("America/Santiago", "2026-09-06T00:00", "2026-09-06T04:00:00+00:00"),
+        ("Africa/Cairo", "2026-04-24T00:00", "2026-04-23T22:00:00+00:00"),
+        ("Asia/Beirut", "2026-03-29T00:00", "2026-03-28T22:00:00+00:00"),
+        ("America/Havana", "2026-03-08T00:00", "2026-03-08T05:00:00+00:00"),
+        ("America/Havana", "2026-11-01T00:00", "2026-11-01T04:00:00+00:00"),
+        ("Europe/Berlin", "2026-03-29T02:30", "2026-03-29T01:00:00+00:00"),
+        ("Europe/Berlin", "2026-10-25T02:30", "2026-10-25T00:30:00+00:00"),
+        ("America/Toronto", "1919-03-31T00:00", "1919-03-31T04:30:00+00:00"),
+        ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00+00:00"),
+        ("America/St_Johns", "2006-10-29T00:00", "2006-10-29T02:30:00+00:00"),
+    ],
+)
+def test_local_times_that_are_skipped_or_come_twice(name: str, local: str, instant: str) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    found = local_days.instant_of(datetime.datetime.fromisoformat(local), zone)
+    assert found == samples.us_of(instant)
