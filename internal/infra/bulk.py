@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import aiomysql
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
@@ -105,11 +104,17 @@ def update_deferred(
 def _insert_verdict(conflict: str, answer: int | Exception) -> BaseException | None:
     if isinstance(answer, int):
         return None
-    is_known = isinstance(mysql_errors.as_integrity(answer) or answer, _INTEGRITY)
-    return errors.Conflict(conflict) if conflict and is_known else answer
+    return errors.Conflict(conflict) if conflict and _is_known_key(answer) else answer
 
 
-_INTEGRITY = (aiomysql.IntegrityError, sa.exc.IntegrityError)
+def _is_known_key(error: Exception) -> bool:
+    """Tell whether a key exists already: any other broken constraint lasts, and is no race."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    name = getattr(original, "sqlite_errorname", "")
+    return name in _KNOWN_KEY or mysql_errors.number_of(original) in mysql_errors.KNOWN_KEY
+
+
+_KNOWN_KEY = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID", "SQLITE_CONSTRAINT_UNIQUE")
 
 
 def _update_verdict(

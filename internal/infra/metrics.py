@@ -29,6 +29,11 @@ STAGE_BATCH_ORDERS = Histogram(
     buckets=BATCH_BUCKETS,
 )
 RETRIES = Counter("souk_retries_total", "Waits because a dependency was away.", ["who", "error"])
+STAGE_PAUSES = Counter(
+    "souk_stage_pauses_total",
+    "Batches held back because nearly all orders failed alone with this cause.",
+    ["stage", "cause"],
+)
 DEAD_LETTERS = Counter(
     "souk_dead_letters_total", "Orders stored as dead letters.", ["stage", "code"]
 )

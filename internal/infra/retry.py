@@ -4,6 +4,7 @@ Only Temporary errors are retried, and the first attempt costs nothing extra.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TypeVar
 
 import tenacity
@@ -25,34 +26,42 @@ async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
 
     Raises:
         Temporary: the last error of `kind`.
+        TooMuchAtOnce: at once; the same again would fail again.
     """
     try:
         return await operation()
+    except errors.TooMuchAtOnce:
+        raise
     except kind:
         return await tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(kind),
+            retry=tenacity.retry_if_exception(partial(_is_worth_it, kind)),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
             stop=tenacity.stop_after_attempt(SHORT_ATTEMPTS_MAX),
             reraise=True,
         )(_awaiting(operation))
 
 
-async def until_it_works(who: str, operation: Operation[T]) -> T:
+async def until_it_works(
+    who: str,
+    operation: Operation[T],
+    ends_at: tuple[type[errors.Temporary], ...] = (errors.Conflict,),
+) -> T:
     """Retry Temporary errors forever: for stages, which keep their messages during an outage.
 
     Every failure is logged and counted under the name `who`.
 
     Raises:
-        Conflict: the database has already repeated the transaction often enough.
+        Temporary: one of those in `ends_at`. The database has already repeated a transaction often
+            enough that raises Conflict.
     """
     try:
         return await operation()
-    except errors.Conflict:
+    except ends_at:
         raise
     except errors.Temporary as error:
         _report(who, 1, error)
         return await tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(partial(_may_pass, ends_at)),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
             before_sleep=lambda state: _report(who, state.attempt_number, _error_of(state)),
             reraise=True,
@@ -68,8 +77,12 @@ def _awaiting(operation: Operation[T]) -> Callable[[], Coroutine[None, None, T]]
     return run
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, errors.Temporary) and not isinstance(error, errors.Conflict)
+def _is_worth_it(kind: type[errors.Temporary], error: BaseException) -> bool:
+    return isinstance(error, kind) and not isinstance(error, errors.TooMuchAtOnce)
+
+
+def _may_pass(ends_at: tuple[type[errors.Temporary], ...], error: BaseException) -> bool:
+    return isinstance(error, errors.Temporary) and not isinstance(error, ends_at)
 
 
 def _error_of(state: tenacity.RetryCallState) -> BaseException | None:

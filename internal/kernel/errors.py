@@ -3,7 +3,8 @@
 SoukError
 ├── Temporary            the same thing may work later: retry with jitter, keep the message
 │   ├── DatabaseAway     cannot be reached, locked for too long, deadlock, lost connection
-│   │   └── Conflict     another transaction changed the same rows: repeat this one, not forever
+│   │   ├── Conflict     another transaction changed the same rows: repeat this one, not forever
+│   │   └── TooMuchAtOnce  a transaction was too large or took too long: halves of it may work
 │   ├── BusAway          no receipt from the broker
 │   ├── GatewayAway      the request certainly did not reach the payment gateway
 │   └── Overloaded       the backlog is too deep; carries the delay to wait
@@ -38,6 +39,10 @@ class Conflict(DatabaseAway):
     If that does not help after some tries, it is not a race but a contradiction in the tables, and
     no retry helps.
     """
+
+
+class TooMuchAtOnce(DatabaseAway):
+    """The database ended a transaction for its size or duration: halves of it may work."""
 
 
 class BusAway(Temporary):

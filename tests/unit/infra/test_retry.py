@@ -57,3 +57,13 @@ async def test_nothing_else_is_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         await retry.until_it_works("test", flaky)
     assert flaky.calls == 1
+
+
+async def test_a_transaction_that_is_too_large_is_not_tried_again_as_it_is() -> None:
+    flaky = Flaky(1, errors.TooMuchAtOnce("too many locks"))
+    with pytest.raises(errors.TooMuchAtOnce):
+        await retry.shortly(errors.DatabaseAway, flaky)
+    with pytest.raises(errors.TooMuchAtOnce):
+        await retry.until_it_works("test", Flaky(1, flaky.error), (errors.TooMuchAtOnce,))
+    assert await retry.until_it_works("test", Flaky(1, flaky.error)) == 42
+    assert flaky.calls == 1
