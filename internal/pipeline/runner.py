@@ -108,7 +108,11 @@ class Runner:
     async def _take(self) -> list[Work]:
         """Open messages until a batch is full or the inbox is empty: batches grow with backlog."""
         work = [self._resumed.popleft() for _ in range(len(self._resumed))]
+        size_bytes = 0
         while self._inbox and len(work) < self._limits.batch_orders_max:
+            if size_bytes >= self._limits.batch_bytes_max:
+                break
+            size_bytes += len(self._inbox[0].payload)
             work.extend(await self._open(self._inbox.popleft()))
         return self._breaker.merge(work)
 

@@ -93,7 +93,7 @@ def _settled(order: messages.OrderPlaced) -> handler.Settled:
 class Bench:
     """A runner with everything it needs, in memory."""
 
-    def __init__(self, connection: sa.Connection, batch_orders_max: int = 100) -> None:
+    def __init__(self, connection: sa.Connection, limits: handler.Limits | None = None) -> None:
         self.stage_handler = NotedOrders()
         self.database = ports.MemoryDatabase(connection)
         self.publisher = ports.MemoryPublisher()
@@ -101,7 +101,7 @@ class Bench:
         self.bus_away = 0
         self._news = asyncio.Event()
         all_ports = handler.Ports(self.database, self.publisher, ManualClock(), self._acknowledge)
-        limits = handler.Limits(batch_orders_max, effects_max=2)
+        limits = limits or handler.Limits(100, effects_max=2)
         self.runner = runner.Runner(self.stage_handler, all_ports, limits)
 
     async def _acknowledge(self, handles: Sequence[Any]) -> None:
@@ -146,9 +146,10 @@ async def new_bench() -> AsyncIterator[NewBench]:
     with staged_orders.database() as connection:
 
         async def make(
-            prepare: Callable[[Bench], object] = lambda _: None, batch_orders_max: int = 100
+            prepare: Callable[[Bench], object] = lambda _: None,
+            limits: handler.Limits | None = None,
         ) -> Bench:
-            bench = Bench(connection, batch_orders_max)
+            bench = Bench(connection, limits)
             prepare(bench)
             running.append(asyncio.create_task(bench.runner.run()))
             await asyncio.sleep(0)
@@ -181,9 +182,23 @@ async def test_a_batch_has_a_limit(new_bench: NewBench) -> None:
         for number in range(5):
             bench.offer(number, order(f"{number}a"), order(f"{number}b"))
 
-    bench = await new_bench(offer, batch_orders_max=3)
+    bench = await new_bench(offer, handler.Limits(3))
     await bench.until(*range(5))
     assert [len(batch) for batch in bench.stage_handler.batches] == [4, 4, 2]
+
+
+async def test_a_batch_has_a_limit_in_bytes(new_bench: NewBench) -> None:
+    """Orders of hundreds of lines are not all taken together."""
+    payload = envelope.encode([order("0", "x" * 500)])
+    limits = handler.Limits(batch_bytes_max=2 * len(payload) + 1)
+
+    def offer(bench: Bench) -> None:
+        for number in range(7):
+            bench.offer(number, order(str(number), "x" * 500))
+
+    bench = await new_bench(offer, limits)
+    await bench.until(*range(7))
+    assert [len(batch) for batch in bench.stage_handler.batches] == [3, 3, 1]
 
 
 async def test_a_message_comes_at_any_time(new_bench: NewBench) -> None:
