@@ -30,7 +30,14 @@ class Temporary(SoukError):
 
 
 class DatabaseAway(Temporary):
-    """The database cannot be reached, is locked, or ended this transaction in a deadlock."""
+    """The database cannot be reached, is locked, or ended this transaction in a deadlock.
+
+    `reason` is lower_snake or the database's own number, for grouping; "" if it is not known.
+    """
+
+    def __init__(self, message: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Conflict(DatabaseAway):

@@ -136,7 +136,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     batch_orders_max: int = 2_000
     batch_bytes_max: int = 8 * 1024 * 1024
-    """Of messages: 2,000 orders of 100 lines. More lines would hold locks and memory for seconds."""
+    """Of messages: 2,000 orders of 100 lines. More would hold locks and memory for seconds."""
     effects_max: int = 1_024
     logs_every_fact: bool = False
     """A DEBUG line for each fact that was sent; refusals are always logged."""

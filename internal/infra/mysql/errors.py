@@ -17,6 +17,8 @@ REPEAT = frozenset({
     3101,  # another member of the cluster won
 })  # fmt: skip
 """The transaction has lost against another one; it is repeated as a whole."""
+REASONS = {1205: "row_lock", 1213: "deadlock", 1020: "row_changed", 2003: "not_reachable"}
+"""The names of the most usual reasons of a wait, for metrics and logs."""
 AWAY = frozenset({
     1021, 1026, 1030, 1114,  # the disk is full, or a write failed
     1037, 1038, 1041, 1135,  # no memory
@@ -63,11 +65,11 @@ def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | Non
     if number in WRONG_SETTINGS:
         return errors.Misconfigured(f"{WRONG_SETTINGS[number]}: {_text(original)}")
     if number in TOO_MUCH:
-        return errors.TooMuchAtOnce(_text(original))
+        return errors.TooMuchAtOnce(_text(original), str(number))
     is_garbled = not number and isinstance(original, aiomysql.InternalError)
     is_closed = isinstance(original, aiomysql.InterfaceError)
     if number in REPEAT or number in AWAY or is_closed or is_garbled:
-        return errors.DatabaseAway(_text(original))
+        return errors.DatabaseAway(_text(original), REASONS.get(number) or str(number))
     return None
 
 

@@ -20,7 +20,7 @@ SKUS = [f"sku-{number}" for number in range(LINES)]
 
 def stock_up(connection: sa.Connection) -> None:
     shop.open_for_business(connection)
-    products = [Product(shop.MERCHANT, sku, sku, 100, "EUR", "inside", True) for sku in SKUS]
+    products = [Product(shop.MERCHANT, sku, sku, 100, "EUR", "inside") for sku in SKUS]
     catalogue_store.save_products(connection, products)
     keys = [StockKey(shop.MERCHANT, shop.STORE, sku) for sku in SKUS]
     inventory_store.receive(
@@ -30,7 +30,7 @@ def stock_up(connection: sa.Connection) -> None:
 
 def settled(outcomes: list[handler.Outcome]) -> list[Fact]:
     assert all(isinstance(outcome, handler.Settled) for outcome in outcomes)
-    return [f for outcome in outcomes if isinstance(outcome, handler.Settled) for f in outcome.facts]
+    return [f for it in outcomes if isinstance(it, handler.Settled) for f in it.facts]
 
 
 def test_more_rows_than_one_statement_takes(any_database: sa.Connection) -> None:
