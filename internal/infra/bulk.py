@@ -8,9 +8,9 @@ statements.py. Values may be int, str, bool (as 0 or 1) or None. No other module
 import collections
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import chain
 from typing import Any, NamedTuple
 
-import aiomysql
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
@@ -26,8 +26,10 @@ Shape = statements.Shape
 Values = statements.Values
 Row = Any
 """A row of an answer: a named tuple of its columns."""
-ROWS_MAX = 50_000
-"""More rows than this in one call are a bug in the caller's batching."""
+ROWS_MAX = 20_000
+"""More rows than this go in several statements: a batch of orders may have any number of lines, and
+a statement of its rows is in memory as a whole.
+"""
 
 
 def shape_of(table: sa.Table, *names: str, **others: sa.Column[Any]) -> Shape:
@@ -105,11 +107,17 @@ def update_deferred(
 def _insert_verdict(conflict: str, answer: int | Exception) -> BaseException | None:
     if isinstance(answer, int):
         return None
-    is_known = isinstance(mysql_errors.as_integrity(answer) or answer, _INTEGRITY)
-    return errors.Conflict(conflict) if conflict and is_known else answer
+    return errors.Conflict(conflict) if conflict and _is_known_key(answer) else answer
 
 
-_INTEGRITY = (aiomysql.IntegrityError, sa.exc.IntegrityError)
+def _is_known_key(error: Exception) -> bool:
+    """Tell whether a key exists already: any other broken constraint lasts, and is no race."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    name = getattr(original, "sqlite_errorname", "")
+    return name in _KNOWN_KEY or mysql_errors.number_of(original) in mysql_errors.KNOWN_KEY
+
+
+_KNOWN_KEY = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID", "SQLITE_CONSTRAINT_UNIQUE")
 
 
 def _update_verdict(
@@ -152,7 +160,7 @@ def select(
 
     Write "SELECT … FROM {w} CROSS JOIN orders t ON t.order_key = {w.order_key}": SQLite then walks
     the rows and looks each up, never the other way round. `lock` holds the rows found until the
-    transaction ends (SQLite's writer holds everything anyway). On SQLite the rows come in chunks:
+    transaction ends (SQLite's writer holds everything anyway). Many rows come in chunks:
     ORDER BY and aggregates hold within a row of `w`, not across them.
     """
     found: list[Row] = []
@@ -264,6 +272,9 @@ def _run(
 ) -> Iterator[DBAPICursor]:
     """Run a statement over the rows, in as few statements as the dialect can.
 
+    A guarded change of all rows stays one: each row has its own guard, the matched rows of all
+    parts are counted together, and the transaction undoes them together.
+
     It runs on the driver's own cursor: SQLAlchemy's execution costs five times what SQLite needs
     for a few rows, and a single order pays some forty statements. Its errors are SQLAlchemy's all
     the same.
@@ -289,14 +300,15 @@ Rendered = Iterator[tuple[Any, Values | None]]
 def _render(
     connection: sa.Connection, statement: statements.Statement, rows: Sequence[Values]
 ) -> Rendered:
-    if len(rows) > ROWS_MAX:
-        raise ValueError(f"{len(rows)} rows at once, at most {ROWS_MAX}")
     try:
         render = _RENDERERS[connection.dialect.name]
     except KeyError:
         what = f"no bulk SQL for the database dialect {connection.dialect.name!r}"
         raise errors.Misconfigured(what) from None
-    return render(statement, rows) if rows else iter(())
+    if len(rows) <= ROWS_MAX:
+        return render(statement, rows) if rows else iter(())
+    parts = (rows[start : start + ROWS_MAX] for start in range(0, len(rows), ROWS_MAX))
+    return chain.from_iterable(render(statement, part) for part in parts)
 
 
 _RENDERERS: dict[str, Callable[[statements.Statement, Sequence[Values]], Rendered]] = {

@@ -29,6 +29,16 @@ STAGE_BATCH_ORDERS = Histogram(
     buckets=BATCH_BUCKETS,
 )
 RETRIES = Counter("souk_retries_total", "Waits because a dependency was away.", ["who", "error"])
+TRANSACTION_RETRIES = Counter(
+    "souk_transaction_retries_total",
+    "Transactions that failed and were tried again at once, by reason: a row lock, a deadlock.",
+    ["who", "reason"],
+)
+STAGE_PAUSES = Counter(
+    "souk_stage_pauses_total",
+    "Batches held back because nearly all orders failed alone with this cause.",
+    ["stage", "cause"],
+)
 DEAD_LETTERS = Counter(
     "souk_dead_letters_total", "Orders stored as dead letters.", ["stage", "code"]
 )

@@ -3,7 +3,8 @@
 SoukError
 ├── Temporary            the same thing may work later: retry with jitter, keep the message
 │   ├── DatabaseAway     cannot be reached, locked for too long, deadlock, lost connection
-│   │   └── Conflict     another transaction changed the same rows: repeat this one, not forever
+│   │   ├── Conflict     another transaction changed the same rows: repeat this one, not forever
+│   │   └── TooMuchAtOnce  a transaction was too large or took too long: halves of it may work
 │   ├── BusAway          no receipt from the broker
 │   ├── GatewayAway      the request certainly did not reach the payment gateway
 │   └── Overloaded       the backlog is too deep; carries the delay to wait
@@ -30,7 +31,14 @@ class Temporary(SoukError):
 
 
 class DatabaseAway(Temporary):
-    """The database cannot be reached, is locked, or ended this transaction in a deadlock."""
+    """The database cannot be reached, is locked, or ended this transaction in a deadlock.
+
+    `reason` is lower_snake or the database's own number, for grouping; "" if it is not known.
+    """
+
+    def __init__(self, message: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Conflict(DatabaseAway):
@@ -39,6 +47,10 @@ class Conflict(DatabaseAway):
     If that does not help after some tries, it is not a race but a contradiction in the tables, and
     no retry helps.
     """
+
+
+class TooMuchAtOnce(DatabaseAway):
+    """The database ended a transaction for its size or duration: halves of it may work."""
 
 
 class BusAway(Temporary):

@@ -135,6 +135,8 @@ class Limits(msgspec.Struct, frozen=True):
     """How much a stage takes at a time."""
 
     batch_orders_max: int = 2_000
+    batch_bytes_max: int = 8 * 1024 * 1024
+    """Of messages: 2,000 orders of 100 lines. More would hold locks and memory for seconds."""
     effects_max: int = 1_024
     logs_every_fact: bool = False
     """A DEBUG line for each fact that was sent; refusals are always logged."""
@@ -148,7 +150,7 @@ def limits_of(options: settings.Settings) -> Limits:
     """Return the limits that the settings give; the same in both engines."""
     return Limits(
         options.stages.batch_orders_max,
-        options.stages.effects_max,
+        effects_max=options.stages.effects_max,
         logs_every_fact=options.log.level == "DEBUG",
         suspect_messages=options.stages.unacked_messages_max,
     )

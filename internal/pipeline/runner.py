@@ -21,7 +21,14 @@ from loguru import logger
 
 from internal.infra import bus, db, failpoints, metrics, retry, schema
 from internal.kernel import errors, ids
-from internal.pipeline import crash_counts, crash_suspects, dead_letters, envelope, telemetry
+from internal.pipeline import (
+    breaker,
+    crash_counts,
+    crash_suspects,
+    dead_letters,
+    envelope,
+    telemetry,
+)
 from internal.pipeline.handler import (
     Incoming,
     Limits,
@@ -59,6 +66,7 @@ class Runner:
         self._telemetry = telemetry.StageTelemetry(
             self._name, logs_every_fact=limits.logs_every_fact
         )
+        self._breaker = breaker.Breaker()
 
     def offer(self, incoming: Incoming) -> None:
         """Take a message; it is acknowledged when all its facts are done."""
@@ -83,6 +91,7 @@ class Runner:
                     self._arrival.clear()
                     while work := await self._take():
                         await self._process(work)
+                        await self._pause()
         except* (errors.Misconfigured, errors.DatabaseDamaged) as found:
             wrong = found.exceptions[0]  # one group: no task of ours has groups of its own
         finally:
@@ -100,9 +109,13 @@ class Runner:
     async def _take(self) -> list[Work]:
         """Open messages until a batch is full or the inbox is empty: batches grow with backlog."""
         work = [self._resumed.popleft() for _ in range(len(self._resumed))]
+        size_bytes = 0
         while self._inbox and len(work) < self._limits.batch_orders_max:
+            if size_bytes >= self._limits.batch_bytes_max:
+                break
+            size_bytes += len(self._inbox[0].payload)
             work.extend(await self._open(self._inbox.popleft()))
-        return work
+        return self._breaker.merge(work)
 
     async def _open(self, incoming: Incoming) -> list[Work]:
         failpoints.hit(f"{self._name}.received")
@@ -195,24 +208,66 @@ class Runner:
         return settled, waiting
 
     async def _record(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
+        """Record a batch; a fact that fails alone is a dead letter, or held if all fail."""
+        done = await self._try(work)
+        while True:
+            probes, others = self._breaker.take_skipped()
+            found = [each for item in probes for each in await self._try([item])]
+            done += found
+            if not found:
+                self._breaker.hold_back(others)
+                break
+            done += await self._try(others)
+        verdict = self._breaker.end_round()
+        for item, error in verdict.dead:
+            await self._dead_letter(item, error)
+        self._resumed.extendleft(reversed(verdict.again))
+        return done
+
+    async def _try(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
+        """Record facts in one transaction, or halve them until the bad ones are alone."""
+        work = self._breaker.ready(work)
+        if not work:
+            return []
         try:
-            outcomes = await self._write(partial(self._transact, work))
-            return list(zip(work, outcomes, strict=True))
+            outcomes = await self._write(partial(self._transact, work), is_whole=len(work) > 1)
         except (errors.Misconfigured, errors.DatabaseDamaged):
             raise
         except Exception as error:  # noqa: BLE001 - it must not stop the other orders, whatever it is
             return await self._isolate(work, error)
+        self._breaker.succeeded(work)
+        return list(zip(work, outcomes, strict=True))
 
-    async def _write(self, transaction: db.Work[T]) -> T:
+    async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
+        if len(work) > 1:
+            middle = len(work) // 2
+            return await self._try(work[:middle]) + await self._try(work[middle:])
+        if isinstance(error, errors.Poison):  # known to be about this fact
+            await self._dead_letter(work[0], error)
+        else:
+            self._breaker.failed(work[0], error)
+        return []
+
+    async def _pause(self) -> None:
+        """Wait after a round in which nothing could be recorded: no order is at fault then."""
+        stop = self._breaker.stop
+        if stop is None:
+            return
+        self._telemetry.stopped(stop.cause, stop.error, stop.orders, stop.pause_s)
+        await asyncio.sleep(stop.pause_s)
+
+    async def _write(self, transaction: db.Work[T], *, is_whole: bool = False) -> T:
         """Run a transaction as soon as the database is there.
 
         Raises:
             Misconfigured: the tables are not ours; that is not the fault of any order.
             DatabaseDamaged: nor is that.
+            TooMuchAtOnce: only if it `is_whole`, and halves of it may be tried.
         """
+        ends_at = (errors.Conflict, errors.TooMuchAtOnce) if is_whole else (errors.Conflict,)
         try:
             return await retry.until_it_works(
-                self._name, lambda: self._ports.database.write(transaction)
+                self._name, lambda: self._ports.database.write(transaction), ends_at
             )
         except sa.exc.DBAPIError as error:
             if schema.is_foreign(error):
@@ -224,14 +279,6 @@ class Runner:
         outcomes = self._handler.record(connection, work, self._ports.clock.now_us())
         failpoints.hit(f"{self._name}.before_commit")
         return outcomes
-
-    async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
-        """Halve a batch that cannot be recorded until the one bad fact is alone: a dead letter."""
-        if len(work) == 1:
-            await self._dead_letter(work[0], error)
-            return []
-        middle = len(work) // 2
-        return await self._record(work[:middle]) + await self._record(work[middle:])
 
     async def _resume(self, item: Work, waiting: Waiting) -> None:
         """Perform an effect and queue its order again; its place was acquired before."""

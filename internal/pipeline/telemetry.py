@@ -43,6 +43,18 @@ class StageTelemetry:
                     f"{self._stage} database", fact.trace_id, began_us, ended_us, attributes
                 )
 
+    def stopped(self, cause: str, error: Exception, orders: int, pause_s: float) -> None:
+        """Report that the stage holds orders back: each fails alone, with this cause."""
+        metrics.STAGE_PAUSES.labels(self._stage, cause).inc()
+        logger.bind(stage=self._stage, cause=cause, orders=orders).error(
+            "{stage} can record none of {orders} orders and tries again in {pause_s:g} s;"
+            " no order is put aside: {error!r}",
+            stage=self._stage,
+            orders=orders,
+            pause_s=pause_s,
+            error=error,
+        )
+
     def _trace(self, facts: Sequence[Fact], now_us: int) -> None:
         """Trace each fact from the decision on it to the broker's receipt."""
         if traces.is_on():

@@ -155,10 +155,38 @@ class DatabaseContract:
         assert await database.write(lambda c: self._add(c, changes)) == count
         assert set((await database.read(amounts)).values()) == ({21} if count else set())
 
-    async def test_too_many_rows_are_a_bug(self, database: db.Database) -> None:
-        rows = [thing()] * (bulk.ROWS_MAX + 1)
-        with pytest.raises(ValueError, match="at most"):
-            await database.write(lambda c: put(c, *rows))
+    async def test_more_rows_than_a_statement_takes_go_in_several(
+        self, database: db.Database
+    ) -> None:
+        count = 2 * bulk.ROWS_MAX + 1
+        rows = [thing(number=number, amount=20) for number in range(count)]
+        await database.write(lambda c: self._put_deferred(c, *rows))
+        keys = [row[:2] for row in rows]
+        query = (
+            "SELECT t.thing_no FROM {w} CROSS JOIN contract_things t"
+            " ON t.owner = {w.owner} AND t.thing_no = {w.thing_no}"
+        )
+        shape = bulk.shape_of(THINGS, *KEY)
+        locked = await database.write(lambda c: bulk.select(c, shape, query, keys, lock=True))
+        assert [row.thing_no for row in locked] == list(range(count))
+
+    @pytest.mark.parametrize("poor", [0, bulk.ROWS_MAX])
+    async def test_a_guarded_change_in_several_statements_is_all_or_nothing(
+        self, database: db.Database, poor: int
+    ) -> None:
+        """The one row that its guard keeps out is in the first part or in the last."""
+        count = bulk.ROWS_MAX + 1
+        rows = [thing(number=number, amount=2 - (number == poor)) for number in range(count)]
+        await database.write(lambda c: put(c, *rows))
+        guard = bulk.Guard("t.amount + {w.more} >= 0", "not all")
+        changes = [("o", number, -2) for number in range(count)]
+        with pytest.raises(errors.Conflict, match="not all"):
+            await database.write(lambda c: self._add_deferred(c, changes, guard))
+        found = await database.read(amounts)
+        assert (sum(found.values()), found[poor]) == (2 * count - 1, 1)
+        await database.write(lambda c: self._add_deferred(c, [("o", poor, 1)], bulk.NO_GUARD))
+        await database.write(lambda c: self._add_deferred(c, changes, guard))
+        assert set((await database.read(amounts)).values()) == {0}
 
     @staticmethod
     def _add(connection: sa.Connection, changes: Sequence[Sequence[Any]], guard: str = "") -> int:

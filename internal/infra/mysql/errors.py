@@ -17,19 +17,29 @@ REPEAT = frozenset({
     3101,  # another member of the cluster won
 })  # fmt: skip
 """The transaction has lost against another one; it is repeated as a whole."""
+REASONS = {1205: "row_lock", 1213: "deadlock", 1020: "row_changed", 2003: "not_reachable"}
+"""The names of the most usual reasons of a wait, for metrics and logs."""
 AWAY = frozenset({
     1021, 1026, 1030, 1114,  # the disk is full, or a write failed
     1037, 1038, 1041, 1135,  # no memory
     1040, 1129, 1203, 1226,  # too many connections
     1047,  # a member of the cluster that is not ready
     1053, 1077, 1079, 1080,  # shutting down
-    1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031,  # the connection is gone
-    1290, 1836,  # read-only
+    1152, 1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031,  # the connection is gone
+    1180, 1815, 3100,  # the storage engine or the cluster could not commit
+    1290, 1792, 1836,  # read-only
     1317,  # interrupted by an operator
     1637,  # too many transactions
     2002, 2003, 2006, 2013, 2014, 2055,  # not reachable, or lost while it answered
 })  # fmt: skip
 """The server is unavailable at the moment."""
+TOO_MUCH = frozenset({
+    1153,  # a statement is longer than max_allowed_packet
+    1197, 1705,  # a transaction or statement is larger than the cache of the binary log
+    1206,  # more row locks than the buffer pool has room for
+    1969, 3024,  # ran for longer than the server's own limit
+})  # fmt: skip
+"""The server has ended a transaction for its size or duration; no row of it is at fault."""
 WRONG_SETTINGS = {
     1044: "SOUK_MYSQL__USER",  # may not use this database
     1045: "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD",
@@ -48,6 +58,8 @@ DAMAGED = frozenset({
     1712,  # an index of InnoDB is corrupt
 })  # fmt: skip
 """A table is damaged: no order's fault, and no retry cures it."""
+KNOWN_KEY = frozenset({1022, 1062, 1586})
+"""A key exists already."""
 CHECK_FAILED = frozenset({3819, 4025})
 """A CHECK failed: MySQL's number and MariaDB's. The driver does not raise IntegrityError for it."""
 
@@ -63,10 +75,12 @@ def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | Non
             f"a table of the database is damaged ({_text(original)}): repair or restore it;"
             " docs/operations.md#a-damaged-table"
         )
+    if number in TOO_MUCH:
+        return errors.TooMuchAtOnce(_text(original), str(number))
     is_garbled = not number and isinstance(original, aiomysql.InternalError)
     is_closed = isinstance(original, aiomysql.InterfaceError)
     if number in REPEAT or number in AWAY or is_closed or is_garbled:
-        return errors.DatabaseAway(_text(original))
+        return errors.DatabaseAway(_text(original), REASONS.get(number) or str(number))
     return None
 
 

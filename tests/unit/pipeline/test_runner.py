@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from internal.flow import topics
 from internal.kernel import errors
 from internal.kernel.clock import ManualClock
 from internal.orders import codec, messages
-from internal.pipeline import dead_letters, envelope, handler, runner
+from internal.pipeline import breaker, dead_letters, envelope, handler, runner
 from tests.support import ports, shop, staged_orders
 
 PATIENCE_S = 5.0
@@ -28,6 +30,8 @@ class NotedOrders:
         self.batches: list[list[str]] = []
         self.performed: Counter[str] = Counter()
         self.abandoned: list[str] = []
+        self.orders_max, self.server_errors = 1_000, 0
+        """How many orders a transaction may have, and how often it may have none at all."""
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
@@ -35,6 +39,9 @@ class NotedOrders:
         del connection, now_us
         orders = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
         self.batches.append([order.order_id for order in orders])
+        if len(orders) > self.orders_max or self.server_errors:
+            self.server_errors -= len(orders) <= self.orders_max
+            raise errors.TooMuchAtOnce("it took too long")
         for order in orders:
             if order.note == "bug":
                 raise ValueError("4111111111111111")
@@ -86,7 +93,7 @@ def _settled(order: messages.OrderPlaced) -> handler.Settled:
 class Bench:
     """A runner with everything it needs, in memory."""
 
-    def __init__(self, connection: sa.Connection, batch_orders_max: int = 100) -> None:
+    def __init__(self, connection: sa.Connection, limits: handler.Limits | None = None) -> None:
         self.stage_handler = NotedOrders()
         self.database = ports.MemoryDatabase(connection)
         self.publisher = ports.MemoryPublisher()
@@ -94,7 +101,7 @@ class Bench:
         self.bus_away = 0
         self._news = asyncio.Event()
         all_ports = handler.Ports(self.database, self.publisher, ManualClock(), self._acknowledge)
-        limits = handler.Limits(batch_orders_max, effects_max=2)
+        limits = limits or handler.Limits(100, effects_max=2)
         self.runner = runner.Runner(self.stage_handler, all_ports, limits)
 
     async def _acknowledge(self, handles: Sequence[Any]) -> None:
@@ -139,9 +146,10 @@ async def new_bench() -> AsyncIterator[NewBench]:
     with staged_orders.database() as connection:
 
         async def make(
-            prepare: Callable[[Bench], object] = lambda _: None, batch_orders_max: int = 100
+            prepare: Callable[[Bench], object] = lambda _: None,
+            limits: handler.Limits | None = None,
         ) -> Bench:
-            bench = Bench(connection, batch_orders_max)
+            bench = Bench(connection, limits)
             prepare(bench)
             running.append(asyncio.create_task(bench.runner.run()))
             await asyncio.sleep(0)
@@ -174,9 +182,23 @@ async def test_a_batch_has_a_limit(new_bench: NewBench) -> None:
         for number in range(5):
             bench.offer(number, order(f"{number}a"), order(f"{number}b"))
 
-    bench = await new_bench(offer, batch_orders_max=3)
+    bench = await new_bench(offer, handler.Limits(3))
     await bench.until(*range(5))
     assert [len(batch) for batch in bench.stage_handler.batches] == [4, 4, 2]
+
+
+async def test_a_batch_has_a_limit_in_bytes(new_bench: NewBench) -> None:
+    """Orders of hundreds of lines are not all taken together."""
+    payload = envelope.encode([order("0", "x" * 500)])
+    limits = handler.Limits(batch_bytes_max=2 * len(payload) + 1)
+
+    def offer(bench: Bench) -> None:
+        for number in range(7):
+            bench.offer(number, order(str(number), "x" * 500))
+
+    bench = await new_bench(offer, limits)
+    await bench.until(*range(7))
+    assert [len(batch) for batch in bench.stage_handler.batches] == [3, 3, 1]
 
 
 async def test_a_message_comes_at_any_time(new_bench: NewBench) -> None:
@@ -343,3 +365,44 @@ async def test_a_contradiction_in_the_books_costs_one_order(new_bench: NewBench)
     await bench.until("m")
     assert bench.answered() == ["a", "c"]
     assert [letter.code for letter in bench.letters()] == ["CONFLICT"]
+
+
+async def test_a_transaction_that_is_too_large_is_halved(new_bench: NewBench) -> None:
+    """A server with a limit of its own: no order is at fault, not even one that is tried alone."""
+
+    def offer(bench: Bench) -> None:
+        bench.stage_handler.orders_max, bench.stage_handler.server_errors = 2, 3
+        bench.offer("m", *(order(str(number)) for number in range(9)))
+
+    bench = await new_bench(offer)
+    await bench.until("m")
+    assert bench.answered() == [str(number) for number in range(9)]
+    assert not bench.letters()
+
+
+@given(
+    notes=st.lists(st.sampled_from(["", "bug", "conflict"]), min_size=1, max_size=40),
+    is_lasting=st.booleans(),
+)
+async def test_only_bad_orders_become_dead_letters(*, notes: list[str], is_lasting: bool) -> None:
+    """However they are mixed; and none while nearly all of them fail."""
+    orders = [order(f"o{place}", note) for place, note in enumerate(notes)]
+    if is_lasting:
+        orders = [order(f"o{place}", "bug") for place in range(len(notes))]
+    good = {it.order_id for it in orders if not it.note}
+    with staged_orders.database() as connection:
+        bench = Bench(connection)
+        bench.offer("m", *orders)
+        running = asyncio.create_task(bench.runner.run())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not set(good) <= set(bench.answered()) or not bench.stage_handler.batches:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert set(bench.answered()) == good
+        dead = {letter.order_id for letter in bench.letters()}
+        assert not dead & good
+        if is_lasting and len(orders) >= breaker.FAILED_ALONE_MAX:
+            assert not dead

@@ -14,14 +14,21 @@ NUMBERS = {
     1040: errors.DatabaseAway,  # too many connections
     1053: errors.DatabaseAway,  # shutting down
     1114: errors.DatabaseAway,  # full
+    1180: errors.DatabaseAway,  # could not commit
     1290: errors.DatabaseAway,  # read-only
+    1815: errors.DatabaseAway,  # an internal error
     2013: errors.DatabaseAway,  # lost
+    1153: errors.TooMuchAtOnce,  # larger than max_allowed_packet
+    1206: errors.TooMuchAtOnce,  # too many locks
+    1969: errors.TooMuchAtOnce,  # ran for longer than MariaDB allows
+    3024: errors.TooMuchAtOnce,  # the same on MySQL
     1045: errors.Misconfigured,
     1049: errors.Misconfigured,
     1064: None,  # a mistake in the SQL
     1062: None,  # a key that exists
     1146: None,  # no such table
     1406: None,  # too long
+    1644: None,  # a trigger's
 }
 
 

@@ -1,0 +1,187 @@
+"""Tells an error of the stage from an error of single orders, so that a lasting one costs none.
+
+An order that cannot be recorded alone becomes a dead letter if others of its kind can be recorded:
+that proves the database and the program to work. If several fail with one cause and hardly any
+succeeds, the cause is not theirs: the stage holds them back, and tries again after a pause.
+It must not know a noun, and records nothing itself.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from internal.kernel import ids
+from internal.pipeline.handler import Work
+
+FAILED_ALONE_MAX = 5
+"""Orders that fail alone with one cause before the stage holds orders back. Fewer become dead
+letters at once: the bug that a few orders meet on a quiet evening costs the stage nothing.
+"""
+SUCCESS_WEIGHS = 4
+"""One success makes up for this many failures: as long as one order in five can be recorded, the
+others are at fault. Repetitions of recorded orders succeed without a write, but they are rarer.
+"""
+LEVEL_MAX = 4 * FAILED_ALONE_MAX
+"""After a night of failures a few successes must do."""
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+Failure = tuple[Work, Exception]
+Kind = tuple[type, bool]
+"""The type of a fact, and whether its effect was performed: each pass writes other tables."""
+
+
+class Verdict(NamedTuple):
+    """The end of a round: these become dead letters, and these are tried in the next round."""
+
+    dead: Sequence[Failure]
+    again: Sequence[Work]
+
+
+class Stop(NamedTuple):
+    """A round that ended with orders held back, and the pause in seconds before the next one."""
+
+    cause: str
+    error: Exception
+    orders: int
+    pause_s: float
+
+
+def cause_of(error: Exception) -> str:
+    """Return the name under which failures are alike: the database's own, or the exception's."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else None
+    if original is None:
+        return type(error).__name__
+    number = original.args[0] if original.args and isinstance(original.args[0], int) else 0
+    return str(getattr(original, "sqlite_errorname", number) or type(original).__name__)
+
+
+def _kind_of(item: Work) -> Kind:
+    return type(item.fact), item.result is not None
+
+
+class Breaker:
+    """The failures of one stage. A round is one batch, which is halved where it fails."""
+
+    def __init__(self) -> None:
+        self._level: Counter[tuple[Kind, str]] = Counter()
+        """Failures by kind and cause, less the successes that made up for them."""
+        self._held: list[Work] = []
+        self._retried: set[ids.OrderRef] = set()
+        self._stops = 0
+        self.stop: Stop | None = None
+        """The end of the last round, if orders were held back."""
+        self._begin_round()
+
+    def _begin_round(self) -> None:
+        self._failed: list[Failure] = []
+        self._failed_refs: set[ids.OrderRef] = set()
+        self._doubtful: set[ids.OrderRef] = set()
+        """Those that failed after a stop, before the first success: the cause may be gone since."""
+        self._followers: list[Work] = []
+        self._skipped: list[Work] = []
+        self._successes: Counter[Kind] = Counter()
+        self._in_sequence: Counter[tuple[Kind, str]] = Counter()
+
+    def merge(self, work: Sequence[Work]) -> list[Work]:
+        """Return a batch with the held orders behind the others, which may succeed.
+
+        A fact about a held order stays behind that order's earlier facts.
+        """
+        held, self._held = self._held, []
+        self._retried = {item.ref for item in held}
+        others = [item for item in work if item.ref not in self._retried]
+        return others + held + [item for item in work if item.ref in self._retried]
+
+    def ready(self, work: Sequence[Work]) -> Sequence[Work]:
+        """Return what is to be tried now.
+
+        Nothing about an order that has failed in this round, and nothing at all after enough
+        failures in sequence.
+        """
+        if not self._failed:
+            return work
+        self._followers += [item for item in work if item.ref in self._failed_refs]
+        work = [item for item in work if item.ref not in self._failed_refs]
+        if any(count >= FAILED_ALONE_MAX for count in self._in_sequence.values()):
+            self._skipped += work
+            return []
+        return work
+
+    def succeeded(self, work: Iterable[Work]) -> None:
+        """Note facts that were recorded."""
+        self._successes.update(map(_kind_of, work))
+        self._in_sequence.clear()
+
+    def failed(self, item: Work, error: Exception) -> None:
+        """Note a fact that could not be recorded although it was tried alone."""
+        self._failed.append((item, error))
+        if self.stop and not self._successes[_kind_of(item)]:
+            self._doubtful.add(item.ref)
+        self._failed_refs.add(item.ref)
+        self._in_sequence[_kind_of(item), cause_of(error)] += 1
+
+    def take_skipped(self) -> tuple[list[Work], list[Work]]:
+        """Return (a few of the facts that were not tried, the others); the former are tried alone.
+
+        The few come from all over the batch: one of them that succeeds is worth trying the others.
+        """
+        rest, self._skipped = self._skipped, []
+        self._in_sequence.clear()
+        first = {item.ref: item for item in reversed(rest)}  # its earliest fact: no later one first
+        new = [item for ref, item in first.items() if ref not in self._retried]
+        candidates = new or [*first.values()]
+        probes = candidates[:: len(candidates) // FAILED_ALONE_MAX + 1]
+        chosen = set(map(id, probes))
+        return probes, [item for item in rest if id(item) not in chosen]
+
+    def hold_back(self, work: Iterable[Work]) -> None:
+        """Note facts that are not tried in this round after all."""
+        self._skipped += work
+
+    def end_round(self) -> Verdict:
+        """Decide about what failed. What becomes no dead letter is held: see merge and stop."""
+        keys = [(_kind_of(item), cause_of(error)) for item, error in self._failed]
+        self._weigh(keys)
+        is_lasting = bool(self._skipped) or any(
+            self._level[key] >= FAILED_ALONE_MAX for key in keys
+        )
+        has_success = any(self._successes[kind] for kind, _ in keys)
+        if is_lasting:
+            verdict = Verdict((), self._skipped)
+            self._hold(has_success)
+        else:
+            verdict = self._dead(self._doubtful if has_success else set())
+        self._begin_round()
+        return verdict
+
+    def _dead(self, doubtful: set[ids.OrderRef]) -> Verdict:
+        """Give the doubtful ones another try; the others become dead letters."""
+        self._held += [item for item, _ in self._failed if item.ref in doubtful]
+        self._held += [item for item in self._followers if item.ref in doubtful]
+        self._stops, self.stop = 0, None
+        return Verdict(
+            [(item, error) for item, error in self._failed if item.ref not in doubtful],
+            [item for item in self._followers if item.ref not in doubtful],
+        )
+
+    def _weigh(self, keys: Sequence[tuple[Kind, str]]) -> None:
+        self._level.update(keys)
+        for key, level in list(self._level.items()):
+            made_up = SUCCESS_WEIGHS * self._successes[key[0]]
+            self._level[key] = max(0, min(LEVEL_MAX, level) - made_up)
+
+    def _hold(self, has_success: bool) -> None:  # noqa: FBT001 - private
+        self._held += [item for item, _ in self._failed] + self._followers
+        self._stops = min(self._stops, 1) + 1 if has_success else self._stops + 1
+        error = self._failed[-1][1]
+        orders = len(self._held) + len(self._skipped)
+        self.stop = Stop(cause_of(error), error, orders, self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Return 0 after a first stop: the next batch has what failed at its end."""
+        if self._stops == 1:
+            return 0.0
+        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._stops - 2, 10))
