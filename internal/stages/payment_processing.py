@@ -33,9 +33,17 @@ class Plan(msgspec.Struct, frozen=True):
     step: rules.Step
 
 
-def is_payable(order: store.OrderSnapshot) -> bool:
-    """Tell whether the order still waits for its payment."""
-    return order.state is OrderState.ACCEPTED
+_O = store.ORDERS.c
+HAS_OPEN_PAYMENT = (_O.state == OrderState.ACCEPTED) | (
+    (_O.state == OrderState.PAID) & (_O.charge_state != ChargeState.FULL)
+)
+"""The condition of `has_open_payment` in SQL."""
+
+
+def has_open_payment(order: store.OrderSnapshot) -> bool:
+    """Tell whether the order waits for its payment, or a paid one for the return of its money."""
+    is_returned = order.state is OrderState.PAID and order.charge_state is not ChargeState.FULL
+    return order.state is OrderState.ACCEPTED or is_returned
 
 
 def plan(
@@ -69,7 +77,7 @@ def plan_one(
     attempts = history.attempts
     new: tuple[Attempt, ...] = ()
     while True:
-        step = rules.next_step(payment, attempts, now_us, history.last_at_us)
+        step = rules.next_step(payment, attempts, now_us)
         if not isinstance(step, rules.Call):
             return Plan(accepted, order, attempts, new, step)
         attempts, new = (*attempts, *step.attempts), (*new, *step.attempts)
