@@ -78,8 +78,9 @@ class PaymentHandler:
         return results
 
     def abandon(self, connection: sa.Connection, fact: messages.OrderAccepted) -> None:
-        """See StageHandler.abandon: the janitor leaves the order alone."""
-        deadlines.clear(connection, fact.order_key, ids.OrderRef(fact.merchant_id, fact.order_id))
+        """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on."""
+        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        deadlines.clear(connection, fact.order_key, ref, payment_processing.HAS_OPEN_PAYMENT)
 
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:

@@ -12,6 +12,7 @@ SoukError
 │   └── InvalidInput     a caller's mistake, with the fields that are wrong
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
 │       ├── CardNumber   a field contains something that looks like a card number
+│       ├── OrdersHeldUp letters would be dropped that open orders depend on
 │       └── UnknownReport no report has this name; carries the names that exist
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
 └── Misconfigured        a setting is wrong; stops the start and names it
@@ -90,6 +91,12 @@ class CardNumber(InvalidInput):
     """A field contains something that looks like a card number; the number is never repeated."""
 
     code = "CARD_NUMBER_REFUSED"
+
+
+class OrdersHeldUp(InvalidInput):
+    """Open orders would be left without anything that moves them; carries what must be said."""
+
+    code = "ORDERS_HELD_UP"
 
 
 class UnknownReport(InvalidInput):

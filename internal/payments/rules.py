@@ -31,6 +31,10 @@ refused; a void is repeated at the last delay.
 """
 
 
+GIVEN_UP = "given_up_by_operator"
+"""The decline code of a payment that no gateway has ended."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """Record these new attempts, then send those that are still PENDING to the gateway."""
 
@@ -58,7 +62,8 @@ class Paid(msgspec.Struct, frozen=True):
 class Declined(msgspec.Struct, frozen=True):
     """A tender failed, and no money is held any more.
 
-    `code` is the gateway's decline code; empty when the gateway stayed unreachable.
+    `code` is the gateway's decline code; empty when the gateway stayed unreachable; GIVEN_UP when
+    an operator ended the payment.
     """
 
     code: str
@@ -194,8 +199,43 @@ def _refuse(attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
     voids = [a for a in attempts if a.kind is AttemptKind.VOID]
     if any(a.state is AttemptState.DECLINED for a in voids):
         return Wait(None)
-    codes = (c.decline_code for c in charges.values() if c.state is AttemptState.DECLINED)
-    return Declined(next(codes, ""))
+    for charge in charges.values():
+        if charge.state is AttemptState.DECLINED:
+            return Declined(charge.decline_code)
+    return Declined("" if any(map(_is_unreachable, charges.values())) else GIVEN_UP)
+
+
+def _is_unreachable(charge: Attempt) -> bool:
+    return _is_final_failure(charge) and charge.decline_code != GIVEN_UP
+
+
+def give_up(
+    payment: Payment, attempts: Sequence[Attempt]
+) -> tuple[tuple[Attempt, ...], tuple[Attempt, ...]]:
+    """Return the attempts of a payment that an operator ends, and the voids that it needs then.
+
+    A charge whose result is missing is given up and voided by its key, as any that may hold money.
+    """
+    after = tuple(
+        _given_up(attempt) if _is_open_charge(attempt) else attempt for attempt in attempts
+    )
+    charges = {a.tender_no: a for a in after if a.kind is AttemptKind.CHARGE}
+    held = enumerate(_held(after, charges))
+    return after, tuple(_void(payment, _attempt_no(after, n), charge) for n, charge in held)
+
+
+def _is_open_charge(attempt: Attempt) -> bool:
+    is_open = attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}
+    return is_open and attempt.kind is AttemptKind.CHARGE
+
+
+def _given_up(charge: Attempt) -> Attempt:
+    return msgspec.structs.replace(
+        charge,
+        state=AttemptState.FAILED,
+        decline_code=GIVEN_UP,
+        checks=len(RETRY_AFTER_S) + 1,
+    )
 
 
 def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
@@ -209,6 +249,7 @@ def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
         gateway_reference="",
         decline_code="",
         checks=0,
+        updated_at_us=0,
     )
 
 

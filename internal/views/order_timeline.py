@@ -131,7 +131,7 @@ def _waits_for(
         return "an operator: `souk payments decide` or `ask`"
     if any(map(manual_resolution.is_undecided, view.attempts)):
         return "the gateway's verdict on an UNKNOWN payment"
-    _, _, consumer = janitor.LAST_FACT[view.state]
+    _, _, consumer = janitor.last_fact(view.state, view.charge_state)
     return consumer.name if consumer else ""
 
 

@@ -18,7 +18,7 @@ from internal.payments import rules
 from internal.payments.manual_resolution import BY_OPERATOR, Verdict
 from internal.payments.messages import Attempt, Tender
 from internal.pipeline import handler
-from internal.stages import payment_review
+from internal.stages import payment_processing, payment_review
 from tests.support import gateways, shop, staged_orders
 from tests.support.gateways import Fault
 
@@ -222,7 +222,7 @@ class TestOverdue:
     def interrupted(self, review: Review) -> None:
         (review.accepted,) = review.line.step(shop.placed("o", tenders=(shop.card(),)))
         review.line.record(topics.ACCEPTED, review.line.work(review.accepted))
-        deadlines.clear(review.connection, 1, NAME)
+        deadlines.clear(review.connection, 1, NAME, payment_processing.HAS_OPEN_PAYMENT)
         review.line.clock.advance_us(6 * US_PER_SECOND)
 
     @staticmethod
