@@ -108,18 +108,18 @@ def drop(
     mark: Mark,
     decide: Callable[[sa.Connection, Sequence[ids.OrderRef]], T],
 ) -> tuple[int, T]:
-    """Close the open ones of these letters, after `decide` has dealt with their orders.
+    """Close the open ones of these letters, after `decide` has dealt with the orders of all.
 
     Return how many letters were closed, and what `decide` returned. It raises an error if an order
     would be left behind; then nothing may be committed.
     """
-    letters = [it for some in _chunks(keys) for it in _still_open(connection, some)]
+    letters = [it for some in _chunks(keys) for it in dead_letters.find_many(connection, some)]
     decided = decide(connection, _orders_of(letters))
     dropped = 0
-    for place in range(0, len(letters), LETTERS_AT_ONCE):
-        some = letters[place : place + LETTERS_AT_ONCE]
-        _forget_crashes(connection, some)
-        dropped += _close(connection, some, mark)
+    for some in _chunks(keys):
+        still_open = _still_open(connection, some)
+        _forget_crashes(connection, still_open)
+        dropped += _close(connection, still_open, mark)
     return dropped, decided
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 import sqlalchemy as sa
 
+from internal.auth import audit_log
 from internal.kernel import errors, ids
 from internal.orders import deadlines, messages, store
 from internal.stages import payment_processing
@@ -26,6 +27,16 @@ class Choice(StrEnum):
     """The next stage gets the last recorded fact again, and goes on where it was."""
     REJECT = "reject"
     """The stock is released, all money is returned, and the order ends REJECTED."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """An operator's decision, with its time and reason."""
+
+    choice: Choice | None
+    """None: the operator knows of no order that needs one."""
+    actor: str
+    reason: str
+    at_us: int
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -51,13 +62,8 @@ def find(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[stor
     return [order for key, order in locked.items() if key in missing]
 
 
-def decide(
-    connection: sa.Connection,
-    orders: Sequence[ids.OrderRef],
-    choice: Choice | None,
-    at_us: int,
-) -> Result:
-    """Do with the orders of letters what the operator has chosen. Orders that go on are left alone.
+def decide(connection: sa.Connection, orders: Sequence[ids.OrderRef], decision: Decision) -> Result:
+    """Do with the orders of letters what an operator has decided. Orders that go on are left alone.
 
     Raises:
         OrdersHeldUp: an order would be left behind, and nothing was chosen.
@@ -68,18 +74,35 @@ def decide(
     held = find(connection, orders)
     if not held:
         return Result(not_recorded=not_recorded)
-    if choice is None:
+    if decision.choice is None:
         raise _held_up(held)
-    if choice is Choice.DRIVE_ON:
+    audit_log.log(connection, [_action(order, decision) for order in held])
+    if decision.choice is Choice.DRIVE_ON:
         refs = tuple(map(_ref, held))
-        deadlines.give_back(connection, refs, at_us)
+        deadlines.give_back(connection, refs, decision.at_us)
         return Result(driven_on=refs, not_recorded=not_recorded)
-    facts = payment_processing.give_up(connection, _with_facts(connection, held), at_us)
+    facts = payment_processing.give_up(connection, _with_facts(connection, held), decision.at_us)
     return Result(
         rejected=tuple(_ref(order) for order in held if order.order_key in facts),
         returning=tuple(_ref(order) for order in held if order.order_key not in facts),
         not_recorded=not_recorded,
         facts=tuple(facts.values()),
+    )
+
+
+_ACTIONS = {Choice.DRIVE_ON: "ORDER_DRIVEN_ON", Choice.REJECT: "ORDER_GIVEN_UP"}
+
+
+def _action(order: store.OrderSnapshot, decision: Decision) -> audit_log.Action:
+    return audit_log.Action(
+        at_us=decision.at_us,
+        actor=decision.actor,
+        action=_ACTIONS[decision.choice or Choice.DRIVE_ON],
+        merchant_id=order.merchant_id,
+        order_id=order.order_id,
+        subject=order.version,
+        detail=f"{order.state}, money {order.charge_state}",
+        reason=decision.reason,
     )
 
 

@@ -9,10 +9,11 @@ import pytest
 from internal.flow import replay
 from internal.infra import bus, db
 from internal.kernel import errors, ids
-from internal.orders import deadlines, messages
+from internal.orders import messages
 from internal.payments.gateways import simulator
 from internal.stages import finalization, held_orders, order_processing, payment_processing
 from internal.stages.held_orders import Choice
+from internal.views import order_timeline
 from tests.support import shop
 from tests.support.pipeline_fixture import GATEWAY_FILE, Site, World, found, opened
 
@@ -60,8 +61,9 @@ def dropping(
     """Return the transaction of `souk dlq drop`."""
     at_us = world.clock.now_us()
     mark = replay.Mark("dropped", "alex", "cannot be mended", at_us)
+    decision = held_orders.Decision(choice, mark.actor, mark.reason, at_us)
     return lambda c: replay.drop(
-        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, choice, at_us)
+        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
     )
 
 
@@ -117,9 +119,14 @@ async def test_a_drop_that_decides_nothing_is_found(
     assert await world.states("o") == ["PAID"]
     (finding,) = await world.check()
     assert (finding.invariant, finding.sentence) == ("I11", LEFT_BEHIND)
-    at_us = world.clock.now_us()
-    await world.database.write(lambda c: deadlines.give_back(c, [REFS["o"]], at_us))
+    done, became = await world.database.write(dropping(world, keys, Choice.REJECT))
+    assert (done, became.returning) == (0, (REFS["o"],)), "the letter is closed; its order is not"
     await world.pass_time(0)
+    assert await world.states("o") == ["REJECTED GIVEN_UP_BY_OPERATOR"]
+    told = await world.database.read(lambda c: order_timeline.get(c, *REFS["o"]))
+    assert told is not None
+    steps = [(it.what, it.why) for it in told.steps if it.who == "operator alex"]
+    assert steps[1:] == [("ORDER_GIVEN_UP 3: PAID, money FULL", "cannot be mended")]
 
 
 class Losing:

@@ -138,8 +138,9 @@ def dropping(
 ) -> db.Work[tuple[int, held_orders.Result]]:
     """Return the transaction of `souk dlq drop`."""
     mark = replay.Mark("dropped", "alex", "noise", at_us)
+    decision = held_orders.Decision(choice, mark.actor, mark.reason, at_us)
     return lambda c: replay.drop(
-        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, choice, at_us)
+        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
     )
 
 

@@ -152,15 +152,17 @@ def drop_letters(
 ) -> None:
     """Close dead letters for good, with a reason. Their rows stay in the table.
 
-    Orders that are open and that nothing else drives on need a --then: all of them, or none.
+    Orders that are open and that nothing else drives on need a --then: it holds for all of them.
+    With it a closed letter may be named, too, if its order was left behind.
     """
     mark = _mark("dropped", by, actor.reason_of(reason))
-    keys = _choose(chosen, data)
+    decision = held_orders.Decision(then, mark.actor, mark.reason, mark.at_us)
+    keys = _choose(chosen, data, may_be_closed=then is not None)
     _confirm(len(keys), "drop", yes=yes)
 
     def transact(connection: sa.Connection) -> tuple[int, held_orders.Result]:
         return replay.drop(
-            connection, keys, mark, lambda c, refs: held_orders.decide(c, refs, then, mark.at_us)
+            connection, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
         )
 
     async def close(opened: db.Database) -> tuple[int, held_orders.Result]:
@@ -187,12 +189,16 @@ def _mark(how: str, by: str, reason: str) -> replay.Mark:
     return replay.Mark(how, actor.name_of(by), reason, clock.SystemClock().now_us())
 
 
-def _choose(chosen: dead_letter_selection.Selection, data: Data) -> list[int]:
+def _choose(
+    chosen: dead_letter_selection.Selection, data: Data, *, may_be_closed: bool = False
+) -> list[int]:
     ways = (bool(chosen.keys), bool(chosen.stage or chosen.code), chosen.every)
     if sum(ways) != 1:
         what = "name letters by number, or all of a --stage or --code, or --all"
         raise typer.BadParameter(what, param_hint="LETTER")
-    return database.read(data, lambda connection: dead_letter_selection.keys(connection, chosen))
+    return database.read(
+        data, lambda c: dead_letter_selection.keys(c, chosen, may_be_closed=may_be_closed)
+    )
 
 
 def _confirm(letters: int, what: str, *, yes: bool) -> None:

@@ -56,7 +56,8 @@ class Held:
     def drop(self, choice: Choice | None, *refs: ids.OrderRef) -> held_orders.Result:
         now_us = self.line.clock.now_us()
         with staged_orders.transaction(self.connection):
-            result = held_orders.decide(self.connection, refs or (REF,), choice, now_us)
+            decision = held_orders.Decision(choice, "alex", "cannot be mended", now_us)
+            result = held_orders.decide(self.connection, refs or (REF,), decision)
             keys = [it.letter_key for it in dead_letters.list_open(self.connection)]
             dead_letters.close(self.connection, keys, "dropped", now_us)
         assert not self.findings()
