@@ -30,7 +30,7 @@ class FinalizationHandler:
         """See StageHandler.record."""
         orders = recorded_facts.lock(connection, (w.fact for w in work))
         failpoints.hit(f"{self.spec.name}.after_claim")
-        open_orders = [o for o in orders.values() if o.state is OrderState.PAID]
+        open_orders = [o for o in orders.values() if finalization.is_ready(o)]
         claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
         paid = recorded_facts.facts_of(connection, open_orders, claimed, messages.OrderPaid)
         done = finalization.finalize(
@@ -45,8 +45,9 @@ class FinalizationHandler:
         return effect
 
     def abandon(self, connection: sa.Connection, fact: messages.OrderPaid) -> None:
-        """See StageHandler.abandon: the janitor leaves the order alone."""
-        deadlines.clear(connection, fact.order_key, ids.OrderRef(fact.merchant_id, fact.order_id))
+        """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on."""
+        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        deadlines.clear(connection, fact.order_key, ref, finalization.IS_READY)
 
 
 def _outcome(fact: messages.OrderFinalized | None) -> handler.Outcome:

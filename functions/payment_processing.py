@@ -5,7 +5,6 @@ call is made outside any transaction, so an order passes `record` several times:
 call, record the answer, plan again.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -51,7 +50,7 @@ class PaymentHandler:
         """
         orders = recorded_facts.lock(connection, (w.fact for w in work))
         failpoints.hit(f"{self.spec.name}.after_claim")
-        payable = [order for order in orders.values() if payment_processing.is_payable(order)]
+        payable = [o for o in orders.values() if payment_processing.has_open_payment(o)]
         payments_store.update(connection, _results(work, payable), now_us)
         claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
         accepted = recorded_facts.facts_of(connection, payable, claimed, messages.OrderAccepted)
@@ -61,7 +60,7 @@ class PaymentHandler:
         metrics.PAYMENTS_LEFT_TO_OPERATORS.inc(sum(rules.needs_operator(p.step) for p in plans))
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
         done = payment_processing.carry_out(connection, plans, now_us, due_at_us)
-        passed = [order for order in orders.values() if not payment_processing.is_payable(order)]
+        passed = [o for o in orders.values() if not payment_processing.has_open_payment(o)]
         done |= payment_processing.repeat(connection, passed)
         calls_of = {p.order.order_key: found for p in plans if (found := _calls(p))}
         return [_outcome(w.fact.order_key, calls_of, done) for w in work]
@@ -72,15 +71,16 @@ class PaymentHandler:
         began_us = clock.SystemClock().now_us() if traces.is_on() else 0
         how = gateway_calls.ask if effect.ask else gateway_calls.send
         sent = [how(self._gateway, effect.merchant_id, a, self._timeout_s) for a in effect.attempts]
-        results = (await sent[0],) if len(sent) == 1 else tuple(await asyncio.gather(*sent))
+        results = (await sent[0],) if len(sent) == 1 else await gateway_calls.all_of(sent)
         failpoints.hit("gateway.after_send")
         if began_us:
             _trace(effect, results, began_us)
         return results
 
     def abandon(self, connection: sa.Connection, fact: messages.OrderAccepted) -> None:
-        """See StageHandler.abandon: the janitor leaves the order alone."""
-        deadlines.clear(connection, fact.order_key, ids.OrderRef(fact.merchant_id, fact.order_id))
+        """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on."""
+        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        deadlines.clear(connection, fact.order_key, ref, payment_processing.HAS_OPEN_PAYMENT)
 
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:

@@ -36,7 +36,7 @@ class Action(msgspec.Struct, frozen=True):
     merchant_id: str
     order_id: str
     subject: int
-    """Number of the payment attempt or of the dead letter."""
+    """Number of the payment attempt or of the dead letter; the order's version."""
     detail: str = ""
     reason: str = ""
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from internal.kernel.states import OrderState
+from internal.kernel.states import ChargeState, OrderState
 from internal.payments.messages import AttemptKind, AttemptState
 
 EXAMPLES_MAX = 5
@@ -19,6 +19,7 @@ EXAMPLES_MAX = 5
 
 PARAMETERS: Mapping[str, str] = {
     **{f"order_{state.name.lower()}": str(state) for state in OrderState},
+    **{f"charge_{state.name.lower()}": str(state) for state in ChargeState},
     **{f"attempt_{state.name.lower()}": str(state) for state in AttemptState},
     **{f"kind_{kind.name.lower()}": str(kind) for kind in AttemptKind},
 }
@@ -29,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True):
     """A rule that does not hold."""
 
     invariant: str
-    """ "I1" to "I10"."""
+    """ "I1" to "I11"."""
     sentence: str
     """The rule."""
     count: int

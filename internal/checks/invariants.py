@@ -1,4 +1,4 @@
-"""The invariants I1 to I7, I9 and I10 of the reliability rules, which hold after any failure.
+"""The invariants I1 to I7 and I9 to I11 of the reliability rules, which hold after any failure.
 
 The database evaluates every rule for all orders, at once or window by window, so memory use does
 not grow with them. Writes nothing. An order that is still in progress is not a finding.

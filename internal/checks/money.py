@@ -59,10 +59,21 @@ _PAID_AGREES = findings.Rule(
     SELECT merchant_id, order_id, total, held
     FROM (
       SELECT o.merchant_id, o.order_id, o.total_minor AS total, {_HELD} AS held
-      FROM orders o WHERE o.state = :order_paid
+      FROM orders o
+      WHERE o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)
     ) AS q
     WHERE held <> total
     """,  # noqa: S608
+)
+_PAID_RETURNS = findings.Rule(
+    "I3",
+    "a paid order whose charge is open has a void: its money is being returned",
+    """
+    SELECT o.merchant_id, o.order_id, o.charge_state FROM orders o
+    WHERE o.state = :order_paid AND o.charge_state IN (:charge_pending, :charge_unknown)
+      AND NOT EXISTS (SELECT 1 FROM payment_attempts v
+        WHERE v.order_key = o.order_key AND v.kind = :kind_void)
+    """,
 )
 _NOTHING_HELD = findings.Rule(
     "I3",
@@ -83,7 +94,8 @@ _NOTHING_OPEN = findings.Rule(
     SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
     WHERE a.state IN (:attempt_pending, :attempt_unknown)
-      AND o.state IN (:order_paid, :order_finalized, :order_rejected, :order_cancelled)
+      AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled)
+        OR (o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)))
     """,
 )
 _ONE_CAPTURE = findings.Rule(
@@ -139,6 +151,7 @@ _ENTRIES_HAVE_ORDERS = findings.Rule(
 RULES = (
     _FINALIZED_AGREES,
     _PAID_AGREES,
+    _PAID_RETURNS,
     _NOTHING_HELD,
     _NOTHING_OPEN,
     _ONE_CAPTURE,

@@ -1,7 +1,7 @@
-"""I1, I2, I6, I7 and I9: orders, their histories, claims, receipt numbers and deadlines.
+"""I1, I2, I6, I7, I9 and I11: orders, their histories, claims, receipt numbers and deadlines.
 
-No order is lost, doubled, stuck or in an illegal state, and no claim or receipt number is used
-twice. Writes nothing.
+No order is lost, doubled, stuck, left behind or in an illegal state, and no claim or receipt number
+is used twice. Writes nothing.
 """
 
 import itertools
@@ -105,6 +105,20 @@ _OVERDUE = findings.Rule(
     SELECT merchant_id, order_id, state, due_at_us FROM orders WHERE due_at_us < :overdue_us
     """,
 )
+_LEFT_BEHIND = findings.Rule(
+    "I11",
+    "an open order has a deadline, an open dead letter or an undecided payment",
+    """
+    SELECT o.merchant_id, o.order_id, o.state FROM orders o
+    WHERE o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
+      AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.closed_at_us IS NULL
+        AND d.merchant_id = o.merchant_id AND d.order_id = o.order_id)
+      AND NOT EXISTS (SELECT 1 FROM payment_attempts a WHERE a.order_key = o.order_key
+        AND (a.state = :attempt_unknown
+          OR (a.kind = :kind_void AND a.state = :attempt_declined)))
+    """,
+)
+"""A PENDING attempt owns nothing: driving its order on brings an answer, or makes it UNKNOWN."""
 RULES = (
     _DOUBLED,
     _LOG_HAS_ORDERS,
@@ -114,6 +128,7 @@ RULES = (
     _COUNTERS_AGREE,
     _RECEIPT_MEANS_FINALIZED,
     _TERMINAL_BUT_DUE,
+    _LEFT_BEHIND,
 )
 AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
     OrderState.PLACED: frozenset(),
@@ -124,11 +139,18 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
             (ChargeState.UNKNOWN, StockState.RESERVED),
         }
     ),
-    OrderState.PAID: frozenset({(ChargeState.FULL, StockState.RESERVED)}),
+    OrderState.PAID: frozenset(
+        {
+            (ChargeState.FULL, StockState.RESERVED),
+            (ChargeState.PENDING, StockState.RESERVED),
+            (ChargeState.UNKNOWN, StockState.RESERVED),
+        }
+    ),
     OrderState.FINALIZED: frozenset({(ChargeState.FULL, StockState.COMMITTED)}),
     OrderState.REJECTED: frozenset(
         {
             (ChargeState.NONE, StockState.NONE),
+            (ChargeState.NONE, StockState.RELEASED),
             (ChargeState.DECLINED, StockState.RELEASED),
             (ChargeState.VOIDED, StockState.RELEASED),
         }

@@ -15,7 +15,7 @@ from internal.flow import topics
 from internal.infra import bus, db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
-from internal.kernel.states import OrderState
+from internal.kernel.states import ChargeState, OrderState
 from internal.orders import deadlines, messages, store
 from internal.pipeline.handler import Stage
 
@@ -25,6 +25,18 @@ LAST_FACT: dict[str, tuple[str, str, Stage | None]] = {
 }
 """By state: where the order's last fact stands in the log, and which stage takes that fact."""
 _NOWHERE = ("", "", None)
+
+
+def last_fact(state: str, charge_state: str) -> tuple[str, str, Stage | None]:
+    """Return the row of LAST_FACT for an order; no stage takes that of an order that has ended.
+
+    The money of a paid order that was given up is returned by the payment stage.
+    """
+    if state == OrderState.PAID and charge_state != ChargeState.FULL:
+        state = OrderState.ACCEPTED
+    return LAST_FACT.get(state, _NOWHERE)
+
+
 BUSY_MESSAGES = 200
 """A stage with a deeper backlog is late, not stuck: repeated facts would only make it later."""
 
@@ -87,7 +99,7 @@ class Janitor:
 
 
 def _last_facts(
-    connection: sa.Connection, due: Sequence[tuple[int, str]], ready: frozenset[str]
+    connection: sa.Connection, due: Sequence[tuple[int, str, str]], ready: frozenset[str]
 ) -> dict[int, messages.Fact | None]:
     """Return the last fact of every one of these orders whose next stage is ready.
 
@@ -95,8 +107,8 @@ def _last_facts(
     """
     facts: dict[int, messages.Fact | None] = {}
     claims = []
-    for order_key, state in due:
-        log_stage, event_id, taker = LAST_FACT.get(state, _NOWHERE)
+    for order_key, state, charge_state in due:
+        log_stage, event_id, taker = last_fact(state, charge_state)
         if taker is None:
             facts[order_key] = None
         elif taker.name in ready:

@@ -1,11 +1,14 @@
 """Sends dead letters to their topics again, or closes them for good.
 
 The order's crash counts are deleted first, then the message is sent, then the letter is marked: a
-crash in between sends a letter twice and never loses it.
+crash in between sends a letter twice and never loses it. An open order whose letter is closed
+always has something else that drives it on: replaying gives its deadline back, and dropping asks
+the caller what becomes of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -14,10 +17,16 @@ from internal.auth import audit_log
 from internal.flow import topics
 from internal.infra import bus, db
 from internal.kernel import cards, errors, ids
+from internal.kernel.clock import US_PER_SECOND
+from internal.orders import deadlines
 from internal.pipeline import crash_counts, dead_letters, envelope
 from internal.pipeline.dead_letters import DeadLetter
 
+T = TypeVar("T")
+
 LETTERS_AT_ONCE = 500
+DEADLINE_S = max(stage.deadline_s for stage in topics.STAGES)
+"""A replayed order that no stage has taken by then is driven on by the janitor."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -36,6 +45,8 @@ class Outcome(msgspec.Struct, frozen=True):
     replayed: int
     unreadable: tuple[int, ...]
     """Their payloads are not complete any more; they stay open."""
+    came_back: tuple[int, ...] = ()
+    """Their stages have failed again already; they stay open."""
 
 
 async def replay(
@@ -47,34 +58,75 @@ async def replay(
         BusAway: the broker gave no receipt; what was not closed may be replayed again.
     """
     await broker.ensure(topics.subscriptions())
-    replayed, unreadable = 0, []
+    replayed, unreadable, came_back = 0, [], []
     for some in _chunks(keys):
         letters = await database.read(lambda c, some=some: _still_open(c, some))  # type: ignore[misc]
         whole = [letter for letter in letters if is_whole(letter)]
-        await _send(database, broker, whole, mark)
-        replayed += len(whole)
+        back = await _send(database, broker, whole, mark)
+        replayed += len(whole) - len(back)
+        came_back += back
         unreadable += [letter.letter_key for letter in letters if not is_whole(letter)]
-    return Outcome(replayed, tuple(unreadable))
+    return Outcome(replayed, tuple(unreadable), tuple(came_back))
 
 
 async def _send(
     database: db.Database, broker: bus.Publisher, letters: Sequence[DeadLetter], mark: Mark
-) -> None:
+) -> list[int]:
+    """Publish and close these letters; return those that came back before they were closed."""
     if not letters:
-        return
-    await database.write(lambda connection: _forget_crashes(connection, letters))
+        return []
+    before = await database.write(lambda connection: _prepare(connection, letters))
     await broker.publish([message_of(letter) for letter in letters])
-    await database.write(lambda connection: _close(connection, letters, mark))
+    return await database.write(lambda connection: _close_sent(connection, letters, mark, before))
 
 
-def drop(connection: sa.Connection, keys: Sequence[int], mark: Mark) -> int:
-    """Close the open ones of these letters; return how many that were."""
+def _prepare(connection: sa.Connection, letters: Sequence[DeadLetter]) -> dict[int, int]:
+    _forget_crashes(connection, letters)
+    return dead_letters.count_sources(connection, [letter.letter_key for letter in letters])
+
+
+def _close_sent(
+    connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark, before: dict[int, int]
+) -> list[int]:
+    """Close letters that were published, and give their orders a deadline again.
+
+    A stage that fails again within this moment stores no second letter: the open one stands for
+    both, so it stays open.
+    """
+    dead_letters.lock(connection, sorted(before))
+    after = dead_letters.count_sources(connection, list(before))
+    gone = [letter for letter in letters if after[letter.letter_key] == before[letter.letter_key]]
+    _close(connection, gone, mark)
+    due_at_us = mark.at_us + DEADLINE_S * US_PER_SECOND
+    deadlines.give_back(connection, _orders_of(gone), due_at_us)
+    return [key for key, count in after.items() if count != before[key]]
+
+
+def drop(
+    connection: sa.Connection,
+    keys: Sequence[int],
+    mark: Mark,
+    decide: Callable[[sa.Connection, Sequence[ids.OrderRef]], T],
+) -> tuple[int, T]:
+    """Close the open ones of these letters, after `decide` has dealt with the orders of all.
+
+    Return how many letters were closed, and what `decide` returned. It raises an error if an order
+    would be left behind; then nothing may be committed.
+    """
+    letters = [it for some in _chunks(keys) for it in dead_letters.find_many(connection, some)]
+    decided = decide(connection, _orders_of(letters))
     dropped = 0
     for some in _chunks(keys):
-        letters = _still_open(connection, some)
-        _forget_crashes(connection, letters)
-        dropped += _close(connection, letters, mark)
-    return dropped
+        still_open = _still_open(connection, some)
+        _forget_crashes(connection, still_open)
+        dropped += _close(connection, still_open, mark)
+    return dropped, decided
+
+
+def _orders_of(letters: Sequence[DeadLetter]) -> list[ids.OrderRef]:
+    """Return the orders that letters are about, each once."""
+    refs = (ids.OrderRef(it.merchant_id, it.order_id) for it in letters if it.order_id)
+    return list(dict.fromkeys(refs))
 
 
 def _chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -13,6 +13,7 @@ SoukError
 │   └── InvalidInput     a caller's mistake, with the fields that are wrong
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
 │       ├── CardNumber   a field contains something that looks like a card number
+│       ├── OrdersHeldUp letters would be dropped that open orders depend on
 │       └── UnknownReport no report has this name; carries the names that exist
 ├── DatabaseDamaged      a database is damaged, missing or older than it was: stops the process
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
@@ -103,6 +104,12 @@ class CardNumber(InvalidInput):
     """A field contains something that looks like a card number; the number is never repeated."""
 
     code = "CARD_NUMBER_REFUSED"
+
+
+class OrdersHeldUp(InvalidInput):
+    """Open orders would be left without anything that moves them; carries what must be said."""
+
+    code = "ORDERS_HELD_UP"
 
 
 class UnknownReport(InvalidInput):

@@ -3,8 +3,9 @@
 Other modules compare the members of these enums, never strings.
 
 order:  PLACED -> ACCEPTED -> PAID -> FINALIZED; PLACED or ACCEPTED -> REJECTED; ACCEPTED ->
-        CANCELLED
-charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway
+        CANCELLED; PAID -> REJECTED only if an operator gives the order up
+charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway; of
+        a PAID order that is given up FULL -> PENDING -> VOIDED
 stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
 """
 
@@ -46,7 +47,7 @@ class StockState(StrEnum):
 ORDER_MOVES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED}),
     OrderState.ACCEPTED: frozenset({OrderState.PAID, OrderState.REJECTED, OrderState.CANCELLED}),
-    OrderState.PAID: frozenset({OrderState.FINALIZED}),
+    OrderState.PAID: frozenset({OrderState.FINALIZED, OrderState.REJECTED}),
     OrderState.FINALIZED: frozenset(),
     OrderState.REJECTED: frozenset(),
     OrderState.CANCELLED: frozenset(),

@@ -1,16 +1,16 @@
 """Deadlines: which orders have waited too long for their next stage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
 from internal.infra import bulk
-from internal.kernel import ids, money
+from internal.kernel import ids, money, states
 from internal.orders import store
 
 
-def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tuple[int, str]]:
-    """Return (order_key, state) of orders whose deadline has passed, the longest overdue first."""
+def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tuple[int, str, str]]:
+    """Return (order_key, state, charge_state) of orders that are due, the longest overdue first."""
     orders = store.ORDERS.c
     due = (
         sa.select(orders.order_key, orders.due_at_us)  # all in the index: nothing else is read
@@ -20,11 +20,11 @@ def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tu
         .subquery()
     )
     query = (
-        sa.select(orders.order_key, orders.state)
+        sa.select(orders.order_key, orders.state, orders.charge_state)
         .join(due, due.c.order_key == orders.order_key)
         .order_by(due.c.due_at_us)
     )
-    return [(row[0], row[1]) for row in connection.execute(query)]
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def oldest_unfinished_us(connection: sa.Connection) -> int | None:
@@ -34,12 +34,19 @@ def oldest_unfinished_us(connection: sa.Connection) -> int | None:
     return connection.execute(query).scalar()
 
 
-def clear(connection: sa.Connection, order_key: int, ref: ids.OrderRef) -> None:
-    """Clear the deadline of the order with this key, if it is the order that `ref` names."""
+def clear(
+    connection: sa.Connection, order_key: int, ref: ids.OrderRef, where: sa.ColumnElement[bool]
+) -> None:
+    """Clear the deadline of the order with this key, if it is the order that `ref` names.
+
+    `where` is a condition on the order: one that has moved on keeps its deadline.
+    """
     if not money.INT64_MIN <= order_key <= money.INT64_MAX:
         return  # written by hand: no database has such a key
     o, (merchant_id, order_id) = store.ORDERS.c, ref
-    order = sa.and_(o.order_key == order_key, o.merchant_id == merchant_id, o.order_id == order_id)
+    order = sa.and_(
+        o.order_key == order_key, o.merchant_id == merchant_id, o.order_id == order_id, where
+    )
     connection.execute(store.ORDERS.update().where(order).values(due_at_us=None))
 
 
@@ -49,3 +56,33 @@ def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: in
     rows = [(key, due_at_us) for key in order_keys]
     guard, changes = "t.due_at_us IS NOT NULL", bulk.assign("due_at_us")
     bulk.update(connection, store.ORDERS, shape, ("order_key",), changes, rows, guard=guard)
+
+
+def missing(connection: sa.Connection, order_keys: Sequence[int]) -> set[int]:
+    """Return those of the orders that are open and have no deadline."""
+    key, found = store.ORDERS.c.order_key, set()
+    for some in _chunks(order_keys):
+        found |= set(connection.execute(sa.select(key).where(key.in_(some), IS_MISSING)).scalars())
+    return found
+
+
+def give_back(connection: sa.Connection, orders: Sequence[ids.OrderRef], due_at_us: int) -> int:
+    """Give these orders a deadline, where they are open and have none; return how many had none."""
+    keys = [order.order_key for order in store.find(connection, orders).values()]
+    changed = 0
+    for some in _chunks(keys):
+        statement = store.ORDERS.update().where(store.ORDERS.c.order_key.in_(some), IS_MISSING)
+        changed += connection.execute(statement.values(due_at_us=due_at_us)).rowcount
+    return changed
+
+
+def _chunks(order_keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(order_keys), KEYS_AT_ONCE):
+        yield order_keys[start : start + KEYS_AT_ONCE]
+
+
+KEYS_AT_ONCE = 500
+"""Keys in one statement: databases limit its parameters."""
+_ENDS = [str(state) for state in sorted(states.ORDER_TERMINAL)]
+IS_MISSING = store.ORDERS.c.due_at_us.is_(None) & store.ORDERS.c.state.not_in(_ENDS)
+"""SQL: an open order that nothing drives on."""

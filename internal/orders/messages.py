@@ -213,6 +213,10 @@ PLACED_EVENT = "placed"
 ACCEPTED_EVENT = "accepted"
 PAID_EVENT = "paid"
 """The events that the stages claim, by the fact that they take."""
+GIVEN_UP_EVENT = "given_up"
+"""What the payment stage claims when the money of a PAID order was returned: it has claimed the
+fact that it takes before.
+"""
 
 
 class RejectReason(StrEnum):
@@ -223,3 +227,4 @@ class RejectReason(StrEnum):
     TENDERS_DO_NOT_COVER_TOTAL = "TENDERS_DO_NOT_COVER_TOTAL"
     PAYMENT_DECLINED = "PAYMENT_DECLINED"
     GATEWAY_UNAVAILABLE = "GATEWAY_UNAVAILABLE"
+    GIVEN_UP_BY_OPERATOR = "GIVEN_UP_BY_OPERATOR"

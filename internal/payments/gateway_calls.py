@@ -4,24 +4,21 @@ Nothing is recorded here: the caller records the attempt before the call and the
 """
 
 import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from loguru import logger
 
 from internal.kernel import errors
+from internal.payments import store
 from internal.payments.gateways.port import Answer, Charge, Gateway, GatewayStatus, Void
 from internal.payments.messages import Attempt, AttemptKind, AttemptState
 
 
 async def send(gateway: Gateway, merchant_id: str, attempt: Attempt, timeout_s: float) -> Attempt:
     """Send a recorded attempt for the first time; return it with the state that results."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            answer = await _request(gateway, merchant_id, attempt)
-    except errors.GatewayAway:
-        return _unanswered(attempt, AttemptState.FAILED)
-    except (errors.GatewaySilent, TimeoutError):
-        return _unanswered(attempt, AttemptState.UNKNOWN)
-    return _answered(attempt, answer)
+    return await _call(attempt, timeout_s, lambda: _request(gateway, merchant_id, attempt))
 
 
 async def ask(gateway: Gateway, merchant_id: str, attempt: Attempt, timeout_s: float) -> Attempt:
@@ -31,17 +28,73 @@ async def ask(gateway: Gateway, merchant_id: str, attempt: Attempt, timeout_s: f
     gateway's idempotency key. An uncertain attempt stays UNKNOWN until there is an answer: it never
     becomes FAILED.
     """
-    was_failed = attempt.state is AttemptState.FAILED
+    asked = await _call(attempt, timeout_s, lambda: _look_up(gateway, merchant_id, attempt))
+    if asked.state is AttemptState.FAILED and attempt.state is not AttemptState.FAILED:
+        return msgspec.structs.replace(asked, state=AttemptState.UNKNOWN)
+    return asked
+
+
+async def all_of(calls: Sequence[Awaitable[Attempt]]) -> tuple[Attempt, ...]:
+    """Await calls at the same time; return every result, whatever becomes of one of them.
+
+    Raises:
+        CancelledError: the caller is cancelled.
+    """
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return tuple(result for result in results if isinstance(result, Attempt))
+
+
+async def _call(
+    attempt: Attempt, timeout_s: float, call: Callable[[], Awaitable[Answer]]
+) -> Attempt:
+    """Make one call. Only GatewayAway proves that it had no effect.
+
+    Any other error of an adapter (a connection that was reset, an answer that cannot be read) may
+    have come after the money moved: UNKNOWN.
+    """
     try:
         async with asyncio.timeout(timeout_s):
-            answer = await gateway.lookup(attempt.key)
-            if answer is None:
-                answer = await _request(gateway, merchant_id, attempt)
+            answer = await call()
+        return _answered(attempt, answer)
     except errors.GatewayAway:
-        return _unanswered(attempt, AttemptState.FAILED if was_failed else AttemptState.UNKNOWN)
+        return _unanswered(attempt, AttemptState.FAILED)
     except (errors.GatewaySilent, TimeoutError):
         return _unanswered(attempt, AttemptState.UNKNOWN)
-    return _answered(attempt, answer)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        _log(attempt, error)  # a library cancelled its own work
+    except Exception as error:  # noqa: BLE001 - the edge to a foreign library: its errors are its own
+        _log(attempt, error)
+    return _unanswered(attempt, AttemptState.UNKNOWN)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody has cancelled this task, which an adapter cannot do."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _log(attempt: Attempt, error: BaseException) -> None:
+    """Log the type and place of an error, and not its text: that may contain card data."""
+    places = traceback.extract_tb(error.__traceback__)
+    place = f"{places[-1].name}, line {places[-1].lineno}" if places else "nowhere"
+    logger.bind(attempt_key=attempt.key).error(
+        "the gateway's adapter failed, so the {kind} is UNKNOWN: {type} in {place}",
+        kind=attempt.kind,
+        type=f"{type(error).__module__}.{type(error).__qualname__}",
+        place=place,
+    )
+
+
+async def _look_up(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answer:
+    answer = await gateway.lookup(attempt.key)
+    if answer is None:
+        answer = await _request(gateway, merchant_id, attempt)
+    return answer
 
 
 async def _request(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answer:
@@ -62,10 +115,15 @@ def _unanswered(attempt: Attempt, state: AttemptState) -> Attempt:
 
 
 def _answered(attempt: Attempt, answer: Answer) -> Attempt:
-    succeeded = answer.status is GatewayStatus.SUCCEEDED
+    """Return the attempt with the gateway's answer.
+
+    Raises:
+        Exception: it is not an answer; a status that the port does not know proves nothing.
+    """
+    succeeded = GatewayStatus(answer.status) is GatewayStatus.SUCCEEDED
     return msgspec.structs.replace(
         attempt,
         state=AttemptState.SUCCEEDED if succeeded else AttemptState.DECLINED,
-        gateway_reference=answer.reference,
-        decline_code=answer.decline_code,
+        gateway_reference=store.fitting("gateway_reference", answer.reference),
+        decline_code=store.fitting("decline_code", answer.decline_code),
     )

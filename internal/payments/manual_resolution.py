@@ -30,14 +30,25 @@ class Verdict(StrEnum):
 
 
 _T = PAYMENT_ATTEMPTS.c
-IS_UNDECIDED = (_T.state == AttemptState.UNKNOWN) | (
-    (_T.kind == AttemptKind.VOID) & (_T.state == AttemptState.DECLINED)
-)
-"""SQL: the condition of `is_undecided`."""
+IS_ASKED_ABOUT = (AttemptState.PENDING, AttemptState.UNKNOWN)
+"""The states in which only the gateway, or an operator, can tell the result."""
 
 
-def is_undecided(attempt: Attempt) -> bool:
-    """Tell whether the result is unknown, or the gateway has refused a void."""
+def undecided_where(pending_before_us: int) -> sa.ColumnElement[bool]:
+    """Return the condition of `is_undecided` in SQL."""
+    is_stale = (_T.state == AttemptState.PENDING) & (_T.updated_at_us < pending_before_us)
+    is_refused_void = (_T.kind == AttemptKind.VOID) & (_T.state == AttemptState.DECLINED)
+    return (_T.state == AttemptState.UNKNOWN) | is_refused_void | is_stale
+
+
+def is_undecided(attempt: Attempt, pending_before_us: int = 0) -> bool:
+    """Tell whether the result is unknown, or the gateway has refused a void.
+
+    A PENDING attempt is undecided if it was recorded before `pending_before_us`: the gateway's
+    timeout has passed, so the process that called it has lost the answer.
+    """
+    if attempt.state is AttemptState.PENDING:
+        return attempt.updated_at_us < pending_before_us
     is_refused_void = attempt.kind is AttemptKind.VOID and attempt.state is AttemptState.DECLINED
     return attempt.state is AttemptState.UNKNOWN or is_refused_void
 

@@ -64,6 +64,8 @@ class Attempt(msgspec.Struct, frozen=True):
     decline_code: str = ""
     checks: int = 0
     """Calls so far that brought no answer; the number selects the next delay."""
+    updated_at_us: int = 0
+    """When its row last changed; the delay begins there. 0: it is not recorded yet."""
 
 
 class Captured(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,7 +3,8 @@
 Each tender has one charge under one idempotency key, sent again under that key until the gateway
 has answered: money cannot be taken twice, however often and by whichever process it is sent. The
 gateway is asked about an UNKNOWN attempt, which never becomes FAILED. If a tender is declined, or
-the gateway stays unreachable, everything is voided by key before the order is refused.
+the gateway stays unreachable, everything is voided by key before the order is refused. Each attempt
+keeps its own appointments: none waits for another.
 Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and their failures.
 """
 
@@ -28,6 +29,10 @@ RETRY_AFTER_S = (2, 10, 60)
 """Delays before a request that did not reach the gateway is sent again. After them the order is
 refused; a void is repeated at the last delay.
 """
+
+
+GIVEN_UP = "given_up_by_operator"
+"""The decline code of a payment that no gateway has ended."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -57,7 +62,8 @@ class Paid(msgspec.Struct, frozen=True):
 class Declined(msgspec.Struct, frozen=True):
     """A tender failed, and no money is held any more.
 
-    `code` is the gateway's decline code; empty when the gateway stayed unreachable.
+    `code` is the gateway's decline code; empty when the gateway stayed unreachable; GIVEN_UP when
+    an operator ended the payment.
     """
 
     code: str
@@ -79,7 +85,7 @@ class Payment(msgspec.Struct, frozen=True):
     """Each with its amount."""
 
 
-def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int, last_at_us: int) -> Step:
+def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int) -> Step:
     """Decide the next step.
 
     Args:
@@ -87,15 +93,17 @@ def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int, last_a
         attempts: all attempts so far, by number. A PENDING one was interrupted before its result
             was recorded.
         now_us: the current time.
-        last_at_us: the time of the latest change to any of the attempts.
     """
     charges = {a.tender_no: a for a in attempts if a.kind is AttemptKind.CHARGE}
-    is_unpayable = any(_is_final_failure(charge) for charge in charges.values())
+    is_unpayable = any(map(_is_final_failure, attempts))
+    held = _held(attempts, charges) if is_unpayable else []
+    if held:
+        return Call(tuple(_void(payment, _attempt_no(attempts, n), c) for n, c in enumerate(held)))
     uncertain = [a for a in attempts if _is_uncertain(a, is_unpayable=is_unpayable)]
     if uncertain:
-        return _resolve(uncertain, now_us, last_at_us)
+        return _resolve(uncertain, now_us)
     if is_unpayable:
-        return _void_all(payment, attempts, charges)
+        return _refuse(attempts, charges)
     missing = [number for number in range(len(payment.tenders)) if number not in charges]
     if missing:
         return Call(
@@ -107,10 +115,11 @@ def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int, last_a
     return Paid(tuple(_captured(charges[number]) for number in range(len(payment.tenders))))
 
 
-def _is_final_failure(charge: Attempt) -> bool:
-    """Tell whether this charge makes it impossible to pay the order."""
-    given_up = charge.state is AttemptState.FAILED and charge.checks > len(RETRY_AFTER_S)
-    return given_up or charge.state is AttemptState.DECLINED
+def _is_final_failure(attempt: Attempt) -> bool:
+    """Tell whether this attempt makes it impossible to pay the order, as every void does."""
+    given_up = attempt.state is AttemptState.FAILED and attempt.checks > len(RETRY_AFTER_S)
+    is_void = attempt.kind is AttemptKind.VOID
+    return is_void or given_up or attempt.state is AttemptState.DECLINED
 
 
 def _is_uncertain(attempt: Attempt, *, is_unpayable: bool) -> bool:
@@ -120,22 +129,26 @@ def _is_uncertain(attempt: Attempt, *, is_unpayable: bool) -> bool:
     return attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}
 
 
-def _resolve(uncertain: Sequence[Attempt], now_us: int, last_at_us: int) -> Step:
-    delays_s = [_delay_s(attempt) for attempt in uncertain]
-    known_s = [delay_s for delay_s in delays_s if delay_s is not None]
-    if len(known_s) < len(delays_s):
-        return Wait(None)
-    due_us = last_at_us + max(known_s) * US_PER_SECOND
-    return Wait(due_us) if due_us > now_us else Ask(tuple(uncertain))
+def _resolve(uncertain: Sequence[Attempt], now_us: int) -> Step:
+    """Ask about those whose time has come; else wait for the first appointment, if there is one."""
+    due = [(due_us, attempt) for attempt in uncertain if (due_us := _due_us(attempt)) is not None]
+    now = tuple(attempt for due_us, attempt in due if due_us <= now_us)
+    if now:
+        return Ask(now)
+    return Wait(min((due_us for due_us, _ in due), default=None))
 
 
-def _delay_s(attempt: Attempt) -> int | None:
-    """Return the delay after its latest check; None: an operator must decide."""
+def _due_us(attempt: Attempt) -> int | None:
+    """Return when to ask about an attempt; None: an operator must decide."""
     if attempt.state is AttemptState.PENDING:
-        return 0
+        return attempt.updated_at_us
     if attempt.state is AttemptState.FAILED:
-        return RETRY_AFTER_S[min(attempt.checks, len(RETRY_AFTER_S)) - 1]
-    return ASK_AFTER_S[attempt.checks - 1] if attempt.checks <= len(ASK_AFTER_S) else None
+        delay_s = RETRY_AFTER_S[min(attempt.checks, len(RETRY_AFTER_S)) - 1]
+    elif attempt.checks <= len(ASK_AFTER_S):
+        delay_s = ASK_AFTER_S[attempt.checks - 1]
+    else:
+        return None
+    return attempt.updated_at_us + delay_s * US_PER_SECOND
 
 
 def _attempt_no(attempts: Sequence[Attempt], place: int) -> int:
@@ -165,24 +178,64 @@ def _first_state(kind: TenderKind) -> AttemptState:
     return AttemptState.SUCCEEDED if is_settled else AttemptState.PENDING
 
 
-def _void_all(payment: Payment, attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
-    """Void every charge that holds or may hold money; refuse the order when none is left to void.
+def _held(attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> list[Attempt]:
+    """Return the charges that hold or may hold money and have no void yet.
+
+    One that waits for the gateway's verdict is not among them: it is asked about first.
+    """
+    voided = {a.tender_no for a in attempts if a.kind is AttemptKind.VOID}
+    return [
+        charge
+        for number, charge in charges.items()
+        if charge.state in {AttemptState.SUCCEEDED, AttemptState.FAILED} and number not in voided
+    ]
+
+
+def _refuse(attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
+    """Refuse the order, since nothing is left to void.
 
     A gateway that refuses a void leaves us with money that we owe: an operator must decide.
     """
     voids = [a for a in attempts if a.kind is AttemptKind.VOID]
     if any(a.state is AttemptState.DECLINED for a in voids):
         return Wait(None)
-    voided = {a.tender_no for a in voids}
-    held = [
-        charge
-        for number, charge in charges.items()
-        if charge.state is not AttemptState.DECLINED and number not in voided
-    ]
-    if held:
-        return Call(tuple(_void(payment, _attempt_no(attempts, n), c) for n, c in enumerate(held)))
-    codes = (c.decline_code for c in charges.values() if c.state is AttemptState.DECLINED)
-    return Declined(next(codes, ""))
+    for charge in charges.values():
+        if charge.state is AttemptState.DECLINED:
+            return Declined(charge.decline_code)
+    return Declined("" if any(map(_is_unreachable, charges.values())) else GIVEN_UP)
+
+
+def _is_unreachable(charge: Attempt) -> bool:
+    return _is_final_failure(charge) and charge.decline_code != GIVEN_UP
+
+
+def give_up(
+    payment: Payment, attempts: Sequence[Attempt]
+) -> tuple[tuple[Attempt, ...], tuple[Attempt, ...]]:
+    """Return the attempts of a payment that an operator ends, and the voids that it needs then.
+
+    A charge whose result is missing is given up and voided by its key, as any that may hold money.
+    """
+    after = tuple(
+        _given_up(attempt) if _is_open_charge(attempt) else attempt for attempt in attempts
+    )
+    charges = {a.tender_no: a for a in after if a.kind is AttemptKind.CHARGE}
+    held = enumerate(_held(after, charges))
+    return after, tuple(_void(payment, _attempt_no(after, n), charge) for n, charge in held)
+
+
+def _is_open_charge(attempt: Attempt) -> bool:
+    is_open = attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}
+    return is_open and attempt.kind is AttemptKind.CHARGE
+
+
+def _given_up(charge: Attempt) -> Attempt:
+    return msgspec.structs.replace(
+        charge,
+        state=AttemptState.FAILED,
+        decline_code=GIVEN_UP,
+        checks=len(RETRY_AFTER_S) + 1,
+    )
 
 
 def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
@@ -196,6 +249,7 @@ def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
         gateway_reference="",
         decline_code="",
         checks=0,
+        updated_at_us=0,
     )
 
 

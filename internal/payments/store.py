@@ -35,10 +35,9 @@ PAYMENT_ATTEMPTS = sa.Table(
 
 
 class History(msgspec.Struct, frozen=True):
-    """All attempts of one order, by number, and the time of the latest change to any of them."""
+    """All attempts of one order, by number."""
 
     attempts: tuple[Attempt, ...] = ()
-    last_at_us: int = 0
 
 
 _COLUMNS = tuple(PAYMENT_ATTEMPTS.c.keys())
@@ -72,11 +71,9 @@ def histories_query(order_keys: Sequence[int]) -> bulk.Query:
 def histories_in(rows: Sequence[bulk.Row]) -> dict[int, History]:
     """Return the histories in the rows of `histories_query`, by order."""
     attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
-    last: defaultdict[int, int] = defaultdict(int)
     for row in rows:
         attempts[row.order_key].append(_attempt(row))
-        last[row.order_key] = max(last[row.order_key], row.updated_at_us)
-    return {key: History(tuple(found), last[key]) for key, found in attempts.items()}
+    return {key: History(tuple(found)) for key, found in attempts.items()}
 
 
 def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
@@ -95,7 +92,14 @@ def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
         gateway_reference=row.gateway_reference,
         decline_code=row.decline_code,
         checks=row.checks,
+        updated_at_us=row.updated_at_us,
     )
+
+
+def fitting(column: str, text: str) -> str:
+    """Return a gateway's text so that its column takes it: cut, without halves of characters."""
+    whole = text.encode(errors="replace").decode()
+    return whole[: PAYMENT_ATTEMPTS.c[column].type.length]  # type: ignore[attr-defined]
 
 
 def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:

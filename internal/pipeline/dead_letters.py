@@ -132,10 +132,26 @@ def store(connection: sa.Connection, letter: DeadLetter, source: Source | None =
     of_message, of_fact = _name_of_message(letter, source), _name_of_fact(letter)
     known = _key_of(connection, of_message)
     if known is None and (again := _key_of(connection, of_fact)):
+        lock(connection, [again])  # a replay may be about to close it
         known = again if again not in find_closed(connection, [again]) else None
     letter_key = _insert(connection, letter) if known is None else known
     _name(connection, {of_message, of_fact} - {""}, letter_key, source.message_id)
     return letter_key
+
+
+def lock(connection: sa.Connection, letter_keys: Sequence[int]) -> None:
+    """Lock these letters until the transaction ends, in the order of their keys."""
+    key = DEAD_LETTERS.c.letter_key
+    query = sa.select(key).where(key.in_(letter_keys)).order_by(key).with_for_update()
+    connection.execute(query).all()
+
+
+def count_sources(connection: sa.Connection, letter_keys: Sequence[int]) -> dict[int, int]:
+    """Return from how many messages each of these letters was stored so far, or 0. It scans."""
+    key = SOURCES.c.letter_key
+    query = sa.select(key, sa.func.count()).where(key.in_(letter_keys)).group_by(key)
+    counts = {row[0]: row[1] for row in connection.execute(query)}
+    return {letter_key: counts.get(letter_key, 0) for letter_key in letter_keys}
 
 
 def _key_of(connection: sa.Connection, name: str) -> int | None:

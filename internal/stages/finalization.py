@@ -21,6 +21,16 @@ from internal.payments import tenders
 NAME = messages.LogStage.FINALIZATION
 
 
+_O = store.ORDERS.c
+IS_READY = (_O.state == OrderState.PAID) & (_O.charge_state == ChargeState.FULL)
+"""The condition of `is_ready` in SQL."""
+
+
+def is_ready(order: store.OrderSnapshot) -> bool:
+    """Tell whether the order is paid; the money of one that was given up is being returned."""
+    return order.state is OrderState.PAID and order.charge_state is ChargeState.FULL
+
+
 def finalize(
     connection: sa.Connection,
     orders: Sequence[tuple[messages.OrderPaid, store.OrderSnapshot]],

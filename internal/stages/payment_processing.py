@@ -14,7 +14,7 @@ from internal.inventory import store as inventory_store
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages, store
 from internal.orders import rules as rules_of_orders
-from internal.payments import rules
+from internal.payments import manual_resolution, rules
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, AttemptState, Captured
 
@@ -33,9 +33,17 @@ class Plan(msgspec.Struct, frozen=True):
     step: rules.Step
 
 
-def is_payable(order: store.OrderSnapshot) -> bool:
-    """Tell whether the order still waits for its payment."""
-    return order.state is OrderState.ACCEPTED
+_O = store.ORDERS.c
+HAS_OPEN_PAYMENT = (_O.state == OrderState.ACCEPTED) | (
+    (_O.state == OrderState.PAID) & (_O.charge_state != ChargeState.FULL)
+)
+"""The condition of `has_open_payment` in SQL."""
+
+
+def has_open_payment(order: store.OrderSnapshot) -> bool:
+    """Tell whether the order waits for its payment, or a paid one for the return of its money."""
+    is_returned = order.state is OrderState.PAID and order.charge_state is not ChargeState.FULL
+    return order.state is OrderState.ACCEPTED or is_returned
 
 
 def plan(
@@ -60,21 +68,62 @@ def plan_one(
     now_us: int,
 ) -> Plan:
     """Take steps until one needs the gateway or time, or is the end."""
-    payment = rules.Payment(
-        order.order_key,
-        f"{accepted.merchant_id}/{accepted.order_id}",
-        accepted.currency,
-        accepted.tenders,
-    )
-    attempts = history.attempts
+    payment, attempts = _payment(accepted), history.attempts
     new: tuple[Attempt, ...] = ()
     while True:
-        step = rules.next_step(payment, attempts, now_us, history.last_at_us)
+        step = rules.next_step(payment, attempts, now_us)
         if not isinstance(step, rules.Call):
             return Plan(accepted, order, attempts, new, step)
         attempts, new = (*attempts, *step.attempts), (*new, *step.attempts)
         if any(rules.needs_call(attempt) for attempt in step.attempts):
             return Plan(accepted, order, attempts, new, step)
+
+
+def _payment(accepted: messages.OrderAccepted) -> rules.Payment:
+    return rules.Payment(
+        accepted.order_key,
+        f"{accepted.merchant_id}/{accepted.order_id}",
+        accepted.currency,
+        accepted.tenders,
+    )
+
+
+def give_up(
+    connection: sa.Connection,
+    orders: Sequence[tuple[messages.OrderAccepted, store.OrderSnapshot]],
+    now_us: int,
+) -> dict[int, EndFact]:
+    """End the payment of orders that an operator gives up, paid ones too; their rows are locked.
+
+    Return the facts of those that held no money at the gateway, by order_key: they are REJECTED
+    now. The others are due now, and the payment stage voids what they hold before it rejects them.
+
+    Raises:
+        Conflict: another instance changed the same rows; repeat the whole transaction.
+    """
+    histories = payments_store.histories(connection, [order.order_key for _, order in orders])
+    plans = []
+    for accepted, order in orders:
+        before = histories.get(order.order_key, NO_HISTORY).attempts
+        after, voids = rules.give_up(_payment(accepted), before)
+        for was, is_now in zip(before, after, strict=True):
+            if is_now is not was:
+                manual_resolution.override(connection, was, is_now, now_us)
+        plans.append(_plan_of_given_up(accepted, order, (*after, *voids), voids, now_us))
+    return carry_out(connection, plans, now_us, due_at_us=now_us)
+
+
+def _plan_of_given_up(
+    accepted: messages.OrderAccepted,
+    order: store.OrderSnapshot,
+    attempts: tuple[Attempt, ...],
+    voids: tuple[Attempt, ...],
+    now_us: int,
+) -> Plan:
+    if not attempts:
+        return Plan(accepted, order, (), (), rules.Declined(rules.GIVEN_UP))
+    found = plan_one(accepted, order, payments_store.History(attempts), now_us)
+    return msgspec.structs.replace(found, new_attempts=(*voids, *found.new_attempts))
 
 
 def carry_out(
@@ -93,14 +142,18 @@ def carry_out(
     orders = {p.order.order_key: p for p in plans}
     facts: list[EndFact] = [*paid, *refused]
     store.move(connection, [_move(orders[f.order_key], f, now_us, due_at_us) for f in facts])
-    store.log(connection, [_entry(f, now_us) for f in facts])
+    store.log(connection, [_entry(f, orders[f.order_key].order, now_us) for f in facts])
     _release_stock(connection, [orders[f.order_key].accepted for f in refused])
     return {fact.order_key: fact for fact in facts}
 
 
 def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> dict[int, EndFact]:
     """Return the recorded facts of orders that have not changed since this stage was done."""
-    claims = [(order.order_key, NAME, messages.ACCEPTED_EVENT) for order in orders]
+    claims = [
+        (order.order_key, NAME, event)
+        for order in orders
+        for event in _END_EVENTS.get(order.state, (messages.ACCEPTED_EVENT,))
+    ]
     versions = {order.order_key: order.version for order in orders}
     logged = store.find_claims(connection, claims)
     return {
@@ -108,6 +161,9 @@ def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> 
         for (key, _, _), (version, fact) in logged.items()
         if version == versions[key] and isinstance(fact, EndFact)
     }
+
+
+_END_EVENTS = {OrderState.REJECTED: (messages.ACCEPTED_EVENT, messages.GIVEN_UP_EVENT)}
 
 
 def _still_open(p: Plan, due_at_us: int) -> tuple[int, ChargeState, int | None]:
@@ -160,6 +216,9 @@ def _refused(p: Plan, declined: rules.Declined, now_us: int) -> messages.OrderRe
 
 
 def _explain(declined: rules.Declined) -> tuple[str, str]:
+    if declined.code == rules.GIVEN_UP:
+        what = "an operator has given the order up; nothing is charged"
+        return messages.RejectReason.GIVEN_UP_BY_OPERATOR, what
     if declined.code:
         return messages.RejectReason.PAYMENT_DECLINED, f"the card was declined: {declined.code}"
     what = "the payment gateway could not be reached; nothing was charged"
@@ -178,12 +237,11 @@ def _move(p: Plan, fact: EndFact, now_us: int, due_at_us: int) -> store.Transiti
             due_at_us=due_at_us,
             at_us=now_us,
         )
-    voided = any(a.state is AttemptState.SUCCEEDED for a in p.attempts)
     return store.Transition(
         order_key=fact.order_key,
         from_version=p.order.version,
         state=OrderState.REJECTED,
-        charge_state=ChargeState.VOIDED if voided else ChargeState.DECLINED,
+        charge_state=_charge_of_rejected(p.attempts),
         stock_state=StockState.RELEASED,
         reason=fact.reason,
         explanation=fact.explanation,
@@ -191,17 +249,25 @@ def _move(p: Plan, fact: EndFact, now_us: int, due_at_us: int) -> store.Transiti
     )
 
 
+def _charge_of_rejected(attempts: Sequence[Attempt]) -> ChargeState:
+    if not attempts:
+        return ChargeState.NONE
+    voided = any(attempt.state is AttemptState.SUCCEEDED for attempt in attempts)
+    return ChargeState.VOIDED if voided else ChargeState.DECLINED
+
+
 def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAccepted]) -> None:
     held = [rules_of_orders.demand_of(order) for order in orders]
     inventory_store.release(connection, inventory_rules.total(held))
 
 
-def _entry(fact: EndFact, now_us: int) -> store.LogEntry:
+def _entry(fact: EndFact, order: store.OrderSnapshot, now_us: int) -> store.LogEntry:
     is_paid = isinstance(fact, messages.OrderPaid)
+    was_paid = order.state is OrderState.PAID
     return store.LogEntry(
         order_key=fact.order_key,
         stage=NAME,
-        event_id=messages.ACCEPTED_EVENT,
+        event_id=messages.GIVEN_UP_EVENT if was_paid else messages.ACCEPTED_EVENT,
         version=fact.version,
         state=OrderState.PAID if is_paid else OrderState.REJECTED,
         reason=fact.refusal_code,

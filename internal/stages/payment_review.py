@@ -12,17 +12,21 @@ import sqlalchemy as sa
 
 from internal.auth import audit_log
 from internal.kernel import errors, ids
-from internal.kernel.states import OrderState
+from internal.kernel.clock import US_PER_SECOND
 from internal.orders import store
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, AttemptKind, AttemptState
+from internal.stages import payment_processing
 
 LISTED_MAX = 1_000
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """A request to the gateway whose outcome is unknown, or a void that it refused."""
+    """A request to the gateway whose outcome is unknown, or a void that it refused.
+
+    A PENDING one was recorded before its call, and its answer was lost on the way back.
+    """
 
     order_key: int
     merchant_id: str
@@ -48,6 +52,13 @@ class Resolution(msgspec.Struct, frozen=True):
     actor: str
     reason: str
     at_us: int
+    pending_before_us: int = 0
+    """PENDING attempts that are older count as undecided, see `pending_before_us`."""
+
+
+def pending_before_us(now_us: int, timeout_s: float) -> int:
+    """Return when a call must have begun whose answer, with this timeout, is overdue now."""
+    return now_us - round(timeout_s * US_PER_SECOND)
 
 
 _O, _A = store.ORDERS.c, payments_store.PAYMENT_ATTEMPTS.c
@@ -65,17 +76,19 @@ _UNDECIDED = sa.select(
     _A.checks,
     _A.updated_at_us.label("asked_at_us"),
     _O.due_at_us.label("next_check_us"),
-).where(
-    _O.order_key == _A.order_key, _O.state == OrderState.ACCEPTED, manual_resolution.IS_UNDECIDED
-)
+).where(_O.order_key == _A.order_key, payment_processing.HAS_OPEN_PAYMENT)
 
 
-def undecided(connection: sa.Connection, merchant_id: str = "") -> list[Undecided]:
+def undecided(
+    connection: sa.Connection, merchant_id: str = "", pending_before_us: int = 0
+) -> list[Undecided]:
     """Return what is undecided, of one merchant if given; what waits for an operator comes first.
 
-    It scans all attempts: for people, not for a stage.
+    It scans all attempts: for people, not for a stage. For PENDING ones see `pending_before_us`.
     """
-    query = _UNDECIDED.where(_O.merchant_id == merchant_id) if merchant_id else _UNDECIDED
+    query = _UNDECIDED.where(manual_resolution.undecided_where(pending_before_us))
+    if merchant_id:
+        query = query.where(_O.merchant_id == merchant_id)
     order = (_O.due_at_us.is_not(None), _A.updated_at_us, _A.order_key, _A.attempt_no)
     rows = connection.execute(query.order_by(*order).limit(LISTED_MAX))
     return [
@@ -109,7 +122,7 @@ def decide(
         InvalidInput: no such order, nothing undecided about it, or not this verdict.
         Conflict: repeat the whole transaction.
     """
-    order, attempts = _lock(connection, resolution.ref)
+    order, attempts = _lock(connection, resolution)
     before = _choose(attempts, attempt_no)
     after = manual_resolution.decided(before, verdict, reference)
     if after.state is AttemptState.DECLINED:
@@ -126,10 +139,10 @@ def ask(connection: sa.Connection, resolution: Resolution) -> list[Attempt]:
     """Have the gateway asked now; return what it will be asked about.
 
     Raises:
-        InvalidInput: no such order, or nothing UNKNOWN about it.
+        InvalidInput: no such order, or no result is missing.
     """
-    order, attempts = _lock(connection, resolution.ref)
-    unknown = [attempt for attempt in attempts if attempt.state is AttemptState.UNKNOWN]
+    order, attempts = _lock(connection, resolution)
+    unknown = [it for it in attempts if it.state in manual_resolution.IS_ASKED_ABOUT]
     if not unknown:
         why = "the gateway has refused to void it" if attempts else "nothing is UNKNOWN"
         text = f"there is nothing to ask about the order {order.order_id}: {why}"
@@ -142,23 +155,23 @@ def ask(connection: sa.Connection, resolution: Resolution) -> list[Attempt]:
 
 
 def _lock(
-    connection: sa.Connection, ref: ids.OrderRef
+    connection: sa.Connection, resolution: Resolution
 ) -> tuple[store.OrderSnapshot, list[Attempt]]:
     """Lock the order, and return what is undecided about it."""
+    ref = resolution.ref
     found = store.find(connection, [ref]).get(ref)
     if found is None:
         raise errors.InvalidInput(
             [("", f"there is no order {ref.order_id!r} of {ref.merchant_id}")]
         )
     order = store.lock(connection, [found.order_key])[found.order_key]
-    if order.state is not OrderState.ACCEPTED:
+    if not payment_processing.has_open_payment(order):
         text = f"the order {order.order_id} is {order.state}: its payment is over"
         raise errors.InvalidInput([("", text)])
     nothing = payments_store.History()
     history = payments_store.histories(connection, [order.order_key]).get(order.order_key, nothing)
-    return order, [
-        attempt for attempt in history.attempts if manual_resolution.is_undecided(attempt)
-    ]
+    overdue_us = resolution.pending_before_us
+    return order, [it for it in history.attempts if manual_resolution.is_undecided(it, overdue_us)]
 
 
 def _choose(attempts: Sequence[Attempt], attempt_no: int | None) -> Attempt:

@@ -15,6 +15,7 @@ from internal.kernel import ids
 from internal.kernel.states import OrderState, is_terminal
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
+from internal.payments.messages import Attempt
 from internal.pipeline import crash_counts, dead_letters
 from internal.views import order as order_view
 
@@ -126,9 +127,14 @@ def _waits_for(
         return f"{topics.ORDER.name}: its message is on the way again"
     if is_terminal(view.state):
         return ""
+    if view.due_at_us is None and any(map(_has_no_verdict, view.attempts)):
+        return "an operator: `souk payments decide` or `ask`"
     if any(map(manual_resolution.is_undecided, view.attempts)):
-        if view.due_at_us is None:
-            return "an operator: `souk payments decide` or `ask`"
         return "the gateway's verdict on an UNKNOWN payment"
-    _, _, consumer = janitor.LAST_FACT[view.state]
+    _, _, consumer = janitor.last_fact(view.state, view.charge_state)
     return consumer.name if consumer else ""
+
+
+def _has_no_verdict(attempt: Attempt) -> bool:
+    is_asked_about = attempt.state in manual_resolution.IS_ASKED_ABOUT
+    return is_asked_about or manual_resolution.is_undecided(attempt)

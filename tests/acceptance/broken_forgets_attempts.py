@@ -30,7 +30,6 @@ class ForgetfulStore:
         self._first_no = process * ATTEMPTS_PER_PROCESS
         self._suffix = f"~{process}"
         self._tried: defaultdict[int, dict[int, Attempt]] = defaultdict(dict)
-        self._last_at_us: dict[int, int] = {}
         self._add, self._update = payments_store.add, payments_store.update
         self._plan_one = payment_processing.plan_one
 
@@ -47,7 +46,7 @@ class ForgetfulStore:
         """Return the attempts of this process."""
         del connection
         return {
-            key: payments_store.History(tuple(self._tried[key].values()), self._last_at_us[key])
+            key: payments_store.History(tuple(self._tried[key].values()))
             for key in order_keys
             if key in self._tried
         }
@@ -76,8 +75,8 @@ class ForgetfulStore:
 
     def _remember(self, attempts: Sequence[Attempt], at_us: int) -> None:
         for attempt in attempts:
-            self._tried[attempt.order_key][attempt.attempt_no] = attempt
-            self._last_at_us[attempt.order_key] = at_us
+            changed = msgspec.structs.replace(attempt, updated_at_us=at_us)
+            self._tried[attempt.order_key][attempt.attempt_no] = changed
 
     def _numbered(self, attempt: Attempt) -> Attempt:
         number = self._first_no + attempt.attempt_no

@@ -1,20 +1,20 @@
 """What operators see and do, on both databases: decided payments, letters, an order's story."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from internal.flow import dlq_copies, replay, topics
-from internal.infra import bus, migrate, settings
+from internal.infra import bus, db, migrate, settings
 from internal.infra.pulsar_bus import bus as pulsar_bus
 from internal.infra.sqlite import database as sqlite
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.payments.manual_resolution import Verdict
 from internal.pipeline import crash_counts, dead_letters
-from internal.stages import payment_review
+from internal.stages import held_orders, payment_review
 from internal.views import order_timeline
 from tests.support import shop
 from tests.support.pipeline_fixture import Site, World, found, opened
@@ -133,6 +133,17 @@ async def test_the_story_of_nothing(world: World) -> None:
     assert await world.database.read(lambda c: order_timeline.get(c, *NAME)) is None
 
 
+def dropping(
+    keys: Sequence[int], at_us: int, choice: held_orders.Choice | None = None
+) -> db.Work[tuple[int, held_orders.Result]]:
+    """Return the transaction of `souk dlq drop`."""
+    mark = replay.Mark("dropped", "alex", "noise", at_us)
+    decision = held_orders.Decision(choice, mark.actor, mark.reason, at_us)
+    return lambda c: replay.drop(
+        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
+    )
+
+
 async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> None:
     wrong = [bus.Outgoing(topics.PLACED, "00", b"%d" % number) for number in range(5)]
     await world.bus.publish(wrong)
@@ -142,9 +153,8 @@ async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> No
     assert await dlq_copies.clear(world.database, world.bus) == 0
     keys = [letter.letter_key for letter in await world.letters()]
     for chosen, cleared in ((keys[:2], 2), (keys[2:], 4)):
-        mark = replay.Mark("dropped", "alex", "noise", world.clock.now_us())
-        done = await world.database.write(lambda c, m=mark, k=chosen: replay.drop(c, k, m))  # type: ignore[misc]
-        assert done == len(chosen)
+        done, became = await world.database.write(dropping(chosen, world.clock.now_us()))
+        assert (done, became) == (len(chosen), held_orders.Result())
         assert await dlq_copies.clear(world.database, world.bus) == cleared
     assert not await world.letters()
 
@@ -164,9 +174,8 @@ async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_pat
             key = await database.write(lambda c, it=letter: dead_letters.store(c, it))  # type: ignore[misc]
             await broker.publish([dead_letters.copy_of(letter, key)])
         assert await dlq_copies.clear(database, broker) == 0
-        mark = replay.Mark("dropped", "alex", "noise", 1)
         for keys in ([2], [1, 3]):
-            await database.write(lambda c, it=keys: replay.drop(c, it, mark))  # type: ignore[misc]
+            await database.write(dropping(keys, 1))
             assert await dlq_copies.clear(database, broker) == len(keys)
     finally:
         await broker.close()

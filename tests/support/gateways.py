@@ -25,6 +25,8 @@ class Fault(Enum):
     """No effect, no answer."""
     LOST_ANSWER = auto()
     """The effect, but no answer."""
+    BROKEN = auto()
+    """The effect, and then an error that the port does not know."""
 
 
 class FaultyGateway:
@@ -75,6 +77,8 @@ class FaultyGateway:
         answer = act()
         if fault is Fault.LOST_ANSWER:
             raise errors.GatewaySilent("the answer was lost")
+        if fault is Fault.BROKEN:
+            raise ConnectionResetError("reset by peer")
         return answer
 
     def _charge(self, request: Charge) -> Answer:

@@ -52,8 +52,10 @@ class Selection(Filter):
     ] = dataclasses.field(default_factory=list)
 
 
-def keys(connection: sa.Connection, chosen: Selection) -> list[int]:
+def keys(connection: sa.Connection, chosen: Selection, *, may_be_closed: bool = False) -> list[int]:
     """Return the keys of the chosen letters, all of them open.
+
+    With `may_be_closed`, those that are named by number may be closed.
 
     Raises:
         InvalidInput: a letter, stage or cause does not exist, or a letter is closed.
@@ -61,7 +63,7 @@ def keys(connection: sa.Connection, chosen: Selection) -> list[int]:
     if chosen.keys:
         letters = find(connection, chosen.keys)
         closed = [letter for letter in letters if letter.closed_at_us is not None]
-        if closed:
+        if closed and not may_be_closed:
             raise errors.InvalidInput(
                 [(f"letter {letter.letter_key}", f"it was {standing(letter)}") for letter in closed]
             )

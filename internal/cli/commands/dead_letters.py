@@ -14,11 +14,12 @@ from internal.cli.commands import dead_letter_selection
 from internal.cli.options import Data
 from internal.console import lazy_groups, output
 from internal.console.options import AsJson, Yes, flattened
-from internal.flow import dlq_copies, replay
+from internal.flow import dlq_copies, replay, topics
 from internal.infra import backends, bus, clock, db, settings
 from internal.kernel import errors
 from internal.pipeline import dead_letters
 from internal.pipeline.dead_letters import DeadLetter
+from internal.stages import held_orders
 
 app = lazy_groups.new()
 
@@ -117,10 +118,17 @@ def replay_letters(
         output.as_json(outcome)
     else:
         output.say(f"{outcome.replayed} replayed")
-    if outcome.unreadable:
-        what = "a possible card number was removed from it, or its end was cut off; drop it"
-        what += " and submit the order again"
-        raise errors.InvalidInput([(f"letter {key}", what) for key in outcome.unreadable])
+    unsent = [(f"letter {key}", _UNREADABLE) for key in outcome.unreadable]
+    unsent += [(f"letter {key}", _CAME_BACK) for key in outcome.came_back]
+    if unsent:
+        raise errors.InvalidInput(unsent)
+
+
+_UNREADABLE = (
+    "a possible card number was removed from it, or its end was cut off; drop it, and submit the"
+    " order again if it is not recorded"
+)
+_CAME_BACK = "its stage failed again at once; it stays open"
 
 
 @app.command("drop")
@@ -128,29 +136,44 @@ def replay_letters(
 def drop_letters(
     chosen: dead_letter_selection.Selection,
     *,
+    then: Annotated[
+        held_orders.Choice | None,
+        typer.Option(
+            show_default=False,
+            help="What becomes of open orders that only these letters belong to. drive-on: the next"
+            " stage goes on with them. reject: stock released, money returned, order REJECTED.",
+        ),
+    ] = None,
     reason: actor.Reason = "",
     by: actor.By = "",
     yes: Yes = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close dead letters for good, with a reason. Their rows stay in the table."""
+    """Close dead letters for good, with a reason. Their rows stay in the table.
+
+    Orders that are open and that nothing else drives on need a --then: it holds for all of them.
+    With it a closed letter may be named, too, if its order was left behind.
+    """
     mark = _mark("dropped", by, actor.reason_of(reason))
-    keys = _choose(chosen, data)
+    decision = held_orders.Decision(then, mark.actor, mark.reason, mark.at_us)
+    keys = _choose(chosen, data, may_be_closed=then is not None)
     _confirm(len(keys), "drop", yes=yes)
 
-    async def close(opened: db.Database) -> int:
-        dropped = await opened.write(lambda connection: replay.drop(connection, keys, mark))
+    def transact(connection: sa.Connection) -> tuple[int, held_orders.Result]:
+        return replay.drop(
+            connection, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
+        )
+
+    async def close(opened: db.Database) -> tuple[int, held_orders.Result]:
+        dropped, became = await opened.write(transact)
         with contextlib.suppress(errors.BusAway):  # the next command clears its copies
             async with _bus(opened, data) as broker:
+                await broker.publish(topics.ENVELOPE.pack(became.facts))
                 await dlq_copies.clear(opened, broker)
-        return dropped
+        return dropped, became
 
-    dropped = database.use(data, close)
-    if as_json:
-        output.as_json({"dropped": dropped})
-    else:
-        output.say(f"{dropped} dropped")
+    _show_dropped(*database.use(data, close), as_json=as_json)
 
 
 @contextlib.asynccontextmanager
@@ -166,17 +189,48 @@ def _mark(how: str, by: str, reason: str) -> replay.Mark:
     return replay.Mark(how, actor.name_of(by), reason, clock.SystemClock().now_us())
 
 
-def _choose(chosen: dead_letter_selection.Selection, data: Data) -> list[int]:
+def _choose(
+    chosen: dead_letter_selection.Selection, data: Data, *, may_be_closed: bool = False
+) -> list[int]:
     ways = (bool(chosen.keys), bool(chosen.stage or chosen.code), chosen.every)
     if sum(ways) != 1:
         what = "name letters by number, or all of a --stage or --code, or --all"
         raise typer.BadParameter(what, param_hint="LETTER")
-    return database.read(data, lambda connection: dead_letter_selection.keys(connection, chosen))
+    return database.read(
+        data, lambda c: dead_letter_selection.keys(c, chosen, may_be_closed=may_be_closed)
+    )
 
 
 def _confirm(letters: int, what: str, *, yes: bool) -> None:
     if not yes:
         typer.confirm(f"{what} {letters} letter{'s' if letters > 1 else ''}?", abort=True, err=True)
+
+
+def _show_dropped(dropped: int, became: held_orders.Result, *, as_json: bool) -> None:
+    """Show what became of the orders; an order that was answered OK must not vanish in silence."""
+    outcomes = {
+        "driven_on": ("is driven on", became.driven_on),
+        "rejected": ("is rejected", became.rejected),
+        "returning": ("is rejected as soon as its money is returned", became.returning),
+        "not_recorded": (_NOT_RECORDED, became.not_recorded),
+    }
+    if as_json:
+        named = {
+            key: [{"merchant_id": ref.merchant_id, "order_id": ref.order_id} for ref in refs]
+            for key, (_, refs) in outcomes.items()
+        }
+        output.as_json({"dropped": dropped, **named})
+        return
+    output.say(f"{dropped} dropped")
+    for what, refs in outcomes.values():
+        for ref in refs:
+            output.say(output.plain(f"{ref.merchant_id}/{ref.order_id} {what}"))
+
+
+_NOT_RECORDED = (
+    "is not recorded: nothing is held, and nothing will process it. If its merchant was answered"
+    " OK, tell them; the same order can be placed again under its id"
+)
 
 
 def _show_groups(found: Sequence[dead_letter_selection.Group], *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ It only records a decision: the payment stage acts on it, within a second where 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from internal.cli.commands import merchants
 from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, values
 from internal.console.options import AsJson, flattened
-from internal.infra import clock
+from internal.infra import clock, settings
 from internal.kernel import ids
 from internal.payments import manual_resolution
 from internal.payments.messages import Attempt
@@ -39,13 +39,15 @@ def list_unknown(
 ) -> None:
     """List UNKNOWN payments, and voids that the gateway refused.
 
-    Those that wait for an operator come first.
+    A PENDING payment whose answer is overdue is one of them. Those that wait for an operator come
+    first.
     """
+    overdue_us = _overdue_us(data, clock.SystemClock().now_us())
 
     def find(connection: sa.Connection) -> list[payment_review.Undecided]:
         if merchant:
             merchants.require(connection, merchant)
-        return payment_review.undecided(connection, merchant)
+        return payment_review.undecided(connection, merchant, overdue_us)
 
     found = database.read(data, find)
     if as_json:
@@ -118,8 +120,10 @@ def decide(
     """
     operator, why = actor.name_of(by), actor.reason_of(reason)
 
+    resolution_of = _resolutions(order_id, operator, why, data)
+
     def write(connection: sa.Connection) -> Attempt:
-        resolution = _resolution(merchants.require(connection, merchant), order_id, operator, why)
+        resolution = resolution_of(merchants.require(connection, merchant))
         return payment_review.decide(
             connection, resolution, outcome.attempt, outcome.verdict, outcome.reference
         )
@@ -142,13 +146,12 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask the gateway about an UNKNOWN payment now, and then again at growing intervals."""
-    operator = actor.name_of(by)
+    resolution_of = _resolutions(order_id, actor.name_of(by), reason, data)
 
     def write(connection: sa.Connection) -> list[Attempt]:
-        resolution = _resolution(
-            merchants.require(connection, merchant), order_id, operator, reason
+        return payment_review.ask(
+            connection, resolution_of(merchants.require(connection, merchant))
         )
-        return payment_review.ask(connection, resolution)
 
     asked = database.write(data, write)
     if as_json:
@@ -158,12 +161,20 @@ def ask(
         output.say(f"the gateway will be asked about attempt {numbers} of {order_id}")
 
 
-def _resolution(
-    merchant_id: str, order_id: str, operator: str, reason: str
-) -> payment_review.Resolution:
-    return payment_review.Resolution(
-        ids.OrderRef(merchant_id, order_id), operator, reason, clock.SystemClock().now_us()
+def _resolutions(
+    order_id: str, operator: str, reason: str, data: Data
+) -> Callable[[str], payment_review.Resolution]:
+    """Return how to make the resolution once the merchant is known."""
+    now_us = clock.SystemClock().now_us()
+    overdue_us = _overdue_us(data, now_us)
+    return lambda merchant_id: payment_review.Resolution(
+        ids.OrderRef(merchant_id, order_id), operator, reason, now_us, overdue_us
     )
+
+
+def _overdue_us(data: Data, now_us: int) -> int:
+    timeout_s = settings.of_folder(data).gateway.timeout_s
+    return payment_review.pending_before_us(now_us, timeout_s)
 
 
 def _as_json(attempts: Sequence[Attempt]) -> dict[str, object]:

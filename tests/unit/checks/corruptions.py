@@ -32,6 +32,12 @@ MOVEMENT = (
     " VALUES ('m-1', 'main', 'tea', '{kind}', {quantity}, {key}, 0)"
 )
 
+LETTER = (
+    "INSERT INTO dead_letters (stage, topic, code, explanation, merchant_id, order_id, payload,"
+    " at_us, closed_at_us, closed_by) VALUES"
+    " ('finalization', 'orders.paid', 'BUG', '', 'm-1', '{order}', '', 1, {closed})"
+)
+
 CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "an order twice": (
         "I2 recorded once",
@@ -222,6 +228,28 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "I7 no other order",
         "UPDATE orders SET receipt_no = 4 WHERE order_key = $cancelled",
         "UPDATE receipt_counters SET last_no = 4 WHERE last_no = 3",
+    ),
+    "a paid order whose charge is open, and no void": (
+        "I3 money is being returned",
+        "UPDATE orders SET charge_state = 'PENDING' WHERE order_key = $paid",
+    ),
+    "an accepted order that nothing drives on": (
+        "I11 deadline, an open dead letter",
+        "UPDATE orders SET due_at_us = NULL WHERE order_key = $open",
+    ),
+    "a paid order that nothing drives on": (
+        "I11 deadline, an open dead letter",
+        "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
+    ),
+    "an order whose letter was dropped, and that is left behind": (
+        "I11 deadline, an open dead letter",
+        "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
+        LETTER.format(order="paid", closed="7, 'dropped'"),
+    ),
+    "an order left behind beside the letter of another merchant": (
+        "I11 deadline, an open dead letter",
+        "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
+        LETTER.format(order="paid", closed="NULL, ''").replace("m-1", "m-2"),
     ),
     "a terminal state with a deadline": (
         "I9 has no deadline",

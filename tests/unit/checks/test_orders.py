@@ -16,6 +16,7 @@ from tests.unit.checks import corruptions
 from tests.unit.checks.good_database import Database
 
 NOW_US = shop.NOW_US
+LEFT_BEHIND = "an open order has a deadline, an open dead letter or an undecided payment"
 HISTORIES = st.lists(st.sampled_from(OrderState), max_size=6)
 
 
@@ -113,6 +114,37 @@ def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
     database.corrupt("UPDATE orders SET due_at_us = 1 WHERE order_key = $open")
     assert sentences(database.connection, NOW_US) == ["no order's deadline has long passed"]
     assert sentences(database.connection) == []
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        corruptions.LETTER.format(order="open", closed="NULL, ''"),
+        "UPDATE payment_attempts SET order_key = $open WHERE order_key = $asked",
+        "UPDATE payment_attempts SET order_key = $open, kind = 'VOID', state = 'DECLINED'"
+        " WHERE order_key = $asked",
+    ],
+    ids=["an open letter", "an unknown payment", "a refused void"],
+)
+def test_an_order_without_a_deadline_may_belong_to_a_letter_or_an_operator(
+    database: Database, owner: str
+) -> None:
+    database.corrupt("UPDATE orders SET due_at_us = NULL WHERE order_key = $open")
+    assert LEFT_BEHIND in sentences(database.connection)
+    database.corrupt(owner)
+    assert LEFT_BEHIND not in sentences(database.connection)
+
+
+def test_no_other_rule_finds_an_order_that_is_left_behind(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checker without its rule is silent about it."""
+    _, *statements = corruptions.CORRUPTIONS["a paid order that nothing drives on"]
+    database.corrupt(*statements)
+    assert [finding.sentence for finding in database.check()] == [LEFT_BEHIND]
+    others = tuple(rule for rule in orders.RULES if rule.sentence != LEFT_BEHIND)
+    monkeypatch.setattr(orders, "RULES", others)
+    assert not database.check()
 
 
 @pytest.mark.parametrize(

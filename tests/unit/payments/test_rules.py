@@ -40,6 +40,7 @@ def charge(
         gateway_reference="ref" if state is AttemptState.SUCCEEDED else "",
         decline_code="no_funds" if state is AttemptState.DECLINED else "",
         checks=checks,
+        updated_at_us=AT_US,
     )
 
 
@@ -57,7 +58,7 @@ def void(of: Attempt, state: AttemptState, *, attempt_no: int, checks: int = 0) 
 
 def step(*attempts: Attempt, tenders: tuple[Tender, ...] = (CARD,), after_s: int = 0) -> object:
     now_us = AT_US + after_s * US_PER_SECOND
-    return rules.next_step(payment(*tenders), attempts, now_us, AT_US)
+    return rules.next_step(payment(*tenders), attempts, now_us)
 
 
 def test_first_every_tender_is_charged_under_its_own_key() -> None:
@@ -134,6 +135,56 @@ def test_a_declined_charge_waits_for_the_result_of_the_others() -> None:
     declined = charge(AttemptState.DECLINED)
     unknown = charge(AttemptState.UNKNOWN, tender_no=1, attempt_no=2, checks=1)
     assert step(declined, unknown, tenders=(CARD, CARD), after_s=5) == rules.Ask((unknown,))
+
+
+def test_what_the_others_hold_is_voided_before_an_unknown_one_is_decided() -> None:
+    declined = charge(AttemptState.DECLINED)
+    unknown = charge(AttemptState.UNKNOWN, tender_no=1, attempt_no=2, checks=99)
+    captured = charge(AttemptState.SUCCEEDED, tender_no=2, attempt_no=3)
+    failed = charge(AttemptState.FAILED, tender_no=3, attempt_no=4, checks=1)
+    call = step(declined, unknown, captured, failed, tenders=(CARD,) * 4)
+    assert isinstance(call, rules.Call)
+    assert [attempt.voids_key for attempt in call.attempts] == ["m-1/o-1/3", "m-1/o-1/4"]
+    done = [msgspec.structs.replace(it, state=AttemptState.SUCCEEDED) for it in call.attempts]
+    after = (declined, unknown, captured, failed, *done)
+    assert step(*after, tenders=(CARD,) * 4) == rules.Wait(None)
+
+
+@pytest.mark.parametrize("decided", [AttemptState.DECLINED, AttemptState.SUCCEEDED])
+def test_an_order_is_refused_as_soon_as_the_unknown_one_is_decided(decided: AttemptState) -> None:
+    declined = charge(AttemptState.DECLINED)
+    known = charge(decided, tender_no=1, attempt_no=2, checks=4)
+    found = step(declined, known, tenders=(CARD, CARD))
+    if decided is AttemptState.SUCCEEDED:
+        assert isinstance(found, rules.Call)
+        void_of_it = msgspec.structs.replace(found.attempts[0], state=AttemptState.SUCCEEDED)
+        found = step(declined, known, void_of_it, tenders=(CARD, CARD))
+    assert found == rules.Declined("no_funds")
+
+
+def test_no_attempt_waits_for_the_appointment_of_another() -> None:
+    late = charge(AttemptState.UNKNOWN, checks=5)
+    soon = charge(AttemptState.FAILED, tender_no=1, attempt_no=2, checks=1)
+    both = {"tenders": (CARD, CARD)}
+    assert step(late, soon, after_s=1, **both) == rules.Wait(AT_US + 2 * US_PER_SECOND)
+    assert step(late, soon, after_s=2, **both) == rules.Ask((soon,))
+    assert step(late, soon, after_s=3_600, **both) == rules.Ask((late, soon))
+
+
+def test_an_appointment_counts_from_the_last_call_of_its_own_attempt() -> None:
+    late = charge(AttemptState.UNKNOWN, checks=5)
+    new_us = AT_US + 3_000 * US_PER_SECOND
+    soon = msgspec.structs.replace(
+        charge(AttemptState.FAILED, tender_no=1, attempt_no=2, checks=3), updated_at_us=new_us
+    )
+    assert step(late, soon, tenders=(CARD, CARD), after_s=3_600) == rules.Ask((late, soon))
+
+
+def test_one_that_is_left_to_an_operator_holds_up_no_other() -> None:
+    left = charge(AttemptState.UNKNOWN, checks=len(rules.ASK_AFTER_S) + 1)
+    unknown = charge(AttemptState.UNKNOWN, tender_no=1, attempt_no=2, checks=1)
+    assert step(left, unknown, tenders=(CARD, CARD), after_s=5) == rules.Ask((unknown,))
+    assert step(left, unknown, tenders=(CARD, CARD)) == rules.Wait(AT_US + 5 * US_PER_SECOND)
 
 
 def test_cash_is_returned_without_a_call() -> None:

@@ -113,7 +113,7 @@ def test_an_unknown_kind_is_an_error_and_never_cash() -> None:
     for use in (
         lambda: tenders.of_kind(UNKNOWN),
         lambda: to_wire.tender_kind_of(UNKNOWN),
-        lambda: rules.next_step(payment, (), 0, 0),
+        lambda: rules.next_step(payment, (), 0),
         lambda: tenders.received([Captured(UNKNOWN, 700)]),
     ):
         with pytest.raises(errors.Poison) as caught:
@@ -150,13 +150,13 @@ def test_a_new_kind_is_settled_by_the_party_of_its_row(
     voucher: TenderType, any_database: sa.Connection
 ) -> None:
     payment = rules.Payment(7, "m-1/o-1", "EUR", (Tender(voucher.kind, 300),))
-    call = rules.next_step(payment, (), 0, 0)
+    call = rules.next_step(payment, (), 0)
     assert isinstance(call, rules.Call)
     assert [attempt.state for attempt in call.attempts] == [AttemptState.SUCCEEDED]
     store.add(any_database, call.attempts, 0)
     recorded = store.histories(any_database, [7])[7].attempts
     assert recorded == call.attempts
-    paid = rules.next_step(payment, recorded, 0, 0)
+    paid = rules.next_step(payment, recorded, 0)
     assert paid == rules.Paid((Captured(voucher.kind, 300),))
     assert gateway_checks.check(any_database, {}) == []
 

@@ -93,6 +93,50 @@ def test_a_lost_answer_is_asked_for_when_its_time_has_come(counter: Counter) -> 
     assert counter.gateway.calls == {"charge": 1, "lookup": 1}
 
 
+def test_an_error_of_the_adapter_is_unknown_and_costs_the_other_answer_nothing(
+    counter: Counter,
+) -> None:
+    accepted = counter.accept(shop.card(400), shop.card())
+    counter.gateway.faults.append(Fault.BROKEN)
+    assert not counter.line.step(accepted)
+    assert [a.state for a in counter.view().attempts] == ["UNKNOWN", "SUCCEEDED"]
+    assert counter.view().due_at_us == shop.NOW_US + 5 * SECOND_US
+    counter.line.clock.advance_us(5 * SECOND_US)
+    (paid,) = counter.line.step(accepted)
+    assert isinstance(paid, messages.OrderPaid)
+    assert counter.gateway.calls == {"charge": 2, "lookup": 1}
+
+
+def test_a_declined_card_beside_an_unknown_one_voids_the_third_at_once(counter: Counter) -> None:
+    """The unknown one is asked about at its own times, and its answer refuses the order at once."""
+    refused, lost = shop.card(300, "tok_declined:no_funds"), shop.card(200)
+    accepted = counter.accept(lost, refused, shop.card())
+    counter.gateway.faults.append(Fault.LOST_ANSWER)
+    assert not counter.line.step(accepted)
+    assert counter.gateway.voided == {"m-1/o/3"}
+    for wait_s in (5, 30, 120):
+        counter.gateway.faults.append(Fault.LOST_REQUEST)
+        assert counter.view().due_at_us == counter.line.clock.now_us() + wait_s * SECOND_US
+        counter.line.clock.advance_us(wait_s * SECOND_US)
+        assert not counter.line.step(accepted)
+    counter.line.clock.advance_us(600 * SECOND_US)
+    (rejected,) = counter.line.step(accepted)
+    assert isinstance(rejected, messages.OrderRejected)
+    assert rejected.explanation == "the card was declined: no_funds"
+    assert counter.gateway.voided == {"m-1/o/1", "m-1/o/3"}
+
+
+def test_a_refused_connection_is_tried_again_beside_an_unknown_one(counter: Counter) -> None:
+    accepted = counter.accept(shop.card(400), shop.card())
+    counter.gateway.faults.extend([Fault.LOST_ANSWER, Fault.AWAY])
+    assert not counter.line.step(accepted)
+    assert counter.view().due_at_us == shop.NOW_US + 2 * SECOND_US
+    counter.line.clock.advance_us(2 * SECOND_US)
+    assert not counter.line.step(accepted)
+    assert [a.state for a in counter.view().attempts] == ["UNKNOWN", "SUCCEEDED"]
+    assert counter.view().due_at_us == shop.NOW_US + 5 * SECOND_US
+
+
 def test_a_gateway_that_stays_away_charges_nothing(counter: Counter) -> None:
     accepted = counter.accept(shop.cash(300), shop.card())
     counter.gateway.faults.extend([Fault.AWAY] * 4)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import repeat
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -12,11 +13,12 @@ from internal.flow import topics
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.facts import Fact
+from internal.orders import deadlines
 from internal.payments import rules
 from internal.payments.manual_resolution import BY_OPERATOR, Verdict
 from internal.payments.messages import Attempt, Tender
 from internal.pipeline import handler
-from internal.stages import payment_review
+from internal.stages import payment_processing, payment_review
 from tests.support import gateways, shop, staged_orders
 from tests.support.gateways import Fault
 
@@ -211,6 +213,52 @@ def test_one_of_several_has_to_be_named(review: Review) -> None:
     review.drive_on()
     assert review.end() == "REJECTED GATEWAY_UNAVAILABLE"
     assert review.gateway.calls["void"] == 2
+
+
+class TestOverdue:
+    """A process died while it called the gateway, and nothing sends the order again."""
+
+    @pytest.fixture(autouse=True)
+    def interrupted(self, review: Review) -> None:
+        (review.accepted,) = review.line.step(shop.placed("o", tenders=(shop.card(),)))
+        review.line.record(topics.ACCEPTED, review.line.work(review.accepted))
+        deadlines.clear(review.connection, 1, NAME, payment_processing.HAS_OPEN_PAYMENT)
+        review.line.clock.advance_us(6 * US_PER_SECOND)
+
+    @staticmethod
+    def resolution(review: Review, timeout_s: float) -> payment_review.Resolution:
+        overdue_us = payment_review.pending_before_us(review.line.clock.now_us(), timeout_s)
+        return msgspec.structs.replace(review.resolution(), pending_before_us=overdue_us)
+
+    def test_it_is_listed_once_the_timeout_has_passed(self, review: Review) -> None:
+        listed = []
+        for timeout_s in (5.0, 7.0):
+            overdue_us = self.resolution(review, timeout_s).pending_before_us
+            listed.append(payment_review.undecided(review.connection, "", overdue_us))
+        (it,), none = listed
+        assert (it.attempt_no, it.state, it.next_check_us) == (1, "PENDING", None)
+        assert not none
+        review.drive_on()
+
+    def test_the_gateway_is_asked_like_about_an_unknown_one(self, review: Review) -> None:
+        with pytest.raises(errors.InvalidInput, match="nothing to ask"):
+            payment_review.ask(review.connection, self.resolution(review, 7.0))
+        (asked,) = payment_review.ask(review.connection, self.resolution(review, 5.0))
+        assert asked.state == "PENDING"
+        assert review.line.view("o").due_at_us == review.line.clock.now_us()
+        review.drive_on()
+        assert review.end() == "FINALIZED"
+        assert review.gateway.calls == {"lookup": 1, "charge": 1}
+
+    @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.DECLINED])
+    def test_it_can_be_decided(self, review: Review, verdict: Verdict) -> None:
+        with pytest.raises(errors.InvalidInput, match="UNKNOWN"):
+            payment_review.decide(
+                review.connection, self.resolution(review, 7.0), None, verdict, ""
+            )
+        payment_review.decide(review.connection, self.resolution(review, 5.0), None, verdict, "")
+        review.drive_on()
+        assert review.end().startswith("REJECTED")
 
 
 def test_what_is_not_there_is_not_decided(review: Review) -> None:
