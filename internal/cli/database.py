@@ -17,12 +17,13 @@ from internal.kernel import errors
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from internal.console import installation
     from internal.infra import backends, db, schema, settings
 else:
+    installation = lazy_modules.lazy("internal.console.installation")
     sa = lazy_modules.lazy("sqlalchemy")
     backends = lazy_modules.lazy("internal.infra.backends")
     schema = lazy_modules.lazy("internal.infra.schema")
-    settings = lazy_modules.lazy("internal.infra.settings")
 
 T = TypeVar("T")
 
@@ -55,9 +56,9 @@ def use(data: Path | None, task: Callable[[db.Database], Awaitable[T]]) -> T:
         DatabaseAway: as for read.
         Misconfigured: as for read.
     """
-    options = settings.of_folder(data)
-    require(options)
-    return run(options, on_our_tables(task))
+    with installation.chosen(data) as found:
+        require(found.settings)
+        return run(found.settings, on_our_tables(task))
 
 
 def require(options: settings.Settings) -> None:

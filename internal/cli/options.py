@@ -50,15 +50,15 @@ class Server:
     """The address of the API server and the credentials for it."""
 
     target: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="HOST:PORT",
             envvar="SOUK_TARGET",
-            show_default=True,
+            show_default=TARGET_DEFAULT,
             help="Where the server listens.",
             rich_help_panel=SERVER_PANEL,
         ),
-    ] = TARGET_DEFAULT
+    ] = None
     api_key_file: ApiKeyFile = None
     timeout_s: Annotated[
         float,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -21,12 +22,11 @@ from internal.client import client
 from internal.console import exit_codes, lazy_modules, output
 from internal.console.exit_codes import ExitCode, Problem
 from internal.console.options import TARGET_DEFAULT
-from internal.infra import files
 
 if TYPE_CHECKING:
-    from internal.infra import settings
+    from internal.console import installation
 else:
-    settings = lazy_modules.lazy("internal.infra.settings")
+    installation = lazy_modules.lazy("internal.console.installation")
 
 T = TypeVar("T")
 
@@ -70,10 +70,11 @@ def call(
         Misconfigured: there is no API key, or a file of the options cannot be used.
         typer.Exit: the call failed.
     """
-    reply = asyncio.run(_connected(access_of(server), work))
+    access = access_of(server)
+    reply = asyncio.run(_connected(access, work))
     if not isinstance(reply, client.Failure):
         return reply
-    problem = problem_of(reply, server)
+    problem = problem_of(reply, dataclasses.replace(server, target=access.target))
     if hint_when_away and problem.exit_code is ExitCode.AWAY:
         problem = msgspec.structs.replace(problem, hints=(*problem.hints, hint_when_away))
     (output.problem_json if as_json else output.problem)(problem)
@@ -93,17 +94,17 @@ def access_of(server: Server) -> client_access.Access:
     Raises:
         Misconfigured: there is no API key, or the text in its place is not one.
     """
-    key = client_access.find_api_key(
-        server.api_key_file,
-        os.environ,
-        settings.of_folder(server.data).storage.data_dir / files.DEMO_KEY,
-        is_key=lambda text: auth_rules.key_id_of(text) is not None,
-    )
-    if server.tls_ca is None and not client_access.is_loopback(server.target):
-        output.remark(
-            f"The API key goes to {server.target} in clear text; --tls-ca FILE turns TLS on."
+    with installation.chosen(server.data) as found:
+        key = client_access.find_api_key(
+            server.api_key_file,
+            os.environ,
+            found.demo_key_file,
+            is_key=lambda text: auth_rules.key_id_of(text) is not None,
         )
-    return client_access.Access(server.target, key, server.tls_ca, server.tls_cert, server.tls_key)
+    target = server.target or found.target
+    if server.tls_ca is None and not client_access.is_loopback(target):
+        output.remark(f"The API key goes to {target} in clear text; --tls-ca FILE turns TLS on.")
+    return client_access.Access(target, key, server.tls_ca, server.tls_cert, server.tls_key)
 
 
 def problem_of(failure: client.Failure, server: Server) -> Problem:

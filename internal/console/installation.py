@@ -4,19 +4,23 @@ The folder that --data names; else what SOUK_CONFIG or SOUK_STORAGE__… name; e
 checkout while it is up; else the data folder.
 """
 
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from internal.infra import files, settings
+from internal.kernel import errors
 
 STACK_FOLDER = Path("data", "stack")
 """The default folder of scripts/stack."""
 NAMING = (f"{settings.PREFIX}CONFIG", f"{settings.PREFIX}STORAGE__")
 """Variables that begin so name an installation."""
 ANSWER_S = 1.0
+LOOPBACK = "127.0.0.1"
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -24,6 +28,16 @@ class Installation(msgspec.Struct, frozen=True):
 
     settings: settings.Settings
     place: str
+
+    @property
+    def target(self) -> str:
+        """The address of its API server, HOST:PORT, as seen from this machine."""
+        return f"{LOOPBACK}:{self.settings.intake.port}"
+
+    @property
+    def demo_key_file(self) -> Path:
+        """The file of the demo merchant's API key."""
+        return self.settings.storage.data_dir / files.DEMO_KEY
 
 
 def of(data: Path | None) -> Installation:
@@ -52,6 +66,22 @@ def settings_of(data: Path | None) -> settings.Settings:
         Misconfigured: one is wrong.
     """
     return of(data).settings
+
+
+@contextlib.contextmanager
+def chosen(data: Path | None) -> Iterator[Installation]:
+    """Yield the installation; an error on the way says which it was, unless --data named it.
+
+    Raises:
+        Misconfigured: as for `of`.
+    """
+    found = of(data)
+    try:
+        yield found
+    except (errors.SoukError, OSError) as error:
+        if data is None:
+            error.add_note(f"This is about {found.place}.")
+        raise
 
 
 def _answers(database: settings.MysqlSettings) -> bool:

@@ -13,7 +13,7 @@ import typer
 from internal.cli import backup_files, database
 from internal.cli.commands import check
 from internal.cli.options import Data
-from internal.console import exit_codes, lazy_groups, output
+from internal.console import exit_codes, installation, lazy_groups, output
 from internal.console.options import AsJson
 from internal.infra import clock, files, schema, settings
 from internal.infra.data_folder import private
@@ -42,7 +42,7 @@ def backup(
     The engine may keep running: every order that it answered OK before the copy began is in it.
     4 means that the copy is complete, but that an invariant does not hold in it.
     """
-    options = settings.of_folder(data)
+    options = installation.settings_of(data)
     require_embedded(options)
     database.require(options)
     if folder.exists():

@@ -9,7 +9,7 @@ import typer
 from internal.checks import invariants
 from internal.cli import database
 from internal.cli.options import Data
-from internal.console import exit_codes, lazy_groups, output
+from internal.console import exit_codes, installation, lazy_groups, output
 from internal.console.options import AsJson
 from internal.flow import topics
 from internal.infra import backends, clock, db, settings
@@ -34,7 +34,7 @@ def check(
 
     0 means that all hold, 4 that one does not. The server may keep running meanwhile.
     """
-    options = settings.of_folder(data)
+    options = installation.settings_of(data)
     database.require(options)
     if options.storage.engine == "embedded":
         ledger = registry.ledger_file(options)

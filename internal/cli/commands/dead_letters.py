@@ -12,10 +12,10 @@ import typer
 from internal.cli import actor, database
 from internal.cli.commands import dead_letter_selection
 from internal.cli.options import Data
-from internal.console import lazy_groups, output
+from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson, Yes, flattened
 from internal.flow import dlq_copies, replay, topics
-from internal.infra import backends, bus, clock, db, settings
+from internal.infra import backends, bus, clock, db
 from internal.kernel import errors
 from internal.pipeline import dead_letters
 from internal.pipeline.dead_letters import DeadLetter
@@ -178,7 +178,7 @@ def drop_letters(
 
 @contextlib.asynccontextmanager
 async def _bus(opened: db.Database, data: Data) -> AsyncIterator[bus.Bus]:
-    broker = await backends.open_bus(settings.of_folder(data), opened)
+    broker = await backends.open_bus(installation.settings_of(data), opened)
     try:
         yield broker
     finally:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from internal.cli import database
 from internal.cli.options import Data
-from internal.console import lazy_groups, output
+from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson
 from internal.infra import migrate as migrating
 from internal.infra import settings
@@ -24,7 +24,7 @@ app = lazy_groups.single()
 @app.command()
 def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     """Make the database, or bring its tables up to date; existing rows are kept."""
-    options = settings.of_folder(data)
+    options = installation.settings_of(data)
     name, storage = database.name_of(options), options.storage
     try:
         private.make_folder(storage.data_dir)

@@ -13,9 +13,9 @@ import typer
 from internal.cli import actor, database
 from internal.cli.commands import merchants
 from internal.cli.options import Data, MerchantId
-from internal.console import lazy_groups, output, values
+from internal.console import installation, lazy_groups, output, values
 from internal.console.options import AsJson, flattened
-from internal.infra import clock, settings
+from internal.infra import clock
 from internal.kernel import ids
 from internal.payments import manual_resolution
 from internal.payments.messages import Attempt
@@ -173,7 +173,7 @@ def _resolutions(
 
 
 def _overdue_us(data: Data, now_us: int) -> int:
-    timeout_s = settings.of_folder(data).gateway.timeout_s
+    timeout_s = installation.settings_of(data).gateway.timeout_s
     return payment_review.pending_before_us(now_us, timeout_s)
 
 

@@ -9,9 +9,9 @@ import typer
 from internal.cli import backup_files
 from internal.cli.commands import backup
 from internal.cli.options import Data
-from internal.console import lazy_groups, output
+from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson
-from internal.infra import files, schema, settings
+from internal.infra import files, schema
 from internal.infra.data_folder import lock, private
 from internal.kernel import errors
 
@@ -31,7 +31,7 @@ def restore(
     The folder must be new or empty, and no engine may run on it. Orders that were placed after the
     backup are not in it.
     """
-    options = settings.of_folder(data)
+    options = installation.settings_of(data)
     backup.require_embedded(options)
     contents, target = backup_files.read(folder), options.storage.data_dir
     if contents.tables not in schema.versions():

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import uvloop
 
     from internal.client import client
-    from internal.infra import settings
+    from internal.console import installation
     from internal.lab.demo import run as demo_run
     from internal.lab.demo import view
     from internal.lab.workload import progress, verification
 else:
     uvloop = lazy_modules.lazy("uvloop")
     client = lazy_modules.lazy("internal.client.client")
-    settings = lazy_modules.lazy("internal.infra.settings")
+    installation = lazy_modules.lazy("internal.console.installation")
     demo_run = lazy_modules.lazy("internal.lab.demo.run")
     view = lazy_modules.lazy("internal.lab.demo.view")
     progress = lazy_modules.lazy("internal.lab.workload.progress")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _run(server: command_line.Server, orders: command_line.Orders) -> ExitCode:
     access = command_line.access_of(server)
-    records = verification.Records(settings.of_folder(server.data), access.api_key)
+    records = verification.Records(installation.settings_of(server.data), access.api_key)
     reporter = progress.Reporter(output.report(stderr=True))
     async with contextlib.aclosing(client.Client(access)) as connection:
         await command_line.reach(connection, access.target)

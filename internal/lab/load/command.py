@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import uvloop
 
     from internal.client import access, client
-    from internal.infra import settings
+    from internal.console import installation
     from internal.lab.load import run as load_run
     from internal.lab.load import view
     from internal.lab.workload import progress, shop, verification
 else:
     uvloop = lazy_modules.lazy("uvloop")
     client = lazy_modules.lazy("internal.client.client")
-    settings = lazy_modules.lazy("internal.infra.settings")
+    installation = lazy_modules.lazy("internal.console.installation")
     load_run = lazy_modules.lazy("internal.lab.load.run")
     view = lazy_modules.lazy("internal.lab.load.view")
     progress = lazy_modules.lazy("internal.lab.workload.progress")
@@ -127,10 +127,11 @@ async def _run(
     return ExitCode.OK if outcome.figures.verdict_ok else ExitCode.FAILED
 
 
-async def _shop(shop_file: Path | None, data: Path, access_: access.Access) -> shop.Shop:
+async def _shop(shop_file: Path | None, data: Path | None, access_: access.Access) -> shop.Shop:
     if shop_file:
         return shop.read(shop_file)
-    return await verification.Records(settings.of_folder(data), access_.api_key).shop()
+    with installation.chosen(data) as found:
+        return await verification.Records(found.settings, access_.api_key).shop()
 
 
 def _plan(

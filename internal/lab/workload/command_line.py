@@ -12,12 +12,13 @@ import typer
 
 from internal.console import lazy_modules, values
 from internal.console.options import SERVER_PANEL, TARGET_DEFAULT, ApiKeyFile, TlsCa
-from internal.infra import files
 from internal.kernel import errors
 
 if TYPE_CHECKING:
     from internal.client import access, client
+    from internal.console import installation
 else:
+    installation = lazy_modules.lazy("internal.console.installation")
     access = lazy_modules.lazy("internal.client.access")
 
 GREETING_S = 5.0
@@ -41,22 +42,24 @@ class Server:
     """The address of the API server and the credentials for it."""
 
     target: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="HOST:PORT",
             parser=target,
+            show_default=TARGET_DEFAULT,
             help="Where the server listens.",
             rich_help_panel=SERVER_PANEL,
         ),
-    ] = TARGET_DEFAULT
+    ] = None
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="DIR",
+            show_default="data/stack while it is up, else data",
             help="Data folder of the server, if it is on this machine.",
             rich_help_panel=SERVER_PANEL,
         ),
-    ] = Path("data")
+    ] = None
     api_key_file: ApiKeyFile = None
     tls_ca: TlsCa = None
 
@@ -83,9 +86,9 @@ def access_of(server: Server) -> access.Access:
     Raises:
         Misconfigured: no key is found, or a file cannot be read.
     """
-    demo_file = server.data / files.DEMO_KEY
-    key = access.find_api_key(server.api_key_file, os.environ, demo_file)
-    return access.Access(server.target, key, server.tls_ca)
+    with installation.chosen(server.data) as found:
+        key = access.find_api_key(server.api_key_file, os.environ, found.demo_key_file)
+    return access.Access(server.target or found.target, key, server.tls_ca)
 
 
 async def reach(connection: client.Client, where: str) -> None:

@@ -85,3 +85,25 @@ def test_a_stack_with_a_wrong_setting_is_told(here: Path) -> None:
     (folder / "souk.toml").write_text("[mysql]\nport = 'x'\n")
     with pytest.raises(errors.Misconfigured, match="SOUK_MYSQL__PORT"):
         installation.of(None)
+
+
+def test_its_server_and_its_demo_key(stack: int, here: Path) -> None:
+    assert stack
+    with (here / installation.STACK_FOLDER / "souk.toml").open("a") as file:
+        file.write("[intake]\nport = 50151\n")
+    found = installation.of(None)
+    assert found.target == "127.0.0.1:50151"
+    assert found.demo_key_file == here / installation.STACK_FOLDER / "souk" / "demo-api-key"
+
+
+def test_an_error_says_which_it_was_unless_it_was_named(here: Path) -> None:
+    def notes(data: Path | None) -> list[str]:
+        with (
+            pytest.raises(errors.DatabaseAway) as raised,
+            installation.chosen(data),
+        ):
+            raise errors.DatabaseAway("gone")
+        return getattr(raised.value, "__notes__", [])
+
+    assert notes(None) == ["This is about the data folder data, as no stack is up in data/stack."]
+    assert notes(here) == []

@@ -11,7 +11,7 @@ from internal.flow import janitor, topics
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.facts import Fact
-from internal.orders import codec, messages, store
+from internal.orders import codec, deadlines, messages, store
 from internal.payments.gateways.port import Answer, GatewayStatus
 from internal.payments.messages import Tender
 from internal.pipeline import dead_letters, handler
@@ -66,10 +66,10 @@ class Held:
     def drive_on(self, seconds: int = 0) -> list[Fact]:
         """Do what the janitor does, and carry the facts as far as they come."""
         self.line.clock.advance_us(seconds * US_PER_SECOND)
-        due = janitor._facts_due(
-            self.connection, self.line.clock.now_us(), 10, frozenset(s.name for s in topics.STAGES)
-        )
-        return self.line.carry(*(fact for fact in due.values() if fact))
+        due = deadlines.find_due(self.connection, self.line.clock.now_us(), 10)
+        ready = frozenset(stage.name for stage in topics.STAGES)
+        facts = janitor._last_facts(self.connection, due, ready)
+        return self.line.carry(*(fact for fact in facts.values() if fact))
 
     def end(self) -> str:
         view = self.line.view("o")
