@@ -34,12 +34,13 @@ def check(
 
     0 means that all hold, 4 that one does not. The server may keep running meanwhile.
     """
-    options = installation.settings_of(data)
-    database.require(options)
-    if options.storage.engine == "embedded":
-        ledger = registry.ledger_file(options)
-        used_folder.require_usable(options.storage.data_dir, [ledger] if ledger else [])
-    tallies, findings = examine(options, is_drained=drained)
+    with installation.chosen(data) as found:
+        options = found.settings
+        database.require(options)
+        if options.storage.engine == "embedded":
+            ledger = registry.ledger_file(options)
+            used_folder.require_usable(options.storage.data_dir, [ledger] if ledger else [])
+        tallies, findings = examine(options, is_drained=drained)
     if as_json:
         output.as_json({"check_ok": not findings, "findings": findings, "orders": tallies})
     else:
