@@ -99,6 +99,11 @@ def invalid(reason: str, violations: Sequence[tuple[str, str]]) -> Refused:
     return Refused(Code.INVALID_ARGUMENT, reason, text, violations=shown)
 
 
+def too_large(size_bytes: int) -> Refused:
+    """A request takes more bytes than any valid one."""
+    return invalid("REQUEST_TOO_LARGE", [("", f"{size_bytes} bytes are too many for this method")])
+
+
 def unauthenticated(reason: str, text: str) -> Refused:
     """The API key is missing or not valid."""
     return Refused(Code.UNAUTHENTICATED, reason, text)

@@ -143,7 +143,7 @@ def _faults_of(row: Row, tax_codes: Collection[str]) -> Iterator[Violation]:
     """Yield what is wrong with a product, field by field."""
     if not values.ID.fullmatch(row.sku):
         yield "sku", values.ID_FORM
-    elif cards.find_card_number(row.sku):
+    elif cards.find_card_number(row.sku, cards.FieldKind.PRODUCT_CODE):
         yield "sku", "it looks like a card number: every order for it would be refused"
     if not (1 <= len(row.name) <= NAME_CHARS_MAX and row.name.isprintable()):
         yield "name", f"1 to {NAME_CHARS_MAX} printable characters"
