@@ -12,13 +12,6 @@ from google.protobuf import descriptor, message
 
 from internal.kernel import cards
 
-KINDS = {
-    "sku": cards.FieldKind.PRODUCT_CODE,
-    "note": cards.FieldKind.TEXT,
-    "reason": cards.FieldKind.TEXT,
-}
-"""By the field's name; every other field holds an id or a code."""
-
 _BREAK = rb"(?:[ \-\t]|\xc2\xa0|\xe2[\x80\x88].)?"
 _RUN = re.compile(rb"[0-9](?:" + _BREAK + rb"[0-9]){%d}" % (cards.DIGITS_MIN - 1), re.DOTALL)
 _LEADS_A_DIGIT = b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"
@@ -31,7 +24,7 @@ def find(request: message.Message, told_max: int) -> list[str]:
     held = (
         path
         for path, name, text in _texts(request)
-        if cards.find_card_number(text, KINDS.get(name, cards.FieldKind.ID))
+        if cards.find_card_number(text, cards.kind_of(name))
     )
     return list(islice(held, told_max))
 

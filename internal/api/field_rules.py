@@ -33,7 +33,7 @@ def find(request: message.Message, told_max: int) -> list[Violation]:
     if too_long:
         return too_long
     found = list(islice(_violations(request), told_max))
-    return found or [(_path_of(first[0]), first[0].proto.message)]
+    return found or [(path_of(first[0]), first[0].proto.message)]
 
 
 def _violations(request: message.Message) -> Iterator[Violation]:
@@ -42,7 +42,7 @@ def _violations(request: message.Message) -> Iterator[Violation]:
     short.CopyFrom(request)
     _shorten_lists(short)
     for violation in _validator.collect_violations(short):
-        path = _path_of(violation)
+        path = path_of(violation)
         if _IN_AN_ELEMENT not in path:
             yield path, violation.proto.message
     for path, element in _elements(request):
@@ -70,7 +70,8 @@ def _elements(request: message.Message, path: str = "") -> Iterator[tuple[str, m
                 yield from _elements(value, f"{path}{field.name}.")
 
 
-def _path_of(violation: protovalidate.Violation) -> str:
+def path_of(violation: protovalidate.Violation) -> str:
+    """Return the path of the field that breaks a rule."""
     path = ""
     for element in violation.proto.field.elements if violation.proto.field else ():
         path += f".{element.field_name}"

@@ -140,9 +140,9 @@ def internal(error: BaseException) -> Refused:
     return Refused(Code.INTERNAL, "INTERNAL_ERROR", text, {"error_id": error_id})
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, kind: cards.FieldKind = cards.FieldKind.TEXT) -> str:
     """Return a text fit for an answer: without card numbers, and not too long."""
-    return cards.redact(text)[:DESCRIPTION_CHARS_MAX]
+    return cards.redact(text, kind)[:DESCRIPTION_CHARS_MAX]
 
 
 def _bad_request(violations: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequest:

@@ -49,6 +49,19 @@ class FieldKind(enum.Enum):
     """The digits of a valid IBAN are not a card number."""
 
 
+_KINDS = {
+    "sku": FieldKind.PRODUCT_CODE,
+    "note": FieldKind.TEXT,
+    "reason": FieldKind.TEXT,
+}
+_SKU_IN_JSON = re.compile(r'"sku":"[^"\\\\]{1,256}"')
+
+
+def kind_of(field_name: str) -> FieldKind:
+    """Return the kind of a field of a message: an id, if it is not known for something else."""
+    return _KINDS.get(field_name, FieldKind.ID)
+
+
 def find_card_number(text: str, kind: FieldKind = FieldKind.TEXT) -> bool:
     """Tell whether `text` contains something that looks like a card number."""
     if _has_few_digits(text):
@@ -65,6 +78,18 @@ def redact(text: str, kind: FieldKind = FieldKind.TEXT) -> str:
         pieces += [text[kept_to:first], REDACTED]
         kept_to = last
     return "".join([*pieces, text[kept_to:]]) if pieces else text
+
+
+def redact_json(text: str) -> str:
+    """Redact what may be JSON: as `redact`, and product codes as such."""
+    if redact(text) == text:
+        return text
+    pieces, done_to = [], 0
+    for found in _SKU_IN_JSON.finditer(text):
+        code = redact(found[0], FieldKind.PRODUCT_CODE)
+        pieces += [redact(text[done_to : found.start()]), code]
+        done_to = found.end()
+    return "".join([*pieces, redact(text[done_to:])])
 
 
 def passes_luhn(digits: str) -> bool:

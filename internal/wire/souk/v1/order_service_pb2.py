@@ -28,7 +28,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from internal.wire.souk.v1 import order_pb2 as souk_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsouk/v1/order_service.proto\x12\x07souk.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x13souk/v1/order.proto\"n\n\x12SubmitOrderRequest\x12*\n\x05order\x18\x01 \x01(\x0b\x32\x13.souk.v1.OrderDraftB\x06\xbaH\x03\xc8\x01\x01\x12,\n\x08wait_for\x18\x02 \x01(\x0e\x32\x10.souk.v1.WaitForB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x8d\x01\n\x13SubmitOrderResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\x1d\n\x05order\x18\x05 \x01(\x0b\x32\x0e.souk.v1.Order\"L\n\x13SubmitOrdersRequest\x12\x35\n\x06orders\x18\x01 \x03(\x0b\x32\x13.souk.v1.OrderDraftB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"?\n\x14SubmitOrdersResponse\x12\'\n\x08verdicts\x18\x01 \x03(\x0b\x32\x15.souk.v1.OrderVerdict\"|\n\x0cOrderVerdict\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12(\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32\x14.souk.v1.PlacedOrderH\x00\x12%\n\x07refused\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07verdict\"T\n\x0bPlacedOrder\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"N\n\x0fGetOrderRequest\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\"1\n\x10GetOrderResponse\x12\x1d\n\x05order\x18\x01 \x01(\x0b\x32\x0e.souk.v1.Order\"\xd3\x02\n\x11ListOrdersRequest\x12\x36\n\x06states\x18\x01 \x03(\x0e\x32\x13.souk.v1.OrderStateB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12>\n\x08store_id\x18\x02 \x01(\tB,\xbaH)r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\xd8\x01\x01\x12\x43\n\x0cplaced_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\x0b\"\x07\x08\xff\x82\xd1\xff\xaf\x07\x32\x00\x12\x44\n\rplaced_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\x0b\"\x07\x08\xff\x82\xd1\xff\xaf\x07\x32\x00\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"T\n\x12ListOrdersResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.souk.v1.OrderSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x11WatchOrderRequest\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x1d\n\x0c\x66rom_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"U\n\x12WatchOrderResponse\x12 \n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x11.souk.v1.LogEntry\x12\x1d\n\x05order\x18\x02 \x01(\x0b\x32\x0e.souk.v1.Order\"\xaa\x01\n\x12\x43\x61ncelOrderRequest\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12=\n\nrequest_id\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\\\n\x13\x43\x61ncelOrderResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0f\n\x07version\x18\x03 \x01(\x03\"\xca\x01\n\x11QuoteOrderRequest\x12;\n\x08store_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12.\n\x05lines\x18\x03 \x03(\x0b\x32\x12.souk.v1.DraftLineB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\x12#\n\x08\x64iscount\x18\x04 \x01(\x0b\x32\x11.souk.v1.Discount\"\x95\x01\n\x12QuoteOrderResponse\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.souk.v1.OrderLine\x12!\n\x05taxes\x18\x02 \x03(\x0b\x32\x12.souk.v1.TaxBucket\x12$\n\x06totals\x18\x03 \x01(\x0b\x32\x14.souk.v1.OrderTotals\x12\x13\n\x0bprice_trace\x18\x04 \x03(\t*R\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x15\n\x11WAIT_FOR_ACCEPTED\x10\x01\x12\x16\n\x12WAIT_FOR_FINALIZED\x10\x02\x32\x87\x04\n\x0cOrderService\x12H\n\x0bSubmitOrder\x12\x1b.souk.v1.SubmitOrderRequest\x1a\x1c.souk.v1.SubmitOrderResponse\x12K\n\x0cSubmitOrders\x12\x1c.souk.v1.SubmitOrdersRequest\x1a\x1d.souk.v1.SubmitOrdersResponse\x12?\n\x08GetOrder\x12\x18.souk.v1.GetOrderRequest\x1a\x19.souk.v1.GetOrderResponse\x12\x45\n\nListOrders\x12\x1a.souk.v1.ListOrdersRequest\x1a\x1b.souk.v1.ListOrdersResponse\x12G\n\nWatchOrder\x12\x1a.souk.v1.WatchOrderRequest\x1a\x1b.souk.v1.WatchOrderResponse0\x01\x12H\n\x0b\x43\x61ncelOrder\x12\x1b.souk.v1.CancelOrderRequest\x1a\x1c.souk.v1.CancelOrderResponse\x12\x45\n\nQuoteOrder\x12\x1a.souk.v1.QuoteOrderRequest\x1a\x1b.souk.v1.QuoteOrderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsouk/v1/order_service.proto\x12\x07souk.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x13souk/v1/order.proto\"n\n\x12SubmitOrderRequest\x12*\n\x05order\x18\x01 \x01(\x0b\x32\x13.souk.v1.OrderDraftB\x06\xbaH\x03\xc8\x01\x01\x12,\n\x08wait_for\x18\x02 \x01(\x0e\x32\x10.souk.v1.WaitForB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x8d\x01\n\x13SubmitOrderResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\x1d\n\x05order\x18\x05 \x01(\x0b\x32\x0e.souk.v1.Order\"L\n\x13SubmitOrdersRequest\x12\x35\n\x06orders\x18\x01 \x03(\x0b\x32\x13.souk.v1.OrderDraftB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"?\n\x14SubmitOrdersResponse\x12\'\n\x08verdicts\x18\x01 \x03(\x0b\x32\x15.souk.v1.OrderVerdict\"|\n\x0cOrderVerdict\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12(\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32\x14.souk.v1.PlacedOrderH\x00\x12%\n\x07refused\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07verdict\"T\n\x0bPlacedOrder\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"N\n\x0fGetOrderRequest\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\"1\n\x10GetOrderResponse\x12\x1d\n\x05order\x18\x01 \x01(\x0b\x32\x0e.souk.v1.Order\"\xd5\x02\n\x11ListOrdersRequest\x12\x38\n\x06states\x18\x01 \x03(\x0e\x32\x13.souk.v1.OrderStateB\x13\xbaH\x10\x92\x01\r\x10\x32\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12>\n\x08store_id\x18\x02 \x01(\tB,\xbaH)r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\xd8\x01\x01\x12\x43\n\x0cplaced_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\x0b\"\x07\x08\xff\x82\xd1\xff\xaf\x07\x32\x00\x12\x44\n\rplaced_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\x0b\"\x07\x08\xff\x82\xd1\xff\xaf\x07\x32\x00\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"T\n\x12ListOrdersResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.souk.v1.OrderSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x11WatchOrderRequest\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x1d\n\x0c\x66rom_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"U\n\x12WatchOrderResponse\x12 \n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x11.souk.v1.LogEntry\x12\x1d\n\x05order\x18\x02 \x01(\x0b\x32\x0e.souk.v1.Order\"\xaa\x01\n\x12\x43\x61ncelOrderRequest\x12;\n\x08order_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12=\n\nrequest_id\x18\x02 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\\\n\x13\x43\x61ncelOrderResponse\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.souk.v1.OrderState\x12\x0f\n\x07version\x18\x03 \x01(\x03\"\xca\x01\n\x11QuoteOrderRequest\x12;\n\x08store_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\x12#\n\x08\x63urrency\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12.\n\x05lines\x18\x03 \x03(\x0b\x32\x12.souk.v1.DraftLineB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\x12#\n\x08\x64iscount\x18\x04 \x01(\x0b\x32\x11.souk.v1.Discount\"\x95\x01\n\x12QuoteOrderResponse\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.souk.v1.OrderLine\x12!\n\x05taxes\x18\x02 \x03(\x0b\x32\x12.souk.v1.TaxBucket\x12$\n\x06totals\x18\x03 \x01(\x0b\x32\x14.souk.v1.OrderTotals\x12\x13\n\x0bprice_trace\x18\x04 \x03(\t*R\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x15\n\x11WAIT_FOR_ACCEPTED\x10\x01\x12\x16\n\x12WAIT_FOR_FINALIZED\x10\x02\x32\x87\x04\n\x0cOrderService\x12H\n\x0bSubmitOrder\x12\x1b.souk.v1.SubmitOrderRequest\x1a\x1c.souk.v1.SubmitOrderResponse\x12K\n\x0cSubmitOrders\x12\x1c.souk.v1.SubmitOrdersRequest\x1a\x1d.souk.v1.SubmitOrdersResponse\x12?\n\x08GetOrder\x12\x18.souk.v1.GetOrderRequest\x1a\x19.souk.v1.GetOrderResponse\x12\x45\n\nListOrders\x12\x1a.souk.v1.ListOrdersRequest\x1a\x1b.souk.v1.ListOrdersResponse\x12G\n\nWatchOrder\x12\x1a.souk.v1.WatchOrderRequest\x1a\x1b.souk.v1.WatchOrderResponse0\x01\x12H\n\x0b\x43\x61ncelOrder\x12\x1b.souk.v1.CancelOrderRequest\x1a\x1c.souk.v1.CancelOrderResponse\x12\x45\n\nQuoteOrder\x12\x1a.souk.v1.QuoteOrderRequest\x1a\x1b.souk.v1.QuoteOrderResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETORDERREQUEST'].fields_by_name['order_id']._loaded_options = None
   _globals['_GETORDERREQUEST'].fields_by_name['order_id']._serialized_options = b'\272H&r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$'
   _globals['_LISTORDERSREQUEST'].fields_by_name['states']._loaded_options = None
-  _globals['_LISTORDERSREQUEST'].fields_by_name['states']._serialized_options = b'\272H\016\222\001\013\030\001\"\007\202\001\004\020\001 \000'
+  _globals['_LISTORDERSREQUEST'].fields_by_name['states']._serialized_options = b'\272H\020\222\001\r\0202\030\001\"\007\202\001\004\020\001 \000'
   _globals['_LISTORDERSREQUEST'].fields_by_name['store_id']._loaded_options = None
   _globals['_LISTORDERSREQUEST'].fields_by_name['store_id']._serialized_options = b'\272H)r$2\"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$\330\001\001'
   _globals['_LISTORDERSREQUEST'].fields_by_name['placed_after']._loaded_options = None
@@ -71,8 +71,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTEORDERREQUEST'].fields_by_name['currency']._serialized_options = b'\272H\016r\0142\n^[A-Z]{3}$'
   _globals['_QUOTEORDERREQUEST'].fields_by_name['lines']._loaded_options = None
   _globals['_QUOTEORDERREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\010\222\001\005\010\001\020\310\001'
-  _globals['_WAITFOR']._serialized_start=2142
-  _globals['_WAITFOR']._serialized_end=2224
+  _globals['_WAITFOR']._serialized_start=2144
+  _globals['_WAITFOR']._serialized_end=2226
   _globals['_SUBMITORDERREQUEST']._serialized_start=148
   _globals['_SUBMITORDERREQUEST']._serialized_end=258
   _globals['_SUBMITORDERRESPONSE']._serialized_start=261
@@ -90,21 +90,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETORDERRESPONSE']._serialized_start=839
   _globals['_GETORDERRESPONSE']._serialized_end=888
   _globals['_LISTORDERSREQUEST']._serialized_start=891
-  _globals['_LISTORDERSREQUEST']._serialized_end=1230
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1232
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1316
-  _globals['_WATCHORDERREQUEST']._serialized_start=1318
-  _globals['_WATCHORDERREQUEST']._serialized_end=1429
-  _globals['_WATCHORDERRESPONSE']._serialized_start=1431
-  _globals['_WATCHORDERRESPONSE']._serialized_end=1516
-  _globals['_CANCELORDERREQUEST']._serialized_start=1519
-  _globals['_CANCELORDERREQUEST']._serialized_end=1689
-  _globals['_CANCELORDERRESPONSE']._serialized_start=1691
-  _globals['_CANCELORDERRESPONSE']._serialized_end=1783
-  _globals['_QUOTEORDERREQUEST']._serialized_start=1786
-  _globals['_QUOTEORDERREQUEST']._serialized_end=1988
-  _globals['_QUOTEORDERRESPONSE']._serialized_start=1991
-  _globals['_QUOTEORDERRESPONSE']._serialized_end=2140
-  _globals['_ORDERSERVICE']._serialized_start=2227
-  _globals['_ORDERSERVICE']._serialized_end=2746
+  _globals['_LISTORDERSREQUEST']._serialized_end=1232
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1234
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1318
+  _globals['_WATCHORDERREQUEST']._serialized_start=1320
+  _globals['_WATCHORDERREQUEST']._serialized_end=1431
+  _globals['_WATCHORDERRESPONSE']._serialized_start=1433
+  _globals['_WATCHORDERRESPONSE']._serialized_end=1518
+  _globals['_CANCELORDERREQUEST']._serialized_start=1521
+  _globals['_CANCELORDERREQUEST']._serialized_end=1691
+  _globals['_CANCELORDERRESPONSE']._serialized_start=1693
+  _globals['_CANCELORDERRESPONSE']._serialized_end=1785
+  _globals['_QUOTEORDERREQUEST']._serialized_start=1788
+  _globals['_QUOTEORDERREQUEST']._serialized_end=1990
+  _globals['_QUOTEORDERRESPONSE']._serialized_start=1993
+  _globals['_QUOTEORDERRESPONSE']._serialized_end=2142
+  _globals['_ORDERSERVICE']._serialized_start=2229
+  _globals['_ORDERSERVICE']._serialized_end=2748
 # @@protoc_insertion_point(module_scope)
