@@ -14,10 +14,11 @@ from internal.api import status
 
 Metadata = Mapping[str, str | bytes]
 """Headers, by their names in lower case."""
-Read = Callable[[type[message.Message]], tuple[message.Message, bytes]]
-"""Returns the request as a message of this type, and its protobuf encoding.
+Read = Callable[[type[message.Message]], bytes]
+"""Returns the request, a message of this type, in protobuf's encoding.
 
-Raises DecodeError if the caller sent something else.
+It is not decoded yet, so that its size can be checked before. Raises DecodeError if it is known
+that the caller sent something else.
 """
 Answer = message.Message | status.Refused
 Send = Callable[[message.Message], Awaitable[None]]
@@ -49,14 +50,20 @@ class Call(msgspec.Struct, frozen=True):
     """The loop's time at which a waiting method should answer with what it knows."""
 
 
+REQUEST_BYTES_MAX = 64 * 1024 + 64
+"""One order and what is around it. A larger request is refused before it is decoded."""
+
+
 class Unary(msgspec.Struct, frozen=True):
     """A method with one answer."""
 
     name: str
     request: type[message.Message]
     work: Callable[[Call, Any], Awaitable[Answer]]
-    checks_itself: bool = False
-    """Whether the method itself looks for card numbers and broken field rules."""
+    reads_itself: bool = False
+    """Whether the method gets the request's bytes, and itself limits, decodes and checks them."""
+    too_large: Callable[[int], status.Refused] = status.too_large
+    """Returns the refusal of a request of this many bytes, above REQUEST_BYTES_MAX."""
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -65,7 +72,8 @@ class Stream(msgspec.Struct, frozen=True):
     name: str
     request: type[message.Message]
     work: Callable[[Call, Any, Send], Awaitable[status.Refused | None]]
-    checks_itself: bool = False
+    reads_itself: bool = False
+    too_large: Callable[[int], status.Refused] = status.too_large
 
 
 Method = Unary | Stream

@@ -45,8 +45,8 @@ def _stream_handler(method: calls.Stream, through: middleware.Middleware) -> Any
 
 
 def _incoming(raw: bytes, context: Context) -> calls.IncomingCall:
-    def read(kind: type[message.Message]) -> tuple[message.Message, bytes]:
-        return kind.FromString(raw), raw
+    def read(_: type[message.Message]) -> bytes:
+        return raw
 
     return calls.IncomingCall(dict(context.invocation_metadata()), read, context.time_remaining())
 

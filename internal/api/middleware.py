@@ -112,7 +112,7 @@ class Middleware:
         merchant_id = await authentication.merchant_of(incoming.metadata, self._authenticator)
         if isinstance(merchant_id, status.Refused):
             return merchant_id
-        request = validation.read(method.request, incoming.read, checks=not method.checks_itself)
+        request = validation.read(method, incoming.read)
         if isinstance(request, status.Refused):
             return request
         caller = trace_context.caller_of(incoming.metadata.get(trace_context.TRACEPARENT))

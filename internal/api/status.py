@@ -100,6 +100,11 @@ def invalid(reason: str, violations: Sequence[tuple[str, str]]) -> Refused:
     return Refused(Code.INVALID_ARGUMENT, reason, text, violations=shown)
 
 
+def too_large(size_bytes: int) -> Refused:
+    """A request takes more bytes than any valid one."""
+    return invalid("REQUEST_TOO_LARGE", [("", f"{size_bytes} bytes are too many for this method")])
+
+
 def unauthenticated(reason: str, text: str) -> Refused:
     """The API key is missing or not valid."""
     return Refused(Code.UNAUTHENTICATED, reason, text)
@@ -136,9 +141,9 @@ def internal(error: BaseException) -> Refused:
     return Refused(Code.INTERNAL, "INTERNAL_ERROR", text, {"error_id": error_id})
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, kind: cards.FieldKind = cards.FieldKind.TEXT) -> str:
     """Return a text fit for an answer: without card numbers, and not too long."""
-    return cards.redact(text)[:DESCRIPTION_CHARS_MAX]
+    return cards.redact(text, kind)[:DESCRIPTION_CHARS_MAX]
 
 
 def _bad_request(violations: Sequence[tuple[str, str]]) -> error_details_pb2.BadRequest:

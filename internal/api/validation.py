@@ -1,58 +1,66 @@
-"""Reads requests, and checks them: card numbers, and the field rules of the .proto files.
+"""Reads requests, and checks them: sizes, card numbers, and the field rules of the .proto files.
 
-A request that breaks a rule is answered with the names of the wrong fields, never with their
-values.
+Sizes come first, so that no other check has more work than a valid request makes. A request that
+breaks a rule is answered with the names of the wrong fields, never with their values.
 """
 
-import protovalidate
 from google.protobuf import message
 
-from internal.api import calls, card_numbers, status
-
-_validator = protovalidate.Validator()
+from internal.api import calls, card_numbers, field_rules, request_sizes, status
 
 
-def read(
-    kind: type[message.Message], read_as: calls.Read, *, checks: bool
-) -> message.Message | status.Refused:
-    """Return the request, or what is wrong with it: its encoding, or with `checks` its fields."""
+def read(method: calls.Method, read_as: calls.Read) -> message.Message | bytes | status.Refused:
+    """Return a method's request, or what is wrong with it; its bytes if the method reads itself."""
     try:
-        request, encoded = read_as(kind)
+        encoded = read_as(method.request)
+        if method.reads_itself:
+            return encoded
+        if len(encoded) > calls.REQUEST_BYTES_MAX:
+            return method.too_large(len(encoded))
+        request = method.request.FromString(encoded)
     except message.DecodeError:
-        text = f"the bytes are not a {kind.DESCRIPTOR.full_name}"
-        return status.invalid("MESSAGE_UNREADABLE", [("", text)])
-    fault = fault_of(request, encoded) if checks else None
-    return fault or request
+        return unreadable(method.request)
+    return fault_of(request, encoded) or request
 
 
-def fault_of(request: message.Message, encoded: bytes, prefix: str = "") -> status.Refused | None:
+def unreadable(kind: type[message.Message], path: str = "") -> status.Refused:
+    """Bytes that are not in the encoding of their message."""
+    text = f"the bytes are not a {kind.DESCRIPTOR.full_name}"
+    return status.invalid("MESSAGE_UNREADABLE", [(path, text)])
+
+
+def fault_of(
+    request: message.Message,
+    encoded: bytes,
+    prefix: str = "",
+    told_max: int = status.VIOLATIONS_MAX,
+) -> status.Refused | None:
     """Return what is wrong with a message, or None.
 
     Args:
         request: the message.
         encoded: the same in protobuf's encoding.
         prefix: leads the path of every field.
+        told_max: how many violations are told at most.
     """
-    found = card_numbers.find(encoded, request)
-    if found:
-        what = "holds what looks like a card number; send the gateway's token instead"
-        return status.invalid("CARD_NUMBER_REFUSED", [(prefix + path, what) for path in found])
-    return rules_fault_of(request, prefix)
+    if not card_numbers.is_clean(encoded):
+        too_long = request_sizes.find(request, told_max)
+        if too_long:
+            return _invalid("INVALID_ARGUMENT", prefix, too_long)
+        found = card_numbers.find(request, told_max)
+        if found:
+            what = "holds what looks like a card number; send the gateway's token instead"
+            return _invalid("CARD_NUMBER_REFUSED", prefix, [(path, what) for path in found])
+    return rules_fault_of(request, prefix, told_max)
 
 
-def rules_fault_of(request: message.Message, prefix: str = "") -> status.Refused | None:
+def rules_fault_of(
+    request: message.Message, prefix: str = "", told_max: int = status.VIOLATIONS_MAX
+) -> status.Refused | None:
     """Return which of the .proto's field rules a message breaks, or None."""
-    broken = _validator.collect_violations(request)
-    if broken:
-        violations = [(prefix + _path_of(rule), rule.proto.message) for rule in broken]
-        return status.invalid("INVALID_ARGUMENT", violations)
-    return None
+    broken = field_rules.find(request, told_max)
+    return _invalid("INVALID_ARGUMENT", prefix, broken) if broken else None
 
 
-def _path_of(violation: protovalidate.Violation) -> str:
-    path = ""
-    for element in violation.proto.field.elements if violation.proto.field else ():
-        path += f".{element.field_name}"
-        if element.subscript is not None:
-            path += f"[{element.subscript.value}]"
-    return path.removeprefix(".")
+def _invalid(reason: str, prefix: str, found: list[field_rules.Violation]) -> status.Refused:
+    return status.invalid(reason, [(prefix + path, what) for path, what in found])

@@ -90,7 +90,7 @@ def of_error(
         explanation=cards.redact(str(error)),
         merchant_id=fact.merchant_id[: columns.ID_CHARS_MAX] if fact else "",
         order_id=fact.key[: columns.ID_CHARS_MAX] if fact else "",
-        payload=cards.redact(as_text(payload)),
+        payload=cards.redact_json(as_text(payload)),
         at_us=at_us,
     )
 

@@ -24,6 +24,7 @@ from internal.kernel import cards, ids
 from internal.lab import engine_process
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 from tests.acceptance import audit, raw_topics
+from tests.support import card_numbers
 
 pytestmark = pytest.mark.slow
 
@@ -84,15 +85,15 @@ def in_note(order: order_pb2.OrderDraft, number: str) -> None:
 
 
 def in_note_with_blanks(order: order_pb2.OrderDraft, number: str) -> None:
-    order.note = " ".join(number[at : at + 4] for at in range(0, 16, 4))
+    order.note = " ".join(number[at : at + 4] for at in range(0, len(number), 4))
 
 
 def in_note_with_dashes(order: order_pb2.OrderDraft, number: str) -> None:
-    order.note = "-".join(number[at : at + 4] for at in range(0, 16, 4))
+    order.note = "-".join(number[at : at + 4] for at in range(0, len(number), 4))
 
 
 def in_token_with_dashes(order: order_pb2.OrderDraft, number: str) -> None:
-    order.tenders[0].card.token = "-".join(number[at : at + 4] for at in range(0, 16, 4))
+    order.tenders[0].card.token = "-".join(number[at : at + 4] for at in range(0, len(number), 4))
 
 
 FIELDS: tuple[Field, ...] = (
@@ -222,6 +223,46 @@ async def test_no_card_number_is_found_anywhere(folder: Path) -> None:
     async with audit.database_of(folder) as database:
         numbers = list(canaries.sent)
         assert not await database.read(lambda c: invariants.canaries(c, numbers))
+
+
+async def test_no_test_number_of_any_scheme_is_found_anywhere(folder: Path) -> None:
+    """Each scheme's numbers in each field: refused one by one, and kept nowhere."""
+    canaries = Canaries()
+    request = order_service_pb2.SubmitOrdersRequest()
+    for scheme, number in card_numbers.OF_SCHEMES.items():
+        canaries.sent[number] = scheme
+        for field in FIELDS:
+            order = draft(f"{field.__name__}-{len(request.orders)}")
+            field(order, number)
+            request.orders.append(order)
+    async with opened(folder) as subject:
+        reply = await subject.call("SubmitOrders", request)
+        await place_good_order(subject, "good")
+    refused = [str(verdict.refused) for verdict in reply.verdicts]
+    assert len(refused) == len(FIELDS) * len(card_numbers.OF_SCHEMES)
+    assert all("CARD_NUMBER_REFUSED" in text for text in refused)
+    assert not canaries.found_in("\n".join(refused).encode())
+    places = dict(subject.traces())
+    assert not {where: found for where, it in places.items() if (found := canaries.found_in(it))}
+
+
+async def test_other_long_numbers_are_sold_and_shown_as_they_are(folder: Path) -> None:
+    """Shops' own order ids, IMEIs and IBANs; and a label of a scale is no product, not a card."""
+    note = "IMEI 490154203237518, IMEI 35-209900-176148-1, IBAN DE44 5001 0517 5407 3249 31"
+    async with opened(folder) as subject:
+        for order_id in ("820982911946154508", "shopify-820982911946154508"):
+            order = draft(order_id, note)
+            request = order_service_pb2.SubmitOrderRequest(
+                order=order, wait_for="WAIT_FOR_FINALIZED"
+            )
+            reply = await subject.call("SubmitOrder", request)
+            assert (reply.state, reply.order.note) == (order_pb2.ORDER_STATE_FINALIZED, note)
+        line = order_pb2.DraftLine(sku="2611008003214", quantity=1)
+        quote = order_service_pb2.QuoteOrderRequest(store_id="berlin", currency="EUR", lines=[line])
+        answer = await subject.refused("QuoteOrder", quote)
+    assert answer.startswith("FAILED_PRECONDITION")
+    assert "UNKNOWN_SKU" in answer
+    assert "2611008003214" in answer
 
 
 async def submit_one(subject: Subject, canaries: Canaries, field: Field) -> str:

@@ -1,6 +1,7 @@
 """The refusals that are about orders. The general ones are in api/status.py."""
 
 from internal.api import status
+from internal.kernel import cards
 from internal.pricing.messages import Refusal
 
 
@@ -37,8 +38,8 @@ def not_cancellable(order_id: str, state: str) -> status.Refused:
 
 
 def not_priced(refusal: Refusal) -> status.Refused:
-    """The order cannot be priced; the pricing rules say why."""
-    text = status.shortened(refusal.explanation)
+    """The order cannot be priced; the pricing rules say why, and may name a product."""
+    text = status.shortened(refusal.explanation, cards.FieldKind.PRODUCT_CODE)
     return status.Refused(status.Code.FAILED_PRECONDITION, refusal.reason, text)
 
 

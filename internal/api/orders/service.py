@@ -61,12 +61,17 @@ class OrderService:
         """Return every method of the service."""
         submitter = self._submitter
         return [
-            calls.Unary("SubmitOrder", wire.SubmitOrderRequest, submitter.submit_order),
+            calls.Unary(
+                "SubmitOrder",
+                wire.SubmitOrderRequest,
+                submitter.submit_order,
+                too_large=submit.too_large,
+            ),
             calls.Unary(
                 "SubmitOrders",
                 wire.SubmitOrdersRequest,
                 submitter.submit_orders,
-                checks_itself=True,
+                reads_itself=True,
             ),
             calls.Unary("GetOrder", wire.GetOrderRequest, self.get_order),
             calls.Unary("ListOrders", wire.ListOrdersRequest, self.list_orders),

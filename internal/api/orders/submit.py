@@ -1,9 +1,12 @@
 """SubmitOrder and SubmitOrders: from drafts to verdicts, one or many at a time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
-from internal.api import calls, options, status, validation
+from google.protobuf import message
+
+from internal.api import calls, options, request_sizes, status, validation, wire_fields
 from internal.api import metrics as api_metrics
 from internal.api.orders import (
     from_wire,
@@ -22,12 +25,32 @@ from internal.wire.souk.v1 import order_pb2, order_service_pb2
 ORDER_BYTES_MAX = 64 * 1024
 """An order of 200 lines takes about 20 KiB. Not a setting: the readers of the topics rely on it."""
 YIELD_EVERY_ORDERS = 50
-"""A big batch lets other calls run each time it has read this many orders (about 2 ms)."""
+YIELD_EVERY_BYTES = 16 * 1024
+"""A big batch lets other calls run each time it has read this much (about 2 ms of good orders)."""
+REFUSED_ORDER_WEIGHT = 10
+"""To find what is wrong with an order takes as long as to read this many good ones."""
+VIOLATIONS_PER_ORDER_MAX = 3
+"""Of an order in a batch; more would make a small batch's answer a hundred times as large."""
+
+_ORDERS = order_service_pb2.SubmitOrdersRequest.DESCRIPTOR.fields_by_name["orders"]
+_ORDER_ID = order_pb2.OrderDraft.DESCRIPTOR.fields_by_name["order_id"]
 
 _WAITS = {
     order_service_pb2.WAIT_FOR_ACCEPTED: (watch.DECIDED, watch.is_decided),
     order_service_pb2.WAIT_FOR_FINALIZED: (watch.ENDED, watch.is_ended),
 }
+
+
+class PreparedOrder(NamedTuple):
+    """An order of a batch: its fact, or why there is none."""
+
+    order_id: str
+    outcome: OrderPlaced | status.Refused
+
+
+def too_large(size_bytes: int) -> status.Refused:
+    """Return the refusal of a SubmitOrder that cannot hold an order of the right size."""
+    return refusals.too_large(size_bytes, ORDER_BYTES_MAX, "order")
 
 
 class Submitter:
@@ -61,21 +84,27 @@ class Submitter:
             known = await self._follower.try_get(ids.OrderRef(fact.merchant_id, fact.order_id))
         return _answer(fact.order_id, verdict, known)
 
-    async def submit_orders(
-        self, call: calls.Call, request: order_service_pb2.SubmitOrdersRequest
-    ) -> calls.Answer:
-        """Place the valid orders of a batch; return a verdict per order."""
-        fault = validation.rules_fault_of(request)
-        if fault:
-            return fault
+    async def submit_orders(self, call: calls.Call, encoded: bytes) -> calls.Answer:
+        """Place the valid orders of a batch; return a verdict per order.
+
+        Args:
+            call: the call.
+            encoded: a SubmitOrdersRequest. Its orders are decoded one at a time, so that neither
+                memory nor other calls have to bear all of them at once.
+        """
+        orders = _split(encoded)
+        if isinstance(orders, status.Refused):
+            return orders
         self._check_backlog()
-        prepared = await _prepare(request.orders, call.origin)
-        facts = [fact for fact in prepared if isinstance(fact, OrderPlaced)]
+        prepared = [order async for order in _prepare(orders, call.origin)]
+        facts = [order.outcome for order in prepared if isinstance(order.outcome, OrderPlaced)]
         verdicts = iter(await self._batcher.submit(facts) if facts else ())
         response = order_service_pb2.SubmitOrdersResponse()
-        for draft, fact in zip(request.orders, prepared, strict=True):
-            verdict = fact if isinstance(fact, status.Refused) else next(verdicts)
-            response.verdicts.append(_verdict(draft.order_id, verdict))
+        for index, (order_id, outcome) in enumerate(prepared, start=1):
+            verdict = outcome if isinstance(outcome, status.Refused) else next(verdicts)
+            response.verdicts.append(_verdict(order_id, verdict))
+            if index % YIELD_EVERY_ORDERS == 0:
+                await asyncio.sleep(0)
         return response
 
     def _check_backlog(self) -> None:
@@ -116,22 +145,54 @@ def _answer(order_id: str, verdict: submission_batcher.Verdict, known: watch.Kno
     return response
 
 
-async def _prepare(
-    orders: Sequence[order_pb2.OrderDraft], origin: calls.Origin
-) -> list[OrderPlaced | status.Refused]:
-    prepared = []
-    for index, draft in enumerate(orders):
-        prepared.append(_fact_or_fault(draft, origin, f"orders[{index}]"))
-        if index % YIELD_EVERY_ORDERS == YIELD_EVERY_ORDERS - 1:
+def _split(encoded: bytes) -> list[bytes] | status.Refused:
+    """Return the orders of a batch as bytes."""
+    most = request_sizes.items_max(_ORDERS)
+    try:
+        orders = wire_fields.values_of(encoded, _ORDERS.number, most)
+    except message.DecodeError:
+        return validation.unreadable(order_service_pb2.SubmitOrdersRequest)
+    if 1 <= len(orders) <= most:
+        return orders
+    return status.invalid("INVALID_ARGUMENT", [("orders", f"must be 1 to {most} orders")])
+
+
+async def _prepare(orders: Sequence[bytes], origin: calls.Origin) -> AsyncIterator[PreparedOrder]:
+    """Decode and check the orders, with pauses in which other calls run."""
+    read_orders = read_bytes = 0
+    for index, encoded in enumerate(orders):
+        prepared = _prepared(encoded, origin, f"orders[{index}]")
+        yield prepared
+        is_fact = isinstance(prepared.outcome, OrderPlaced)
+        read_orders += 1 if is_fact else REFUSED_ORDER_WEIGHT
+        read_bytes += len(encoded)
+        if read_orders >= YIELD_EVERY_ORDERS or read_bytes >= YIELD_EVERY_BYTES:
             await asyncio.sleep(0)
-    return prepared
+            read_orders = read_bytes = 0
+
+
+def _prepared(encoded: bytes, origin: calls.Origin, path: str) -> PreparedOrder:
+    fault = _size_fault(encoded, path)
+    if fault:
+        return PreparedOrder(_order_id_in(encoded), fault)
+    try:
+        draft = order_pb2.OrderDraft.FromString(encoded)
+    except message.DecodeError:
+        fault = validation.unreadable(order_pb2.OrderDraft, path)
+        return PreparedOrder(_order_id_in(encoded), fault)
+    return PreparedOrder(draft.order_id, _fact_or_fault(draft, origin, path))
+
+
+def _order_id_in(encoded: bytes) -> str:
+    chars_max = request_sizes.chars_max(_ORDER_ID)
+    return wire_fields.first_text(encoded, _ORDER_ID.number, chars_max)
 
 
 def _fact_or_fault(
     draft: order_pb2.OrderDraft, origin: calls.Origin, path: str
 ) -> OrderPlaced | status.Refused:
     body = from_wire.body_of(draft)
-    fault = _size_fault(body, path) or validation.fault_of(draft, body, f"{path}.")
+    fault = validation.fault_of(draft, body, f"{path}.", VIOLATIONS_PER_ORDER_MAX)
     if fault:
         return fault
     try:

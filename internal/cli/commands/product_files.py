@@ -152,7 +152,7 @@ def _faults_of(row: Row, tax_codes: Collection[str]) -> Iterator[Violation]:
 def _faults_of_texts(row: Row) -> Iterator[Violation]:
     if not texts.is_sku(row.sku):
         yield "sku", texts.fault_of_line(row.sku) or texts.SKU_FORM
-    elif cards.find_card_number(row.sku):
+    elif cards.find_card_number(row.sku, cards.FieldKind.PRODUCT_CODE):
         yield "sku", "it looks like a card number: every order for it would be refused"
     elif _SHORTENED.fullmatch(row.sku):
         yield "sku", f"{row.sku} is a number without its last digits: format that column as text"

@@ -46,7 +46,7 @@ class Poison(msgspec.Struct, frozen=True):
     def letters(self) -> list[audit.Letter]:
         """The dead letters that they must become."""
         return [
-            (message.topic, cards.redact(dead_letters.as_text(message.payload)))
+            (message.topic, cards.redact_json(dead_letters.as_text(message.payload)))
             for message in self.messages
         ]
 

@@ -54,12 +54,11 @@ class HttpAdapter:
         return 200, json_format.MessageToDict(outcome) if outcome else {}
 
     @staticmethod
-    def _read(body: str, kind: type[message.Message]) -> tuple[message.Message, bytes]:
+    def _read(body: str, kind: type[message.Message]) -> bytes:
         try:
-            request = json_format.Parse(body, kind())
+            return json_format.Parse(body, kind()).SerializeToString()
         except json_format.ParseError as error:
             raise message.DecodeError from error
-        return request, request.SerializeToString()
 
 
 def reason_in(answer: dict[str, Any]) -> str:

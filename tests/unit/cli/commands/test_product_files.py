@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from internal.catalogue.messages import Product
 from internal.cli.commands import product_files
 from internal.kernel import errors, money, texts
+from tests.support import card_numbers
 
 HEADER = "sku,name,price,currency,tax_code,active"
 GOOD = "A-1,Apple,1.25,EUR,standard,yes"
@@ -80,6 +81,19 @@ def test_all_mistakes_are_shown_in_the_order_of_the_file() -> None:
     text = f"{HEADER}\n,x,1,EUR,no,\n{GOOD}\nA,b\n{GOOD}\n"
     places = [place for place, _ in violations(text)]
     assert places == ["line 2, sku", "line 2, tax_code", "line 4", "line 5, sku"]
+
+
+@pytest.mark.parametrize("gtin", ["5449000000996", "4006381330060", "96385074", "10614141000415"])
+def test_a_gtin_is_a_product_code_even_if_it_could_be_a_card_number(gtin: str) -> None:
+    [product] = read(f"{HEADER}\n{gtin},Cola,1.25,EUR,standard,yes\n")
+    assert product.sku == gtin
+
+
+@pytest.mark.parametrize("number", card_numbers.OF_SCHEMES.values(), ids=card_numbers.OF_SCHEMES)
+def test_a_card_number_is_not_a_product_code(number: str) -> None:
+    [(where, what)] = violations(f"{HEADER}\n{number},Cola,1.25,EUR,standard,yes\n")
+    assert where == "line 2, sku"
+    assert "card number" in what
 
 
 def test_an_unknown_tax_code_names_those_there_are() -> None:
