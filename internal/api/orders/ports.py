@@ -9,7 +9,8 @@ from internal.infra import bus
 from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
-from internal.views.order import Filter, OrderView, Page
+from internal.views.order import OrderView
+from internal.views.order_list import Filter, Listing, Page
 
 
 class Messages(bus.Publisher, Protocol):
@@ -53,8 +54,10 @@ class OrderViews(Protocol):
 
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
-    ) -> list[OrderView]:
+    ) -> Listing:
         """Return up to `orders_max` of a merchant's orders, newest first, from below `page` on.
+
+        A page may hold fewer, or none, and still say where the next one begins.
 
         Raises:
             DatabaseAway: the orders cannot be read now.

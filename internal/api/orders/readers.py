@@ -7,6 +7,7 @@ from internal.infra import db
 from internal.kernel import ids
 from internal.orders import store
 from internal.views import order as order_view
+from internal.views import order_list
 
 QUICK_ORDERS_MAX = 10
 """Up to this many orders are looked up on the spot: within a millisecond."""
@@ -35,11 +36,11 @@ class DatabaseOrders:
     async def list_page(
         self,
         merchant_id: str,
-        wanted: order_view.Filter,
-        page: order_view.Page | None,
+        wanted: order_list.Filter,
+        page: order_list.Page | None,
         orders_max: int,
-    ) -> list[order_view.OrderView]:
+    ) -> order_list.Listing:
         """See ports.OrderViews."""
         return await self._database.read(
-            lambda c: order_view.list_page(c, merchant_id, wanted, page, orders_max)
+            lambda c: order_list.list_page(c, merchant_id, wanted, page, orders_max)
         )

@@ -4,6 +4,7 @@ Thin: a method of more than a few lines has its own module. A refusal is returne
 adapter that the call came through ends the call with it.
 """
 
+import asyncio
 from contextlib import aclosing
 
 import msgspec
@@ -27,6 +28,8 @@ from internal.kernel import ids
 from internal.pricing.messages import Refusal
 from internal.wire.souk.v1 import order_service_pb2 as wire
 
+YIELD_EVERY_ORDERS = 100
+"""A long page lets other calls run each time it has written this many orders (about 2 ms)."""
 NAME = wire.DESCRIPTOR.services_by_name["OrderService"].full_name
 
 
@@ -106,7 +109,7 @@ class OrderService:
         return wire.GetOrderResponse(order=to_wire.order_of(known))
 
     async def list_orders(self, call: calls.Call, request: wire.ListOrdersRequest) -> calls.Answer:
-        """List orders, newest first. Reading one more tells whether there is another page."""
+        """List orders, newest first."""
         wanted = paging.filter_of(request)
         page = paging.page_of(request.page_token, wanted) if request.page_token else None
         if request.page_token and page is None:
@@ -114,10 +117,15 @@ class OrderService:
             return status.invalid("PAGE_TOKEN_INVALID", [("page_token", what)])
         size = request.page_size or paging.ORDERS_DEFAULT
         merchant_id = call.origin.merchant_id
-        views = await self._views.list_page(merchant_id, wanted, page, size + 1)
-        token = paging.token_after(views[size - 1], wanted) if len(views) > size else ""
-        orders = [to_wire.summary_of(view) for view in views[:size]]
-        return wire.ListOrdersResponse(orders=orders, next_page_token=token)
+        listing = await self._views.list_page(merchant_id, wanted, page, size)
+        response = wire.ListOrdersResponse()
+        for number, order in enumerate(listing.orders, start=1):
+            response.orders.append(to_wire.summary_of(order))
+            if number % YIELD_EVERY_ORDERS == 0:
+                await asyncio.sleep(0)
+        if listing.next_page:
+            response.next_page_token = paging.token_of(listing.next_page, wanted)
+        return response
 
     async def watch_order(
         self, call: calls.Call, request: wire.WatchOrderRequest, send: calls.Send

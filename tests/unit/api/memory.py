@@ -24,7 +24,8 @@ from internal.orders.messages import LogStage, OrderPlaced
 from internal.payments.messages import Captured
 from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
-from internal.views.order import Filter, OrderView, Page, TimelineEntry
+from internal.views.order import OrderView, TimelineEntry
+from internal.views.order_list import Filter, Listing, OrderSummary, Page
 from internal.wire.souk.v1 import order_pb2 as o
 
 F = TypeVar("F", bound=messages.Fact)
@@ -136,7 +137,7 @@ class MemoryOrders:
 
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
-    ) -> list[OrderView]:
+    ) -> Listing:
         self._read()
         found = [
             view
@@ -148,7 +149,10 @@ class MemoryOrders:
             and (wanted.placed_before_us is None or view.placed_at_us < wanted.placed_before_us)
             and (page is None or _position(view) < (page.placed_at_us, page.order_key))
         ]
-        return sorted(found, key=_position, reverse=True)[:orders_max]
+        found.sort(key=_position, reverse=True)
+        is_more = len(found) > orders_max
+        page = Page(*_position(found[orders_max - 1])) if is_more else None
+        return Listing(tuple(map(summary, found[:orders_max])), page)
 
     def _read(self) -> None:
         self.reads += 1
@@ -242,6 +246,12 @@ class MemoryOrders:
         fact = self.views[ref].timeline[-1].fact
         message = bus.Outgoing(topic, "00", envelope.encode([fact]), {"orders": "1"})
         await self._bus.publish([message])
+
+
+def summary(view: OrderView) -> OrderSummary:
+    """Return an order in one line."""
+    names = set(OrderSummary.__struct_fields__) - {"is_priced"}
+    return OrderSummary(**{name: getattr(view, name) for name in names}, is_priced=bool(view.lines))
 
 
 def _position(view: OrderView) -> tuple[int, int]:
