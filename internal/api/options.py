@@ -19,6 +19,10 @@ class Limits(msgspec.Struct, frozen=True):
     """WatchOrder streams open at once; each reads the database at least once a second."""
     backlog_orders_max: int = 50_000
     """Orders accepted and not recorded yet: the most that a burst may leave; all are in memory."""
+    recent_bytes_max: int = 64 * 1024 * 1024
+    """Memory for orders answered OK lately: 100,000 of three lines, 3,000 of two hundred. A backlog
+    of larger orders is refused earlier.
+    """
     queue_orders_max: int = 10_000
     """Orders waiting for a place in a message; a longer queue would only refuse later."""
     batch_orders_max: int = 1_000

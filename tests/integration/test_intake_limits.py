@@ -80,6 +80,23 @@ class TestOverload:
             server.backlog.waiting = 99
             assert not (await client.submit(memory.draft("o-2"))).replayed
 
+    async def test_a_backlog_of_large_orders_is_refused_before_they_fill_the_memory(self) -> None:
+        limits = options.Limits(recent_bytes_max=40_000)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            large = [
+                memory.draft(f"o-{n}", lines=[o.DraftLine(sku="tea", quantity=1)] * 100)
+                for n in range(20)
+            ]
+            await client.SubmitOrders(s.SubmitOrdersRequest(orders=large))
+            server.backlog.waiting = 20
+            failure = await grpc_fixture.failure_of(client.submit(memory.draft("small")))
+            assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "BACKLOG_TOO_DEEP")
+            server.backlog.waiting = 1
+            assert not (await client.submit(memory.draft("small"))).replayed
+
     async def test_orders_on_their_way_to_the_broker_are_part_of_the_backlog(self) -> None:
         limits = options.Limits(backlog_orders_max=3)
         async with (

@@ -34,7 +34,7 @@ class OrderLoader:
         before = self._recent.unrecorded(ref)
         view = await self.recorded(ref)
         if view and before:
-            self._recent.saw_recorded(ref)
+            self._recent.saw_recorded(ref, view.body_hash)
         return view or before
 
     async def recorded(self, ref: ids.OrderRef) -> OrderView | None:

@@ -47,7 +47,7 @@ class OrderService:
     """One instance serves all calls, whichever adapter they come through."""
 
     def __init__(self, dependencies: Dependencies, limits: options.Limits) -> None:
-        recent = recent_orders.RecentOrders(limits.backlog_orders_max)
+        recent = recent_orders.RecentOrders(limits.backlog_orders_max, limits.recent_bytes_max)
         loader = order_loader.OrderLoader(dependencies.views, recent)
         self._views, self._quoter = dependencies.views, dependencies.quoter
         self._notifier = notifier.OrderNotifier(dependencies.bus)
@@ -56,7 +56,7 @@ class OrderService:
             dependencies.bus, dependencies.recorded, recent, limits
         )
         self._submitter = submit.Submitter(
-            self._batcher, self._follower, dependencies.backlog, limits
+            self._batcher, self._follower, dependencies.backlog, recent, limits
         )
         self._canceller = cancel.Canceller(dependencies.bus, self._follower)
 

@@ -86,11 +86,11 @@ class MemoryBus:
                 tail.offer(message)
         self._published.set()
 
-    async def first(self, kind: type[F]) -> F:
-        """Wait until a fact of this kind was published; return it."""
+    async def first(self, kind: type[F], order_id: str = "") -> F:
+        """Wait until a fact of this kind was published, for this order if named; return it."""
         while True:
             for fact in self.facts():
-                if isinstance(fact, kind):
+                if isinstance(fact, kind) and order_id in {"", fact.order_id}:
                     return fact
             self._published.clear()
             await self._published.wait()

@@ -23,7 +23,7 @@ class Rig:
     def __init__(self) -> None:
         self.bus = memory.MemoryBus()
         self.orders = memory.MemoryOrders(self.bus)
-        self.recent = recent_orders.RecentOrders(100)
+        self.recent = recent_orders.RecentOrders(100, 2**20)
         self.notifier = notifier.OrderNotifier(self.bus)
         self.loader = order_loader.OrderLoader(self.orders, self.recent)
         limits = options.Limits(reread_s=60)
