@@ -106,7 +106,7 @@ def _query(merchant_id: str, wanted: Filter) -> Query:
 
     Its index is named: a server that guessed would walk all merchants' orders by their keys.
     """
-    fits = []
+    fits: list[sa.ColumnElement[bool]] = []
     if wanted.states:
         fits.append(_ORDERS.state.in_([str(state) for state in wanted.states]))
     if wanted.store_id:

@@ -505,6 +505,22 @@ class TestCancelOrder:
             assert failure.reason == "ORDER_NOT_CANCELLABLE"
             assert failure.metadata["state"] == "FINALIZED"
 
+    async def test_an_order_that_has_ended_is_answered_for_without_a_message(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        """However many requests come: none of them leaves a trace, or reads the whole order."""
+        await client.submit()
+        await server.record_all()
+        await self.cancelled(server, client)
+        published, read = len(server.bus.messages), server.orders.whole_reads
+        for number in range(20):
+            request = self.request(request_id=f"again-{number}")
+            failure = await grpc_fixture.failure_of(client.CancelOrder(request))
+            assert failure.reason == "ORDER_NOT_CANCELLABLE"
+            assert failure.metadata["state"] == "CANCELLED"
+        assert len(server.bus.messages) == published
+        assert server.orders.whole_reads == read
+
     async def test_unknown(self, client: Client, other: Client) -> None:
         failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))
         assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")

@@ -1,7 +1,7 @@
 """The ports of the order service to the rest of Souk. The host passes in the implementations."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -9,7 +9,7 @@ from internal.infra import bus
 from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
-from internal.views.order import OrderView
+from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import Filter, Listing, Page
 
 
@@ -41,6 +41,14 @@ class RecordedOrders(Protocol):
         ...
 
 
+class CancelRef(NamedTuple):
+    """Names a merchant's request to cancel an order."""
+
+    merchant_id: str
+    order_id: str
+    request_id: str
+
+
 class OrderViews(Protocol):
     """Reads orders for their merchants, as they are recorded."""
 
@@ -49,6 +57,16 @@ class OrderViews(Protocol):
 
         Raises:
             DatabaseAway: the orders cannot be read now.
+        """
+        ...
+
+    async def find_cancellations(
+        self, requests: Sequence[CancelRef]
+    ) -> dict[CancelRef, TimelineEntry]:
+        """Return the log's entries for those of the requests that have an outcome, in one read.
+
+        Raises:
+            DatabaseAway: the log cannot be read now.
         """
         ...
 

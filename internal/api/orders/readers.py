@@ -33,6 +33,16 @@ class DatabaseOrders:
         is_quick = len(refs) <= QUICK_ORDERS_MAX
         return await self._database.read(lambda c: order_view.get_many(c, refs), is_quick=is_quick)
 
+    async def find_cancellations(
+        self, requests: Sequence[ports.CancelRef]
+    ) -> dict[ports.CancelRef, order_view.TimelineEntry]:
+        """See ports.OrderViews."""
+        is_quick = len(requests) <= QUICK_ORDERS_MAX
+        found = await self._database.read(
+            lambda c: order_view.find_cancellations(c, requests), is_quick=is_quick
+        )
+        return {ports.CancelRef(*names): entry for names, entry in found.items()}
+
     async def list_page(
         self,
         merchant_id: str,

@@ -51,6 +51,10 @@ class RecentOrders:
         """Return the body hash of an order answered OK lately."""
         return self._hashes.get(ref)
 
+    def has(self, ref: ids.OrderRef) -> bool:
+        """Tell whether an order was answered OK lately."""
+        return ref in self._hashes
+
     def unrecorded(self, ref: ids.OrderRef) -> OrderPlaced | None:
         """Return an order answered OK lately and not seen recorded yet."""
         data = self._facts.get(ref)

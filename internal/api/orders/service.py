@@ -48,17 +48,17 @@ class OrderService:
 
     def __init__(self, dependencies: Dependencies, limits: options.Limits) -> None:
         recent = recent_orders.RecentOrders(limits.backlog_orders_max, limits.recent_bytes_max)
-        loader = order_loader.OrderLoader(dependencies.views, recent)
+        self._loader = order_loader.OrderLoader(dependencies.views, dependencies.recorded, recent)
         self._views, self._quoter = dependencies.views, dependencies.quoter
         self._notifier = notifier.OrderNotifier(dependencies.bus)
-        self._follower = watch.Follower(loader, self._notifier, limits)
+        self._follower = watch.Follower(self._loader, self._notifier, limits)
         self._batcher = submission_batcher.SubmissionBatcher(
             dependencies.bus, dependencies.recorded, recent, limits
         )
         self._submitter = submit.Submitter(
             self._batcher, self._follower, dependencies.backlog, recent, limits
         )
-        self._canceller = cancel.Canceller(dependencies.bus, self._follower)
+        self._canceller = cancel.Canceller(dependencies.bus, self._loader, self._follower)
 
     def methods(self) -> list[calls.Method]:
         """Return every method of the service."""
@@ -103,7 +103,7 @@ class OrderService:
     async def get_order(self, call: calls.Call, request: wire.GetOrderRequest) -> calls.Answer:
         """Return everything about one order."""
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        known = await self._follower.get(ref)
+        known = await self._loader.get(ref)
         if known is None:
             return refusals.not_found(request.order_id)
         return wire.GetOrderResponse(order=to_wire.order_of(known))
@@ -132,16 +132,15 @@ class OrderService:
     ) -> status.Refused | None:
         """Stream the steps of an order; the last one comes with the whole order."""
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        if await self._follower.get(ref) is None:
+        if not self._loader.is_recent(ref) and await self._loader.current(ref) is None:
             return refusals.not_found(request.order_id)
         async with aclosing(self._follower.follow(ref, request.from_version)) as steps:
-            async for entry, view in steps:
+            async for entry, ended in steps:
                 response = wire.WatchOrderResponse(entry=to_wire.step_of(entry))
-                is_last = watch.is_ended(view) and entry.version == view.version
-                if is_last:
-                    response.order.CopyFrom(to_wire.order_of(view))
+                if ended:
+                    response.order.CopyFrom(to_wire.order_of(ended))
                 await send(response)
-                if is_last:
+                if ended:
                     return None
         return status.shutting_down() if self._follower.is_closing else None
 

@@ -120,7 +120,7 @@ class MemoryOrders:
         self._bus = broker
         self.views: dict[ids.OrderRef, OrderView] = {}
         self.is_away = False
-        self.reads = 0
+        self.reads = self.whole_reads = 0
 
     async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         self._read()
@@ -132,8 +132,21 @@ class MemoryOrders:
 
     async def get_many(self, refs: Sequence[ids.OrderRef]) -> list[OrderView]:
         self._read()
+        self.whole_reads += 1
         await asyncio.sleep(0)
         return [self.views[ref] for ref in refs if ref in self.views]
+
+    async def find_cancellations(
+        self, requests: Sequence[ports.CancelRef]
+    ) -> dict[ports.CancelRef, TimelineEntry]:
+        self._read()
+        return {
+            request: entry
+            for request in requests
+            if (view := self.views.get(ids.OrderRef(*request[:2])))
+            for entry in view.timeline
+            if (entry.stage, entry.event_id) == (LogStage.CANCEL, request.request_id)
+        }
 
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int

@@ -1,5 +1,8 @@
 """An order is read whole, and from one merchant only."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -85,6 +88,52 @@ def test_a_merchant_sees_only_its_own_order(stages: staged_orders.StagedOrders) 
         assert view.merchant_id == merchant_id
     assert order_view.get(stages.connection, "m-3", "o-1") is None
     assert order_view.get(stages.connection, shop.MERCHANT, "O-1") is None
+
+
+class Interleaved:
+    """A connection without a snapshot: something is committed between its first two statements."""
+
+    def __init__(self, connection: sa.Connection, meanwhile: Callable[[], object]) -> None:
+        self._connection, self._meanwhile = connection, meanwhile
+        self._statements = 0
+
+    @property
+    def connection(self) -> object:
+        self._statements += 1
+        if self._statements == 2:
+            self._meanwhile()
+        return self._connection.connection
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def test_a_view_without_a_snapshot_ends_at_its_own_version(
+    stages: staged_orders.StagedOrders,
+) -> None:
+    accepted = stages.step(shop.placed("o-1"))
+    torn: Any = Interleaved(stages.connection, lambda: stages.carry(*accepted))
+    view = order_view.get(torn, shop.MERCHANT, "o-1")
+    assert view is not None
+    assert (view.state, view.version) == (OrderState.ACCEPTED, 2)
+    assert [entry.version for entry in view.timeline] == [1, 2]
+    after = stages.view("o-1")
+    assert (after.state, after.version) == (OrderState.FINALIZED, 4)
+
+
+def test_the_outcome_of_a_cancel_request_is_found_by_its_id(
+    stages: staged_orders.StagedOrders,
+) -> None:
+    stages.step(shop.placed("o-1"))
+    stages.step(shop.placed("o-2"))
+    stages.carry(shop.cancel("o-1", "c-1"), shop.cancel("o-1", "c-2"), shop.cancel("o-2", "c-3"))
+    asked = [(shop.MERCHANT, *names) for names in (("o-1", "c-1"), ("o-1", "c-2"), ("o-1", "c-9"))]
+    asked.append((shop.OTHER_MERCHANT, "o-1", "c-1"))
+    found = order_view.find_cancellations(stages.connection, asked)
+    assert {names: (it.state, it.reason) for names, it in found.items()} == {
+        (shop.MERCHANT, "o-1", "c-1"): (OrderState.CANCELLED, ""),
+        (shop.MERCHANT, "o-1", "c-2"): (OrderState.CANCELLED, "ORDER_NOT_CANCELLABLE"),
+    }
 
 
 def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.StagedOrders) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -17,15 +18,11 @@ from tests.support import gateways, shop, staged_orders
 ALL = order_list.Filter()
 RARE = order_list.Filter(states=(OrderState.REJECTED,))
 NAMES = tuple(column.name for column in store.ORDERS.c if column.name != "order_key")
-EMPTY = {c.name: 0 if isinstance(c.type, sa.BigInteger) else "" for c in store.ORDERS.c} | {
-    "merchant_id": "m-1",
-    "store_id": "main",
-    "state": "PLACED",
-    "charge_state": "NONE",
-    "stock_state": "NONE",
-    "currency": "EUR",
-    "receipt_no": None,
-}
+Row = dict[str, int | str | None]
+NOTHING: Row = {c.name: 0 if isinstance(c.type, sa.BigInteger) else "" for c in store.ORDERS.c}
+IN_USE: Row = {"merchant_id": "m-1", "store_id": "main", "currency": "EUR", "receipt_no": None}
+STATES: Row = {"state": "PLACED", "charge_state": "NONE", "stock_state": "NONE"}
+EMPTY = NOTHING | IN_USE | STATES
 WALKED = ("Handler_read_rnd_next", "Handler_read_next", "Handler_read_prev", "Handler_read_first")
 STEPS_PER_ORDER = 40
 """SQLite's own steps for an order that is looked at: some twenty."""
@@ -33,7 +30,9 @@ STEPS_PER_ORDER = 40
 
 def add_orders(connection: sa.Connection, *orders: tuple[str, int], **fields: str) -> None:
     """Add orders of (order_id, placed_at_us) without lines."""
-    rows = [EMPTY | {"order_id": name, "placed_at_us": at_us} | fields for name, at_us in orders]
+    rows: list[Row] = [
+        {**EMPTY, "order_id": name, "placed_at_us": at_us, **fields} for name, at_us in orders
+    ]
     bulk.insert(connection, store.ORDERS, NAMES, [[row[name] for name in NAMES] for row in rows])
 
 
@@ -183,9 +182,7 @@ def test_a_page_looks_at_its_share_of_the_history(history: sa.Connection) -> Non
     deep = order_list.Page(MANY // 2, 0)
     for wanted in (RARE, nowhere, ALL):
         for page in (None, deep):
-            looked = cost(
-                history, lambda w=wanted, p=page: order_list.list_page(history, "m-1", w, p, 10)
-            )
+            looked = cost(history, partial(order_list.list_page, history, "m-1", wanted, page, 10))
             assert looked <= order_list.SCANNED_ORDERS_MAX + OTHERS
 
 
@@ -193,9 +190,7 @@ def test_a_page_that_is_full_soon_looks_no_further(history: sa.Connection) -> No
     common = order_list.Filter(states=(OrderState.PLACED,))
     for wanted in (ALL, common):
         for page in (None, order_list.Page(MANY // 2, 0)):
-            looked = cost(
-                history, lambda w=wanted, p=page: order_list.list_page(history, "m-1", w, p, 10)
-            )
+            looked = cost(history, partial(order_list.list_page, history, "m-1", wanted, page, 10))
             assert looked <= OTHERS
 
 

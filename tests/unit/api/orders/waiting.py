@@ -20,13 +20,13 @@ def fact(order_id: str = "o-1") -> OrderPlaced:
 class Rig:
     """A notifier that listens, and a follower on top of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, reread_s: float, kind: type[memory.MemoryOrders]) -> None:
         self.bus = memory.MemoryBus()
-        self.orders = memory.MemoryOrders(self.bus)
+        self.orders = kind(self.bus)
         self.recent = recent_orders.RecentOrders(100, 2**20)
         self.notifier = notifier.OrderNotifier(self.bus)
-        self.loader = order_loader.OrderLoader(self.orders, self.recent)
-        limits = options.Limits(reread_s=60)
+        self.loader = order_loader.OrderLoader(self.orders, self.orders, self.recent)
+        limits = options.Limits(reread_s=reread_s)
         self.follower = watch.Follower(self.loader, self.notifier, limits)
         self.task = asyncio.create_task(self.notifier.run())
 
@@ -42,8 +42,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def running_rig() -> AsyncIterator[Rig]:
-    built = Rig()
+async def running_rig(
+    reread_s: float = 60, kind: type[memory.MemoryOrders] = memory.MemoryOrders
+) -> AsyncIterator[Rig]:
+    built = Rig(reread_s, kind)
     await asyncio.sleep(0)
     try:
         yield built
