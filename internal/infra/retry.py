@@ -23,14 +23,18 @@ SHORT_ATTEMPTS_MAX = 6
 async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
     """Try for about a second and re-raise the last error: for callers that can report it.
 
+    A read that took too long is not repeated: that would take as long again.
+
     Raises:
         Temporary: the last error of `kind`.
     """
     try:
         return await operation()
+    except errors.ReadTimeout:
+        raise
     except kind:
         return await tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(kind),
+            retry=tenacity.retry_if_exception(lambda error: _may_pass_soon(kind, error)),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_DELAY_S, max=LONGEST_DELAY_S),
             stop=tenacity.stop_after_attempt(SHORT_ATTEMPTS_MAX),
             reraise=True,
@@ -66,6 +70,10 @@ def _awaiting(operation: Operation[T]) -> Callable[[], Coroutine[None, None, T]]
         return await operation()
 
     return run
+
+
+def _may_pass_soon(kind: type[errors.Temporary], error: BaseException) -> bool:
+    return isinstance(error, kind) and not isinstance(error, errors.ReadTimeout)
 
 
 def _may_pass(error: BaseException) -> bool:

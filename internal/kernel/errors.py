@@ -3,7 +3,8 @@
 SoukError
 ├── Temporary            the same thing may work later: retry with jitter, keep the message
 │   ├── DatabaseAway     cannot be reached, locked for too long, deadlock, lost connection
-│   │   └── Conflict     another transaction changed the same rows: repeat this one, not forever
+│   │   ├── Conflict     another transaction changed the same rows: repeat this one, not forever
+│   │   └── ReadTimeout  a read took longer than its limit: repeated by its caller, if at all
 │   ├── BusAway          no receipt from the broker
 │   ├── GatewayAway      the request certainly did not reach the payment gateway
 │   └── Overloaded       the backlog is too deep; carries the delay to wait
@@ -37,6 +38,13 @@ class Conflict(DatabaseAway):
 
     If that does not help after some tries, it is not a race but a contradiction in the tables, and
     no retry helps.
+    """
+
+
+class ReadTimeout(DatabaseAway):
+    """A read took longer than its limit, and the database has ended it.
+
+    At once it would take as long again, while others wait.
     """
 
 

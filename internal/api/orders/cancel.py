@@ -42,19 +42,21 @@ class Canceller:
         outcome = await self._loader.cancellation(ports.CancelRef(*ref, request.request_id))
         if outcome is None and order is not None and watch.is_ended(order):
             return refusals.not_cancellable(request.order_id, order.state)
-        if outcome is None:
-            outcome = await self._send_and_wait(call, request)
-        return self._answer(request, outcome)
+        if outcome:
+            return self._answer(request, outcome)
+        return await self._send_and_wait(call, request)
 
     async def _send_and_wait(
         self, call: calls.Call, request: order_service_pb2.CancelOrderRequest
-    ) -> TimelineEntry | None:
+    ) -> calls.Answer:
         fact = from_wire.cancel_requested(request, call.origin)
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         look = partial(self._loader.cancellation, ports.CancelRef(*ref, fact.request_id))
         with self._follower.listen(ref, (topics.REJECTED,)) as listener:
+            if listener is None:
+                return refusals.share_used(self._follower.retry_after_s)
             await self._publisher.publish(topics.ENVELOPE.pack([fact]))
-            return await listener.until_found(look, call.answer_by_s)
+            return self._answer(request, await listener.until_found(look, call.answer_by_s))
 
     def _answer(
         self, request: order_service_pb2.CancelOrderRequest, outcome: TimelineEntry | None

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from internal.api import calls, options, status
+from internal.api import calls, merchant_shares, options, status
 from internal.api.orders import (
     cancel,
     from_wire,
@@ -59,6 +59,8 @@ class OrderService:
             self._batcher, self._follower, dependencies.backlog, recent, limits
         )
         self._canceller = cancel.Canceller(dependencies.bus, self._loader, self._follower)
+        self._watches = merchant_shares.MerchantShares(limits.watches_max)
+        self._retry_after_s = limits.retry_after_s
 
     def methods(self) -> list[calls.Method]:
         """Return every method of the service."""
@@ -132,6 +134,14 @@ class OrderService:
     ) -> status.Refused | None:
         """Stream the steps of an order; the last one comes with the whole order."""
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
+        with self._watches.place(ref.merchant_id) as has_place:
+            if not has_place:
+                return refusals.share_used(self._retry_after_s)
+            return await self._watch(ref, request, send)
+
+    async def _watch(
+        self, ref: ids.OrderRef, request: wire.WatchOrderRequest, send: calls.Send
+    ) -> status.Refused | None:
         if not self._loader.is_recent(ref) and await self._loader.current(ref) is None:
             return refusals.not_found(request.order_id)
         async with aclosing(self._follower.follow(ref, request.from_version)) as steps:

@@ -93,6 +93,8 @@ class Submitter:
         topics, is_there = _WAITS[wait_for]
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         with self._follower.listen(ref, topics) as listener:
+            if listener is None:
+                return refusals.share_used(self._limits.retry_after_s)
             [verdict] = await self._batcher.submit([fact])
             known = None
             if isinstance(verdict, submission_batcher.Placed):

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import contextmanager
 from typing import TypeVar
 
-from internal.api import options
+from internal.api import merchant_shares, options
 from internal.api.orders import notifier, order_loader, ports
 from internal.flow import topics
 from internal.kernel import errors, ids, states
@@ -45,6 +45,12 @@ class Follower:
     ) -> None:
         self._loader = loader
         self._notifier, self._limits = subscriptions, limits
+        self._waits = merchant_shares.MerchantShares(limits.waits_max)
+
+    @property
+    def retry_after_s(self) -> float:
+        """How long a caller without a place should wait."""
+        return self._limits.retry_after_s
 
     @property
     def is_closing(self) -> bool:
@@ -59,10 +65,16 @@ class Follower:
             return None
 
     @contextmanager
-    def listen(self, ref: ids.OrderRef, topics: Sequence[str]) -> Iterator["Listener"]:
-        """Listen to messages about an order; none that comes while the context lasts is missed."""
-        with self._notifier.subscribe(ref, topics) as subscription:
-            yield Listener(self, ref, subscription, self._limits.reread_s)
+    def listen(self, ref: ids.OrderRef, topics: Sequence[str]) -> Iterator["Listener | None"]:
+        """Listen to messages about an order; none that comes while the context lasts is missed.
+
+        Yields None if calls that wait for this merchant's orders use up its share.
+        """
+        with (
+            self._waits.place(ref.merchant_id) as has_place,
+            self._notifier.subscribe(ref, topics) as subscription,
+        ):
+            yield Listener(self, ref, subscription, self._limits.reread_s) if has_place else None
 
     async def follow(
         self, ref: ids.OrderRef, from_version: int
@@ -121,7 +133,7 @@ class Listener:
             answer_by_s: the loop's time at which to give up.
             look_at_once: whether the order may be there already.
         """
-        if not look_at_once:
+        if not look_at_once and not self._follower.is_closing:
             await self._pause(answer_by_s, self._reread_s)
         while True:
             known = await self._follower.try_get(self._ref)

@@ -42,6 +42,9 @@ WRONG_SETTINGS = {
     2059: "SOUK_MYSQL__USER",
     2061: "SOUK_MYSQL__USER",
 }
+TOO_LONG = frozenset({1969, 3024})
+"""A statement was ended because it took longer than the session allows: MariaDB's number, MySQL's.
+"""
 CHECK_FAILED = frozenset({3819, 4025})
 """A CHECK failed: MySQL's number and MariaDB's. The driver does not raise IntegrityError for it."""
 
@@ -52,6 +55,8 @@ def meaning(error: sa.exc.DBAPIError | aiomysql.Error) -> errors.SoukError | Non
     number = number_of(original)
     if number in WRONG_SETTINGS:
         return errors.Misconfigured(f"{WRONG_SETTINGS[number]}: {_text(original)}")
+    if number in TOO_LONG:
+        return errors.ReadTimeout(_text(original))
     is_garbled = not number and isinstance(original, aiomysql.InternalError)
     is_closed = isinstance(original, aiomysql.InterfaceError)
     if number in REPEAT or number in AWAY or is_closed or is_garbled:

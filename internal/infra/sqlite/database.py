@@ -6,6 +6,7 @@ It must not know how transactions share a commit: see group_commit.
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,6 +30,8 @@ CHECKPOINT_PAGES = 16_000
 """The log is moved into the file every 64 MiB: measured a tenth faster than with SQLite's 4 MiB,
 because a page that changes often is moved once.
 """
+LOOK_EVERY_STEPS = 10_000
+"""A read with a limit looks at the clock after this many of SQLite's steps: about 0.2 ms."""
 PREPARED_STATEMENTS_MAX = 512
 """Per connection: every bulk statement in each of its chunk sizes."""
 
@@ -73,12 +76,17 @@ class SqliteDatabase:
         """See Database.write. Transactions that wait at the same time share a commit."""
         return await _tried(lambda: self._writer.submit(work))
 
-    async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
-        """See Database.read. A quick read costs less here than a switch to another thread."""
+    async def read(
+        self, work: db.Work[T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> T:
+        """See Database.read. A quick read costs less here than a switch to another thread.
+
+        The limit is one for all statements of the read together.
+        """
         if is_quick:
-            return await _tried(lambda: _at_once(partial(self._read, work)))
+            return await _tried(lambda: _at_once(partial(self._read, work, limit_s)))
         run = asyncio.get_running_loop().run_in_executor
-        return await _tried(lambda: run(self._readers, self._read, work))
+        return await _tried(lambda: run(self._readers, self._read, work, limit_s))
 
     async def close(self) -> None:
         """See Database.close."""
@@ -89,13 +97,17 @@ class SqliteDatabase:
             connection.close()
         self.engine.dispose()
 
-    def _read(self, work: db.Work[T]) -> T:
+    def _read(self, work: db.Work[T], limit_s: float | None) -> T:
         connection = self._connection()
         raw: Any = connection.connection.dbapi_connection
+        if limit_s is not None:
+            until_s = time.monotonic() + limit_s
+            raw.set_progress_handler(lambda: time.monotonic() > until_s, LOOK_EVERY_STEPS)
         try:
             raw.execute("BEGIN")
             return work(connection)
         finally:
+            raw.set_progress_handler(None, 0)
             raw.execute("ROLLBACK")
 
     def _connection(self) -> sa.Connection:
@@ -137,7 +149,12 @@ async def _tried(operation: Callable[[], Awaitable[T]]) -> T:
 
 
 def as_temporary(error: Exception, text: str) -> Exception:
-    """Return DatabaseAway for an error that may pass (locked, disk), the error itself for a bug."""
+    """Return DatabaseAway for an error that may pass (locked, disk), the error itself for a bug.
+
+    A read that was interrupted has exceeded its limit.
+    """
+    if "interrupted" in text:
+        return errors.ReadTimeout(text)
     passing = ("locked", "busy", "disk", "unable to open", "readonly")
     return errors.DatabaseAway(text) if any(word in text for word in passing) else error
 

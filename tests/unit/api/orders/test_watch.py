@@ -31,6 +31,7 @@ async def test_looks_again_soon_for_an_outcome_without_a_message(rig: waiting.Ri
     loop = asyncio.get_running_loop()
     loop.call_later(0.03, rig.orders.record, waiting.fact())
     with rig.follower.listen(waiting.REF, ()) as listener:
+        assert listener
         look = partial(rig.loader.recorded, waiting.REF)
         view = await listener.until_found(look, loop.time() + 5)
     assert isinstance(view, OrderView)

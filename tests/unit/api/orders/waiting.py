@@ -38,6 +38,7 @@ class Rig:
     async def _follow(self, timeout_s: float, *, look_at_once: bool) -> watch.Known:
         by_s = asyncio.get_running_loop().time() + timeout_s
         with self.follower.listen(REF, watch.ENDED) as listener:
+            assert listener
             return await listener.until(watch.is_ended, by_s, look_at_once=look_at_once)
 
 
