@@ -16,9 +16,19 @@ class Limits(msgspec.Struct, frozen=True):
     calls_max: int = 4_096
     """Unary calls open at once; each costs a few KiB and a place in the event loop's queues."""
     watches_max: int = 1_024
-    """WatchOrder streams open at once; each reads the database at least once a second."""
+    """WatchOrder streams open at once; each reads the database at least once a second. A merchant
+    gets as many as are left for others: half of them if it is alone.
+    """
+    waits_max: int = 2_048
+    """Unary calls that wait for orders at once, shared out like streams. The other half of all
+    calls is left to those that end by themselves.
+    """
     backlog_orders_max: int = 50_000
     """Orders accepted and not recorded yet: the most that a burst may leave; all are in memory."""
+    recent_bytes_max: int = 64 * 1024 * 1024
+    """Memory for orders answered OK lately: 100,000 of three lines, 3,000 of two hundred. A backlog
+    of larger orders is refused earlier.
+    """
     queue_orders_max: int = 10_000
     """Orders waiting for a place in a message; a longer queue would only refuse later."""
     batch_orders_max: int = 1_000
@@ -37,6 +47,10 @@ class Limits(msgspec.Struct, frozen=True):
     """A waiting call answers this long before its deadline, so that the answer still arrives."""
     reread_s: float = 1.0
     """A waiting call reads the database this often even when no message wakes it."""
+    read_max_s: float = 5.0
+    """The database ends a read for a call after this time. All are bounded in rows: usually one
+    takes some milliseconds.
+    """
     lookup_s: float = 0.5
     """The longest look-up of orders recorded before; after that the order stage decides alone."""
     key_ttl_s: float = 30.0

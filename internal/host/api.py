@@ -34,22 +34,28 @@ class StageBacklog:
 def make_server(
     chosen: settings.IntakeSettings,
     database: db.Database,
+    key_database: db.Database,
     broker: bus.CountingBus,
     backlog: StageBacklog,
 ) -> grpc_server.GrpcServer:
-    """Make a server; it is not open yet."""
+    """Make a server; it is not open yet.
+
+    API keys are looked up in `key_database`, so that no other read can keep callers out.
+    """
     serving = _options(chosen)
-    recorded = readers.DatabaseOrders(database)
+    limits = serving.limits
+    recorded = readers.DatabaseOrders(database, limits.read_max_s)
     dependencies = service.Dependencies(
         bus=broker,
         recorded=recorded,
         views=recorded,
-        quoter=quotes.DatabaseQuotes(database),
+        quoter=quotes.DatabaseQuotes(database, limits.read_max_s),
         backlog=backlog,
     )
-    keys = authentication.CachedAuthenticator(api_keys.DatabaseKeys(database), serving.limits)
-    through = middleware.Middleware(keys, system_clock.SystemClock(), serving.limits)
-    orders = service.OrderService(dependencies, serving.limits)
+    source = api_keys.DatabaseKeys(key_database, limits.read_max_s)
+    keys = authentication.CachedAuthenticator(source, limits)
+    through = middleware.Middleware(keys, system_clock.SystemClock(), limits)
+    orders = service.OrderService(dependencies, limits)
     return grpc_server.GrpcServer(orders, through, serving)
 
 

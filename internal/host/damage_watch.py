@@ -22,10 +22,12 @@ class DamageWatch(db.Database):
             self._report(error)
             raise
 
-    async def read(self, work: db.Work[db.T], *, is_quick: bool = False) -> db.T:
+    async def read(
+        self, work: db.Work[db.T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> db.T:
         """See Database.read."""
         try:
-            return await self._database.read(work, is_quick=is_quick)
+            return await self._database.read(work, is_quick=is_quick, limit_s=limit_s)
         except errors.DatabaseDamaged as error:
             self._report(error)
             raise

@@ -133,7 +133,10 @@ class Engine:
         backlog = api.StageBacklog(self.bus, look_every_s)
         counting = self._watch(asyncio.create_task(backlog.run()))
         stack.push_async_callback(_end, [counting])
-        server = api.make_server(self._options.intake, self.database, self.bus, backlog)
+        keys = backends.open_key_database(self._options, self.database)
+        if keys is not self.database:
+            stack.push_async_callback(keys.close)
+        server = api.make_server(self._options.intake, self.database, keys, self.bus, backlog)
         self.port = await server.open()
         stack.push_async_callback(server.close)
         running = self._watch(asyncio.create_task(server.run()))

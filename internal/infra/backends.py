@@ -8,6 +8,9 @@ from internal.infra import bus, db, files, migrate, settings
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.sqlite import database as sqlite
 
+KEY_CONNECTIONS = 2
+"""A look-up takes about a millisecond, and each key is looked up twice a minute at most."""
+
 
 class Backends(NamedTuple):
     """The open backends of an engine."""
@@ -61,6 +64,19 @@ def open_database(options: settings.Settings, *, readers: int | None = None) -> 
         synchronous=storage.synchronous,
         cache_mib=storage.cache_mib,
     )
+
+
+def open_key_database(options: settings.Settings, database: db.Database) -> db.Database:
+    """Return the database to look up API keys in: the same one, on connections of its own.
+
+    The embedded database answers quick reads at once, and needs no other.
+    """
+    if options.storage.engine != "full":
+        return database
+    from internal.infra.mysql import database as mysql  # noqa: PLC0415 - as above
+
+    own = options.mysql.model_copy(update={"connections_max": KEY_CONNECTIONS})
+    return mysql.MysqlDatabase(own)
 
 
 async def open_bus(options: settings.Settings, database: db.Database) -> bus.CountingBus:

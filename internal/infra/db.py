@@ -31,14 +31,18 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Work[T], *, is_quick: bool = False) -> T:
+    async def read(
+        self, work: Work[T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> T:
         """Run `work` on one consistent snapshot; it must not write.
 
         `is_quick` promises that it only looks up a few rows by their keys, and that later rows may
         be newer than earlier ones: an implementation may then answer at once, without a snapshot.
+        A statement that runs for longer than `limit_s` is ended by the database itself.
 
         Raises:
             DatabaseAway: as for write.
+            TooMuchAtOnce: the limit was exceeded; the read was not repeated.
         """
         ...
 

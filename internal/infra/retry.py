@@ -39,6 +39,8 @@ _told_s: dict[tuple[str, str], float] = {}
 async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
     """Try for about a second and re-raise the last error: for callers that can report it.
 
+    A read that took too long is not repeated: that would take as long again.
+
     Raises:
         Temporary: the last error of `kind`.
         TooMuchAtOnce: at once; the same again would fail again.

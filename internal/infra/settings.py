@@ -66,12 +66,15 @@ class MysqlSettings(Group):
     tls_ca_file: Path | None = None
     """PEM; turns TLS on, and the server must show a certificate of this authority."""
     connections_max: int = pydantic.Field(default=8, ge=1, le=512)
-    """Connections of one process. A stage writes on one at a time."""
+    """Connections of one process; an intake opens two more, for API keys. A stage writes on one at
+    a time.
+    """
     connect_timeout_s: float = pydantic.Field(default=5.0, gt=0, le=60)
     """How long to wait for a server that does not answer."""
     statement_timeout_s: float = pydantic.Field(default=30.0, gt=0, le=600)
     """A statement without an answer after this time is lost with its connection (half-open links);
-    its transaction is tried again.
+    its transaction is tried again. The server itself ends a read at nine tenths of this, and that
+    is not tried again.
     """
 
 

@@ -51,7 +51,10 @@ class Conflict(DatabaseAway):
 
 
 class TooMuchAtOnce(DatabaseAway):
-    """The database ended a transaction for its size or duration: halves of it may work."""
+    """The database ended a transaction or a read for its size or duration.
+
+    The same at once would end in the same way; halves of it may work.
+    """
 
 
 class BusAway(Temporary):

@@ -14,6 +14,9 @@ from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages
 from internal.pricing.messages import PricedOrder
 
+ORDERS_BY_TIME = "orders_by_time"
+"""The index of a merchant's orders by the instant at which they were placed."""
+
 ORDERS = sa.Table(
     "orders",
     db.METADATA,
@@ -43,7 +46,7 @@ ORDERS = sa.Table(
     columns.document("price_trace"),
     sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
     sa.UniqueConstraint("merchant_id", "store_id", "receipt_no", name="orders_by_receipt"),
-    sa.Index("orders_by_time", "merchant_id", "placed_at_us"),
+    sa.Index(ORDERS_BY_TIME, "merchant_id", "placed_at_us"),
     sa.Index("orders_due", "due_at_us", "placed_at_us"),
 )
 

@@ -29,7 +29,11 @@ class TimelineEntry(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True):
-    """A whole order. One that could not be priced has amounts of 0 and no lines."""
+    """A whole order. One that could not be priced has amounts of 0 and no lines.
+
+    Its timeline ends at its version, also where it was read without a snapshot and the order moved
+    on between two statements.
+    """
 
     order_key: int
     merchant_id: str
@@ -64,22 +68,6 @@ class OrderView(msgspec.Struct, frozen=True):
     next_commands: tuple[str, ...]
 
 
-class Page(msgspec.Struct, frozen=True):
-    """A position in a listing, which continues below this (placed_at_us, order_key)."""
-
-    placed_at_us: int
-    order_key: int
-
-
-class Filter(msgspec.Struct, frozen=True):
-    """Conditions that every listed order meets."""
-
-    states: tuple[OrderState, ...] = ()
-    store_id: str = ""
-    placed_from_us: int | None = None
-    placed_before_us: int | None = None
-
-
 def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderView | None:
     """Return one order of this merchant, or None."""
     found = get_many(connection, [ids.OrderRef(merchant_id, order_id)])
@@ -96,27 +84,26 @@ def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[
     return _assemble(connection, bulk.select(connection, shape, query, orders))
 
 
-def list_page(
-    connection: sa.Connection, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
-) -> list[OrderView]:
-    """Return up to `orders_max` orders, newest first, beginning below `page`."""
-    o = store.ORDERS.c
-    query = sa.select(store.ORDERS).where(o.merchant_id == merchant_id)
-    if wanted.states:
-        query = query.where(o.state.in_([str(state) for state in wanted.states]))
-    if wanted.store_id:
-        query = query.where(o.store_id == wanted.store_id)
-    if wanted.placed_from_us is not None:
-        query = query.where(o.placed_at_us >= wanted.placed_from_us)
-    if wanted.placed_before_us is not None:
-        query = query.where(o.placed_at_us < wanted.placed_before_us)
-    if page is not None:
-        at_page = (o.placed_at_us == page.placed_at_us) & (o.order_key < page.order_key)
-        query = query.where((o.placed_at_us < page.placed_at_us) | at_page)
-    newest_first = (o.placed_at_us.desc(), o.order_key.desc())
-    return _assemble(
-        connection, connection.execute(query.order_by(*newest_first).limit(orders_max)).all()
+_CANCELLATION = bulk.Shape(
+    (
+        *bulk.shape_of(store.ORDERS, "merchant_id", "order_id").columns,
+        *bulk.shape_of(store.ORDER_LOG, "event_id").columns,
     )
+)
+
+
+def find_cancellations(
+    connection: sa.Connection, requests: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], TimelineEntry]:
+    """Return the log's entries for cancel requests, each (merchant_id, order_id, request_id)."""
+    query = (
+        "SELECT o.merchant_id, o.order_id, t.* FROM {w} CROSS JOIN orders o"  # noqa: S608 - our own names
+        " ON o.merchant_id = {w.merchant_id} AND o.order_id = {w.order_id} CROSS JOIN order_log t"
+        f" ON t.order_key = o.order_key AND t.stage = '{messages.LogStage.CANCEL}'"
+        " AND t.event_id = {w.event_id}"
+    )
+    rows = bulk.select(connection, _CANCELLATION, query, requests)
+    return {(row.merchant_id, row.order_id, row.event_id): _entry(row) for row in rows}
 
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
@@ -137,7 +124,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
         _view(
             row,
             tuple(_line(found) for found in lines.get(row.order_key, ())),
-            tuple(_entry(found) for found in log.get(row.order_key, ())),
+            tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
             histories.get(row.order_key, nothing).attempts,
         )
         for row in rows

@@ -54,6 +54,13 @@ TEXTS = (
 NUMBERS = (0, 1, -1, INT64_MAX, INT64_MIN, 2**53 + 1, -(2**53) - 1, 10**15)
 
 
+ENDLESS = """
+    SELECT COUNT(*) FROM contract_things a, contract_things b, contract_things c, contract_things d
+    WHERE a.amount + b.amount + c.amount + d.amount > 100
+"""
+"""Among 400 rows it looks at 25,600,000,000 combinations."""
+
+
 class Home(Protocol):
     """The storage of a database; several objects may be opened on it."""
 
@@ -444,6 +451,25 @@ class DatabaseContract:
         with pytest.raises(errors.DatabaseAway, match="forever"):
             await database.write(work)
         assert await database.read(everything) == []
+
+    @pytest.mark.parametrize("is_quick", [True, False])
+    async def test_a_read_beyond_its_limit_is_ended_and_not_repeated(
+        self, database: db.Database, *, is_quick: bool
+    ) -> None:
+        """The database itself ends it; the next read finds everything as it was."""
+        many = [thing(number=number, amount=1) for number in range(400)]
+        await database.write(lambda c: put(c, *many))
+        runs = 0
+
+        def endless(connection: sa.Connection) -> None:
+            nonlocal runs
+            runs += 1
+            connection.exec_driver_sql(ENDLESS)
+
+        with pytest.raises(errors.TooMuchAtOnce):
+            await database.read(endless, is_quick=is_quick, limit_s=0.1)
+        assert runs == 1
+        assert len(await database.read(everything, limit_s=60)) == 400
 
     async def test_a_mistake_in_the_sql_is_not_an_outage(self, database: db.Database) -> None:
         with pytest.raises(sa.exc.DBAPIError) as caught:

@@ -386,8 +386,10 @@ class WatchedDatabase:
             raise self.bug
         return await self._database.write(work)
 
-    async def read(self, work: db.Work[db.T], *, is_quick: bool = False) -> db.T:
-        return await self._database.read(work, is_quick=is_quick)
+    async def read(
+        self, work: db.Work[db.T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> db.T:
+        return await self._database.read(work, is_quick=is_quick, limit_s=limit_s)
 
     async def close(self) -> None:
         await self._database.close()

@@ -1,6 +1,7 @@
 """The gRPC server under load and at its end: sizes, deadlines, limits, drain."""
 
 import asyncio
+import contextlib
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import grpc_fixture, memory
 
+END = s.WAIT_FOR_FINALIZED
 FINALIZED = s.SubmitOrderRequest(order=memory.draft(), wait_for=s.WAIT_FOR_FINALIZED)
 
 
@@ -80,6 +82,23 @@ class TestOverload:
             server.backlog.waiting = 99
             assert not (await client.submit(memory.draft("o-2"))).replayed
 
+    async def test_a_backlog_of_large_orders_is_refused_before_they_fill_the_memory(self) -> None:
+        limits = options.Limits(recent_bytes_max=40_000)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            large = [
+                memory.draft(f"o-{n}", lines=[o.DraftLine(sku="tea", quantity=1)] * 100)
+                for n in range(20)
+            ]
+            await client.SubmitOrders(s.SubmitOrdersRequest(orders=large))
+            server.backlog.waiting = 20
+            failure = await grpc_fixture.failure_of(client.submit(memory.draft("small")))
+            assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "BACKLOG_TOO_DEEP")
+            server.backlog.waiting = 1
+            assert not (await client.submit(memory.draft("small"))).replayed
+
     async def test_orders_on_their_way_to_the_broker_are_part_of_the_backlog(self) -> None:
         limits = options.Limits(backlog_orders_max=3)
         async with (
@@ -124,6 +143,70 @@ class TestOverload:
             assert failure.reason == "TOO_MANY_CALLS"
             await client.GetOrder(s.GetOrderRequest(order_id="o-1"))
             first.cancel()
+
+
+class TestShares:
+    """One merchant's calls that stay open leave places to the others."""
+
+    async def test_watches_of_one_merchant(self) -> None:
+        async with (
+            grpc_fixture.running_server(options.Limits(watches_max=6)) as server,
+            grpc_fixture.client_of(server) as greedy,
+            grpc_fixture.client_of(server, memory.AUTH_OTHER) as good,
+        ):
+            await greedy.submit()
+            await good.submit()
+            await server.record_all()
+            request = s.WatchOrderRequest(order_id="o-1")
+            streams = [greedy.WatchOrder(request) for _ in range(4)]
+            for stream in streams:
+                await stream.read()
+            failure = await grpc_fixture.failure_of(greedy.WatchOrder(request).read())
+            assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "MERCHANT_SHARE_USED")
+            assert failure.retry_after_s
+            assert (await good.WatchOrder(request).read()).entry.version == 1
+            for stream in streams[:2]:
+                stream.cancel()
+            await _first_of_a_watch(greedy, request)
+
+    async def test_waiting_calls_of_one_merchant(self) -> None:
+        """Neither its own short calls nor the waits of others are refused."""
+        limits = options.Limits(waits_max=4, reread_s=60)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as greedy,
+            grpc_fixture.client_of(server, memory.AUTH_OTHER) as good,
+        ):
+            waiting = [
+                asyncio.ensure_future(
+                    greedy.submit(memory.draft(f"o-{n}"), wait_for=s.WAIT_FOR_FINALIZED)
+                )
+                for n in range(3)
+            ]
+            for number in range(3):
+                await server.bus.first(OrderPlaced, f"o-{number}")
+            late = memory.draft("late")
+            for call in (
+                greedy.submit(late, wait_for=s.WAIT_FOR_ACCEPTED),
+                greedy.CancelOrder(s.CancelOrderRequest(order_id="o-1", request_id="r")),
+            ):
+                failure = await grpc_fixture.failure_of(call)
+                assert failure.reason == "MERCHANT_SHARE_USED"
+                assert failure.retry_after_s
+            assert not (await greedy.submit(late)).replayed
+            theirs = asyncio.ensure_future(good.submit(wait_for=s.WAIT_FOR_ACCEPTED))
+            await server.bus.first(OrderPlaced, "o-1")
+            server.service.stop_waiting()
+            assert {(await call).state for call in (*waiting, theirs)} == {o.ORDER_STATE_PLACED}
+
+
+async def _first_of_a_watch(client: grpc_fixture.Client, request: s.WatchOrderRequest) -> None:
+    """Watch until a place is free: the server learns a little later that a client has left."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await client.WatchOrder(request).read()
+                return
 
 
 class TestDeadlines:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
+import msgspec
 import pytest
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
@@ -161,6 +162,50 @@ class TestSubmitOrder:
         answer = await client.SubmitOrder(request, timeout=0.5)
         assert (answer.state, answer.version) == (o.ORDER_STATE_PLACED, 0)
         assert answer.order.lines[0].sku == "tea"
+
+    async def test_a_waiting_call_never_gets_another_orders_contents(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        """Another server took another order under this id, and that one was recorded."""
+        for wait_for, told in (
+            (s.WAIT_FOR_ACCEPTED, topics.ACCEPTED),
+            (s.WAIT_FOR_FINALIZED, topics.REJECTED),
+        ):
+            order_id = f"o-{wait_for}"
+            call = asyncio.create_task(client.submit(memory.draft(order_id), wait_for=wait_for))
+            fact = await server.bus.first(OrderPlaced, order_id)
+            server.orders.record(msgspec.structs.replace(fact, body_hash="another", lines=()))
+            ref = ids.OrderRef(memory.MERCHANT, order_id)
+            if told == topics.REJECTED:
+                server.orders.move(ref, OrderState.REJECTED, "PAYMENT_DECLINED")
+            await server.orders.tell(ref, told)
+            failure = await grpc_fixture.failure_of(call)
+            assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
+
+    async def test_nor_does_a_call_that_waits_until_its_deadline(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        request = s.SubmitOrderRequest(order=memory.draft(), wait_for=s.WAIT_FOR_FINALIZED)
+        call = asyncio.ensure_future(client.SubmitOrder(request, timeout=1))
+        fact = await server.bus.first(OrderPlaced)
+        server.orders.record(msgspec.structs.replace(fact, body_hash="another"))
+        failure = await grpc_fixture.failure_of(call)
+        assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
+
+    async def test_nor_does_a_replay_also_while_the_database_is_away_again(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        await client.submit()
+        [fact] = server.bus.facts()
+        assert isinstance(fact, OrderPlaced)
+        server.orders.record(msgspec.structs.replace(fact, body_hash="another"))
+        for is_away in (False, True):
+            server.orders.is_away = is_away
+            for wait_for in (s.WAIT_FOR_UNSPECIFIED, s.WAIT_FOR_FINALIZED):
+                failure = await grpc_fixture.failure_of(client.submit(wait_for=wait_for))
+                assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "ORDER_ID_REUSED")
+            answer = await client.SubmitOrders(s.SubmitOrdersRequest(orders=[memory.draft()]))
+            assert [_outcome(v) for v in answer.verdicts] == [("ORDER_ID_REUSED", ())]
 
     async def test_trace_parent_is_taken_on(
         self, server: grpc_fixture.Server, client: Client
@@ -459,6 +504,22 @@ class TestCancelOrder:
             assert failure.code == "FAILED_PRECONDITION"
             assert failure.reason == "ORDER_NOT_CANCELLABLE"
             assert failure.metadata["state"] == "FINALIZED"
+
+    async def test_an_order_that_has_ended_is_answered_for_without_a_message(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        """However many requests come: none of them leaves a trace, or reads the whole order."""
+        await client.submit()
+        await server.record_all()
+        await self.cancelled(server, client)
+        published, read = len(server.bus.messages), server.orders.whole_reads
+        for number in range(20):
+            request = self.request(request_id=f"again-{number}")
+            failure = await grpc_fixture.failure_of(client.CancelOrder(request))
+            assert failure.reason == "ORDER_NOT_CANCELLABLE"
+            assert failure.metadata["state"] == "CANCELLED"
+        assert len(server.bus.messages) == published
+        assert server.orders.whole_reads == read
 
     async def test_unknown(self, client: Client, other: Client) -> None:
         failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))

@@ -18,6 +18,7 @@ from internal.orders import store as orders_store
 from internal.payments import store as payments_store
 from internal.pipeline import handler
 from internal.views import order as order_view
+from internal.views import order_list
 from tests.support import instances, mariadb, shop
 
 ORDERS = 1_200
@@ -114,7 +115,7 @@ LOOKS: dict[str, Callable[[sa.Connection], object]] = {
     "view": lambda c: order_view.get_many(c, NAMES),
     "attempts": lambda c: payments_store.histories(c, list(range(1, BATCH))),
     "due": lambda c: deadlines.find_due(c, shop.NOW_US + 10**9, BATCH),
-    "page": lambda c: order_view.list_page(c, shop.MERCHANT, order_view.Filter(), None, BATCH),
+    "page": lambda c: order_list.list_page(c, shop.MERCHANT, order_list.Filter(), None, BATCH),
     "postpone": lambda c: deadlines.postpone(c, list(range(1, BATCH)), shop.NOW_US),
     "replace": lambda c: bulk.replace(
         c,

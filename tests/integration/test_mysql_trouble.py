@@ -12,6 +12,7 @@ from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from internal.kernel import errors
 from tests.contract.database_contract import (
+    ENDLESS,
     NAMES,
     SCRATCH,
     THINGS,
@@ -264,6 +265,61 @@ async def test_a_read_that_raises_costs_no_connection(
     await database.write(lambda c: put(c, thing()))
     assert await database.read(everything) == [thing()]
     assert await database.read(connection_id) == before
+
+
+def limit(connection: sa.Connection) -> float:
+    """Return how long a statement of this session may run, in seconds; 0 for any time."""
+    name, unit = "max_statement_time", 1.0
+    if "MariaDB" not in str(connection.exec_driver_sql("SELECT VERSION()").scalar()):
+        name, unit = "max_execution_time", 1_000.0
+    return float(connection.exec_driver_sql(f"SELECT @@SESSION.{name}").scalar() or 0) / unit
+
+
+async def test_the_server_gives_up_a_read_before_the_client_does(options: MysqlSettings) -> None:
+    database = with_options(options, statement_timeout_s=20.0, connections_max=1)
+    for is_quick in (True, False):
+        assert await database.read(limit, is_quick=is_quick) == 18.0
+        assert await database.read(limit, is_quick=is_quick, limit_s=0.25) == 0.25
+        assert await database.read(limit, is_quick=is_quick, limit_s=60) == 18.0
+        assert await database.write(limit) == 0
+    await database.close()
+
+
+async def test_a_read_that_was_given_up_does_not_go_on_in_the_server(
+    database: mysql.MysqlDatabase,
+) -> None:
+    many = [thing(number=number, amount=1) for number in range(400)]
+    await database.write(lambda c: put(c, *many))
+    with pytest.raises(errors.TooMuchAtOnce, match=r"1969|3024"):
+        await database.read(lambda c: c.exec_driver_sql(ENDLESS), limit_s=0.1)
+    running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%%a.amount +%%'"
+    me = 1
+    assert await database.read(lambda c: c.exec_driver_sql(running).scalar()) == me
+
+
+async def test_long_reads_leave_connections_to_quick_ones(
+    options: MysqlSettings, database: mysql.MysqlDatabase
+) -> None:
+    """Also when there are many of them, and none gets on: keys, orders and writes go through."""
+    del database
+    small = with_options(options, connections_max=4)
+    held, let_go = asyncio.Semaphore(0), asyncio.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        everything(connection)
+        held.release()
+        own: Any = connection.connection.dbapi_connection
+        own.run_async(lambda _: let_go.wait())
+
+    long = [asyncio.create_task(small.read(hold)) for _ in range(10)]
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            await held.acquire()
+        assert await small.read(amounts, is_quick=True) == {}
+        await small.write(lambda c: put(c, thing()))
+    let_go.set()
+    await asyncio.gather(*long)
+    await small.close()
 
 
 async def test_an_answer_that_cannot_be_read_is_an_outage(options: MysqlSettings) -> None:

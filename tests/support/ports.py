@@ -29,9 +29,11 @@ class MemoryDatabase:
         with staged_orders.transaction(self.connection):
             return work(self.connection)
 
-    async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
+    async def read(
+        self, work: db.Work[T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> T:
         """See Database.read: all reads are quick."""
-        del is_quick
+        del is_quick, limit_s
         await asyncio.sleep(0)
         return work(self.connection)
 

@@ -1,23 +1,30 @@
 """CancelOrder: sends a cancel request after the order and waits for the order stage's verdict.
 
-The verdict is in the order's log under the request's id, so a repeated request finds it there.
+The verdict is in the order's log under the request's id, so a repeated request finds it there. An
+order that has ended is answered for at once: nothing about it can change any more.
 """
 
+from functools import partial
+
 from internal.api import calls, status
-from internal.api.orders import from_wire, refusals, to_wire, watch
+from internal.api.orders import from_wire, order_loader, ports, refusals, to_wire, watch
 from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import ids
-from internal.orders.messages import LogStage
-from internal.views.order import OrderView, TimelineEntry
+from internal.views.order import TimelineEntry
 from internal.wire.souk.v1 import order_service_pb2
 
 
 class Canceller:
     """Cancels orders at their merchant's request."""
 
-    def __init__(self, publisher: bus.Publisher, follower: watch.Follower) -> None:
-        self._publisher, self._follower = publisher, follower
+    def __init__(
+        self,
+        publisher: bus.Publisher,
+        loader: order_loader.OrderLoader,
+        follower: watch.Follower,
+    ) -> None:
+        self._publisher, self._loader, self._follower = publisher, loader, follower
 
     async def cancel(
         self, call: calls.Call, request: order_service_pb2.CancelOrderRequest
@@ -29,23 +36,27 @@ class Canceller:
             BusAway: the cancel request was not sent.
         """
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        known = await self._follower.get(ref)
-        if known is None:
+        order = await self._loader.current(ref)
+        if order is None and not self._loader.is_recent(ref):
             return refusals.not_found(request.order_id)
-        if not _outcome_in(known, request.request_id):
-            known = await self._send_and_wait(call, request)
-        return self._answer(request, _outcome_in(known, request.request_id))
+        outcome = await self._loader.cancellation(ports.CancelRef(*ref, request.request_id))
+        if outcome is None and order is not None and watch.is_ended(order):
+            return refusals.not_cancellable(request.order_id, order.state)
+        if outcome:
+            return self._answer(request, outcome)
+        return await self._send_and_wait(call, request)
 
     async def _send_and_wait(
         self, call: calls.Call, request: order_service_pb2.CancelOrderRequest
-    ) -> watch.Known:
+    ) -> calls.Answer:
         fact = from_wire.cancel_requested(request, call.origin)
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        look = partial(self._loader.cancellation, ports.CancelRef(*ref, fact.request_id))
         with self._follower.listen(ref, (topics.REJECTED,)) as listener:
+            if listener is None:
+                return refusals.share_used(self._follower.retry_after_s)
             await self._publisher.publish(topics.ENVELOPE.pack([fact]))
-            return await listener.until_logged(
-                lambda view: _outcome_in(view, fact.request_id) is not None, call.answer_by_s
-            )
+            return self._answer(request, await listener.until_found(look, call.answer_by_s))
 
     def _answer(
         self, request: order_service_pb2.CancelOrderRequest, outcome: TimelineEntry | None
@@ -61,13 +72,3 @@ class Canceller:
             state=to_wire.state_of(outcome.state),
             version=outcome.version,
         )
-
-
-def _outcome_in(known: watch.Known, request_id: str) -> TimelineEntry | None:
-    """Return the log's entry for a cancel request."""
-    if not isinstance(known, OrderView):
-        return None
-    for entry in known.timeline:
-        if entry.stage == LogStage.CANCEL and entry.event_id == request_id:
-            return entry
-    return None

@@ -44,14 +44,15 @@ class Subscription:
         """Wake the call."""
         self._event.set()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return when notified, now or since the last wait, or after `timeout_s`."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Return when notified, now or since the last wait, or after `timeout_s`: then False."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._event.wait()
         except TimeoutError:
-            return
+            return False
         self._event.clear()
+        return True
 
 
 class OrderNotifier:

@@ -12,7 +12,7 @@ import msgspec
 from internal.api.orders import from_wire
 from internal.kernel import ids
 from internal.kernel.states import OrderState
-from internal.views.order import Filter, OrderView, Page
+from internal.views.order_list import Filter, Page
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 ORDERS_DEFAULT = 50
@@ -43,9 +43,9 @@ def filter_of(request: order_service_pb2.ListOrdersRequest) -> Filter:
     )
 
 
-def token_after(view: OrderView, wanted: Filter) -> str:
-    """Return the token of the page that begins after `view`."""
-    token = _Token(view.placed_at_us, view.order_key, _digest(wanted))
+def token_of(page: Page, wanted: Filter) -> str:
+    """Return the token of the page that begins below this position."""
+    token = _Token(page.placed_at_us, page.order_key, _digest(wanted))
     return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode()
 
 

@@ -1,7 +1,7 @@
 """The ports of the order service to the rest of Souk. The host passes in the implementations."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -9,7 +9,8 @@ from internal.infra import bus
 from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
-from internal.views.order import Filter, OrderView, Page
+from internal.views.order import OrderView, TimelineEntry
+from internal.views.order_list import Filter, Listing, Page
 
 
 class Messages(bus.Publisher, Protocol):
@@ -40,6 +41,14 @@ class RecordedOrders(Protocol):
         ...
 
 
+class CancelRef(NamedTuple):
+    """Names a merchant's request to cancel an order."""
+
+    merchant_id: str
+    order_id: str
+    request_id: str
+
+
 class OrderViews(Protocol):
     """Reads orders for their merchants, as they are recorded."""
 
@@ -51,10 +60,22 @@ class OrderViews(Protocol):
         """
         ...
 
+    async def find_cancellations(
+        self, requests: Sequence[CancelRef]
+    ) -> dict[CancelRef, TimelineEntry]:
+        """Return the log's entries for those of the requests that have an outcome, in one read.
+
+        Raises:
+            DatabaseAway: the log cannot be read now.
+        """
+        ...
+
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
-    ) -> list[OrderView]:
+    ) -> Listing:
         """Return up to `orders_max` of a merchant's orders, newest first, from below `page` on.
+
+        A page may hold fewer, or none, and still say where the next one begins.
 
         Raises:
             DatabaseAway: the orders cannot be read now.

@@ -11,8 +11,8 @@ from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
 class DatabaseQuotes:
     """Prices drafts. Implements ports.Quoter."""
 
-    def __init__(self, database: db.Database) -> None:
-        self._database = database
+    def __init__(self, database: db.Database, limit_s: float) -> None:
+        self._database, self._limit_s = database, limit_s
 
     async def quote(self, request: PriceRequest) -> PricedOrder | Refusal:
         """See ports.Quoter."""
@@ -22,4 +22,4 @@ class DatabaseQuotes:
             stores = {(request.merchant_id, request.store_id)}
             return rules.price(request, catalogue_store.load_snapshot(connection, stores, products))
 
-        return await self._database.read(price)
+        return await self._database.read(price, limit_s=self._limit_s)

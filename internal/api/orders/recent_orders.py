@@ -1,7 +1,7 @@
 """The orders answered OK lately, so that the API can tell of orders that are not recorded yet.
 
-Bounded by the backlog limit: an order that falls out is recorded by then. The database takes
-precedence over what is kept here.
+Bounded by the backlog limit and in bytes: an order that falls out is recorded by then, or else no
+more orders are accepted (`has_room`). The database takes precedence over what is kept here.
 """
 
 from collections import OrderedDict
@@ -11,33 +11,65 @@ from internal.kernel import ids
 from internal.orders import codec
 from internal.orders.messages import OrderPlaced
 
+ENTRY_BYTES = 300
+"""Memory of an order besides its fact: two ids and their places in the tables."""
+MARGIN = 2
+"""From half of the bytes on, facts are kept of this many times the orders that wait: those were
+counted a moment ago.
+"""
+
 
 class RecentOrders:
     """The body hash of each order, oldest first, and the fact of each not seen recorded yet."""
 
-    def __init__(self, orders_max: int) -> None:
-        self._orders_max = orders_max
+    def __init__(self, orders_max: int, bytes_max: int) -> None:
+        self._orders_max, self._bytes_max = orders_max, bytes_max
         self._hashes: OrderedDict[ids.OrderRef, str] = OrderedDict()
         self._facts: dict[ids.OrderRef, bytes] = {}
+        self.bytes_kept = 0
+        """The memory of all facts, about."""
 
     def add(self, fact: OrderPlaced) -> None:
         """Keep an order that the broker has."""
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        self._drop_fact(ref)
         self._hashes[ref] = fact.body_hash
-        self._facts[ref] = codec.encode(fact)  # a third of the memory of the fact itself
+        self._facts[ref] = data = codec.encode(fact)  # a third of the memory of the fact itself
+        self.bytes_kept += len(data) + ENTRY_BYTES
         if len(self._hashes) > self._orders_max:
             oldest, _ = self._hashes.popitem(last=False)
-            self._facts.pop(oldest, None)
+            self._drop_fact(oldest)
+        while self.bytes_kept > self._bytes_max and len(self._facts) > 1:
+            self._drop_fact(next(iter(self._facts)))
+
+    def has_room(self, waiting_orders: int) -> bool:
+        """Tell whether the facts of all orders that wait, and of more, can be kept."""
+        is_half_empty = MARGIN * self.bytes_kept <= self._bytes_max
+        return is_half_empty or MARGIN * waiting_orders <= len(self._facts)
 
     def hash_of(self, ref: ids.OrderRef) -> str | None:
         """Return the body hash of an order answered OK lately."""
         return self._hashes.get(ref)
+
+    def has(self, ref: ids.OrderRef) -> bool:
+        """Tell whether an order was answered OK lately."""
+        return ref in self._hashes
 
     def unrecorded(self, ref: ids.OrderRef) -> OrderPlaced | None:
         """Return an order answered OK lately and not seen recorded yet."""
         data = self._facts.get(ref)
         return None if data is None else cast("OrderPlaced", codec.decode(data))
 
-    def saw_recorded(self, ref: ids.OrderRef) -> None:
-        """Note that an order was found in the database; only its hash is kept from now on."""
-        self._facts.pop(ref, None)
+    def saw_recorded(self, ref: ids.OrderRef, body_hash: str) -> None:
+        """Note that an order was found in the database; only its hash is kept from now on.
+
+        It may be the hash of another order, which another server took under the same id.
+        """
+        if ref in self._hashes:
+            self._hashes[ref] = body_hash
+        self._drop_fact(ref)
+
+    def _drop_fact(self, ref: ids.OrderRef) -> None:
+        data = self._facts.pop(ref, None)
+        if data is not None:
+            self.bytes_kept -= len(data) + ENTRY_BYTES

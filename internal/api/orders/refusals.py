@@ -29,6 +29,12 @@ def request_id_reused(request_id: str) -> status.Refused:
     return _reused("REQUEST_ID_REUSED", text, {"request_id": request_id})
 
 
+def share_used(retry_after_s: float) -> status.Refused:
+    """This merchant has as many calls that wait or watch as are left for all others."""
+    text = "this merchant's other calls that wait or watch use up its share; end some of them"
+    return status.overloaded("MERCHANT_SHARE_USED", text, retry_after_s)
+
+
 def not_cancellable(order_id: str, state: str) -> status.Refused:
     """The order is past the states in which it can be cancelled."""
     text = f"the order {order_id} is {state} and cannot be cancelled"

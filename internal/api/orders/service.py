@@ -4,11 +4,12 @@ Thin: a method of more than a few lines has its own module. A refusal is returne
 adapter that the call came through ends the call with it.
 """
 
+import asyncio
 from contextlib import aclosing
 
 import msgspec
 
-from internal.api import calls, options, status
+from internal.api import calls, merchant_shares, options, status
 from internal.api.orders import (
     cancel,
     from_wire,
@@ -27,6 +28,8 @@ from internal.kernel import ids
 from internal.pricing.messages import Refusal
 from internal.wire.souk.v1 import order_service_pb2 as wire
 
+YIELD_EVERY_ORDERS = 100
+"""A long page lets other calls run each time it has written this many orders (about 2 ms)."""
 NAME = wire.DESCRIPTOR.services_by_name["OrderService"].full_name
 
 
@@ -44,18 +47,20 @@ class OrderService:
     """One instance serves all calls, whichever adapter they come through."""
 
     def __init__(self, dependencies: Dependencies, limits: options.Limits) -> None:
-        recent = recent_orders.RecentOrders(limits.backlog_orders_max)
-        loader = order_loader.OrderLoader(dependencies.views, recent)
+        recent = recent_orders.RecentOrders(limits.backlog_orders_max, limits.recent_bytes_max)
+        self._loader = order_loader.OrderLoader(dependencies.views, dependencies.recorded, recent)
         self._views, self._quoter = dependencies.views, dependencies.quoter
         self._notifier = notifier.OrderNotifier(dependencies.bus)
-        self._follower = watch.Follower(loader, self._notifier, limits)
+        self._follower = watch.Follower(self._loader, self._notifier, limits)
         self._batcher = submission_batcher.SubmissionBatcher(
             dependencies.bus, dependencies.recorded, recent, limits
         )
         self._submitter = submit.Submitter(
-            self._batcher, self._follower, dependencies.backlog, limits
+            self._batcher, self._follower, dependencies.backlog, recent, limits
         )
-        self._canceller = cancel.Canceller(dependencies.bus, self._follower)
+        self._canceller = cancel.Canceller(dependencies.bus, self._loader, self._follower)
+        self._watches = merchant_shares.MerchantShares(limits.watches_max)
+        self._retry_after_s = limits.retry_after_s
 
     def methods(self) -> list[calls.Method]:
         """Return every method of the service."""
@@ -105,13 +110,13 @@ class OrderService:
     async def get_order(self, call: calls.Call, request: wire.GetOrderRequest) -> calls.Answer:
         """Return everything about one order."""
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        known = await self._follower.get(ref)
+        known = await self._loader.get(ref)
         if known is None:
             return refusals.not_found(request.order_id)
         return wire.GetOrderResponse(order=to_wire.order_of(known))
 
     async def list_orders(self, call: calls.Call, request: wire.ListOrdersRequest) -> calls.Answer:
-        """List orders, newest first. Reading one more tells whether there is another page."""
+        """List orders, newest first."""
         wanted = paging.filter_of(request)
         page = paging.page_of(request.page_token, wanted) if request.page_token else None
         if request.page_token and page is None:
@@ -119,26 +124,38 @@ class OrderService:
             return status.invalid("PAGE_TOKEN_INVALID", [("page_token", what)])
         size = request.page_size or paging.ORDERS_DEFAULT
         merchant_id = call.origin.merchant_id
-        views = await self._views.list_page(merchant_id, wanted, page, size + 1)
-        token = paging.token_after(views[size - 1], wanted) if len(views) > size else ""
-        orders = [to_wire.summary_of(view) for view in views[:size]]
-        return wire.ListOrdersResponse(orders=orders, next_page_token=token)
+        listing = await self._views.list_page(merchant_id, wanted, page, size)
+        response = wire.ListOrdersResponse()
+        for number, order in enumerate(listing.orders, start=1):
+            response.orders.append(to_wire.summary_of(order))
+            if number % YIELD_EVERY_ORDERS == 0:
+                await asyncio.sleep(0)
+        if listing.next_page:
+            response.next_page_token = paging.token_of(listing.next_page, wanted)
+        return response
 
     async def watch_order(
         self, call: calls.Call, request: wire.WatchOrderRequest, send: calls.Send
     ) -> status.Refused | None:
         """Stream the steps of an order; the last one comes with the whole order."""
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
-        if await self._follower.get(ref) is None:
+        with self._watches.place(ref.merchant_id) as has_place:
+            if not has_place:
+                return refusals.share_used(self._retry_after_s)
+            return await self._watch(ref, request, send)
+
+    async def _watch(
+        self, ref: ids.OrderRef, request: wire.WatchOrderRequest, send: calls.Send
+    ) -> status.Refused | None:
+        if not self._loader.is_recent(ref) and await self._loader.current(ref) is None:
             return refusals.not_found(request.order_id)
         async with aclosing(self._follower.follow(ref, request.from_version)) as steps:
-            async for entry, view in steps:
+            async for entry, ended in steps:
                 response = wire.WatchOrderResponse(entry=to_wire.step_of(entry))
-                is_last = watch.is_ended(view) and entry.version == view.version
-                if is_last:
-                    response.order.CopyFrom(to_wire.order_of(view))
+                if ended:
+                    response.order.CopyFrom(to_wire.order_of(ended))
                 await send(response)
-                if is_last:
+                if ended:
                     return None
         return status.shutting_down() if self._follower.is_closing else None
 

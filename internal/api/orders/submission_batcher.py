@@ -194,7 +194,7 @@ class SubmissionBatcher:
     ) -> bool:
         """Answer an order that was placed before; tell whether it was."""
         if recorded:
-            self._recent.saw_recorded(order.ref)
+            self._recent.saw_recorded(order.ref, recorded.body_hash)
             self._answer(
                 order,
                 recorded.body_hash,

@@ -12,6 +12,7 @@ from internal.api.orders import (
     from_wire,
     metrics,
     ports,
+    recent_orders,
     refusals,
     submission_batcher,
     to_wire,
@@ -61,10 +62,11 @@ class Submitter:
         batcher: submission_batcher.SubmissionBatcher,
         follower: watch.Follower,
         backlog: ports.Backlog,
+        recent: recent_orders.RecentOrders,
         limits: options.Limits,
     ) -> None:
         self._batcher, self._follower = batcher, follower
-        self._backlog, self._limits = backlog, limits
+        self._backlog, self._recent, self._limits = backlog, recent, limits
 
     async def submit_order(
         self, call: calls.Call, request: order_service_pb2.SubmitOrderRequest
@@ -82,7 +84,7 @@ class Submitter:
         known = None
         if isinstance(verdict, submission_batcher.Placed) and verdict.replayed:
             known = await self._follower.try_get(ids.OrderRef(fact.merchant_id, fact.order_id))
-        return _answer(fact.order_id, verdict, known)
+        return _answer(fact, verdict, known)
 
     async def submit_orders(self, call: calls.Call, encoded: bytes) -> calls.Answer:
         """Place the valid orders of a batch; return a verdict per order.
@@ -109,7 +111,7 @@ class Submitter:
 
     def _check_backlog(self) -> None:
         waiting = self._backlog.orders() + self._batcher.open_orders
-        if waiting >= self._limits.backlog_orders_max:
+        if waiting >= self._limits.backlog_orders_max or not self._recent.has_room(waiting):
             what = f"{waiting} orders wait to be processed"
             raise errors.Overloaded(what, self._limits.retry_after_s)
 
@@ -120,20 +122,30 @@ class Submitter:
         topics, is_there = _WAITS[wait_for]
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         with self._follower.listen(ref, topics) as listener:
+            if listener is None:
+                return refusals.share_used(self._limits.retry_after_s)
             [verdict] = await self._batcher.submit([fact])
             known = None
             if isinstance(verdict, submission_batcher.Placed):
                 known = await listener.until(is_there, answer_by_s, look_at_once=verdict.replayed)
-        return _answer(fact.order_id, verdict, known)
+        return _answer(fact, verdict, known)
 
 
-def _answer(order_id: str, verdict: submission_batcher.Verdict, known: watch.Known) -> calls.Answer:
-    """Return the verdict, and what else is known of the order."""
+def _answer(
+    fact: OrderPlaced, verdict: submission_batcher.Verdict, known: watch.Known
+) -> calls.Answer:
+    """Return the verdict, and what else is known of the order.
+
+    Two servers may take different orders under one id at the same time. The order stage records one
+    of them, and the caller with the other one must not get its contents.
+    """
+    if known and known.body_hash != fact.body_hash:
+        verdict = submission_batcher.Conflicting()
     _count(verdict)
     if not isinstance(verdict, submission_batcher.Placed):
-        return _refusal(order_id, verdict)
+        return _refusal(fact.order_id, verdict)
     response = order_service_pb2.SubmitOrderResponse(
-        order_id=order_id,
+        order_id=fact.order_id,
         state=to_wire.state_of(verdict.state),
         version=verdict.version,
         replayed=verdict.replayed,

@@ -16,6 +16,7 @@ from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
 from internal.pricing.messages import PricedLine, PricedOrder, TaxBucket
 from internal.views.order import OrderView, TimelineEntry
+from internal.views.order_list import OrderSummary
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 _COMMANDS = {"CancelOrder": order_pb2.ORDER_COMMAND_CANCEL}
@@ -40,21 +41,21 @@ def order_of(known: OrderView | OrderPlaced) -> order_pb2.Order:
     return _recorded(known) if isinstance(known, OrderView) else _placed(known)
 
 
-def summary_of(view: OrderView) -> order_pb2.OrderSummary:
+def summary_of(order: OrderSummary) -> order_pb2.OrderSummary:
     """Return an order in one line."""
     return order_pb2.OrderSummary(
-        order_id=view.order_id,
-        store_id=view.store_id,
-        terminal_id=view.terminal_id,
-        state=state_of(view.state),
-        charge_state=f"CHARGE_STATE_{view.charge_state}",
-        stock_state=f"STOCK_STATE_{view.stock_state}",
-        version=view.version,
-        total=money_of(view.total_minor, view.currency) if view.lines else None,
-        receipt_number=view.receipt_no or 0,
-        refusal_reason=view.reason if view.state is OrderState.REJECTED else "",
-        placed_at=_instant(view.placed_at_us),
-        updated_at=_instant(view.updated_at_us),
+        order_id=order.order_id,
+        store_id=order.store_id,
+        terminal_id=order.terminal_id,
+        state=state_of(order.state),
+        charge_state=f"CHARGE_STATE_{order.charge_state}",
+        stock_state=f"STOCK_STATE_{order.stock_state}",
+        version=order.version,
+        total=money_of(order.total_minor, order.currency) if order.is_priced else None,
+        receipt_number=order.receipt_no or 0,
+        refusal_reason=order.reason if order.state is OrderState.REJECTED else "",
+        placed_at=_instant(order.placed_at_us),
+        updated_at=_instant(order.updated_at_us),
     )
 
 

@@ -1,15 +1,18 @@
 """Waits for an order to reach a state, and follows its steps one by one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
-from internal.api import options
-from internal.api.orders import notifier, order_loader
+from internal.api import merchant_shares, options
+from internal.api.orders import notifier, order_loader, ports
 from internal.flow import topics
 from internal.kernel import errors, ids, states
 from internal.orders.messages import OrderPlaced
 from internal.views.order import OrderView, TimelineEntry
+
+T = TypeVar("T")
 
 DECIDED = (topics.ACCEPTED, topics.REJECTED)
 ENDED = (topics.FINALIZED, topics.REJECTED)
@@ -18,16 +21,17 @@ FIRST_PAUSE_S = 0.02
 """For outcomes that no topic carries, such as a refused cancel request."""
 
 Known = OrderView | OrderPlaced | None
+Recorded = OrderView | ports.RecordedOrder
 
 
-def is_decided(view: OrderView) -> bool:
+def is_decided(order: Recorded) -> bool:
     """Tell whether the order stage has decided: it records nothing before."""
-    return view.state is not states.OrderState.PLACED
+    return order.state is not states.OrderState.PLACED
 
 
-def is_ended(view: OrderView) -> bool:
+def is_ended(order: Recorded) -> bool:
     """Tell whether the order is in a terminal state."""
-    return states.is_terminal(view.state)
+    return states.is_terminal(order.state)
 
 
 class Follower:
@@ -39,20 +43,19 @@ class Follower:
         subscriptions: notifier.OrderNotifier,
         limits: options.Limits,
     ) -> None:
-        self._loader, self._notifier, self._limits = loader, subscriptions, limits
+        self._loader = loader
+        self._notifier, self._limits = subscriptions, limits
+        self._waits = merchant_shares.MerchantShares(limits.waits_max)
+
+    @property
+    def retry_after_s(self) -> float:
+        """How long a caller without a place should wait."""
+        return self._limits.retry_after_s
 
     @property
     def is_closing(self) -> bool:
         """Tell whether the server closes: calls should not wait any more."""
         return self._notifier.is_closing
-
-    async def get(self, ref: ids.OrderRef) -> Known:
-        """Return the order as it is; None if this merchant has no such order.
-
-        Raises:
-            DatabaseAway: the order cannot be read now.
-        """
-        return await self._loader.get(ref)
 
     async def try_get(self, ref: ids.OrderRef) -> Known:
         """Return the order as it is; None also while the database is away."""
@@ -62,15 +65,23 @@ class Follower:
             return None
 
     @contextmanager
-    def listen(self, ref: ids.OrderRef, topics: Sequence[str]) -> Iterator["Listener"]:
-        """Listen to messages about an order; none that comes while the context lasts is missed."""
-        with self._notifier.subscribe(ref, topics) as subscription:
-            yield Listener(self, ref, subscription, self._limits.reread_s)
+    def listen(self, ref: ids.OrderRef, topics: Sequence[str]) -> Iterator["Listener | None"]:
+        """Listen to messages about an order; none that comes while the context lasts is missed.
+
+        Yields None if calls that wait for this merchant's orders use up its share.
+        """
+        with (
+            self._waits.place(ref.merchant_id) as has_place,
+            self._notifier.subscribe(ref, topics) as subscription,
+        ):
+            yield Listener(self, ref, subscription, self._limits.reread_s) if has_place else None
 
     async def follow(
         self, ref: ids.OrderRef, from_version: int
-    ) -> AsyncGenerator[tuple[TimelineEntry, OrderView], None]:
+    ) -> AsyncGenerator[tuple[TimelineEntry, OrderView | None], None]:
         """Yield each step of an order after `from_version`, until it ends or the server closes.
+
+        The last step of an order that has ended comes with the whole order.
 
         Raises:
             DatabaseAway: the order cannot be read now.
@@ -78,13 +89,25 @@ class Follower:
         with self._notifier.subscribe(ref, topics.OUTCOMES) as subscription:
             while True:
                 view = await self._loader.recorded(ref)
-                if view:
-                    for entry in steps(view, from_version):
-                        yield entry, view
-                        from_version = entry.version
-                if (view and is_ended(view)) or self._notifier.is_closing:
+                has_ended = view is not None and is_ended(view)
+                new = steps(view, from_version) if view else []
+                for entry in new:
+                    yield entry, view if has_ended and entry is new[-1] else None
+                    from_version = entry.version
+                if has_ended or self._notifier.is_closing:
                     return
-                await subscription.wait(self._limits.reread_s)
+                while not await subscription.wait(self._limits.reread_s):
+                    if await self.has_moved(ref, view.version if view else 0):
+                        break
+
+    async def has_moved(self, ref: ids.OrderRef, version: int) -> bool:
+        """Tell whether an order is recorded with a later version than this one.
+
+        Raises:
+            DatabaseAway: the order cannot be read now.
+        """
+        order = await self._loader.current(ref)
+        return order is not None and order.version > version
 
 
 class Listener:
@@ -101,7 +124,7 @@ class Listener:
         self._reread_s = reread_s
 
     async def until(
-        self, is_there: Callable[[OrderView], bool], answer_by_s: float, *, look_at_once: bool
+        self, is_there: Callable[[Recorded], bool], answer_by_s: float, *, look_at_once: bool
     ) -> Known:
         """Return the order once `is_there`, or as it is when time is up or the server closes.
 
@@ -110,33 +133,56 @@ class Listener:
             answer_by_s: the loop's time at which to give up.
             look_at_once: whether the order may be there already.
         """
-        if not look_at_once:
+        if not look_at_once and not self._follower.is_closing:
             await self._pause(answer_by_s, self._reread_s)
-        return await self._poll(is_there, answer_by_s, self._reread_s)
-
-    async def until_logged(
-        self, is_there: Callable[[OrderView], bool], answer_by_s: float
-    ) -> Known:
-        """Do the same for an outcome that no topic may carry: look soon, then ever more seldom."""
-        return await self._poll(is_there, answer_by_s, FIRST_PAUSE_S)
-
-    async def _poll(
-        self, is_there: Callable[[OrderView], bool], answer_by_s: float, pause_s: float
-    ) -> Known:
         while True:
             known = await self._follower.try_get(self._ref)
             if isinstance(known, OrderView) and is_there(known):
                 return known
-            if self._follower.is_closing or not await self._pause(answer_by_s, pause_s):
+            version = known.version if isinstance(known, OrderView) else 0
+            if not await self._news(version, answer_by_s):
                 return known
+
+    async def until_found(
+        self, look: Callable[[], Awaitable[T | None]], answer_by_s: float
+    ) -> T | None:
+        """Return what `look` finds in the end, for an outcome that no topic may carry.
+
+        It is called soon, then ever more seldom, and with every message.
+        """
+        pause_s = FIRST_PAUSE_S
+        while True:
+            found = await _tried(look)
+            if found is not None or self._follower.is_closing or self._left_s(answer_by_s) <= 0:
+                return found
+            await self._pause(answer_by_s, pause_s)
             pause_s = min(2 * pause_s, self._reread_s)
 
+    async def _news(self, version: int, answer_by_s: float) -> bool:
+        """Wait for a message or a later version; False when time is up or the server closes."""
+        while not self._follower.is_closing and self._left_s(answer_by_s) > 0:
+            if await self._pause(answer_by_s, self._reread_s):
+                return True
+            if await _tried(lambda: self._follower.has_moved(self._ref, version)):
+                return True
+        return False
+
     async def _pause(self, answer_by_s: float, pause_s: float) -> bool:
-        """Wait for a message or the end of the pause; return False at once when time is up."""
-        left_s = answer_by_s - asyncio.get_running_loop().time()
-        if left_s > 0:
-            await self._subscription.wait(min(left_s, pause_s))
-        return left_s > 0
+        """Wait for a message, the end of the pause or of the time; tell whether one came."""
+        left_s = self._left_s(answer_by_s)
+        return left_s > 0 and await self._subscription.wait(min(left_s, pause_s))
+
+    @staticmethod
+    def _left_s(answer_by_s: float) -> float:
+        return answer_by_s - asyncio.get_running_loop().time()
+
+
+async def _tried(look: Callable[[], Awaitable[T | None]]) -> T | None:
+    """Return what is found; None also while the database is away."""
+    try:
+        return await look()
+    except errors.DatabaseAway:
+        return None
 
 
 def steps(view: OrderView, from_version: int) -> list[TimelineEntry]:
@@ -146,6 +192,6 @@ def steps(view: OrderView, from_version: int) -> list[TimelineEntry]:
     """
     found: dict[int, TimelineEntry] = {}
     for entry in view.timeline:
-        if entry.version > from_version:
+        if from_version < entry.version <= view.version:
             found.setdefault(entry.version, entry)
     return [found[version] for version in sorted(found)]

@@ -30,6 +30,7 @@ TLS_SETTING = "SOUK_MYSQL__TLS_CA_FILE"
 CHUNK_BYTES_MAX = 256 * 1024
 HELD_BYTES_MAX = 64 * 1024
 """More deferred bytes are sent without waiting for the next statement: the server can begin."""
+MS_PER_SECOND = 1_000
 SEQUENCE_BYTE, PACKET_NUMBERS = 3, 256
 """The place of a packet's number in the packet, and how many numbers there are."""
 SNAPSHOT = (
@@ -49,6 +50,8 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
     def __init__(self, *, statement_timeout_s: float, **options: Any) -> None:  # noqa: ANN401
         super().__init__(client_flag=CLIENT.FOUND_ROWS, **options)
         self._timeout_s = statement_timeout_s
+        self._limit_s: float | None = None
+        """How long a statement may run in the server; None means its own limit, if it has one."""
         self._deadline_s: float | None = None
         """When the current answer is due."""
         self._timer: asyncio.TimerHandle | None = None
@@ -172,6 +175,22 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
         if failure is not None:
             raise failure
         return affected
+
+    @property
+    def mode(self) -> tuple[bool, float | None]:
+        """Whether each statement commits by itself, and how long one may run in the server."""
+        return self.get_autocommit(), self._limit_s
+
+    async def set_mode(self, *, autocommit: bool, limit_s: float | None) -> None:
+        """Change both in one statement; without a limit, the server's own holds."""
+        await self.query(f"SET autocommit = {int(autocommit)}, {self._limit_sql(limit_s)}")
+        self._limit_s = limit_s
+
+    def _limit_sql(self, limit_s: float | None) -> str:
+        if "MariaDB" in self.server_version:
+            return f"max_statement_time = {'DEFAULT' if limit_s is None else f'{limit_s:.6f}'}"
+        limit = "DEFAULT" if limit_s is None else max(1, round(limit_s * MS_PER_SECOND))
+        return f"max_execution_time = {limit}"
 
     async def autocommit(self, value: bool) -> None:  # noqa: FBT001
         """See aiomysql."""

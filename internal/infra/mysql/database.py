@@ -33,6 +33,12 @@ IDLE_S = 600
 """The server closes a connection after this time without a statement. Otherwise the connections and
 locks of a client that vanished (a cut cable) would stay for the default of eight hours.
 """
+SERVER_SHARE = 0.9
+"""The server ends a read that takes longer than this share of statement_timeout_s. If the client
+cut the connection first, the server would go on, and the next try would come on top.
+"""
+QUICK_CONNECTIONS = 2
+"""Connections that reads of many rows leave to quick reads and to writes."""
 OLDEST = {"MySQL": (8, 0, 19), "MariaDB": (10, 6, 0)}
 """JSON_TABLE came with MySQL 8.0.4 and MariaDB 10.6; older versions than these were never tried."""
 SESSION = (
@@ -62,7 +68,9 @@ class MysqlDatabase:
         self._connections_max = options.connections_max
         self._connection_options = _connection_options(options)
         self._is_closed = False
+        self._statement_max_s = SERVER_SHARE * options.statement_timeout_s
         self._free = asyncio.Semaphore(options.connections_max)
+        self._snapshots = asyncio.Semaphore(max(1, options.connections_max - QUICK_CONNECTIONS))
         self.engine = sa_asyncio.create_async_engine(
             "mysql+aiomysql://",
             async_creator=self._connect,
@@ -81,12 +89,18 @@ class MysqlDatabase:
         """See Database.write."""
         return await self._tried(partial(_write, work))
 
-    async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
+    async def read(
+        self, work: db.Work[T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> T:
         """See Database.read.
 
         A quick read gets no snapshot: beginning and ending it would cost more than its statements.
         """
-        return await self._tried(partial(_look_up if is_quick else _read, work))
+        most_s = self._statement_max_s if limit_s is None else min(limit_s, self._statement_max_s)
+        if is_quick:
+            return await self._tried(partial(_look_up, work, most_s))
+        async with self._snapshots:
+            return await self._tried(partial(_read, work, most_s))
 
     async def close(self) -> None:
         """See Database.close."""
@@ -121,7 +135,7 @@ class MysqlDatabase:
 
 
 def _write(work: db.Work[T], connection: sa.Connection) -> T:
-    _set_autocommit(connection, is_on=False)
+    _set_mode(connection, autocommit=False, limit_s=None)
     try:
         connection.begin()
         result = work(connection)
@@ -138,8 +152,8 @@ def _write(work: db.Work[T], connection: sa.Connection) -> T:
     return result
 
 
-def _look_up(work: db.Work[T], connection: sa.Connection) -> T:
-    _set_autocommit(connection, is_on=True)
+def _look_up(work: db.Work[T], limit_s: float, connection: sa.Connection) -> T:
+    _set_mode(connection, autocommit=True, limit_s=limit_s)
     try:
         return work(connection)
     except asyncio.CancelledError:
@@ -147,8 +161,8 @@ def _look_up(work: db.Work[T], connection: sa.Connection) -> T:
         raise
 
 
-def _read(work: db.Work[T], connection: sa.Connection) -> T:
-    _set_autocommit(connection, is_on=True)
+def _read(work: db.Work[T], limit_s: float, connection: sa.Connection) -> T:
+    _set_mode(connection, autocommit=True, limit_s=limit_s)
     try:
         _ask(connection, "begin_snapshot")
         result = work(connection)
@@ -162,17 +176,20 @@ def _read(work: db.Work[T], connection: sa.Connection) -> T:
     return result
 
 
-def _set_autocommit(connection: sa.Connection, *, is_on: bool) -> None:
-    """Switch autocommit only if needed: a process that only reads or only writes never has to."""
+def _set_mode(connection: sa.Connection, *, autocommit: bool, limit_s: float | None) -> None:
+    """Switch only if needed: a process that only writes, or whose reads are alike, never has to.
+
+    A transaction that writes has no limit of this kind: its statements may wait for locks.
+    """
     driver: Any = connection.connection.driver_connection
-    if driver.get_autocommit() is not is_on:
-        _ask(connection, "autocommit", is_on)
+    if driver.mode != (autocommit, limit_s):
+        _ask(connection, "set_mode", autocommit=autocommit, limit_s=limit_s)
 
 
-def _ask(connection: sa.Connection, method: str, *arguments: object) -> None:
+def _ask(connection: sa.Connection, method: str, **arguments: object) -> None:
     """Await a method of the driver's own connection."""
     own: Any = connection.connection.dbapi_connection
-    own.run_async(lambda driver: getattr(driver, method)(*arguments))
+    own.run_async(lambda driver: getattr(driver, method)(**arguments))
 
 
 def _roll_back(connection: sa.Connection) -> None:

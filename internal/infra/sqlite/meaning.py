@@ -30,6 +30,8 @@ def of_error(error: BaseException, path: Path) -> errors.SoukError | None:
     code = code_of(original)
     if code in DAMAGED:
         return damaged(path, str(original))
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return errors.TooMuchAtOnce(f"{path}: {original}")
     if code in AWAY:
         return errors.DatabaseAway(f"{path}: {original}")
     return None

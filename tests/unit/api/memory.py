@@ -24,7 +24,8 @@ from internal.orders.messages import LogStage, OrderPlaced
 from internal.payments.messages import Captured
 from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
-from internal.views.order import Filter, OrderView, Page, TimelineEntry
+from internal.views.order import OrderView, TimelineEntry
+from internal.views.order_list import Filter, Listing, OrderSummary, Page
 from internal.wire.souk.v1 import order_pb2 as o
 
 F = TypeVar("F", bound=messages.Fact)
@@ -85,11 +86,11 @@ class MemoryBus:
                 tail.offer(message)
         self._published.set()
 
-    async def first(self, kind: type[F]) -> F:
-        """Wait until a fact of this kind was published; return it."""
+    async def first(self, kind: type[F], order_id: str = "") -> F:
+        """Wait until a fact of this kind was published, for this order if named; return it."""
         while True:
             for fact in self.facts():
-                if isinstance(fact, kind):
+                if isinstance(fact, kind) and order_id in {"", fact.order_id}:
                     return fact
             self._published.clear()
             await self._published.wait()
@@ -119,7 +120,7 @@ class MemoryOrders:
         self._bus = broker
         self.views: dict[ids.OrderRef, OrderView] = {}
         self.is_away = False
-        self.reads = 0
+        self.reads = self.whole_reads = 0
 
     async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         self._read()
@@ -131,12 +132,25 @@ class MemoryOrders:
 
     async def get_many(self, refs: Sequence[ids.OrderRef]) -> list[OrderView]:
         self._read()
+        self.whole_reads += 1
         await asyncio.sleep(0)
         return [self.views[ref] for ref in refs if ref in self.views]
 
+    async def find_cancellations(
+        self, requests: Sequence[ports.CancelRef]
+    ) -> dict[ports.CancelRef, TimelineEntry]:
+        self._read()
+        return {
+            request: entry
+            for request in requests
+            if (view := self.views.get(ids.OrderRef(*request[:2])))
+            for entry in view.timeline
+            if (entry.stage, entry.event_id) == (LogStage.CANCEL, request.request_id)
+        }
+
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
-    ) -> list[OrderView]:
+    ) -> Listing:
         self._read()
         found = [
             view
@@ -148,7 +162,10 @@ class MemoryOrders:
             and (wanted.placed_before_us is None or view.placed_at_us < wanted.placed_before_us)
             and (page is None or _position(view) < (page.placed_at_us, page.order_key))
         ]
-        return sorted(found, key=_position, reverse=True)[:orders_max]
+        found.sort(key=_position, reverse=True)
+        is_more = len(found) > orders_max
+        page = Page(*_position(found[orders_max - 1])) if is_more else None
+        return Listing(tuple(map(summary, found[:orders_max])), page)
 
     def _read(self) -> None:
         self.reads += 1
@@ -242,6 +259,12 @@ class MemoryOrders:
         fact = self.views[ref].timeline[-1].fact
         message = bus.Outgoing(topic, "00", envelope.encode([fact]), {"orders": "1"})
         await self._bus.publish([message])
+
+
+def summary(view: OrderView) -> OrderSummary:
+    """Return an order in one line."""
+    names = set(OrderSummary.__struct_fields__) - {"is_priced"}
+    return OrderSummary(**{name: getattr(view, name) for name in names}, is_priced=bool(view.lines))
 
 
 def _position(view: OrderView) -> tuple[int, int]:

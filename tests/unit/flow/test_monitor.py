@@ -39,11 +39,13 @@ class Broker(ports.MemoryPublisher):
 class Database(ports.MemoryDatabase):
     """A database that can be away for readers, too."""
 
-    async def read(self, work: db.Work[T], *, is_quick: bool = False) -> T:
+    async def read(
+        self, work: db.Work[T], *, is_quick: bool = False, limit_s: float | None = None
+    ) -> T:
         """See Database.read."""
         if self.away:
             raise errors.DatabaseAway("on holiday")
-        return await super().read(work, is_quick=is_quick)
+        return await super().read(work, is_quick=is_quick, limit_s=limit_s)
 
 
 class Sight:

@@ -1,22 +1,18 @@
-"""An order is read whole and from one merchant only; listings are complete, page by page."""
+"""An order is read whole, and from one merchant only."""
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import messages, store
+from internal.orders import messages
 from internal.payments.messages import AttemptKind, AttemptState, TenderKind
 from internal.pricing.messages import Discount, DiscountKind
 from internal.views import order as order_view
 from tests.support import gateways, shop, staged_orders
-
-ALL = order_view.Filter()
 
 
 @pytest.fixture
@@ -24,10 +20,6 @@ def stages(any_database: sa.Connection) -> staged_orders.StagedOrders:
     """The stages of a shop that is open."""
     shop.open_for_business(any_database)
     return staged_orders.StagedOrders(any_database, gateways.FaultyGateway())
-
-
-def ids_of(views: Sequence[order_view.OrderView]) -> list[str]:
-    return [view.order_id for view in views]
 
 
 def test_a_finalized_order_is_read_from_all_its_tables(stages: staged_orders.StagedOrders) -> None:
@@ -98,6 +90,52 @@ def test_a_merchant_sees_only_its_own_order(stages: staged_orders.StagedOrders) 
     assert order_view.get(stages.connection, shop.MERCHANT, "O-1") is None
 
 
+class Interleaved:
+    """A connection without a snapshot: something is committed between its first two statements."""
+
+    def __init__(self, connection: sa.Connection, meanwhile: Callable[[], object]) -> None:
+        self._connection, self._meanwhile = connection, meanwhile
+        self._statements = 0
+
+    @property
+    def connection(self) -> object:
+        self._statements += 1
+        if self._statements == 2:
+            self._meanwhile()
+        return self._connection.connection
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def test_a_view_without_a_snapshot_ends_at_its_own_version(
+    stages: staged_orders.StagedOrders,
+) -> None:
+    accepted = stages.step(shop.placed("o-1"))
+    torn: Any = Interleaved(stages.connection, lambda: stages.carry(*accepted))
+    view = order_view.get(torn, shop.MERCHANT, "o-1")
+    assert view is not None
+    assert (view.state, view.version) == (OrderState.ACCEPTED, 2)
+    assert [entry.version for entry in view.timeline] == [1, 2]
+    after = stages.view("o-1")
+    assert (after.state, after.version) == (OrderState.FINALIZED, 4)
+
+
+def test_the_outcome_of_a_cancel_request_is_found_by_its_id(
+    stages: staged_orders.StagedOrders,
+) -> None:
+    stages.step(shop.placed("o-1"))
+    stages.step(shop.placed("o-2"))
+    stages.carry(shop.cancel("o-1", "c-1"), shop.cancel("o-1", "c-2"), shop.cancel("o-2", "c-3"))
+    asked = [(shop.MERCHANT, *names) for names in (("o-1", "c-1"), ("o-1", "c-2"), ("o-1", "c-9"))]
+    asked.append((shop.OTHER_MERCHANT, "o-1", "c-1"))
+    found = order_view.find_cancellations(stages.connection, asked)
+    assert {names: (it.state, it.reason) for names, it in found.items()} == {
+        (shop.MERCHANT, "o-1", "c-1"): (OrderState.CANCELLED, ""),
+        (shop.MERCHANT, "o-1", "c-2"): (OrderState.CANCELLED, "ORDER_NOT_CANCELLABLE"),
+    }
+
+
 def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.StagedOrders) -> None:
     stages.carry(*(shop.placed(f"o-{n}", ("tea", n), tenders=(shop.card(),)) for n in (1, 2, 3)))
     wanted = [ids.OrderRef(shop.MERCHANT, name) for name in ("o-3", "o-1", "o-9")]
@@ -108,79 +146,3 @@ def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.Stag
         assert [line.quantity for line in view.lines] == [quantity]
         assert [it.amount_minor for it in view.attempts] == [view.total_minor] == [quantity * 1_000]
         assert {entry.fact.order_id for entry in view.timeline} == {name}
-
-
-def add_orders(connection: sa.Connection, *orders: tuple[str, int], **fields: str) -> None:
-    """Add orders of (order_id, placed_at_us) without lines."""
-    empty = {c.name: 0 if isinstance(c.type, sa.BigInteger) else "" for c in store.ORDERS.c}
-    del empty["order_key"]
-    states = {"state": "PLACED", "charge_state": "NONE", "stock_state": "NONE"}
-    named = {"merchant_id": "m-1", "store_id": "main", "currency": "EUR", "receipt_no": None}
-    for order_id, at_us in orders:
-        values = empty | states | named | {"order_id": order_id, "placed_at_us": at_us} | fields
-        connection.execute(store.ORDERS.insert().values(values))
-
-
-def test_orders_are_listed_newest_first(any_database: sa.Connection) -> None:
-    add_orders(any_database, ("b", 2), ("a", 1), ("d", 3), ("c", 2))
-    add_orders(any_database, ("x", 9), merchant_id="m-2")
-    assert ids_of(order_view.list_page(any_database, "m-1", ALL, None, 10)) == ["d", "c", "b", "a"]
-    assert ids_of(order_view.list_page(any_database, "m-1", ALL, None, 2)) == ["d", "c"]
-    assert ids_of(order_view.list_page(any_database, "m-2", ALL, None, 10)) == ["x"]
-    assert order_view.list_page(any_database, "m-3", ALL, None, 10) == []
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        (order_view.Filter(states=(OrderState.PAID,)), ["paid"]),
-        (order_view.Filter(states=(OrderState.PAID, OrderState.PLACED)), ["annex", "paid", "old"]),
-        (order_view.Filter(store_id="annex"), ["annex"]),
-        (order_view.Filter(store_id="nowhere"), []),
-        (order_view.Filter(placed_from_us=20), ["annex", "paid"]),
-        (order_view.Filter(placed_before_us=20), ["old"]),
-        (order_view.Filter(placed_from_us=20, placed_before_us=30), ["paid"]),
-        (order_view.Filter(states=(OrderState.PLACED,), placed_from_us=11), ["annex"]),
-    ],
-)
-def test_filters_are_all_met(
-    any_database: sa.Connection, wanted: order_view.Filter, found: list[str]
-) -> None:
-    add_orders(any_database, ("old", 10))
-    add_orders(any_database, ("paid", 20), state="PAID")
-    add_orders(any_database, ("annex", 30), store_id="annex")
-    assert ids_of(order_view.list_page(any_database, "m-1", wanted, None, 10)) == found
-
-
-@given(
-    instants=st.lists(st.integers(0, 4), max_size=12),
-    page_orders=st.integers(1, 5),
-)
-def test_pages_together_are_the_whole_list(instants: list[int], page_orders: int) -> None:
-    """Many orders of one instant are neither skipped nor repeated at the edge of a page."""
-    with staged_orders.database() as connection:
-        orders = [(f"o-{number}", at_us) for number, at_us in enumerate(instants)]
-        add_orders(connection, *orders)
-        listed: list[order_view.OrderView] = []
-        page: order_view.Page | None = None
-        while found := order_view.list_page(connection, "m-1", ALL, page, page_orders):
-            assert len(found) <= page_orders
-            listed += found
-            assert len(listed) <= len(orders)
-            page = order_view.Page(found[-1].placed_at_us, found[-1].order_key)
-    places = [(view.placed_at_us, view.order_key) for view in listed]
-    assert places == sorted(places, reverse=True)
-    assert sorted(ids_of(listed)) == sorted(order_id for order_id, _ in orders)
-
-
-def test_a_page_needs_far_fewer_queries_than_it_has_orders() -> None:
-    """One for the orders, and one per chunk of keys for lines, log and attempts."""
-    with staged_orders.database() as connection:
-        add_orders(connection, *((f"o-{n}", n) for n in range(100)))
-        statements: list[str] = []
-        sqlite = connection.connection.driver_connection
-        assert isinstance(sqlite, sqlite3.Connection)
-        sqlite.set_trace_callback(statements.append)
-        assert len(order_view.list_page(connection, "m-1", ALL, None, 100)) == 100
-        sqlite.set_trace_callback(None)
-    assert 4 <= len(statements) <= 20

@@ -30,7 +30,7 @@ class Rig:
     def __init__(self, limits: options.Limits) -> None:
         self.bus = memory.MemoryBus()
         self.orders = memory.MemoryOrders(self.bus)
-        self.recent = recent_orders.RecentOrders(limits.backlog_orders_max)
+        self.recent = recent_orders.RecentOrders(limits.backlog_orders_max, 2**20)
         self.batcher = submission_batcher.SubmissionBatcher(
             self.bus, self.orders, self.recent, limits
         )

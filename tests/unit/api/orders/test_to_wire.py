@@ -83,7 +83,7 @@ def test_paid_and_finalized(orders: memory.MemoryOrders) -> None:
 def test_rejected(orders: memory.MemoryOrders) -> None:
     view = orders.move(NAME, OrderState.REJECTED, "PAYMENT_DECLINED")
     assert to_wire.order_of(view).refusal.reason == "PAYMENT_DECLINED"
-    assert to_wire.summary_of(view).refusal_reason == "PAYMENT_DECLINED"
+    assert to_wire.summary_of(memory.summary(view)).refusal_reason == "PAYMENT_DECLINED"
 
 
 def test_rejected_before_it_had_a_price(orders: memory.MemoryOrders) -> None:
@@ -92,7 +92,7 @@ def test_rejected_before_it_had_a_price(orders: memory.MemoryOrders) -> None:
     order = to_wire.order_of(view)
     assert not order.HasField("totals")
     assert [line.sku for line in order.lines] == ["tea", "rose"]
-    assert not to_wire.summary_of(view).HasField("total")
+    assert not to_wire.summary_of(memory.summary(view)).HasField("total")
 
 
 def test_card_tokens_stay_inside(orders: memory.MemoryOrders) -> None:
@@ -101,6 +101,6 @@ def test_card_tokens_stay_inside(orders: memory.MemoryOrders) -> None:
 
 
 def test_summary(orders: memory.MemoryOrders) -> None:
-    summary = to_wire.summary_of(orders.views[NAME])
+    summary = to_wire.summary_of(memory.summary(orders.views[NAME]))
     assert (summary.order_id, summary.total.units, summary.version) == ("o-1", 19, 2)
     assert summary.refusal_reason == ""

@@ -20,13 +20,13 @@ def fact(order_id: str = "o-1") -> OrderPlaced:
 class Rig:
     """A notifier that listens, and a follower on top of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, reread_s: float, kind: type[memory.MemoryOrders]) -> None:
         self.bus = memory.MemoryBus()
-        self.orders = memory.MemoryOrders(self.bus)
-        self.recent = recent_orders.RecentOrders(100)
+        self.orders = kind(self.bus)
+        self.recent = recent_orders.RecentOrders(100, 2**20)
         self.notifier = notifier.OrderNotifier(self.bus)
-        self.loader = order_loader.OrderLoader(self.orders, self.recent)
-        limits = options.Limits(reread_s=60)
+        self.loader = order_loader.OrderLoader(self.orders, self.orders, self.recent)
+        limits = options.Limits(reread_s=reread_s)
         self.follower = watch.Follower(self.loader, self.notifier, limits)
         self.task = asyncio.create_task(self.notifier.run())
 
@@ -38,12 +38,15 @@ class Rig:
     async def _follow(self, timeout_s: float, *, look_at_once: bool) -> watch.Known:
         by_s = asyncio.get_running_loop().time() + timeout_s
         with self.follower.listen(REF, watch.ENDED) as listener:
+            assert listener
             return await listener.until(watch.is_ended, by_s, look_at_once=look_at_once)
 
 
 @asynccontextmanager
-async def running_rig() -> AsyncIterator[Rig]:
-    built = Rig()
+async def running_rig(
+    reread_s: float = 60, kind: type[memory.MemoryOrders] = memory.MemoryOrders
+) -> AsyncIterator[Rig]:
+    built = Rig(reread_s, kind)
     await asyncio.sleep(0)
     try:
         yield built
