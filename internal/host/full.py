@@ -80,7 +80,8 @@ async def functions_up(config: Path, tell: Tell) -> None:
         Temporary: the broker or the database cannot be reached.
     """
     options = await asyncio.to_thread(layout.load_settings_of, config)
-    done = await deploy.deploy(options, tell=tell)
+    logs = config.parent / "logs"
+    done = await deploy.deploy(options, logs=logs if logs.is_dir() else None, tell=tell)
     problems = [f"{one.function}: {one.problem}" for one in done if one.problem]
     if problems:
         raise errors.Misconfigured("; ".join(problems))

@@ -24,7 +24,8 @@ from internal.stack import (
     processes,
 )
 
-INSTANCES_STOP_S = 5.0
+INSTANCES_STOP_S = 12.0
+"""An instance finishes what it has, and is gone within 10 s."""
 NO_ENVIRONMENT: Mapping[str, str] = {}
 
 
