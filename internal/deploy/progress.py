@@ -18,7 +18,7 @@ from internal.deploy import functions_api
 from internal.infra import settings
 from internal.kernel import errors
 from internal.pipeline import handler
-from internal.stack import patience
+from internal.stack import log_tail, patience
 
 RESTARTS_MAX = 8
 """After this many restarts of a function's instances during one wait, another is no progress."""
@@ -120,7 +120,7 @@ def signs(
         restarts=sum(one.get("numRestarts", 0) for one in instances),
         exceptions=sum(one.get(name, 0) for one in instances for name in counts),
         consumers=frozenset(consumers),
-        log_bytes=sum(file.stat().st_size for file in files if file.is_file()),
+        log_bytes=sum(map(log_tail.size_bytes, files)),
     )
 
 

@@ -25,13 +25,26 @@ HOST = "127.0.0.1"
 
 def start(arguments: Sequence[str]) -> None:
     """Check this process from a thread, as its command line says, until its parent has ended."""
-    every_s = _number(arguments, "--expected_healthcheck_interval")
-    port = _number(arguments, "--port")
-    worker = os.getppid()
-    if every_s > 0 and port > 0 and _name_of(worker) == WORKER:
+    found, worker = wanted(arguments), os.getppid()
+    if found and is_worker(worker):
         threading.Thread(
-            target=_check, args=(worker, port, every_s), name="health checks", daemon=True
+            target=_check, args=(worker, *found), name="health checks", daemon=True
         ).start()
+
+
+def wanted(arguments: Sequence[str]) -> tuple[int, int] | None:
+    """Return (port, seconds between checks) of a command line; None if none are expected."""
+    port = _number(arguments, "--port")
+    every_s = _number(arguments, "--expected_healthcheck_interval")
+    return (port, every_s) if port > 0 and every_s > 0 else None
+
+
+def is_worker(pid: int) -> bool:
+    """Tell whether a process may be a functions worker."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == WORKER
+    except OSError:
+        return False
 
 
 def _check(worker: int, port: int, every_s: int) -> None:
@@ -60,10 +73,3 @@ def _number(arguments: Sequence[str], option: str) -> int:
         return int(arguments[arguments.index(option) + 1])
     except (ValueError, IndexError):
         return 0
-
-
-def _name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""

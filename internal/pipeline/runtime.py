@@ -90,7 +90,7 @@ class Hosted:
         self._is_waking = False
         self._runner: finishing.FinishingRunner | None = None
         self._is_serving = asyncio.Event()
-        self._is_leaving = False
+        self._is_leaving, self._closing = False, threading.Event()
         self._places = threading.Semaphore(options.stages.unacked_messages_max)
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
@@ -111,7 +111,8 @@ class Hosted:
         keeps the rest.
         """
         if self._is_leaving:
-            threading.Event().wait()
+            self._closing.wait()
+            return
         token = context.get_message_properties().get(probe.PROPERTY)
         if token is not None:
             asyncio.run_coroutine_threadsafe(self._answer(token, incoming), self._loop)
@@ -160,6 +161,7 @@ class Hosted:
     async def _close(self) -> None:
         """Close the client, which sends the last acknowledgements."""
         closed = asyncio.Event()
+        self._closing.set()  # the client waits for the thread that hands over its messages
 
         def close() -> None:
             driver.close_quietly(self._client)
