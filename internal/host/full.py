@@ -43,7 +43,11 @@ def advice(data: Path | None) -> str:
     if _named(data):
         return ""
     where = f" --dir {data}" if data else ""
-    return f"`scripts/stack up{where}` brings the servers up, `scripts/stack status{where}` tells"
+    logs = layout.Folder((data or STACK_FOLDER).absolute()).logs
+    return (
+        f"`scripts/stack up{where}` brings the servers up, `scripts/stack status{where}` tells;"
+        f" their logs are in {logs}"
+    )
 
 
 @contextlib.contextmanager
