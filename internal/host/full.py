@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,15 +66,27 @@ def servers_up(data: Path | None, tell: Tell) -> Iterator[None]:
         return
     here = stack.Stack(data or STACK_FOLDER, tell=tell)
     tell("bringing up Pulsar and the database")
-    started: list[str] = []
+    ran_before = [name for name in here.names if here.pid_of(name) is not None]
     try:
-        started = here.up()
-        yield
+        with ended_like_interrupted():
+            here.up()
+            yield
     finally:
-        if started:
+        running = [name for name in here.names if here.pid_of(name) is not None]
+        if started := [name for name in running if name not in ran_before]:
             tell(f"stopping {' and '.join(started)}")
             for name in started:
                 here.stop(name)
+
+
+@contextlib.contextmanager
+def ended_like_interrupted() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C: whatever was started is stopped. On the main thread."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def functions_up(config: Path, tell: Tell) -> None:
