@@ -14,19 +14,18 @@ from typing import Any
 
 import msgspec
 
-from internal.deploy import function_configs, functions_api, planning, probes, wheel
+from internal.deploy import function_configs, functions_api, planning, probes, progress, wheel
 from internal.flow import topics
 from internal.infra import backends, migrate, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.pipeline import handler
-from internal.stack import log_tail
+from internal.stack import layout, log_tail, patience
 
 PATIENCE_S = 60.0
-"""How long an instance may take without any progress: a probe waits behind a backlog."""
+"""How long to wait without any progress (see progress.py): a probe waits behind a backlog."""
 CHANGE_S = 30.0
-"""How long instances may take to stop and to start; after that they are probed in any case."""
-LOOK_EVERY_S = 0.25
+"""The same for instances that stop and start; after that they are probed in any case."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +62,7 @@ class Job(msgspec.Struct):
     began_s: float
     waiting: set[probes.Instance]
     """Instances that have not answered yet."""
+    watch: progress.Watch
     took_s: float = 0.0
 
 
@@ -74,11 +74,16 @@ def _silence(_: str) -> None:
 
 
 async def deploy(
-    options: settings.Settings, parallelism: int | None = None, *, tell: Tell = _silence
+    options: settings.Settings,
+    parallelism: int | None = None,
+    *,
+    logs: Path | None = None,
+    tell: Tell = _silence,
 ) -> list[Deployed]:
-    """Deploy all functions of this checkout. See `carry_out`."""
+    """Deploy all functions of this checkout; see `carry_out`, and Request for the arguments."""
     package = await asyncio.to_thread(wheel.build)
-    return await carry_out(options, Request(package=package, parallelism=parallelism), tell)
+    request = Request(package=package, parallelism=parallelism, logs=logs)
+    return await carry_out(options, request, tell)
 
 
 async def preview(options: settings.Settings, request: Request) -> list[Deployed]:
@@ -114,10 +119,10 @@ async def carry_out(
             tell(_announcement(job))
             await _do(functions, job, request.package)
             jobs.append(job)
-        await _wait_for_new_instances(functions, jobs, min(request.patience_s, CHANGE_S))
+        await _wait_for_new_instances(jobs, min(request.patience_s, CHANGE_S))
         tell("probing every instance")
         async with probes.prober(options.pulsar) as prober:
-            await _probe(functions, prober, jobs, request.patience_s)
+            await _probe(prober, jobs, request.patience_s)
         return [await _result(functions, job, options, request) for job in jobs]
 
 
@@ -157,6 +162,7 @@ async def _job(
         await functions.consumers(stage.topic, stage.subscription),
         time.perf_counter(),
         {probes.Instance(stage.name, number) for number in range(parallelism)},
+        progress.Watch(functions, stage, _logs(request.logs, options, stage.name, parallelism)),
     )
 
 
@@ -183,7 +189,7 @@ async def _recreate(functions: functions_api.FunctionsApi, job: Job, package: wh
     deployed = await functions.config(stage.name) or {}
     if deployed.get("cleanupSubscription", True):
         await functions.update({**deployed, "cleanupSubscription": False})
-        await _wait_for_exchange(functions, stage, job.before, len(job.before), CHANGE_S)
+        await job.watch.exchanged(job.before, len(job.before), CHANGE_S)
         job.before = await functions.consumers(stage.topic, stage.subscription)
     await functions.delete(stage.name)
     await functions.create(job.config, package)
@@ -195,55 +201,28 @@ async def _start_if_stopped(functions: functions_api.FunctionsApi, job: Job) -> 
         await functions.start(job.stage.name)
 
 
-async def _wait_for_new_instances(
-    functions: functions_api.FunctionsApi, jobs: Sequence[Job], patience_s: float
-) -> None:
+async def _wait_for_new_instances(jobs: Sequence[Job], patience_s: float) -> None:
     """Wait until the old instances have stopped and the wanted number of new ones is connected.
 
     Answers must come from new instances, and a key's probe must reach its final owner. If instances
     do not start in time, their missing answers will show it.
     """
-    end_s = time.perf_counter() + patience_s
     for job in jobs:
         old = set() if job.plan.action is planning.Action.NOTHING else job.before
-        left_s = end_s - time.perf_counter()
-        await _wait_for_exchange(functions, job.stage, old, job.config["parallelism"], left_s)
+        await job.watch.exchanged(old, job.config["parallelism"], patience_s)
 
 
-async def _wait_for_exchange(
-    functions: functions_api.FunctionsApi,
-    stage: handler.Stage,
-    old: set[functions_api.Consumer],
-    wanted: int,
-    patience_s: float,
-) -> None:
-    """Wait up to `patience_s` until no old instance is connected and enough others are."""
-    end_s = time.perf_counter() + patience_s
-    while time.perf_counter() < end_s:
-        connected = await functions.consumers(stage.topic, stage.subscription)
-        if not old & connected and len(connected) >= wanted:
-            return
-        await asyncio.sleep(LOOK_EVERY_S)
-
-
-async def _probe(
-    functions: functions_api.FunctionsApi,
-    prober: probes.Prober,
-    jobs: Sequence[Job],
-    patience_s: float,
-) -> None:
+async def _probe(prober: probes.Prober, jobs: Sequence[Job], patience_s: float) -> None:
     """Probe until all instances have answered, or there was no progress for too long."""
-    progress_s, backlog = time.perf_counter(), -1
+    left = patience.Patience(patience_s)
     while waiting := [job for job in jobs if job.waiting]:
         is_single = all(job.config["parallelism"] == 1 for job in waiting)
-        now = backlog
         with contextlib.suppress(errors.BusAway):  # perhaps only for a moment: no progress now
             await prober.ask([job.stage for job in waiting], is_single=is_single)
-            now = await _backlog(functions, waiting)
-        if await _listen(prober, waiting) or now < backlog:
-            progress_s = time.perf_counter()
-        backlog = now
-        if time.perf_counter() > progress_s + patience_s:
+        moved = [await job.watch.has_moved() for job in waiting]
+        if await _listen(prober, waiting) or any(moved):
+            left.progressed()
+        if left.is_over:
             return
 
 
@@ -259,11 +238,6 @@ async def _listen(prober: probes.Prober, waiting: Sequence[Job]) -> bool:
                     job.waiting.discard(place)
                     job.took_s = time.perf_counter() - job.began_s
     return is_new
-
-
-async def _backlog(functions: functions_api.FunctionsApi, jobs: Sequence[Job]) -> int:
-    counts = [await functions.backlog(j.stage.topic, j.stage.subscription) for j in jobs]
-    return sum(counts)
 
 
 async def _result(
@@ -283,8 +257,10 @@ async def _problem(
     lines = [f"no answer from instance {', '.join(map(str, numbers))}"]
     for instance in status.get("instances", []):
         lines += _exceptions(instance)
-    for number in numbers[:1] if logs else []:
-        lines += _log_tail(_log(logs, options.pulsar, job.stage.name, number))
+    if logs:
+        files = [progress.log_of(logs, options.pulsar, job.stage.name, each) for each in numbers]
+        lines += _log_tail(files[0])
+        lines += [f"see {file}" for file in [*files, *layout.logs_in(logs)] if file.is_file()]
     return "\n".join(lines)
 
 
@@ -295,10 +271,10 @@ def _exceptions(instance: dict[str, Any]) -> list[str]:
     return [*said, *filter(None, [status.get("error")])]
 
 
-def _log(logs: Path | None, options: settings.PulsarSettings, name: str, number: int) -> Path:
-    """Return the file to which the functions worker writes an instance's log."""
-    folder = Path(logs or "", "functions", options.tenant, options.namespace, name)
-    return folder / f"{name}-{number}.log"
+def _logs(logs: Path | None, options: settings.Settings, name: str, instances: int) -> list[Path]:
+    if logs is None:
+        return []
+    return [progress.log_of(logs, options.pulsar, name, number) for number in range(instances)]
 
 
 def _log_tail(file: Path) -> list[str]:

@@ -24,7 +24,8 @@ NOT_READY = re.compile(rf"\b503\b|retry again|not done initializing|{STALE}")
 
 It may have stored the package before the error; deleting the package takes effect after a moment.
 """
-READY_S, LOOK_EVERY_S = 30.0, 0.5
+READY_S, LOOK_EVERY_S = 240.0, 0.5
+"""How long a functions worker may go on starting: as long as a broker (stack/broker.py)."""
 T = TypeVar("T")
 
 Consumer = tuple[str, str]

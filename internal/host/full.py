@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,7 +44,11 @@ def advice(data: Path | None) -> str:
     if _named(data):
         return ""
     where = f" --dir {data}" if data else ""
-    return f"`scripts/stack up{where}` brings the servers up, `scripts/stack status{where}` tells"
+    logs = layout.Folder((data or STACK_FOLDER).absolute()).logs
+    return (
+        f"`scripts/stack up{where}` brings the servers up, `scripts/stack status{where}` tells;"
+        f" their logs are in {logs}"
+    )
 
 
 @contextlib.contextmanager
@@ -63,15 +68,27 @@ def servers_up(data: Path | None, tell: Tell, port_offset: int = 0) -> Iterator[
     wanted = ports.moved(port_offset) if port_offset else None
     here = stack.Stack(data or STACK_FOLDER, wanted, tell=tell)
     tell("bringing up Pulsar and the database")
-    started: list[str] = []
+    ran_before = [name for name in here.names if here.pid_of(name) is not None]
     try:
-        started = here.up()
-        yield
+        with ended_like_interrupted():
+            here.up()
+            yield
     finally:
-        if started:
+        running = [name for name in here.names if here.pid_of(name) is not None]
+        if started := [name for name in running if name not in ran_before]:
             tell(f"stopping {' and '.join(started)}")
             for name in started:
                 here.stop(name)
+
+
+@contextlib.contextmanager
+def ended_like_interrupted() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C: whatever was started is stopped. On the main thread."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def functions_up(config: Path, tell: Tell) -> None:
@@ -82,7 +99,8 @@ async def functions_up(config: Path, tell: Tell) -> None:
         Temporary: the broker or the database cannot be reached.
     """
     options = await asyncio.to_thread(layout.load_settings_of, config)
-    done = await deploy.deploy(options, tell=tell)
+    logs = config.parent / "logs"
+    done = await deploy.deploy(options, logs=logs if logs.is_dir() else None, tell=tell)
     problems = [f"{one.function}: {one.problem}" for one in done if one.problem]
     if problems:
         raise errors.Misconfigured("; ".join(problems))

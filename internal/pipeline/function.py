@@ -2,18 +2,19 @@
 
 The official runtime builds the class without arguments and calls `process` for each message, on one
 thread; so does the embedded host. The constructor opens nothing (the runtime swallows what it
-raises). The embedded host binds a runner of its own; in the official runtime the first message
-starts one.
+raises); there it only takes over the signals, which needs the main thread. The embedded host binds
+a runner of its own; in the official runtime the first message starts one.
 """
 
 import abc
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pulsar
 
 from internal.infra import settings
-from internal.pipeline import handler, runner
+from internal.pipeline import handler, leaving, runner
 
 
 class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
@@ -23,6 +24,8 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
     """
 
     def __init__(self) -> None:
+        if leaving.is_in_the_runtime():
+            _live_in_the_runtime()
         self._take: Callable[[Any, handler.Incoming], None] | None = None
 
     @abc.abstractmethod
@@ -48,6 +51,14 @@ class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no
         from internal.pipeline import runtime  # noqa: PLC0415
 
         return runtime.start(self.make_handler, context)
+
+
+def _live_in_the_runtime() -> None:
+    """See to the process's life and end; called on the main thread, before it takes anything."""
+    from internal.pipeline import health_checks  # noqa: PLC0415 - only there
+
+    leaving.DEPARTURE.watch()
+    health_checks.start(sys.argv)
 
 
 def _incoming(context: Any) -> handler.Incoming:  # noqa: ANN401 - the runtime's

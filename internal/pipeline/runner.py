@@ -74,6 +74,12 @@ class Runner:
         self._inbox.append(incoming)
         self._arrival.set()
 
+    def drop_waiting(self) -> int:
+        """Drop the messages that are not begun, and return their number: they come again."""
+        count = len(self._inbox)
+        self._inbox.clear()
+        return count
+
     async def run(self) -> None:
         """Work until cancelled, which leaves nothing half done: unacknowledged messages come again.
 

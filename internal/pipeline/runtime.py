@@ -9,7 +9,7 @@ in a function's userConfig is visible in the list of processes.
 """
 
 import asyncio
-import atexit
+import contextlib
 import gc
 import logging
 import os
@@ -25,9 +25,9 @@ from loguru import logger
 
 from internal.infra import clock, failpoints, instance_metrics, logs, settings, traces
 from internal.infra.mysql import database as mysql
-from internal.infra.pulsar_bus import publisher
+from internal.infra.pulsar_bus import driver, publisher
 from internal.kernel import errors
-from internal.pipeline import handler, probe, runner
+from internal.pipeline import finishing, handler, leaving, probe
 
 if TYPE_CHECKING:
     import loguru
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 EXIT_ESCAPED = 70
 """Something escaped the stage (EX_SOFTWARE); the functions worker starts the instance again."""
 EXIT_MISCONFIGURED = 78
-LEAVE_S = 3.0
-"""The functions worker kills an instance that does not end within some seconds."""
+CLOSE_S = 1.0
+"""How long the last acknowledgements may take; the broker may be away."""
 GC_OBJECTS = 50_000
 """A batch makes tens of thousands of short-lived values; Python's default is a look every 700."""
 SWITCH_INTERVAL_S = 0.0005
@@ -88,22 +88,31 @@ class Hosted:
         self._loop = uvloop.new_event_loop()
         self._handed: deque[handler.Incoming] = deque()
         self._is_waking = False
-        self._runner: runner.Runner | None = None
+        self._runner: finishing.FinishingRunner | None = None
         self._is_serving = asyncio.Event()
-        self._is_leaving = False
+        self._is_leaving, self._closing = False, threading.Event()
         self._places = threading.Semaphore(options.stages.unacked_messages_max)
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread; it ends in good order when the process does."""
+        """Start the thread; it leaves, and ends the process, when this is asked to leave."""
         self._thread.start()
-        atexit.register(self._leave)
+        leaving.DEPARTURE.begin_with(self.leave)
+
+    def leave(self) -> None:
+        """Take nothing more, finish, and end the process; a second call hurries. On any thread."""
+        self._is_leaving = True
+        self._loop.call_soon_threadsafe(self._pass_on_leave)
 
     def take(self, context: Any, incoming: handler.Incoming) -> None:  # noqa: ANN401 - the runtime's
         """Take a message, on the runtime's thread.
 
-        Waits while unacked_messages_max are out; the broker then keeps the rest.
+        Waits while unacked_messages_max are out, and in a process that leaves; the broker then
+        keeps the rest.
         """
+        if self._is_leaving:
+            self._closing.wait()
+            return
         token = context.get_message_properties().get(probe.PROPERTY)
         if token is not None:
             asyncio.run_coroutine_threadsafe(self._answer(token, incoming), self._loop)
@@ -119,22 +128,17 @@ class Hosted:
         while self._runner and self._handed:
             self._runner.offer(self._handed.popleft())
 
-    def _leave(self) -> None:
-        """Let the stage note that no order ends this process; it gets LEAVE_S for that."""
-        self._is_leaving = True
-        self._loop.call_soon_threadsafe(self._serving.cancel)
-        self._thread.join(LEAVE_S)
+    def _pass_on_leave(self) -> None:
+        if self._runner:
+            self._runner.leave()
 
     def _run(self) -> None:
         try:
             asyncio.set_event_loop(self._loop)
-            self._serving = self._loop.create_task(self._serve())
-            self._loop.run_until_complete(self._serving)
+            self._loop.run_until_complete(self._serve())
         except BaseException as error:  # noqa: BLE001 - all of them end the process
-            if self._is_leaving and isinstance(error, asyncio.CancelledError):
-                return
             _end(error)
-        _end(RuntimeError(f"{self._name} came to an end"))
+        leaving.exit_process()
 
     async def _serve(self) -> None:
         stage_handler = self._make_handler(self._options)
@@ -145,10 +149,28 @@ class Hosted:
             clock.SystemClock(),
             self._acknowledge,
         )
-        self._runner = runner.Runner(stage_handler, ports, handler.limits_of(self._options))
+        limits = handler.limits_of(self._options)
+        self._runner = finishing.FinishingRunner(stage_handler, ports, limits)
+        if self._is_leaving:
+            self._runner.leave()
         self._is_serving.set()
         self._hand_over()
         await self._runner.run()
+        await self._close()
+
+    async def _close(self) -> None:
+        """Close the client, which sends the last acknowledgements."""
+        closed = asyncio.Event()
+        self._closing.set()  # the client waits for the thread that hands over its messages
+
+        def close() -> None:
+            driver.close_quietly(self._client)
+            self._loop.call_soon_threadsafe(closed.set)
+
+        threading.Thread(target=close, name="closing", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await closed.wait()
 
     async def _acknowledge(self, handles: Sequence[Handle]) -> None:
         """Tell the broker; it takes them as they come, without a receipt.

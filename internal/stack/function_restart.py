@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 
 from internal.kernel import errors
-from internal.stack import processes
+from internal.stack import patience
 
 NO_PACKAGE = ("503 Service Unavailable", "Package Management Service is not enabled")
 """The errors in the status of such an instance."""
 PATIENCE_S = 90.0
+"""How long the same functions may go on failing."""
 ANSWER_S = 30.0
 """A restart is answered once all instances have stopped and started."""
 
@@ -42,7 +43,7 @@ def restart_failed(address: str) -> None:
         return not problems
 
     with httpx.Client(base_url=address, trust_env=False, timeout=ANSWER_S) as client:
-        if not processes.until(is_done, PATIENCE_S):
+        if not patience.until(is_done, lambda: tuple(problems), PATIENCE_S):
             raise errors.BusAway(f"functions do not start again: {', '.join(problems)}")
 
 

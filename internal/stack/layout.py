@@ -101,6 +101,11 @@ class Folder(msgspec.Struct, frozen=True):
             raise errors.Misconfigured(f"{self.root} cannot be used: {error.strerror}") from error
 
 
+def logs_in(folder: Path) -> list[Path]:
+    """Return the logs of broker and database in a stack's folder of logs."""
+    return [folder / f"{name}.log" for name in ("pulsar", "pulsar-output", "mysql-output")]
+
+
 def write_settings(folder: Folder, chosen: ports.Ports) -> None:
     """Write the settings file for every process that works with this stack.
 

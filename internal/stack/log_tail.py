@@ -8,6 +8,14 @@ END_BYTES = 256 * 1_024
 ERROR_LINE = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Caused by|^\w+(\.\w+)*(Error|Exception)\b")
 
 
+def size_bytes(log: Path) -> int:
+    """Return the size of a log, which grows while its program makes progress."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
 def of(log: Path) -> list[str]:
     """Return the last errors near a log's end, then its last lines; empty without a log.
 

@@ -7,6 +7,7 @@ program that started them; `down` ends all of them and touches nothing else.
 import contextlib
 import fcntl
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -19,12 +20,14 @@ from internal.stack import (
     distribution,
     layout,
     log_tail,
+    patience,
     ports,
     prerequisites,
     processes,
 )
 
-INSTANCES_STOP_S = 5.0
+INSTANCES_STOP_S = 12.0
+"""An instance finishes what it has, and is gone within 10 s."""
 NO_ENVIRONMENT: Mapping[str, str] = {}
 
 
@@ -33,7 +36,7 @@ class Part(Protocol):
 
     name: str
     ready_s: int
-    """How long it may take until it answers."""
+    """How long it may take until it answers, from the last line of its log on."""
     stop_s: int
     """How long it may take to end before it is killed."""
 
@@ -127,6 +130,25 @@ class Stack:
         if self.is_there:
             self.down()
             shutil.rmtree(self.folder.root)
+
+    @contextlib.contextmanager
+    def logs_kept(self, place: Path) -> Iterator[None]:
+        """Keep the logs of a stack that is deleted if anything fails here; the error names them."""
+        try:
+            yield
+        except Exception as error:
+            if kept := self.keep_logs(place):
+                error.add_note(f"the logs of the stack are kept in {kept}")
+            raise
+
+    def keep_logs(self, place: Path) -> Path | None:
+        """Copy all logs into a new folder at `place` and return it; None if there are none."""
+        if not self.folder.logs.is_dir():
+            return None
+        place.mkdir(parents=True, exist_ok=True)
+        kept = Path(tempfile.mkdtemp(prefix="souk-logs-", dir=place))
+        shutil.copytree(self.folder.logs, kept, dirs_exist_ok=True)
+        return kept
 
     def start(self, name: str) -> None:
         """Start one part and wait until it answers. The stack must have been up before.
@@ -230,15 +252,18 @@ class Stack:
         processes.remember(self.folder.pid_file(part.name), pid)
 
     def _await(self, part: Part) -> None:
-        """Wait until a part answers or ends, or time is up."""
-        processes.until(
-            lambda: self.pid_of(part.name) is None or part.is_ready(), patience_s=part.ready_s
+        """Wait until a part answers or ends, as long as it writes to its logs."""
+        patience.until(
+            lambda: self.pid_of(part.name) is None or part.is_ready(),
+            lambda: [log_tail.size_bytes(file) for file in self._logs_of(part.name)],
+            part.ready_s,
         )
         if self.pid_of(part.name) is None:
             raise part.away(f"{part.name} ended at its start: {self._log_tail(part.name)}")
         if not part.is_ready():
             raise part.away(
-                f"{part.name} did not answer within {part.ready_s} s: {self._log_tail(part.name)}"
+                f"{part.name} does not answer, and its last line is {part.ready_s} s old:"
+                f" {self._log_tail(part.name)}"
             )
 
     def _end(self, part: Part) -> bool:
@@ -256,9 +281,12 @@ class Stack:
         return f"{self.folder.root}:{name}"
 
     def _log_tail(self, name: str) -> str:
-        files = [self.folder.log(name), self.folder.log(f"{name}-output")]
+        files = self._logs_of(name)
         lines = [line for file in files for line in log_tail.of(file)]
-        return "\n".join(["", *lines, f"see {self.folder.logs}"])
+        return "\n".join(["", *lines, *(f"see {file}" for file in files if file.is_file())])
+
+    def _logs_of(self, name: str) -> list[Path]:
+        return [self.folder.log(name), self.folder.log(f"{name}-output")]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -56,7 +56,8 @@ def _start_our_own() -> settings.PulsarSettings:
     ours = stack.Stack(directory, ports.FREE)
     atexit.register(ours.reset)
     try:
-        ours.up(may_install=IS_CI)
+        with ours.logs_kept(Path(tempfile.gettempdir())):
+            ours.up(may_install=IS_CI)
     except errors.Misconfigured as error:
         if IS_CI:
             pytest.fail(str(error))

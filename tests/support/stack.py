@@ -6,6 +6,7 @@ and deleted at the end. Failpoints of its functions can be armed through the fil
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,10 +61,14 @@ def made(folder: Path) -> stacks.Stack:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Running]:
-    """Bring up a stack, and delete it in the end; skip the test where that cannot be done."""
+    """Bring up a stack, and delete it in the end; skip the test where that cannot be done.
+
+    The logs of one that does not come up are kept, and the error names them.
+    """
     stack = made(folder)
     try:
-        _bring_up(stack)
+        with stack.logs_kept(Path(tempfile.gettempdir())):
+            _bring_up(stack)
         yield Running(stack)
     finally:
         stack.reset()

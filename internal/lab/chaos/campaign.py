@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from internal.checks import findings
 from internal.deploy import wheel
-from internal.lab.chaos import bad_messages, faults, target, trial
+from internal.lab.chaos import bad_messages, faults, target, terminations, trial
 from internal.stack import stack
 
 INSTANCES_EACH = 3
@@ -34,9 +34,13 @@ class Size(NamedTuple):
     """Kills at each failpoint."""
     times: int
     """Repetitions of each other fault."""
+    terminations: int
+    """SIGTERMs to instances of functions."""
 
 
-QUICK, CAMPAIGN = Size(QUICK_KILLS, 1), Size(CAMPAIGN_KILLS, 5)
+QUICK, CAMPAIGN = Size(QUICK_KILLS, 1, 20), Size(CAMPAIGN_KILLS, 5, 100)
+SAMPLE = QUICK._replace(terminations=6)
+"""For tests."""
 
 
 def all_faults(size: Size, seed: int) -> list[faults.Fault]:
@@ -49,6 +53,7 @@ def all_faults(size: Size, seed: int) -> list[faults.Fault]:
         ),
         faults.KillIntake("intake: kill -9", size.kills),
         faults.KillFunctions("functions: kill -9", size.times, seed),
+        terminations.Terminate("functions: SIGTERM", size.terminations),
         bad_messages.Poison("poison and oversize", seed),
         bad_messages.Copies("copies in any order, old versions", seed),
         faults.KillPart("database: kill -9", size.times, target.MYSQL),

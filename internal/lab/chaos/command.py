@@ -142,6 +142,8 @@ async def _run(
         for control in wrong:
             result = await negative_controls.run(of, control, package, broken, seed)
             report.add(result, is_good=control.is_found(result))
+        if not report.is_good and options.folder is None:
+            console.print(f"the logs of the stack are kept in {of.keep_logs(near)}")
     report.show()
     return ExitCode.OK if report.is_good else ExitCode.FAILED
 
@@ -212,8 +214,9 @@ async def _stack(
             raise errors.Misconfigured(f"a stack runs in {root}: scripts/stack down first")
         starting = asyncio.create_task(asyncio.to_thread(of.up))
         try:
-            await asyncio.shield(starting)
-            yield of
+            with contextlib.nullcontext() if folder else of.logs_kept(near):
+                await asyncio.shield(starting)
+                yield of
         finally:
             await asyncio.wait([starting])
             await asyncio.to_thread(of.down if folder else of.reset)

@@ -14,7 +14,7 @@ import msgspec
 
 from internal.deploy import wheel
 from internal.flow import topics
-from internal.lab.chaos import audit, faults, target, trial
+from internal.lab.chaos import audit, faults, target, terminations, trial
 from internal.lab.workload import scenarios
 from internal.lab.workload.scenarios import Kind
 from internal.stack import stack
@@ -95,6 +95,14 @@ def all_controls(seed: int) -> list[Control]:
             audit.NO_LETTERS,
             mix={Kind.SCARCE: 300},
             quiet_within_s=SOON_S,
+        ),
+        Control(
+            "control: without leaving at SIGTERM",
+            "broken_stays",
+            topics.ORDER.name,
+            terminations.Terminate("SIGTERM", len(topics.STAGES)),
+            terminations.INVARIANT,
+            terminations.STAYED,
         ),
     ]
 

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -25,14 +24,14 @@ from internal.lab import engine_process
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.full import site as full_site
 from internal.lab.chaos import clients
-from internal.stack import processes, stack
+from internal.stack import patience, processes, stack
 
 PULSAR, MYSQL = "pulsar", "mysql"
 FUNCTIONS_FILE, INTAKE_FILE = "failpoints", "failpoints-intake"
 INTAKE_SETTINGS: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "1"}
 NO_SETTINGS: Mapping[str, str] = {}
 INSTANCES_S = 90.0
-"""How long instances may take to come back before the trial is given up."""
+"""How long instances may take to come back without any progress before the trial is given up."""
 LOOK_EVERY_S = 0.2
 STARTS_MAX = 3
 """A killed standalone may fail to find its own bookie at the next start: the stale registration is
@@ -139,14 +138,19 @@ class Target:
         Raises:
             Temporary: an instance is missing.
         """
-        give_up_at_s = time.perf_counter() + INSTANCES_S
-        while time.perf_counter() < give_up_at_s:
+        left = patience.Patience(INSTANCES_S)
+        while not left.is_over:
             there = await asyncio.to_thread(self.instances)
             counts = [list(there.values()).count(stage.name) for stage in topics.STAGES]
-            if counts == [self.instances_each] * len(topics.STAGES) and await self._all_read():
+            readers = await self._readers()
+            if set(counts) == set(readers) == {self.instances_each}:
                 return there
+            left.look((sorted(there), readers))
             await asyncio.sleep(LOOK_EVERY_S)
-        raise errors.Temporary(f"not all instances are back within {INSTANCES_S:.0f} s: {counts}")
+        raise errors.Temporary(
+            f"not all instances are back, and none came or went for {INSTANCES_S:.0f} s:"
+            f" {counts} run, {readers} read; see {self.stack.folder.logs}"
+        )
 
     async def backlog(self) -> dict[str, int]:
         """Count the messages that each stage has not acknowledged.
@@ -193,15 +197,15 @@ class Target:
                 return await asyncio.to_thread(self.stack.start, part)
         return await asyncio.to_thread(self.stack.start, part)
 
-    async def _all_read(self) -> bool:
+    async def _readers(self) -> list[int]:
+        """Count the instances that read each topic; empty if the broker does not tell."""
         functions = functions_api.FunctionsApi(self.admin, self.options.pulsar)
         with contextlib.suppress(errors.BusAway, errors.Misconfigured):
-            for stage in topics.STAGES:
-                readers = await functions.consumers(stage.topic, stage.subscription)
-                if len(readers) != self.instances_each:
-                    return False
-            return True
-        return False
+            return [
+                len(await functions.consumers(stage.topic, stage.subscription))
+                for stage in topics.STAGES
+            ]
+        return []
 
 
 def _are_free(ports: Iterable[int]) -> bool:

@@ -18,7 +18,7 @@ from internal.checks import findings, invariants
 from internal.infra import files
 from internal.kernel import errors, ids
 from internal.lab import engine_process
-from internal.lab.chaos import audit, bad_messages, clients, faults, target
+from internal.lab.chaos import audit, bad_messages, clients, faults, target, terminations
 from internal.lab.workload import generator, invalid_drafts, scenarios, verification
 from internal.lab.workload.scenarios import Kind
 from internal.orders import store
@@ -96,6 +96,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """From healing until no work was left."""
     is_quiet: bool = False
     findings: Sequence[Finding] = ()
+    note: str = ""
+    """A figure of the fault's own, for people."""
     broke_off: str = ""
     """Why the trial could not be completed."""
 
@@ -115,6 +117,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.fault}: seed {self.seed}, commit {self.commit}, fired {dict(self.fired)},"
             f" {self.ok} OK, {self.repeated} repeated, lost {self.lost}, doubled {self.doubled},"
             f" {'quiet' if self.is_quiet else 'NOT QUIET'} after {self.quiet_after_s:.1f} s"
+            f"{self.note and f'; {self.note}'}"
         ]
         lines += [f"broke off: {self.broke_off}"] if self.broke_off else []
         lines += [f"did not fire: {what}" for what in self.missing]
@@ -161,6 +164,10 @@ async def _run(at: target.Target, plan: Plan) -> Result:
         at.pool = None
     wanted = plan.fault.letters if isinstance(plan.fault, bad_messages.Poison) else []
     found = await check(at, pool.log, name, wanted, letters_before)
+    note = ""
+    if isinstance(plan.fault, terminations.Terminate):
+        found += [*plan.fault.judged(), *await at.database.read(_counted)]
+        note = plan.fault.note
     return Result(
         fault=plan.name,
         seed=plan.seed,
@@ -175,6 +182,7 @@ async def _run(at: target.Target, plan: Plan) -> Result:
         quiet_after_s=quiet_after_s,
         is_quiet=is_quiet,
         findings=found,
+        note=note,
     )
 
 
@@ -257,6 +265,10 @@ def _count_left(connection: sa.Connection, log: clients.Log, run: str) -> int:
         return left
     mine = sa.select(o.order_id).where(o.order_id.startswith(f"{run}.", autoescape=True))
     return len(log.placed.keys() - set(connection.execute(mine).scalars()))
+
+
+def _counted(connection: sa.Connection) -> list[findings.Finding]:
+    return list(terminations.counted(connection))
 
 
 def _last_letter(connection: sa.Connection) -> int:

@@ -1,5 +1,6 @@
 """Mistakes on the command lines: one line each, and an exit code that scripts can use."""
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -39,6 +40,10 @@ async def no_deployment(_: settings.Settings, __: int) -> list[full_site.Deploye
 class NoStack:
     def up(self) -> None:
         raise errors.Misconfigured("there is no Java")
+
+    def logs_kept(self, place: Path) -> contextlib.AbstractContextManager[None]:
+        del place
+        return contextlib.nullcontext()
 
     def reset(self) -> None:
         """Nothing to end."""

@@ -8,6 +8,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,6 +30,10 @@ class Stack(Protocol):
 
     def up(self) -> object:
         """Start them and wait until they answer."""
+        ...
+
+    def logs_kept(self, place: Path) -> AbstractContextManager[None]:
+        """Keep the logs if anything fails within."""
         ...
 
     def reset(self) -> object:
@@ -70,7 +75,7 @@ async def opened(
         if folder:
             yield _site(provisioning, Path(name), folder, is_own=False)
             return
-        async with _running(provisioning.make_stack(Path(name) / STACK)):
+        async with _running(provisioning.make_stack(Path(name) / STACK), near):
             site = _site(provisioning, Path(name), Path(name) / STACK, is_own=True)
             await wait_for_leader(site.options.pulsar)
             await site.deploy(1)
@@ -78,12 +83,16 @@ async def opened(
 
 
 @contextlib.asynccontextmanager
-async def _running(stack: Stack) -> AsyncIterator[None]:
-    """Start a stack and delete it; an interrupted start is awaited so that nothing is left."""
+async def _running(stack: Stack, near: Path) -> AsyncIterator[None]:
+    """Start a stack and delete it; an interrupted start is awaited so that nothing is left.
+
+    After a failure its logs are kept in `near`.
+    """
     starting = asyncio.create_task(asyncio.to_thread(stack.up))
     try:
-        await asyncio.shield(starting)
-        yield
+        with stack.logs_kept(near):
+            await asyncio.shield(starting)
+            yield
     finally:
         await asyncio.gather(starting, return_exceptions=True)
         await asyncio.to_thread(stack.reset)
