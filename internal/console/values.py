@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import typer
 
+from internal.kernel import ids
+
 NUMBER_MAX = 100_000_000
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-"""The form of ids that callers choose. As in proto/souk/v1."""
+ID = ids.ID
 ID_FORM = "1 to 64 letters, digits and . _ : -, opening with a letter or digit"
 
 

@@ -50,6 +50,13 @@ class Fact(Protocol):
         """The trace that it belongs to; "" without one."""
         ...
 
+    def flaw(self) -> str:
+        """Return which of its ids breaks its form; "" if none does.
+
+        It is asked of messages only: the log stays readable, whatever it holds.
+        """
+        ...
+
 
 F = TypeVar("F")
 

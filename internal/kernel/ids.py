@@ -5,9 +5,20 @@ An order is known to its merchant as (merchant_id, order_id). Inside, the order 
 """
 
 import hashlib
+import re
 import secrets
 import zlib
+from collections.abc import Iterable
 from typing import NamedTuple
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+"""The form of ids that callers choose. As in proto/souk/v1."""
+SKU_CHARS_MAX = 64
+_SKU = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f]{0,%d}[^ \x00-\x1f\x7f-\x9f]" % (SKU_CHARS_MAX - 1))
+"""Any text without control characters and without blanks at its ends: MySQL's comparisons do not
+see blanks at the end, so that two texts would be one there.
+"""
+_SHOWN_CHARS_MAX = 80
 
 SHARDS = 16
 """Partition keys in use: the most function instances that can share a topic. Few, so that batches
@@ -20,6 +31,22 @@ SHARD_KEYS = tuple(f"{number:02d}" for number in range(SHARDS))
 def shard_of(merchant_id: str, order_id: str) -> str:
     """Return the partition key of an order: two digits, stable over time and machines."""
     return SHARD_KEYS[zlib.crc32(f"{merchant_id}/{order_id}".encode()) % SHARDS]
+
+
+def flaw(**named: str) -> str:
+    """Return what is wrong with the first of these ids that breaks the form; "" if none does."""
+    for name, value in named.items():
+        if not ID.fullmatch(value):
+            return f"{name}: {value[:_SHOWN_CHARS_MAX]!r} is not an id"
+    return ""
+
+
+def sku_flaw(skus: Iterable[str]) -> str:
+    """Return what is wrong with the first of these names of goods that is none; "" if all are."""
+    for sku in skus:
+        if not _SKU.fullmatch(sku):
+            return f"sku: {sku[:_SHOWN_CHARS_MAX]!r} is not a name of goods"
+    return ""
 
 
 def digest(body: bytes) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from internal.kernel import ids
 from internal.payments.messages import Captured, Tender
 from internal.pricing.messages import Discount, TaxBucket, WantedLine
 
@@ -25,6 +26,10 @@ class OrderCommand(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """See kernel.facts.Fact."""
         return self.order_id
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return ids.flaw(merchant_id=self.merchant_id, order_id=self.order_id)
 
     @property
     def refusal_code(self) -> str:
@@ -63,6 +68,12 @@ class RecordedFact(msgspec.Struct, frozen=True):
         """See kernel.facts.Fact."""
         return ""
 
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return ids.flaw(
+            merchant_id=self.merchant_id, order_id=self.order_id, store_id=self.store_id
+        )
+
 
 class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     """A merchant's order, answered OK.
@@ -91,6 +102,14 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         """See kernel.facts.Fact."""
         return self.placed_at_us
 
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        named = {"store_id": self.store_id, "currency": self.currency, "body_hash": self.body_hash}
+        if self.terminal_id:
+            named["terminal_id"] = self.terminal_id
+        skus = (line.sku for line in self.lines)
+        return OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+
 
 class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     """A merchant wants an order undone. `request_id` makes a retry harmless."""
@@ -110,12 +129,21 @@ class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         """See kernel.facts.Fact."""
         return self.requested_at_us
 
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return OrderCommand.flaw(self) or ids.flaw(request_id=self.request_id)
+
 
 class StockLine(msgspec.Struct, frozen=True):
     """A quantity of one product, for stock."""
 
     sku: str
     quantity: int
+
+
+def _goods_flaw(lines: tuple[StockLine, ...], taxes: tuple[TaxBucket, ...]) -> str:
+    codes = {f"taxes[{place}]": tax.tax_code for place, tax in enumerate(taxes)}
+    return ids.flaw(**codes) or ids.sku_flaw(line.sku for line in lines)
 
 
 class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
@@ -134,6 +162,10 @@ class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """The discount without the tax inside it, for the ledger."""
     trace_id: str = ""
 
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return RecordedFact.flaw(self) or _goods_flaw(self.lines, self.taxes)
+
 
 class OrderPaid(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """All tenders are captured."""
@@ -149,6 +181,10 @@ class OrderPaid(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     total_minor: int
     discount_net_minor: int = 0
     trace_id: str = ""
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return RecordedFact.flaw(self) or _goods_flaw(self.lines, self.taxes)
 
 
 class OrderFinalized(RecordedFact, frozen=True, omit_defaults=True, tag=True):
@@ -186,6 +222,10 @@ class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     def refusal_code(self) -> str:
         """See kernel.facts.Fact."""
         return CANCELLED_BY_MERCHANT
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return RecordedFact.flaw(self) or ids.flaw(request_id=self.request_id)
 
 
 Fact = (

@@ -93,7 +93,7 @@ class Envelope:
         if message.v != VERSION:
             raise errors.Poison("UNKNOWN_VERSION", f"version {message.v}, this is {VERSION}")
         if message.facts is None:
-            return [Opened(self._codec.decode(payload), payload)]
+            return [Opened(self._read(payload), payload)]
         if len(message.facts) > FACTS_MAX:
             what = f"{len(message.facts)} facts, at most {FACTS_MAX}"
             raise errors.Poison("TOO_MANY_FACTS", what)
@@ -105,9 +105,20 @@ class Envelope:
 
     def _fact(self, raw: msgspec.Raw) -> Fact | errors.Poison:
         try:
-            return self._codec.decode(raw)
+            return self._read(raw)
         except errors.Poison as poison:
             return poison
+
+    def _read(self, data: bytes | msgspec.Raw) -> Fact:
+        """Read a fact.
+
+        Raises:
+            Poison: it cannot be read, or an id in it breaks its form.
+        """
+        fact = self._codec.decode(data)
+        if flaw := fact.flaw():
+            raise errors.Poison("UNREADABLE_FACT", flaw)
+        return fact
 
     def pack(self, batch: Iterable[Fact]) -> list[Outgoing]:
         """Make messages of these facts, by topic and shard, in their order; none too large."""

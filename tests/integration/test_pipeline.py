@@ -410,6 +410,25 @@ async def test_only_the_poison_becomes_a_dead_letter(world: World, stage: handle
     assert dead == 2 * len(POISON)
 
 
+@pytest.mark.parametrize("twin", ["by-hand-1 ", "by-hand-1\t", "BY HAND 1"])
+async def test_an_id_that_only_one_database_tells_apart_is_unreadable(
+    world: World, twin: str
+) -> None:
+    """A server does not compare blanks at the end: it would be the same order, or a conflict."""
+    await world.run(shop.placed("by-hand-1"))
+    before = await world.dump()
+    await world.bus.publish(
+        [bus.Outgoing(topics.PLACED, "03", codec.encode(shop.placed(twin, ("tea", 2))))]
+    )
+    await world.drain()
+    (letter,) = await world.letters()
+    assert (letter.code, letter.order_id) == ("UNREADABLE_FACT", "")
+    assert repr(twin) in letter.explanation
+    after = await world.dump()
+    of_orders = ("orders", "order_lines", "order_log", "stock", "stage_attempts")
+    assert [after[name] for name in of_orders] == [before[name] for name in of_orders]
+
+
 async def test_a_message_of_another_database_becomes_a_dead_letter(site: Site) -> None:
     """A key that nobody has, and a key that is another order's: neither changes the database."""
     async with opened(site, stages=[topics.ORDER]) as world:

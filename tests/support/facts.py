@@ -1,19 +1,28 @@
 """Any fact that may stand on a topic, for Hypothesis, and an example of each, all fields set."""
 
+import unicodedata
+from typing import Any
+
 import msgspec
 from hypothesis import strategies as st
 
+from internal.kernel import ids
 from internal.kernel.money import INT64_MAX, INT64_MIN
 from internal.orders import messages
 from internal.payments.messages import Captured, Tender, TenderKind
 from internal.pricing.messages import Discount, DiscountKind, TaxBucket, WantedLine
 
+
+def _as_sku(text: str) -> str:
+    """Make a name of goods of any text: no control characters, no blanks at its ends."""
+    return "".join(c for c in text if unicodedata.category(c) != "Cc").strip(" ") or "x"
+
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INTS = st.integers(INT64_MIN, INT64_MAX)
-LINES = st.builds(WantedLine, TEXTS, INTS, st.none() | INTS)
-STOCK_LINES = st.builds(messages.StockLine, TEXTS, INTS)
+IDS = st.from_regex(ids.ID, fullmatch=True)
+SKUS = TEXTS.map(_as_sku)
 TENDERS = st.builds(Tender, st.sampled_from(TenderKind), st.none() | INTS, TEXTS)
-TAXES = st.builds(TaxBucket, TEXTS, INTS, st.booleans(), INTS, INTS)
 CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS)
 DISCOUNTS = st.builds(Discount, st.sampled_from(DiscountKind), INTS)
 
@@ -22,27 +31,39 @@ def _some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, 
     return st.lists(values, max_size=3).map(tuple)
 
 
-_FIELDS: dict[str, st.SearchStrategy[object]] = {
-    "lines": _some(STOCK_LINES),
-    "taxes": _some(TAXES),
-    "tenders": _some(TENDERS),
-    "captured": _some(CAPTURED),
-    "discount": st.none() | DISCOUNTS,
-}
+def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict[str, Any]:
+    """Return a strategy for each field that is more than a number or a text."""
+    ids_of = ("merchant_id", "order_id", "store_id", "request_id", "body_hash", "currency")
+    return {
+        **dict.fromkeys(ids_of, names),
+        "terminal_id": st.just("") | names,
+        "lines": _some(st.builds(messages.StockLine, skus, INTS)),
+        "wanted": _some(st.builds(WantedLine, skus, INTS, st.none() | INTS)),
+        "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS)),
+        "tenders": _some(TENDERS),
+        "captured": _some(CAPTURED),
+        "discount": st.none() | DISCOUNTS,
+    }
 
 
-def _facts_of(kind: type) -> st.SearchStrategy[messages.Fact]:
+def _facts_of(kind: type, fields: dict[str, Any]) -> st.SearchStrategy[messages.Fact]:
     """Return any fact of a kind: what is not named above is a number or a text, by its type."""
     values = {}
     for field in msgspec.structs.fields(kind):
-        values[field.name] = _FIELDS.get(field.name, INTS if field.type is int else TEXTS)
+        values[field.name] = fields.get(field.name, INTS if field.type is int else TEXTS)
     if kind is messages.OrderPlaced:
-        values["lines"] = _some(LINES)
+        values["lines"] = fields["wanted"]
     return st.builds(kind, **values)
 
 
 KINDS: tuple[type, ...] = messages.Fact.__args__
-FACTS: st.SearchStrategy[messages.Fact] = st.one_of(*map(_facts_of, KINDS))
+FACTS: st.SearchStrategy[messages.Fact] = st.one_of(
+    *(_facts_of(kind, _fields(IDS, SKUS)) for kind in KINDS)
+)
+LOGGED: st.SearchStrategy[messages.Fact] = st.one_of(
+    *(_facts_of(kind, _fields(TEXTS, TEXTS)) for kind in KINDS)
+)
+"""With any texts as ids: rows of the log that are older than the rules."""
 
 _ORDER = {
     "order_key": 42,

@@ -136,3 +136,60 @@ def test_a_fact_has_a_name_of_its_own() -> None:
     names = [envelope.event_id(fact) for fact in facts.EXAMPLES]
     assert names[0] == "m-1/o-1/OrderPlaced"
     assert len(set(names)) == len(names)
+
+
+BAD_IDS = ["", "a ", " a", "a b", "x" * 65, "ä", "a\0", "-a"]
+BAD_SKUS = ["", "tea ", " tea", "x" * 65, "a\tb", "a\0"]
+GOOD_SKUS = ["tea", "AB/12", "30612190-5233-8  16\N{VULGAR FRACTION ONE HALF}", "x" * 64, "茶"]
+
+
+def with_sku(sku: str) -> list[messages.Fact]:
+    """Return the facts that name goods, with a second product of this name."""
+    return [
+        msgspec.structs.replace(
+            fact, lines=(*fact.lines, msgspec.structs.replace(fact.lines[0], sku=sku))
+        )
+        for fact in facts.EXAMPLES
+        if isinstance(fact, messages.OrderPlaced | messages.OrderAccepted | messages.OrderPaid)
+    ]
+
+
+@pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)
+@pytest.mark.parametrize("bad", BAD_IDS, ids=repr)
+def test_a_fact_with_an_id_of_another_form_is_unreadable(fact: messages.Fact, bad: str) -> None:
+    """Every id in every fact, alone in its message or among others: whatever a database ignores."""
+    names = {"merchant_id", "order_id", "store_id", "request_id", "body_hash", "terminal_id"}
+    found = [name for name in fact.__struct_fields__ if name in names]
+    assert {"merchant_id", "order_id"} <= set(found)
+    for name in found:
+        if name == "terminal_id" and not bad:
+            continue  # an order need not name one
+        spoilt = msgspec.structs.replace(fact, **{name: bad})
+        neighbour = facts.EXAMPLES[0]
+        (poison, kept) = topics.ENVELOPE.facts_in(envelope.encode([spoilt, neighbour]))
+        assert isinstance(poison, errors.Poison), name
+        assert (poison.code, kept) == ("UNREADABLE_FACT", neighbour)
+        assert name in str(poison)
+        with pytest.raises(errors.Poison, match=name):
+            topics.ENVELOPE.open(codec.encode(spoilt))
+
+
+@pytest.mark.parametrize("bad", BAD_SKUS, ids=repr)
+def test_a_fact_with_goods_of_no_name_is_unreadable(bad: str) -> None:
+    found = topics.ENVELOPE.facts_in(envelope.encode(with_sku(bad)))
+    assert [isinstance(fact, errors.Poison) for fact in found] == [True] * 3
+
+
+@pytest.mark.parametrize("good", GOOD_SKUS)
+def test_goods_have_any_printable_name(good: str) -> None:
+    facts_of = with_sku(good)
+    assert topics.ENVELOPE.facts_in(envelope.encode(facts_of)) == facts_of
+
+
+def test_a_tax_code_of_another_form_is_unreadable() -> None:
+    accepted = facts.EXAMPLES[2]
+    assert isinstance(accepted, messages.OrderAccepted)
+    tax = msgspec.structs.replace(accepted.taxes[0], tax_code="std ")
+    spoilt = msgspec.structs.replace(accepted, taxes=(tax,))
+    (found,) = topics.ENVELOPE.facts_in(envelope.encode([spoilt]))
+    assert isinstance(found, errors.Poison)

@@ -79,7 +79,7 @@ def _settled(order: messages.OrderPlaced) -> handler.Settled:
         order_key=1,
         merchant_id=order.merchant_id,
         order_id=order.order_id,
-        store_id="",
+        store_id="main",
         version=2,
         at_us=0,
         placed_at_us=0,
