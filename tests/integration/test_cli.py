@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
@@ -25,7 +25,6 @@ from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import dead_letters, envelope
 from internal.pricing.messages import WantedLine
 from internal.seeds import demo_shop
-from internal.stages import finalization
 
 SKU = "COFFEE-250"
 LINE = ("--store", "berlin", "--line", SKU)
@@ -454,51 +453,6 @@ class TestDeadLetters:
         assert souk("dlq", "list").out == "no open letters\n"
         assert f"Letter {second}, replayed" in souk("dlq", "show", second).out
 
-    def test_dropping_asks_what_becomes_of_an_open_order(self, souk: Souk, data: Path) -> None:
-        """Cash is handed back in the transaction; the card's money by the running engine."""
-        names = {pay: f"held-{ids.random_token(4)}" for pay in ("cash", "card:tok_ok")}
-        keys = [str(stopped_order(souk, data, name, pay)) for pay, name in names.items()]
-        reason = ("--reason", "cannot be mended", "--yes")
-        refused = souk("dlq", "drop", *keys, *reason, "--json")
-        error = json.loads(refused.err)["error"]
-        assert (refused.code, error["reason"]) == (1, "ORDERS_HELD_UP")
-        assert "--then: nothing but these letters belongs to demo/held-" in error["text"]
-        assert souk("dlq", "drop", *keys, *reason, "--then", "perhaps").code == 2
-        assert souk("check").code == 0
-
-        said = souk("dlq", "drop", *keys, *reason, "--then", "reject")
-        assert said.out.splitlines() == [
-            "2 dropped",
-            f"demo/{names['cash']} is rejected",
-            f"demo/{names['card:tok_ok']} is rejected as soon as its money is returned",
-        ]
-        for name in names.values():
-            watched = souk("orders", "watch", name)
-            assert (watched.code, "GIVEN_UP_BY_OPERATOR" in watched.out) == (1, True)
-        assert souk("check").code == 0
-
-    def test_an_order_is_driven_on(self, souk: Souk, data: Path) -> None:
-        name = f"held-{ids.random_token(4)}"
-        key = str(stopped_order(souk, data, name, "card:tok_ok"))
-        drop = ("dlq", "drop", key, "--then", "drive-on", "--reason", "mended", "--yes", "--json")
-        named = [{"merchant_id": "demo", "order_id": name}]
-        assert souk(*drop).json == {
-            "dropped": 1,
-            "driven_on": named,
-            "rejected": [],
-            "returning": [],
-            "not_recorded": [],
-        }
-        assert souk("orders", "watch", name).code == 0
-
-    def test_an_order_that_is_not_recorded_is_told(self, souk: Souk, letters: list[str]) -> None:
-        drop = ("dlq", "drop", "--code", "KEYERROR", "--reason", "noise", "--yes")
-        said = souk(*drop)
-        assert said.words.startswith("2 dropped demo/")
-        for name in letters:
-            assert f"demo/{name} is not recorded: nothing is held" in said.words
-        assert souk("dlq", "drop", "--all", "--reason", "noise", "--yes").code == 0
-
     def test_typos(self, souk: Souk, letters: list[str]) -> None:
         assert letters
         known = "there are order_processing, payment_processing, finalization"
@@ -509,27 +463,6 @@ class TestDeadLetters:
         assert souk("dlq", "show", "9999").code == 1
         assert souk("dlq", "replay").code == 2
         assert souk("dlq", "replay", "1", "--code", "KEYERROR").code == 2
-
-
-def stopped_order(souk: Souk, data: Path, order_id: str, pay: str) -> int:
-    """Place an order that finalization puts aside, as if it had a bug; return its letter."""
-    pay_and_name = ("--pay", pay, "--order-id", order_id)
-    with pytest.MonkeyPatch.context() as broken:
-        broken.setattr(finalization, "finalize", fail)
-        assert souk("orders", "submit", *LINE, *pay_and_name).code == 0
-        ref = (demo_shop.MERCHANT_ID, order_id)
-
-        def letters() -> list[dead_letters.DeadLetter]:
-            return database.read(data, lambda c: dead_letters.of_order(c, *ref))
-
-        assert is_soon(lambda: bool(letters()))
-        (found,) = letters()
-    return found.letter_key
-
-
-def fail(*_: object) -> NoReturn:
-    """Stand for a stage that has a bug."""
-    raise KeyError("sku")
 
 
 def is_soon(is_so: Callable[[], bool]) -> bool:

@@ -4,12 +4,13 @@ A new gateway is one file beside this one and one row in GATEWAYS; except for it
 other module names it.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from internal.infra import settings
-from internal.kernel import errors
+from internal.kernel import cards, errors
 from internal.payments.gateways import simulator
 from internal.payments.gateways.port import Gateway, GatewayLedger
 
@@ -33,9 +34,12 @@ def open_gateway(options: settings.Settings) -> Gateway:
     """Open the gateway that the settings name.
 
     Raises:
-        Misconfigured: the name is unknown.
+        Misconfigured: the name is unknown, or it cannot be opened with these settings.
     """
-    return _entry(options.gateway.name).open(options)
+    name = options.gateway.name
+    entry = _entry(name)
+    with _explained(errors.Misconfigured, f"the gateway {name} cannot be opened"):
+        return entry.open(options)
 
 
 def find_ledger(options: settings.Settings) -> GatewayLedger | None:
@@ -61,9 +65,24 @@ def captured_by_key(options: settings.Settings) -> dict[str, int] | None:
 
     Raises:
         Misconfigured: the name is unknown.
+        GatewayAway: the ledger cannot be read.
     """
     ledger = find_ledger(options)
-    return None if ledger is None else ledger.captured_by_key()
+    what = f"the ledger of the gateway {options.gateway.name} cannot be read"
+    with _explained(errors.GatewayAway, what):
+        return None if ledger is None else ledger.captured_by_key()
+
+
+@contextlib.contextmanager
+def _explained(kind: type[errors.SoukError], what: str) -> Iterator[None]:
+    """Raise an error of this kind for any that an adapter has of its own."""
+    try:
+        yield
+    except errors.SoukError:
+        raise
+    except Exception as error:
+        text = cards.redact(f"{what}: {type(error).__name__}: {error}")
+        raise kind(text) from error
 
 
 def _entry(name: str) -> Entry:

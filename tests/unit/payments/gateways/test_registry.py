@@ -6,7 +6,7 @@ import pytest
 
 from internal.infra import settings
 from internal.kernel import errors
-from internal.payments.gateways import registry
+from internal.payments.gateways import registry, simulator
 from tests.contract.gateway_contract import charge
 
 
@@ -53,3 +53,13 @@ async def test_a_ledger_is_copied_and_cleared(options: settings.Settings) -> Non
     assert ledger.captured_by_key() == {"m-1/o-1/1": 700, "m-1/o-1/1.1": 700}
     ledger.clear()
     assert registry.find_ledger(options) is None
+
+
+def test_a_gateway_that_cannot_be_opened_says_why_in_one_line(options: settings.Settings) -> None:
+    ledger = options.storage.data_dir / simulator.FILE
+    ledger.parent.mkdir()
+    ledger.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(errors.Misconfigured, match="gateway simulator cannot be opened: Database"):
+        registry.open_gateway(options)
+    with pytest.raises(errors.GatewayAway, match="ledger of the gateway simulator cannot be read"):
+        registry.captured_by_key(options)
