@@ -11,13 +11,10 @@ import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from internal.kernel import texts
+
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """The form of ids that callers choose. As in proto/souk/v1."""
-SKU_CHARS_MAX = 64
-_SKU = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f]{0,%d}[^ \x00-\x1f\x7f-\x9f]" % (SKU_CHARS_MAX - 1))
-"""Any text without control characters and without blanks at its ends: MySQL's comparisons do not
-see blanks at the end, so that two texts would be one there.
-"""
 _SHOWN_CHARS_MAX = 80
 
 SHARDS = 16
@@ -42,10 +39,10 @@ def flaw(**named: str) -> str:
 
 
 def sku_flaw(skus: Iterable[str]) -> str:
-    """Return what is wrong with the first of these names of goods that is none; "" if all are."""
+    """Return what is wrong with the first of these that is no SKU; "" if all are."""
     for sku in skus:
-        if not _SKU.fullmatch(sku):
-            return f"sku: {sku[:_SHOWN_CHARS_MAX]!r} is not a name of goods"
+        if not texts.is_sku(sku):
+            return f"sku: {sku[:_SHOWN_CHARS_MAX]!r} is not a SKU"
     return ""
 
 
