@@ -26,6 +26,7 @@ _AWAY: dict[type[errors.Temporary], tuple[str, str]] = {
         "the broker gave no receipt; nothing is lost by sending again",
     ),
     errors.DatabaseAway: ("DATABASE_UNAVAILABLE", "orders cannot be read now"),
+    errors.ReadTimeout: ("DATABASE_UNAVAILABLE", "the database took too long to answer"),
 }
 RETRY_AFTER_S = 1.0
 
