@@ -31,6 +31,8 @@ class Limits(msgspec.Struct, frozen=True):
     """
     queue_orders_max: int = 10_000
     """Orders waiting for a place in a message; a longer queue would only refuse later."""
+    queue_lines_max: int = 400_000
+    """Lines of these orders: some 80 MB, and two calls of 1,000 orders with 200 lines each."""
     batch_orders_max: int = 1_000
     """Orders published together; a larger batch is too big for the stages' transactions."""
     batches_in_flight_max: int = 2

@@ -27,6 +27,7 @@ _AWAY: dict[type[errors.SoukError], tuple[str, str]] = {
     ),
     errors.DatabaseAway: ("DATABASE_UNAVAILABLE", "orders cannot be read now"),
     errors.DatabaseDamaged: ("DATABASE_UNAVAILABLE", "the database is damaged; this server stops"),
+    errors.TooMuchAtOnce: ("DATABASE_UNAVAILABLE", "the database took too long to answer"),
 }
 RETRY_AFTER_S = 1.0
 

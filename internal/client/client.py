@@ -162,7 +162,10 @@ class Client:
     async def list_page(
         self, request: order_service_pb2.ListOrdersRequest, timeout_s: float
     ) -> ListReply:
-        """Return a page of the merchant's orders, newest first."""
+        """Return a page of the merchant's orders, newest first.
+
+        One with a `next_page_token` is not the last, even if it is short or empty.
+        """
         reply: ListReply = await self._call(self._stub.ListOrders, request, timeout_s)
         return reply
 

@@ -83,8 +83,27 @@ class Service(order_service_pb2_grpc.OrderServiceServicer):
         return order_service_pb2.GetOrderResponse()
 
 
+class Sparse(order_service_pb2_grpc.OrderServiceServicer):
+    """Lists six orders; every page looks at three places of a history, and may find none there."""
+
+    HISTORY = ("", "", "", "o-6", "", "o-5", "", "", "", "o-4", "o-3", "o-2", "", "o-1", "")
+
+    def ListOrders(  # noqa: N802 - the proto's name
+        self, request: order_service_pb2.ListOrdersRequest, _: grpc.ServicerContext
+    ) -> order_service_pb2.ListOrdersResponse:
+        response = order_service_pb2.ListOrdersResponse()
+        place = int(request.page_token or 0)
+        upto = min(place + 3, len(self.HISTORY))
+        while place < upto and len(response.orders) < request.page_size:
+            if self.HISTORY[place]:
+                response.orders.add(order_id=self.HISTORY[place], state="ORDER_STATE_REJECTED")
+            place += 1
+        response.next_page_token = str(place) if place < len(self.HISTORY) else ""
+        return response
+
+
 @contextmanager
-def serving(service: Service) -> Iterator[str]:
+def serving(service: order_service_pb2_grpc.OrderServiceServicer) -> Iterator[str]:
     """Serve on a free port."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
     order_service_pb2_grpc.add_OrderServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
@@ -131,6 +150,24 @@ class TestWatch:
         problem = server_calls.problem_of(reply, Server(target))
         assert (problem.exit_code, problem.reason, problem.hints) == (3, "TEMPORARY", ())
         assert len(service.resumed_from) == 3
+
+
+class TestListing:
+    def listed(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[list[str], str]:
+        with serving(Sparse()) as target:
+            assert main.run(["orders", "list", "--target", target, "--json", *arguments]) == 0
+        said = json.loads(capsys.readouterr().out)
+        return [order["order_id"] for order in said["orders"]], said["next_page_token"]
+
+    def test_short_and_empty_pages_are_not_the_end(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        everything = [f"o-{number}" for number in range(6, 0, -1)]
+        assert self.listed(capsys) == (everything, "")
+        assert self.listed(capsys, "--all", "--limit", "2") == (everything, "")
+        first, token = self.listed(capsys, "--limit", "4")
+        rest, end = self.listed(capsys, "--limit", "4", "--page-token", token)
+        assert (first, rest, end) == (everything[:4], everything[4:], "")
 
 
 class TestAnswers:

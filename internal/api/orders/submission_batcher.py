@@ -94,6 +94,7 @@ class SubmissionBatcher:
         self._publisher, self._recorded, self._recent = publisher, recorded, recent
         self._limits = limits
         self._queue: deque[PendingOrder] = deque()
+        self._queued_lines = 0
         self._open: dict[ids.OrderRef, PendingOrder] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
         self._is_scheduled = False
@@ -112,9 +113,7 @@ class SubmissionBatcher:
         Raises:
             Overloaded: too many orders wait already; none of these was taken.
         """
-        if len(self._queue) + len(facts) > self._limits.queue_orders_max:
-            what = f"{len(self._queue)} orders wait for the broker"
-            raise errors.Overloaded(what, self._limits.retry_after_s)
+        self._require_room(facts)
         call = PendingCall(len(facts))
         for index, fact in enumerate(facts):
             self._enqueue(PendingOrder(fact, call, index))
@@ -122,10 +121,19 @@ class SubmissionBatcher:
         await call.future
         return [verdict for verdict in call.verdicts if verdict is not None]
 
+    def _require_room(self, facts: Sequence[OrderPlaced]) -> None:
+        """Raise Overloaded if the queue has no room for these orders, or none for their lines."""
+        orders = len(self._queue) + len(facts)
+        lines = self._queued_lines + sum(len(fact.lines) for fact in facts)
+        if orders > self._limits.queue_orders_max or lines > self._limits.queue_lines_max:
+            what = f"{len(self._queue)} orders wait for the broker"
+            raise errors.Overloaded(what, self._limits.retry_after_s)
+
     def _enqueue(self, order: PendingOrder) -> None:
         first = self._open.setdefault(order.ref, order)
         if first is order:
             self._queue.append(order)
+            self._queued_lines += len(order.fact.lines)
         else:
             first.later.append(order)
 
@@ -155,6 +163,7 @@ class SubmissionBatcher:
         batch: list[PendingOrder] = []
         while self._queue and len(batch) < self._limits.batch_orders_max:
             order = self._queue.popleft()
+            self._queued_lines -= len(order.fact.lines)
             if order.call.future.cancelled() and not order.later:
                 del self._open[order.ref]
             else:

@@ -179,7 +179,7 @@ def list_orders(
 ) -> None:
     """List orders, newest first."""
     request = _listing(filters, clock.SystemClock().now_us())
-    orders_max = ALL_ORDERS_MAX if all_pages else 1
+    orders_max = ALL_ORDERS_MAX if all_pages else filters.limit
     found = server_calls.call(
         server,
         lambda orders: _collect(orders, request, orders_max, server.timeout_s),
@@ -201,9 +201,14 @@ async def _collect(
     orders_max: int,
     timeout_s: float,
 ) -> list[order_pb2.OrderSummary] | client.Failure:
-    """Return one page, or more up to `orders_max` orders; the request then asks for the next."""
+    """Return up to `orders_max` orders; the request then asks for those that follow.
+
+    A page of the server may be short or empty although others follow.
+    """
     found: list[order_pb2.OrderSummary] = []
+    page_orders_max = request.page_size
     while True:
+        request.page_size = min(page_orders_max, orders_max - len(found))
         page = await orders.list_page(request, timeout_s)
         if isinstance(page, client.Failure):
             return page

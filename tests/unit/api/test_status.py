@@ -46,6 +46,7 @@ def test_the_error_info_comes_first_and_other_details_after_it() -> None:
         (errors.Overloaded("w", 2.5), "RESOURCE_EXHAUSTED", "BACKLOG_TOO_DEEP", 2.5),
         (errors.BusAway("w"), "UNAVAILABLE", "BROKER_UNAVAILABLE", 1.0),
         (errors.DatabaseAway("w"), "UNAVAILABLE", "DATABASE_UNAVAILABLE", 1.0),
+        (errors.TooMuchAtOnce("w"), "UNAVAILABLE", "DATABASE_UNAVAILABLE", 1.0),
         (errors.GatewayAway("w"), "UNAVAILABLE", "TEMPORARILY_UNAVAILABLE", 1.0),
         (TimeoutError(), "DEADLINE_EXCEEDED", "OUTCOME_PENDING", 1.0),
         (KeyError("secret"), "INTERNAL", "INTERNAL_ERROR", None),

@@ -44,6 +44,8 @@ class Server(order_service_pb2_grpc.OrderServiceServicer):
             order_pb2.ORDER_STATE_FINALIZED
         ]
         self.orders: dict[str, tuple[order_pb2.OrderDraft, list[order_pb2.OrderState]]] = {}
+        self.scanned_max = 1_000
+        """How many orders a page looks at: it may end before it is full."""
         self.calls: list[int] = []
         """The number of orders in each call."""
 
@@ -72,12 +74,14 @@ class Server(order_service_pb2_grpc.OrderServiceServicer):
     async def ListOrders(self, request: Any, _: Any) -> Any:  # noqa: ANN401, N802
         names = list(reversed(self.orders))
         start = int(request.page_token or 0)
-        after = start + request.page_size
+        after = start + min(request.page_size, self.scanned_max)
         response = order_service_pb2.ListOrdersResponse(
             next_page_token=str(after) if after < len(names) else ""
         )
         for name in names[start:after]:
             order = self._look(name)
+            if request.states and order.state not in request.states:
+                continue
             response.orders.add(
                 order_id=name,
                 state=order.state,

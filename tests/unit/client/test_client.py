@@ -52,3 +52,23 @@ async def test_all_pages_are_listed() -> None:
     assert [order.order_id for page in pages for order in page] == ["o-2", "o-1", "o-0"]
     assert isinstance(first, order_service_pb2.ListOrdersResponse)
     assert first.next_page_token
+
+
+async def test_an_empty_page_with_a_token_is_not_the_last() -> None:
+    async with fake_server.opened() as (server, connection):
+        server.scanned_max = 1
+        server.end_of = lambda draft: [END_OF[draft.order_id]]
+        for number in range(4):
+            await connection.submit(f"o-{number}", body(f"o-{number}"), CALL_S)
+        request = order_service_pb2.ListOrdersRequest(page_size=2, states=["ORDER_STATE_REJECTED"])
+        first = await connection.list_page(request, CALL_S)
+        assert isinstance(first, order_service_pb2.ListOrdersResponse)
+        assert (len(first.orders), first.next_page_token) == (0, "1")
+        pages = [page async for page in connection.pages(0, CALL_S)]
+    assert [order.order_id for page in pages for order in page] == ["o-3", "o-2", "o-1", "o-0"]
+    assert len(pages) == 4
+
+
+END_OF = {f"o-{number}": order_pb2.ORDER_STATE_FINALIZED for number in range(4)} | {
+    "o-0": order_pb2.ORDER_STATE_REJECTED
+}

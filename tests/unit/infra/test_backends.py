@@ -52,6 +52,16 @@ async def test_the_database_can_be_opened_alone(tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_api_keys_have_connections_of_their_own(tmp_path: Path) -> None:
+    for options, is_own in ((embedded(tmp_path), False), (full(tmp_path), True)):
+        database = backends.open_database(options)
+        keys = backends.open_key_database(options, database)
+        assert (keys is not database) == is_own
+        if is_own:
+            await keys.close()
+        await database.close()
+
+
 async def test_a_full_engine_needs_its_servers(tmp_path: Path) -> None:
     database = backends.open_database(full(tmp_path))
     assert isinstance(database, mysql.MysqlDatabase)

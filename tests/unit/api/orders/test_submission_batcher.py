@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from internal.api.orders import recent_orders, submission_batcher
 from internal.kernel import errors, ids
 from internal.kernel.states import OrderState
 from internal.orders.messages import OrderPlaced
+from internal.pricing.messages import WantedLine
 from tests.unit.api import memory
 
 PLACED = submission_batcher.Placed()
@@ -153,6 +155,25 @@ async def test_a_full_queue_takes_all_of_a_call_or_nothing() -> None:
         assert await flying == [PLACED]
         assert await waiting == [PLACED, PLACED]
         assert await rig.submit(fact("c")) == [PLACED]
+
+
+async def test_a_queue_of_large_orders_is_full_earlier() -> None:
+    limits = options.Limits(queue_lines_max=250, batch_orders_max=1, batches_in_flight_max=1)
+    lines = (WantedLine("tea", 1),) * 100
+    large = [msgspec.structs.replace(fact(name), lines=lines) for name in "abcd"]
+    async for rig in made(limits):
+        with rig.bus.standing_still():
+            flying = rig.start(large[0])
+            await turns()
+            waiting = rig.start(*large[1:3])
+            await turns()
+            with pytest.raises(errors.Overloaded):
+                await rig.submit(large[3])
+            small = rig.start(fact("small"))
+            await turns()
+        assert await flying == await small == [PLACED]
+        assert await waiting == [PLACED, PLACED]
+        assert await rig.submit(large[3]) == [PLACED]
 
 
 async def test_a_database_that_is_away_or_slow_holds_nothing_up(rig: Rig) -> None:
