@@ -18,6 +18,8 @@ from internal.kernel.clock import US_PER_SECOND
 DAY_US = 86_400 * US_PER_SECOND
 LAST_US = 253_370_764_800 * US_PER_SECOND
 """9999-01-01, UTC: Python's calendar ends with that year, in every zone."""
+_END_US = LAST_US + 364 * DAY_US
+"""9999-12-31, UTC: the last instant that has a local time in every zone."""
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _US = datetime.timedelta(microseconds=1)
 
@@ -75,15 +77,16 @@ def instant_of(local: datetime.datetime, zone: datetime.tzinfo | None) -> int:
         zone: the zone whose clock shows it.
 
     Raises:
-        OverflowError: it is next to an end of Python's calendar, the years 1 and 9999.
+        OverflowError: it is on the first days of Python's calendar, in the year 1.
     """
     local_us = (local.replace(tzinfo=datetime.UTC) - _EPOCH) // _US
-    start_us, until_us = local_us - DAY_US, local_us + DAY_US
-    for it in offsets(start_us, until_us, zone):
+    start_us = local_us - DAY_US
+    found = offsets(start_us, min(local_us + DAY_US, _END_US), zone)
+    for it in found[:-1]:
         if local_us < it.until_us + it.offset_us:
             return max(start_us, local_us - it.offset_us)
         start_us = it.until_us
-    return until_us
+    return max(start_us, local_us - found[-1].offset_us)
 
 
 def start_of_day(at_us: int, zone: datetime.tzinfo | None) -> int:

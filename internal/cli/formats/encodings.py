@@ -9,7 +9,7 @@ import re
 
 import typer
 
-from internal.kernel import cards
+from internal.kernel import cards, texts
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -100,10 +100,13 @@ def _kind_of(data: bytes) -> str:
 
 def _of_zeros(data: bytes, option: str) -> str:
     """Describe bytes with zeros among them: UTF-16 without its mark, or not text."""
-    even, odd = data[:LOOK_BYTES:2].count(0), data[1:LOOK_BYTES:2].count(0)
-    if 3 * max(even, odd) < len(data[:LOOK_BYTES]) or min(even, odd):
+    opening = data[:LOOK_BYTES]
+    even, odd = opening[::2].count(0), opening[1::2].count(0)
+    name = "utf-16-be" if even > odd else "utf-16-le"
+    shown = opening.decode(name, errors="ignore")
+    is_rare = 3 * max(even, odd) < len(opening)
+    if is_rare or min(even, odd) or texts.fault_of_note(shown):
         return f"is not text: line {_line_of(data, data.index(0))} has a zero byte"
-    name = "utf-16-be" if even else "utf-16-le"
     hint = f"{option} {name} reads it" if option else "save it as UTF-8"
     return f"is UTF-16 without a byte order mark: {hint}"
 

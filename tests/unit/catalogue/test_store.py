@@ -6,7 +6,9 @@ import sqlalchemy as sa
 
 from internal.catalogue import store
 from internal.catalogue.messages import Product, RoundingPoint, Store, TaxRate
+from internal.kernel import texts
 from internal.kernel.money import RoundingMode
+from tests.support import skus
 
 BERLIN = Store(
     merchant_id="m-1",
@@ -124,3 +126,19 @@ def test_a_snapshot_of_a_large_batch_is_complete(connection: sa.Connection) -> N
     wanted = {(it.merchant_id, it.sku) for it in many}
     snapshot = store.load_snapshot(connection, {("m-1", "berlin")}, wanted)
     assert snapshot.products.keys() == wanted
+
+
+def test_skus_compare_byte_by_byte(connection: sa.Connection) -> None:
+    """No database folds case, accents, widths or blanks, or trips over a quote."""
+    products = [msgspec.structs.replace(TEA, sku=sku, name=sku) for sku in skus.ALIKE]
+    assert [it for it in skus.ALIKE if not texts.is_sku(it)] == []
+    store.save_products(connection, products)
+    store.save_products(connection, products[::2])
+    listed = [it.sku for it in store.list_products(connection, "m-1", "", 1_000)]
+    assert listed == sorted([*skus.ALIKE, "cup", "tea"])
+    for first, second in zip(skus.ALIKE[::2], skus.ALIKE[1::2], strict=True):
+        for sku, other in ((first, second), (second, first)):
+            [found] = store.load_snapshot(connection, (), {("m-1", sku)}).products.values()
+            assert (found.sku, found.name) == (sku, sku)
+            assert sku not in {it.sku for it in store.list_products(connection, "m-1", sku, 1_000)}
+            assert other != found.sku

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
 from internal.kernel import errors
-from tests.support import staged_orders
+from tests.support import skus, staged_orders
 
 TEA, CUP = StockKey("m-1", "main", "tea"), StockKey("m-1", "main", "cup")
 
@@ -115,3 +115,16 @@ def test_only_rows_that_may_not_suffice_are_read_again_with_a_lock(
         assert found == levels(connection)
     assert len(statements) == reads
     assert ("cup" in statements[-1]) == (reads == 1)
+
+
+def test_stock_of_skus_that_look_alike_is_not_shared(connection: sa.Connection) -> None:
+    keys = [StockKey("m-1", "main", sku) for sku in skus.ALIKE]
+    store.receive(connection, [received(key, number) for number, key in enumerate(keys, start=1)])
+    store.reserve(connection, dict.fromkeys(keys[::2], 1))
+    found = store.lock_levels(connection, sorted(keys))
+    assert found == {
+        key: StockLevel(number, number % 2) for number, key in enumerate(keys, start=1)
+    }
+    for number, key in enumerate(keys, start=1):
+        [(listed, level)] = store.list_levels(connection, "m-1", "main", key.sku)
+        assert (listed, level.on_hand) == (key, number)

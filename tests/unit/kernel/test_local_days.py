@@ -195,6 +195,9 @@ def test_a_later_local_time_is_never_an_earlier_instant(
         ("America/Toronto", "1919-03-31T00:00", "1919-03-31T04:30:00+00:00"),
         ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00+00:00"),
         ("America/St_Johns", "2006-10-29T00:00", "2006-10-29T02:30:00+00:00"),
+        ("Europe/Berlin", "9999-12-31T23:59", "9999-12-31T22:59:00+00:00"),
+        ("Pacific/Kiritimati", "9999-12-31T00:00", "9999-12-30T10:00:00+00:00"),
+        ("America/Santiago", "9999-12-31T20:00", "9999-12-31T23:00:00+00:00"),
     ],
 )
 def test_local_times_that_are_skipped_or_come_twice(name: str, local: str, instant: str) -> None:

@@ -113,6 +113,7 @@ def test_utf_16_without_its_mark_is_named(encoding: str, named: str) -> None:
         (codecs.BOM_UTF16_LE, "empty but for a byte order mark of UTF-16"),
         (codecs.BOM_UTF16_LE + b"a", "opens as UTF-16, but is damaged"),
         (b"a\nb\x00c", "is not text: line 2 has a zero byte"),
+        (b"\x00\x01\x02", "is not text: line 1 has a zero byte"),
         (bytes(64), "is not text: line 1 has a zero byte"),
     ],
 )
