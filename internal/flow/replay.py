@@ -18,7 +18,8 @@ from internal.flow import topics
 from internal.infra import bus, db
 from internal.kernel import cards, errors, ids
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders import deadlines
+from internal.kernel.facts import Fact
+from internal.orders import deadlines, messages
 from internal.pipeline import crash_counts, dead_letters, envelope
 from internal.pipeline.dead_letters import DeadLetter
 
@@ -106,15 +107,18 @@ def drop(
     connection: sa.Connection,
     keys: Sequence[int],
     mark: Mark,
-    decide: Callable[[sa.Connection, Sequence[ids.OrderRef]], T],
+    decide: Callable[[sa.Connection, Sequence[ids.OrderRef], Sequence[messages.OrderPlaced]], T],
 ) -> tuple[int, T]:
     """Close the open ones of these letters, after `decide` has dealt with the orders of all.
 
-    Return how many letters were closed, and what `decide` returned. It raises an error if an order
-    would be left behind; then nothing may be committed.
+    It gets the orders' names, and those OrderPlaced that the letters hold whole. It raises an error
+    if an order would be left behind; then nothing may be committed.
+
+    Returns:
+        How many letters were closed, and what `decide` returned.
     """
     letters = [it for some in _chunks(keys) for it in dead_letters.find_many(connection, some)]
-    decided = decide(connection, _orders_of(letters))
+    decided = decide(connection, _orders_of(letters), _placed_in(letters))
     dropped = 0
     for some in _chunks(keys):
         still_open = _still_open(connection, some)
@@ -127,6 +131,24 @@ def _orders_of(letters: Sequence[DeadLetter]) -> list[ids.OrderRef]:
     """Return the orders that letters are about, each once."""
     refs = (ids.OrderRef(it.merchant_id, it.order_id) for it in letters if it.order_id)
     return list(dict.fromkeys(refs))
+
+
+def _placed_in(letters: Sequence[DeadLetter]) -> list[messages.OrderPlaced]:
+    """Return the orders in letters of one fact, each order once."""
+    found: dict[ids.OrderRef, messages.OrderPlaced] = {}
+    for letter in letters:
+        if letter.order_id and is_whole(letter):
+            for fact in _facts_in(letter.payload.encode()):
+                if isinstance(fact, messages.OrderPlaced):
+                    found.setdefault(ids.OrderRef(fact.merchant_id, fact.order_id), fact)
+    return list(found.values())
+
+
+def _facts_in(payload: bytes) -> list[Fact | errors.Poison]:
+    try:
+        return list(topics.ENVELOPE.facts_in(payload))
+    except errors.Poison:
+        return []
 
 
 def _chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -182,10 +204,7 @@ def message_of(letter: DeadLetter) -> bus.Outgoing:
         "source": "souk-replay",
         "datacontenttype": "application/json",
     }
-    try:
-        facts = topics.ENVELOPE.facts_in(payload)
-    except errors.Poison:
-        facts = []
+    facts = _facts_in(payload)
     readable = [fact for fact in facts if not isinstance(fact, errors.Poison)]
     if readable:
         properties = envelope.properties(readable, payload) | {"orders": str(len(facts))}

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from internal.auth import audit_log
 from internal.kernel import errors, ids
 from internal.orders import deadlines, messages, store
-from internal.stages import payment_processing
+from internal.pricing.messages import Refusal
+from internal.stages import order_processing, payment_processing
 
 NAMED_MAX = 5
 """Orders that an error names; the others are counted."""
@@ -62,32 +63,50 @@ def find(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[stor
     return [order for key, order in locked.items() if key in missing]
 
 
-def decide(connection: sa.Connection, orders: Sequence[ids.OrderRef], decision: Decision) -> Result:
+def decide(
+    decision: Decision,
+    connection: sa.Connection,
+    orders: Sequence[ids.OrderRef],
+    placed: Sequence[messages.OrderPlaced],
+) -> Result:
     """Do with the orders of letters what an operator has decided. Orders that go on are left alone.
+
+    Args:
+        decision: the operator's.
+        connection: in the transaction that closes the letters.
+        orders: the orders that the letters are about.
+        placed: those of them that the letters hold. One that is not recorded is recorded as
+            REJECTED if the operator rejects: its merchant was answered OK and may wait for its end.
 
     Raises:
         OrdersHeldUp: an order would be left behind, and nothing was chosen.
         Conflict: repeat the whole transaction.
     """
     recorded = store.find(connection, orders)
-    not_recorded = tuple(sorted({ref for ref in orders if ref not in recorded}))
+    unknown = sorted({ref for ref in orders if ref not in recorded})
     held = find(connection, orders)
-    if not held:
-        return Result(not_recorded=not_recorded)
-    if decision.choice is None:
+    if held and decision.choice is None:
         raise _held_up(held)
     audit_log.log(connection, [_action(order, decision) for order in held])
-    if decision.choice is Choice.DRIVE_ON:
+    if decision.choice is not Choice.REJECT:
         refs = tuple(map(_ref, held))
         deadlines.give_back(connection, refs, decision.at_us)
-        return Result(driven_on=refs, not_recorded=not_recorded)
+        return Result(driven_on=refs, not_recorded=tuple(unknown))
+    new = {_ref(order): order for order in placed if _ref(order) not in recorded}
+    refused = order_processing.refuse(connection, list(new.values()), _REFUSAL, decision.at_us)
     facts = payment_processing.give_up(connection, _with_facts(connection, held), decision.at_us)
     return Result(
-        rejected=tuple(_ref(order) for order in held if order.order_key in facts),
+        rejected=(*(_ref(order) for order in held if order.order_key in facts), *new),
         returning=tuple(_ref(order) for order in held if order.order_key not in facts),
-        not_recorded=not_recorded,
-        facts=tuple(facts.values()),
+        not_recorded=tuple(ref for ref in unknown if ref not in new),
+        facts=(*facts.values(), *refused),
     )
+
+
+_REFUSAL = Refusal(
+    messages.RejectReason.GIVEN_UP_BY_OPERATOR,
+    "an operator has given the order up; nothing was reserved or charged",
+)
 
 
 _ACTIONS = {Choice.DRIVE_ON: "ORDER_DRIVEN_ON", Choice.REJECT: "ORDER_GIVEN_UP"}
@@ -106,7 +125,7 @@ def _action(order: store.OrderSnapshot, decision: Decision) -> audit_log.Action:
     )
 
 
-def _ref(order: store.OrderSnapshot) -> ids.OrderRef:
+def _ref(order: store.OrderSnapshot | messages.OrderPlaced) -> ids.OrderRef:
     return ids.OrderRef(order.merchant_id, order.order_id)
 
 

@@ -153,6 +153,25 @@ def _decide_and_add(
     return dict(zip(new, facts, strict=True))
 
 
+def refuse(
+    connection: sa.Connection,
+    orders: Sequence[messages.OrderPlaced],
+    refusal: Refusal,
+    now_us: int,
+) -> list[messages.OrderAccepted | messages.OrderRejected]:
+    """Record orders that are not recorded yet as refused; nothing is priced or reserved.
+
+    Raises:
+        Conflict: another instance recorded one of them; repeat the whole transaction.
+    """
+    drafts = [PricedDraft(order, None, refusal=refusal) for order in orders]
+    keys = store.add(connection, [_new_order(d, now_us, now_us) for d in drafts])
+    refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
+    facts = [_fact(d, keys[ref], now_us) for ref, d in zip(refs, drafts, strict=True)]
+    _log(connection, drafts, facts, now_us)
+    return facts
+
+
 def load_snapshot(
     connection: sa.Connection, orders: Sequence[messages.OrderPlaced]
 ) -> CatalogueSnapshot:

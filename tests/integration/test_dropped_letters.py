@@ -1,5 +1,6 @@
 """Dead letters that are dropped or replayed, on both databases: no order is left behind."""
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,9 +63,7 @@ def dropping(
     at_us = world.clock.now_us()
     mark = replay.Mark("dropped", "alex", "cannot be mended", at_us)
     decision = held_orders.Decision(choice, mark.actor, mark.reason, at_us)
-    return lambda c: replay.drop(
-        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
-    )
+    return lambda c: replay.drop(c, keys, mark, functools.partial(held_orders.decide, decision))
 
 
 def captured(world: World) -> dict[str, int]:
@@ -210,6 +209,20 @@ async def test_an_order_that_is_not_recorded_is_named_and_can_be_placed_again(
     assert (done, became) == (1, held_orders.Result(not_recorded=(REFS["o"],)))
     await world.run(shop.placed("o"))
     assert await world.states("o") == ["FINALIZED"]
+
+
+async def test_an_order_that_is_not_recorded_is_rejected(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(order_processing, "place", fail)
+        await world.run(shop.placed("o"), shop.placed("p"))
+    keys = [letter.letter_key for letter in await world.letters()]
+    await world.run(shop.placed("p"))
+    done, became = await world.database.write(dropping(world, keys, Choice.REJECT))
+    assert (done, became.rejected, became.not_recorded) == (2, (REFS["o"],), ())
+    assert await world.states("o", "p") == ["REJECTED GIVEN_UP_BY_OPERATOR", "FINALIZED"]
+    assert not await world.check(acknowledged=["o", "p"])
 
 
 async def test_whoever_waits_hears_of_a_rejection(

@@ -1,5 +1,6 @@
 """What operators see and do, on both databases: decided payments, letters, an order's story."""
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -139,9 +140,7 @@ def dropping(
     """Return the transaction of `souk dlq drop`."""
     mark = replay.Mark("dropped", "alex", "noise", at_us)
     decision = held_orders.Decision(choice, mark.actor, mark.reason, at_us)
-    return lambda c: replay.drop(
-        c, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
-    )
+    return lambda c: replay.drop(c, keys, mark, functools.partial(held_orders.decide, decision))
 
 
 async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> None:

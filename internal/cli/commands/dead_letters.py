@@ -1,6 +1,7 @@
 """`souk dlq`: shows dead letters, sends them again, or drops them for good."""
 
 import contextlib
+import functools
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
@@ -161,9 +162,7 @@ def drop_letters(
     _confirm(len(keys), "drop", yes=yes)
 
     def transact(connection: sa.Connection) -> tuple[int, held_orders.Result]:
-        return replay.drop(
-            connection, keys, mark, lambda c, refs: held_orders.decide(c, refs, decision)
-        )
+        return replay.drop(connection, keys, mark, functools.partial(held_orders.decide, decision))
 
     async def close(opened: db.Database) -> tuple[int, held_orders.Result]:
         dropped, became = await opened.write(transact)

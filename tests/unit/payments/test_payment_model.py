@@ -20,7 +20,7 @@ from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages
 from internal.orders import store as orders_store
-from internal.payments import gateway_calls, rules, tenders
+from internal.payments import gateway_calls, manual_resolution, rules, tenders
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, AttemptKind, AttemptState, Tender, TenderKind
 from internal.stages import payment_processing
@@ -93,6 +93,7 @@ class PaymentModel(RuleBasedStateMachine):
         self.late: list[Attempt] = []
         self.seen: dict[int, list[AttemptState]] = {}
         self.end: rules.Paid | rules.Declined | None = None
+        self.is_given_up = False
 
     @initialize(wanted=TENDERS)
     def accept(self, wanted: list[Tender]) -> None:
@@ -134,6 +135,20 @@ class PaymentModel(RuleBasedStateMachine):
         if self.end is None:  # later results are dropped, as in the payment stage
             payments_store.update(self.connection, results, self.clock.now_us())
         self.check_states()
+
+    @precondition(lambda self: self.end is None and self.history().attempts)
+    @rule()
+    def give_up(self) -> None:
+        """An operator gives the order up; what is on its way stays on its way."""
+        now_us, before = self.clock.now_us(), self.history().attempts
+        payment = rules.Payment(1, "m-1/o-1", "EUR", self.accepted.tenders)
+        after, voids = rules.give_up(payment, before)
+        for was, is_now in zip(before, after, strict=True):
+            if was is not is_now:
+                manual_resolution.override(self.connection, was, is_now, now_us)
+                self.seen[was.attempt_no] = [is_now.state]
+        payments_store.add(self.connection, voids, now_us)
+        self.is_given_up = True
 
     @rule()
     def crash(self) -> None:
@@ -186,6 +201,15 @@ class PaymentModel(RuleBasedStateMachine):
             assert sum(self.gateway.captured.values()) == expected
             assert sum(c.amount_minor for c in self.end.captured) == self.accepted.total_minor
             assert not self.gateway.voided
+
+    @invariant()
+    def given_up_is_never_paid(self) -> None:
+        assert not (self.is_given_up and isinstance(self.end, rules.Paid))
+
+    @invariant()
+    def a_charge_is_voided_once(self) -> None:
+        voids = Counter(a.voids_key for a in self.history().attempts if a.kind is AttemptKind.VOID)
+        assert all(count == 1 for count in voids.values())
 
     @invariant()
     def declined_is_voided(self) -> None:

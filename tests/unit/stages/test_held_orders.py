@@ -31,6 +31,8 @@ class Held:
         self.connection = connection
         self.gateway = gateways.FaultyGateway()
         self.line = staged_orders.StagedOrders(connection, self.gateway)
+        self.placed: list[messages.OrderPlaced] = []
+        """Orders that are in their letters only."""
 
     def accept(self, *tenders: Tender) -> messages.OrderAccepted:
         (fact,) = self.line.step(shop.placed("o", tenders=tenders or (shop.card(),)))
@@ -57,7 +59,7 @@ class Held:
         now_us = self.line.clock.now_us()
         with staged_orders.transaction(self.connection):
             decision = held_orders.Decision(choice, "alex", "cannot be mended", now_us)
-            result = held_orders.decide(self.connection, refs or (REF,), decision)
+            result = held_orders.decide(decision, self.connection, refs or (REF,), self.placed)
             keys = [it.letter_key for it in dead_letters.list_open(self.connection)]
             dead_letters.close(self.connection, keys, "dropped", now_us)
         assert not self.findings()
@@ -257,6 +259,20 @@ def test_an_order_that_goes_on_is_left_alone(held: Held, choice: Choice | None) 
     held.put_aside(paid)
     assert held.drop(choice) == held_orders.Result()
     assert held.end() == "FINALIZED"
+
+
+def test_an_order_that_is_not_recorded_is_recorded_as_rejected(held: Held) -> None:
+    """Its merchant was answered OK: it exists, and comes to its end."""
+    placed = shop.placed("o")
+    held.put_aside(placed)
+    held.placed = [placed]
+    result = held.drop(Choice.REJECT)
+    assert (result.rejected, result.not_recorded) == ((REF,), ())
+    assert held.end() == GIVEN_UP
+    assert held.line.view("o").version == store.SECOND_VERSION
+    assert held.line.step(placed) == list(result.facts), "a late message gets the same answer"
+    assert held.line.level("tea").reserved == 0
+    assert held.drop(Choice.REJECT) == held_orders.Result()
 
 
 @pytest.mark.parametrize("choice", [None, *Choice])
