@@ -65,7 +65,7 @@ class Watch:
         """
         try:
             return await self._look()
-        except errors.BusAway:
+        except (errors.BusAway, errors.Misconfigured):  # the latter: there is no subscription yet
             return False
 
     async def exchanged(

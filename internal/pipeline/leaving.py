@@ -27,7 +27,7 @@ GONE_S = 9.5
 worker kills it after 10 s.
 """
 HURRIED_S = 4.0
-"""The same after a second signal."""
+"""The same after a second signal, unless less is left."""
 EXIT_LEFT = 0
 EXIT_MAIN_ENDED = 70
 
@@ -39,13 +39,13 @@ class Departure:
     """The end of this process, which any of its threads may prepare for."""
 
     def __init__(self) -> None:
-        self._signals = 0
         self._leave: Leave | None = None
 
     def watch(self) -> None:
         """Take over the signals; called on the main thread, before there is anything to finish."""
         if not getattr(sys.modules["__main__"], "to_run", True):
             exit_process()  # the runtime's own handler has had a signal already
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for number in SIGNALS:
             signal.signal(number, self.signalled)
         threading.Thread(target=self._outlive_main, name="leaving", daemon=True).start()
@@ -53,16 +53,14 @@ class Departure:
     def begin_with(self, leave: Leave) -> None:
         """Name what leaves in good order, and ends the process; without it a signal ends it."""
         self._leave = leave
-        if self._signals:
-            leave()
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
         """Leave; called by the interpreter, on the main thread."""
         del number, frame
-        self._signals += 1
         if self._leave is None:
             exit_process()
-        signal.setitimer(signal.ITIMER_REAL, GONE_S if self._signals == 1 else HURRIED_S)
+        left_s, _ = signal.getitimer(signal.ITIMER_REAL)
+        signal.setitimer(signal.ITIMER_REAL, min(left_s, HURRIED_S) if left_s else GONE_S)
         self._leave()
 
     def _outlive_main(self) -> None:

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from internal.deploy import deploy, function_configs, functions_api, planning, wheel
+from internal.deploy import deploy, function_configs, functions_api, planning, progress, wheel
 from internal.flow import topics
 from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
@@ -205,7 +205,8 @@ class TestDeployment:
         assert action is planning.Action.RECREATE
         assert "no answer from instance 0" in problem
         assert "process() missing" in problem
-        assert str(logs) in problem
+        assert f"see {logs / 'pulsar.log'}" in problem
+        assert f"see {progress.log_of(logs, stack.settings.pulsar, name, 0)}" in problem
         healed = carry_out(stack.settings, deploy.Request(package=package, only=name))
         assert healed == {name: (planning.Action.RECREATE, 1, "")}
 
