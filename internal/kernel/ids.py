@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """The form of ids that callers choose. As in proto/souk/v1."""
-SKU_CHARS_MAX = 64
-_SKU = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f]{0,%d}[^ \x00-\x1f\x7f-\x9f]" % (SKU_CHARS_MAX - 1))
+_SKU = re.compile(r"(?! )[^\x00-\x1f\x7f-\x9f]{0,63}[^ \x00-\x1f\x7f-\x9f]")
 """Any text without control characters and without blanks at its ends: MySQL's comparisons do not
 see blanks at the end, so that two texts would be one there.
 """
