@@ -61,7 +61,9 @@ class MysqlSettings(Group):
     """The full engine's database: MySQL 8.0.19 or newer, or MariaDB 10.6 or newer."""
 
     host: str = "127.0.0.1"
-    """Name or address of the server."""
+    """Name or address of the server. All processes write to the same one: a cluster with several
+    writers is not supported.
+    """
     port: int = pydantic.Field(default=3_306, ge=1, le=65_535)
     """Its TCP port."""
     user: str = "souk"
