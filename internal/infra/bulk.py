@@ -206,10 +206,23 @@ def replace(
     names: tuple[str, ...],
     rows: Sequence[Values],
 ) -> None:
-    """Replace the rows that have the same `keys` by `rows`, or add them; keys lead `names`."""
-    width = len(keys)
-    _count(connection, _delete(table, keys), [row[:width] for row in rows])
-    insert(connection, table, names, rows)
+    """Give the rows that have the same `keys` the values of `rows`, or add them; keys lead `names`.
+
+    Columns that are not named keep their values: a newer Souk may have added them.
+
+    Raises:
+        IntegrityError: another transaction added one of them meanwhile, or a key is there twice.
+    """
+    shape, width = shape_of(table, *keys), len(keys)
+    query = f"SELECT {', '.join(f't.{key}' for key in keys)} FROM {{w}} CROSS JOIN {table.name} t"  # noqa: S608 - our own names
+    query = f"{query} ON {statements.same_in_both(keys)}"
+    of_keys = [row[:width] for row in rows]
+    known = set(map(tuple, select(connection, shape, query, of_keys, lock=True)))
+    changed = [row for row in rows if tuple(row[:width]) in known]
+    changes = assign(*names[width:])
+    if changes:
+        update(connection, table, shape_of(table, *names), keys, changes, changed)
+    insert(connection, table, names, [row for row in rows if tuple(row[:width]) not in known])
 
 
 # A statement from the cache has its hash already; a new one would compute it for every call.
@@ -220,11 +233,6 @@ _select = lru_cache(maxsize=256)(statements.Select)
 @lru_cache(maxsize=256)
 def _insert(table: sa.Table, names: tuple[str, ...]) -> statements.Insert:
     return statements.Insert(table, shape_of(table, *names))
-
-
-@lru_cache(maxsize=256)
-def _delete(table: sa.Table, keys: tuple[str, ...]) -> statements.Delete:
-    return statements.Delete(table, shape_of(table, *keys))
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ is only counted; a long one is also logged while it lasts.
 
 import asyncio
 import contextvars
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TypeVar
@@ -163,3 +164,15 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
 def _report(who: str, attempt: int, error: BaseException | None) -> None:
     metrics.RETRIES.labels(who, type(error).__name__).inc()
     logger.bind(stage=who, attempt=attempt).warning("{who} waits: {error!r}", who=who, error=error)
+
+
+def reason_of(error: OSError) -> str:
+    """Return in a few words why a server was not reached."""
+    match error:
+        case socket.gaierror():
+            return f"no such host ({error.strerror})"
+        case ConnectionRefusedError():
+            return "nothing listens there (connection refused)"
+        case TimeoutError():
+            return "no answer"
+    return error.strerror or str(error) or type(error).__name__

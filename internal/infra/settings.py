@@ -8,7 +8,7 @@ stops the start with a message that names it.
 import contextvars
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pydantic_settings
@@ -17,6 +17,15 @@ from internal.infra import files
 from internal.kernel import errors
 
 PREFIX = "SOUK_"
+
+
+def _opening_with(*schemes: str) -> pydantic.AfterValidator:
+    def check(url: str) -> str:
+        if not url.startswith(schemes):
+            raise ValueError(f"{url} does not open with {' or '.join(schemes)}")
+        return url
+
+    return pydantic.AfterValidator(check)
 
 
 class Group(pydantic.BaseModel):
@@ -52,7 +61,9 @@ class MysqlSettings(Group):
     """The full engine's database: MySQL 8.0.19 or newer, or MariaDB 10.6 or newer."""
 
     host: str = "127.0.0.1"
-    """Name or address of the server."""
+    """Name or address of the server. All processes write to the same one: a cluster with several
+    writers is not supported.
+    """
     port: int = pydantic.Field(default=3_306, ge=1, le=65_535)
     """Its TCP port."""
     user: str = "souk"
@@ -81,9 +92,11 @@ class MysqlSettings(Group):
 class PulsarSettings(Group):
     """The full engine's broker: Apache Pulsar 4.0 or newer."""
 
-    service_url: str = "pulsar://127.0.0.1:6650"
+    service_url: Annotated[str, _opening_with("pulsar://", "pulsar+ssl://")] = (
+        "pulsar://127.0.0.1:6650"
+    )
     """Where clients connect; pulsar+ssl:// for TLS."""
-    admin_url: str = "http://127.0.0.1:8080"
+    admin_url: Annotated[str, _opening_with("http://", "https://")] = "http://127.0.0.1:8080"
     """Where topics are made and backlogs are asked for."""
     tenant: str = pydantic.Field(default="souk", pattern=r"^[A-Za-z0-9_=:.-]+$")
     """Made by scripts/deploy_functions if it is missing."""

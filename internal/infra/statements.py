@@ -53,13 +53,6 @@ class Update(msgspec.Struct, frozen=True, cache_hash=True):
     guard: str = ""
 
 
-class Delete(msgspec.Struct, frozen=True, cache_hash=True):
-    """Delete the rows of `table` that agree with a row in all columns of `shape`."""
-
-    table: sa.Table
-    shape: Shape
-
-
 class Select(msgspec.Struct, frozen=True, cache_hash=True):
     """Answer the template `query`; `lock` holds the rows found until the transaction ends."""
 
@@ -68,7 +61,7 @@ class Select(msgspec.Struct, frozen=True, cache_hash=True):
     lock: bool = False
 
 
-Statement = Insert | Update | Delete | Select
+Statement = Insert | Update | Select
 
 
 class Piece(NamedTuple):

@@ -77,29 +77,37 @@ def _find(
 
 
 def begin(
-    connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int
+    connection: sa.Connection,
+    stage: str,
+    refs: Sequence[ids.OrderRef],
+    others: Sequence[ids.OrderRef],
+    now_us: int,
 ) -> dict[ids.OrderRef, int]:
-    """Count those that are tried for the first time; return the crashes that the others caused.
+    """Count `refs` that are tried for the first time; return the crashes that any of them caused.
+
+    `others` are only looked up.
 
     Raises:
         Conflict: another instance counts one of them too; repeat the whole transaction.
     """
-    before = find(connection, stage, refs)
+    before = find(connection, stage, [*refs, *others])
     new = [(stage, *ref, 1, now_us, now_us) for ref in refs if ref not in before]
     _put(connection, new)
     return before
 
 
-def begin_run(connection: sa.Connection, stage: str, now_us: int) -> bool:
-    """Count a run of the stage; tell whether an earlier one crashed before it was through.
+def begin_run(connection: sa.Connection, stage: str, now_us: int) -> int:
+    """Count a run of the stage; return how many began before and are not through.
+
+    Those have crashed, or are young ones of other instances, which costs nothing but counting.
 
     Raises:
         Conflict: as for begin.
     """
     forget_old(connection, now_us)
-    has_crashed = bool(_find(connection, stage, [STAGE]))
+    before = find(connection, stage, [STAGE]).get(STAGE, 0)
     count(connection, stage, [STAGE], now_us)
-    return has_crashed
+    return before
 
 
 def count(connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int) -> None:
@@ -117,9 +125,9 @@ def count(connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], n
 
 
 def take_back(
-    connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int
+    connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int, by: int = 1
 ) -> None:
-    """Count one crash less for each: the process ends, and not because of them.
+    """Count `by` crashes less for each: the process ends, and not because of them.
 
     Raises:
         Conflict: as for begin.
@@ -127,9 +135,9 @@ def take_back(
     before = _find(connection, stage, refs)
     forget(connection, stage, before)
     rows = [
-        (stage, *ref, attempts - 1, first_at_us, now_us)
+        (stage, *ref, attempts - by, first_at_us, now_us)
         for ref, (attempts, first_at_us) in before.items()
-        if attempts > 1
+        if attempts > by
     ]
     _put(connection, rows)
 

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from internal.infra import db
 from internal.kernel import ids
-from internal.kernel.clock import Clock
-from internal.kernel.facts import Fact
+from internal.kernel.clock import US_PER_SECOND, Clock
 from internal.pipeline import crash_counts
 
 Write = Callable[[db.Work[Any]], Awaitable[Any]]
@@ -28,63 +27,80 @@ class Countable(Protocol):
         ...
 
 
+CAUGHT_UP_S = 60
+"""After this time since its start a runner has been sent all that a crashed process had held: the
+broker sends it first, and at once.
+"""
+WATCHED_S = 600
+"""A repetition of a fact that has crashed a process is looked for during this time. Later it
+crashes one process more, uncounted, and is then among the first messages of the next.
+"""
+
+
 class CrashSuspects:
     """The orders that a crashed process may have held, as one runner sees them.
 
-    These are among the first messages after the runner's start: what was not acknowledged comes
-    back before anything younger. After the first fact younger than the runner, a new message with
-    an older fact is a repetition, which a crashed process may have held in another message.
+    These are in the first messages after the runner's start: what was not acknowledged comes back
+    before anything younger. Later an earlier stage may repeat one of them in a new message: after a
+    crash, such an order is known by its count. The times of facts are not looked at, because they
+    are of other machines, whose clocks may differ from this one's.
     """
 
     def __init__(self, stage: str, clock: Clock, messages_max: int) -> None:
         self._stage, self._clock = stage, clock
         self._started_us = clock.now_us()
         self._messages_left = messages_max
-        self._has_caught_up = False
         self._held: Counter[ids.OrderRef] = Counter()
         self._is_run_open = False
-        self._is_counting: bool | None = None
-        """Whether an earlier run crashed; None until that was looked up."""
+        self._crashes: int | None = None
+        """Earlier runs that crashed; None until that was looked up."""
+
+    def _is_within(self, seconds: int) -> bool:
+        return self._clock.now_us() - self._started_us < seconds * US_PER_SECOND
+
+    @property
+    def _has_caught_up(self) -> bool:
+        return not self._messages_left or not self._is_within(CAUGHT_UP_S)
 
     def offered(self, redeliveries: int) -> bool:
         """Tell whether a crashed process may have held this message."""
-        if self._messages_left:
-            self._messages_left -= 1
-            return True
-        return redeliveries > 0 or self._has_caught_up
+        if self._has_caught_up:
+            return redeliveries > 0
+        self._messages_left -= 1
+        return True
 
-    def suspects(self, fact: Fact) -> bool:
-        """Tell whether a process that crashed before this run may have held this fact.
+    @property
+    def looks_for_repetitions(self) -> bool:
+        """Tell whether facts in messages that no crashed process held are to be looked up, too."""
+        return bool(self._crashes) and self._is_within(WATCHED_S)
 
-        The first fact that is too young for it tells that all the held messages have come back.
-        """
-        if fact.occurred_at_us < self._started_us:
-            return True
-        self._messages_left = 0
-        self._has_caught_up = True
-        return False
-
-    async def begin(self, write: Write, refs: Iterable[ids.OrderRef]) -> dict[ids.OrderRef, int]:
-        """Count those that are not counted yet; return the crashes of those that caused some.
+    async def begin(
+        self, write: Write, refs: Iterable[ids.OrderRef], others: Iterable[ids.OrderRef] = ()
+    ) -> dict[ids.OrderRef, int]:
+        """Count `refs` that are not counted yet; return the crashes of all that caused some.
 
         The latter are not counted here: `count` is called right before one of them is tried.
+        `others` are in messages that no crashed process held.
         """
-        new = [ref for ref in refs if ref not in self._held and crash_counts.is_countable(ref)]
-        if not new:
+        new, found = self._unknown(refs), self._unknown(others)
+        if not new and not found:
             return {}
         now_us = self._clock.now_us()
-        if self._is_counting is None:
-            self._is_counting = await write(
+        if self._crashes is None:
+            self._crashes = await write(
                 lambda connection: crash_counts.begin_run(connection, self._stage, now_us)
             )
             self._is_run_open = True
         before: dict[ids.OrderRef, int] = {}
-        if self._is_counting:
+        if self._crashes:
             before = await write(
-                lambda connection: crash_counts.begin(connection, self._stage, new, now_us)
+                lambda connection: crash_counts.begin(connection, self._stage, new, found, now_us)
             )
         self._held.update(dict.fromkeys((ref for ref in new if ref not in before), 0))
         return before
+
+    def _unknown(self, refs: Iterable[ids.OrderRef]) -> list[ids.OrderRef]:
+        return [ref for ref in refs if ref not in self._held and crash_counts.is_countable(ref)]
 
     async def count(self, write: Write, refs: Sequence[ids.OrderRef]) -> None:
         """Count one more crash for orders that caused some before, in case this is another."""
@@ -105,12 +121,18 @@ class CrashSuspects:
         return self._is_run_open or bool(self._held)
 
     async def done(self, write: Write, work: Iterable[Countable]) -> None:
-        """Delete the counts of orders that are not held any more; in the end, that of the run."""
+        """Delete the counts of orders that are not held any more; in the end, that of the run.
+
+        With it go the runs that had crashed before it began, and none that began later: another
+        instance is through with its own.
+        """
         if self._held:
             await self._forget(write, self._release(work))
-        if self._is_run_open and not self._messages_left and not self._held:
+        if self._is_run_open and self._has_caught_up and not self._held:
             self._is_run_open = False
-            await write(lambda c: crash_counts.forget(c, self._stage, [crash_counts.STAGE]))
+            runs, now_us = (self._crashes or 0) + 1, self._clock.now_us()
+            run = [crash_counts.STAGE]
+            await write(lambda c: crash_counts.take_back(c, self._stage, run, now_us, runs))
 
     def _release(self, work: Iterable[Countable]) -> list[ids.OrderRef]:
         refs = []
@@ -123,7 +145,7 @@ class CrashSuspects:
         return refs
 
     async def _forget(self, write: Write, refs: Sequence[ids.OrderRef]) -> None:
-        if refs and self._is_counting:
+        if refs and self._crashes:
             await write(lambda connection: crash_counts.forget(connection, self._stage, refs))
         for ref in refs:
             if self._held[ref] == 0:
@@ -131,7 +153,7 @@ class CrashSuspects:
 
     async def take_back(self, write: Write) -> None:
         """Count one crash less, of the run and of what is held: the process ends by itself."""
-        refs = sorted(self._held) if self._is_counting else []
+        refs = sorted(self._held) if self._crashes else []
         refs += [crash_counts.STAGE] if self._is_run_open else []
         if refs:
             now_us = self._clock.now_us()

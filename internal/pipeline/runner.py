@@ -148,7 +148,8 @@ class Runner:
         return False
 
     async def _process(self, work: list[Work]) -> None:
-        if any(item.source.is_suspect for item in work):
+        is_watched = self._suspects.looks_for_repetitions
+        if is_watched or any(item.source.is_suspect for item in work):
             work = await self._process_suspects(work)
         if not work:
             return
@@ -162,11 +163,11 @@ class Runner:
 
     async def _process_suspects(self, work: list[Work]) -> list[Work]:
         """Process the orders that have crashed a process, the worst last; return the others."""
-        refs = dict.fromkeys(item.ref for item in work if self._is_suspect(item))
-        if not refs:
-            self._suspects.hold(work)
-            return work
-        crashes = await self._suspects.begin(self._write, refs)
+        refs = dict.fromkeys(item.ref for item in work if item.source.is_suspect)
+        others: dict[ids.OrderRef, None] = {}
+        if self._suspects.looks_for_repetitions:
+            others = dict.fromkeys(item.ref for item in work if item.ref not in refs)
+        crashes = await self._suspects.begin(self._write, refs, others)
         by_ref: dict[ids.OrderRef, list[Work]] = {ref: [] for ref in crashes}
         for item in work:
             by_ref.get(item.ref, []).append(item)
@@ -180,12 +181,6 @@ class Runner:
         rest = [item for item in work if item.ref not in crashes]
         self._suspects.hold(rest)
         return rest
-
-    def _is_suspect(self, item: Work) -> bool:
-        """Tell whether a crashed process may have held it: nothing younger than this process."""
-        if item.source.redeliveries:
-            return True
-        return item.source.is_suspect and self._suspects.suspects(item.fact)
 
     async def _process_trial(self, work: list[Work], refs: Sequence[ids.OrderRef]) -> None:
         """Process a trial batch, and nothing else meanwhile: it is small."""

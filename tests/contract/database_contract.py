@@ -391,6 +391,26 @@ class DatabaseContract:
         kept = [thing(number=1), *rows, thing("p", 1)]
         assert await database.read(everything) == kept
 
+    async def test_replace_keeps_columns_that_it_does_not_know(self, database: db.Database) -> None:
+        """A newer program may have added them."""
+        known = [thing(number=number, maybe=number) for number in range(3)]
+        await database.write(lambda c: put(c, *known))
+        names = ("owner", "thing_no", "words", "document", "amount")
+        rows = [("o", number, "new", "[]", 5) for number in range(2, 5)]
+        await database.write(lambda c: bulk.replace(c, THINGS, KEY, names, rows))
+        assert await database.read(everything) == [
+            *known[:2],
+            ("o", 2, "new", "[]", 5, 2),
+            ("o", 3, "new", "[]", 5, None),
+            ("o", 4, "new", "[]", 5, None),
+        ]
+
+    async def test_replace_tells_a_key_that_is_there_twice(self, database: db.Database) -> None:
+        rows = [thing(amount=1), thing(amount=2)]
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.write(lambda c: bulk.replace(c, THINGS, KEY, NAMES, rows))
+        assert await database.read(everything) == []
+
     async def test_selecting_for_update_finds_the_rows(self, database: db.Database) -> None:
         await database.write(lambda c: put(c, thing(number=1), thing(number=2)))
         shape = bulk.shape_of(THINGS, *KEY)

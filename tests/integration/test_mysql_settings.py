@@ -29,10 +29,20 @@ def one(connection: sa.Connection) -> int:
 async def test_an_unreachable_server_is_an_outage(options: MysqlSettings) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        database = with_options(options, port=unused.getsockname()[1])
-        with pytest.raises(errors.DatabaseAway, match="2003"):
+        port = unused.getsockname()[1]
+        database = with_options(options, port=port)
+        words = rf"SOUK_MYSQL__HOST and SOUK_MYSQL__PORT name \S+:{port}: nothing listens there"
+        with pytest.raises(errors.DatabaseAway, match=f"2003 {words}"):
             await database.read(one)
         await database.close()
+
+
+async def test_a_host_that_does_not_exist_is_named(options: MysqlSettings) -> None:
+    """It is an outage all the same: name servers fail, too."""
+    database = with_options(options, host="souk.invalid")
+    with pytest.raises(errors.DatabaseAway, match=r"HOST.* name souk\.invalid:\d+: no such host"):
+        await database.read(one)
+    await database.close()
 
 
 async def test_a_server_that_never_greets_is_an_outage(options: MysqlSettings) -> None:

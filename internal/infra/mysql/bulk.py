@@ -34,7 +34,7 @@ keys MariaDB would look for another way: in_predicate_conversion_threshold.
 """
 
 Rows = Sequence[statements.Values]
-ByRows = statements.Update | statements.Delete | statements.Select
+ByRows = statements.Update | statements.Select
 """The statements that need the rows as a table, or as conditions."""
 
 _encode = msgspec.json.Encoder().encode
@@ -325,9 +325,6 @@ def _template(statement: ByRows) -> str:
         query = statement.query.replace("CROSS JOIN", "STRAIGHT_JOIN")
         return f"{query} FOR UPDATE" if statement.lock else query
     table = statement.table.name
-    if isinstance(statement, statements.Delete):
-        on = statements.same_in_both(statement.shape.names)
-        return f"DELETE t FROM {{w}} STRAIGHT_JOIN {table} AS t ON {on}"
     on = statements.same_in_both(statement.keys)
     where = f" WHERE {statement.guard}" if statement.guard else ""
     return f"UPDATE {{w}} STRAIGHT_JOIN {table} AS t ON {on} SET {_changes(statement)}{where}"  # noqa: S608

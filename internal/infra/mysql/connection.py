@@ -17,6 +17,7 @@ import aiomysql
 import sqlalchemy as sa
 from aiomysql.connection import CLIENT, COMMAND, CR, MySQLResult
 
+from internal.infra import retry
 from internal.infra.mysql import errors as mysql_errors
 from internal.infra.mysql import rows as mysql_rows
 from internal.kernel import errors
@@ -82,14 +83,18 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
             async with asyncio.timeout(connect_timeout_s):
                 await connection._connect()
         except TimeoutError:
+            is_connected = str(connection.host_info).startswith("socket")
             connection.close()
-            address = f"{connection.host}:{connection.port}"
-            what = f"no greeting from {address} within {connect_timeout_s:g} s"
-            raise aiomysql.OperationalError(CR.CR_CONN_HOST_ERROR, what) from None
+            missing = "connected, but no greeting came" if is_connected else "no answer"
+            why = f"{missing} within {connect_timeout_s:g} s"
+            raise _not_reached(connection, why) from None
         except aiomysql.OperationalError as error:
             if isinstance(error.__cause__, ssl.SSLError):
                 what = f"{TLS_SETTING}: {connection.host} is not trusted: {error.__cause__}"
                 raise errors.Misconfigured(what) from error
+            if isinstance(error.__cause__, OSError):
+                why = retry.reason_of(error.__cause__)
+                raise _not_reached(connection, why) from error
             raise
         except RuntimeError as error:  # the server takes this password only over TLS
             what = f"{TLS_SETTING}: {connection.host} takes the password over TLS only: {error}"
@@ -300,6 +305,12 @@ class Connection(aiomysql.Connection):  # type: ignore[misc] # aiomysql has no t
             what = f"{TLS_SETTING} is set, but {self.host}:{self.port} offers no TLS"
             raise errors.Misconfigured(what)
         await super()._request_authentication()
+
+
+def _not_reached(connection: Connection, why: str) -> aiomysql.OperationalError:
+    address = f"{connection.host}:{connection.port}"
+    what = f"SOUK_MYSQL__HOST and SOUK_MYSQL__PORT name {address}: {why}"
+    return aiomysql.OperationalError(CR.CR_CONN_HOST_ERROR, what)
 
 
 def _ignored(_: int | aiomysql.Error) -> None:

@@ -14,7 +14,7 @@ REPEAT = frozenset({
     1205,  # waited too long for a row
     1213,  # deadlock
     1412,  # a table was altered under a snapshot
-    3101,  # another member of the cluster won
+    3101,  # another member of the cluster won: one that was the writer before a failover
 })  # fmt: skip
 """The transaction has lost against another one; it is repeated as a whole."""
 REASONS = {1205: "row_lock", 1213: "deadlock", 1020: "row_changed", 2003: "not_reachable"}

@@ -4,6 +4,7 @@ Every request may be repeated: creating something that exists, or deleting somet
 is not an error.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -14,6 +15,7 @@ import httpx
 import msgspec
 
 from internal.infra import settings
+from internal.infra.pulsar_bus import driver
 from internal.kernel import errors
 
 EARLIEST = {"ledgerId": -1, "entryId": -1}
@@ -116,7 +118,10 @@ class PulsarAdmin:
             answer = await self._client.send(request)
         except httpx.HTTPError as error:
             where = self._options.admin_url
-            text = f"{method} {path} at {where}: {type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error}"
+            if isinstance(error, httpx.ConnectError):
+                why = await asyncio.to_thread(driver.why_away, where) or why
+            text = f"SOUK_PULSAR__ADMIN_URL names {where}: {method} {path}: {why}"
             raise errors.BusAway(text) from error
         _require_success(answer)
         return answer

@@ -161,7 +161,7 @@ class PulsarBus:
         full_name = self._options.topic(PROBE_TOPIC)
         look = functools.partial(self._client.get_topic_partitions, full_name)
         try:
-            await driver.in_thread(f"asking {self._options.service_url}", look, lambda _: None)
+            await driver.in_thread("asking for a topic", look, lambda _: None)
         except errors.BusAway as error:
             if isinstance(error.__cause__, driver.REFUSED):
                 raise errors.Misconfigured(f"the broker refuses this client: {error}") from error
@@ -169,7 +169,14 @@ class PulsarBus:
                 place = f"{self._options.tenant}/{self._options.namespace}"
                 text = f"the broker has no namespace {place}; scripts/deploy_functions makes it"
                 raise errors.Misconfigured(text) from error
-            raise
+            raise await self._away(error) from error
+
+    async def _away(self, error: errors.BusAway) -> errors.BusAway:
+        """Name the address and the reason in one line."""
+        url = self._options.service_url
+        why = await asyncio.to_thread(driver.why_away, url)
+        named = f"SOUK_PULSAR__SERVICE_URL names {url}"
+        return errors.BusAway(f"{named}: {why}" if why else f"{named}, which answers, but: {error}")
 
     async def _open_all(
         self, what: str, topics: Sequence[str], make: "functools.partial[object]"

@@ -7,16 +7,18 @@ of the loop per message; the calls used here cost one per burst.
 
 import asyncio
 import math
+import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import _pulsar
 import pulsar
 from loguru import logger
 
-from internal.infra import settings
+from internal.infra import retry, settings
 from internal.kernel import errors
 
 T = TypeVar("T")
@@ -27,6 +29,10 @@ PulsarException = pulsar.exceptions.PulsarException
 NotFound = pulsar.exceptions.TopicNotFound
 REFUSED = (pulsar.exceptions.AuthenticationError, pulsar.exceptions.AuthorizationError)
 NOWHERE = Path("/dev/null")
+PORTS = {"pulsar": 6_650, "pulsar+ssl": 6_651, "http": 80, "https": 443}
+"""The ports of addresses that name none."""
+LOOK_S = 2.0
+"""The time to wait for a connection that is only made to learn why there is none."""
 
 
 def open_client(options: settings.PulsarSettings, log_file: Path | None) -> pulsar.Client:
@@ -68,10 +74,35 @@ async def in_thread(what: str, make: Callable[[], T], undo: Callable[[T], None])
     try:
         return await asyncio.shield(made)
     except PulsarException as error:
-        raise errors.BusAway(f"{what}: {type(error).__name__}: {error}") from error
+        raise errors.BusAway(f"{what}: {_said_by(error)}") from error
     except asyncio.CancelledError:
         made.add_done_callback(lambda done: _undo(done, undo))
         raise
+
+
+def _said_by(error: Exception) -> str:
+    """Return an exception as text; many of the client's say nothing but their name."""
+    name = type(error).__name__
+    return name if str(error) in {"", name} else f"{name}: {error}"
+
+
+def why_away(url: str) -> str:
+    """Return what is wrong with each address in it; "" if all take connections. It blocks.
+
+    The client itself says neither which one it tried nor why it failed.
+    """
+    scheme, _, hosts = url.rstrip("/").partition("://")
+    reasons = []
+    for address in hosts.split(","):
+        parts = urlsplit(f"//{address}")
+        try:
+            where = parts.hostname or "", parts.port or PORTS[scheme]
+            socket.create_connection(where, LOOK_S).close()
+        except OSError as error:
+            reasons.append(f"{address}: {retry.reason_of(error)}")
+        except ValueError:
+            reasons.append(f"{address}: not a host and a port")
+    return "; ".join(reasons)
 
 
 def _undo(done: "asyncio.Future[T]", undo: Callable[[T], None]) -> None:

@@ -59,13 +59,10 @@ def _field(field: str | None, table: str) -> str:
     return f"w.{field}" if field else table
 
 
-def _template(statement: statements.Update | statements.Delete | statements.Select) -> str:
+def _template(statement: statements.Update | statements.Select) -> str:
     if isinstance(statement, statements.Select):
         return statement.query
     table = statement.table.name
-    if isinstance(statement, statements.Delete):
-        columns = ", ".join(statement.shape.names)
-        return f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {{w}})"  # noqa: S608
     changes = ", ".join(f"{column} = {value}" for column, value in statement.changes)
     where = statements.same_in_both(statement.keys)
     if statement.guard:

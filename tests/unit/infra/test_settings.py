@@ -81,6 +81,9 @@ def test_arguments_win_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SOUK_STAGES__BATCH", "1"),
         ("SOUK_STAGE__BATCH_ORDERS_MAX", "1"),
         ("SOUK_STAGES", "1"),
+        ("SOUK_PULSAR__SERVICE_URL", "http://127.0.0.1:8080"),
+        ("SOUK_PULSAR__SERVICE_URL", "127.0.0.1:6650"),
+        ("SOUK_PULSAR__ADMIN_URL", "pulsar://127.0.0.1:6650"),
     ],
 )
 def test_wrong_and_unknown_settings_are_named(

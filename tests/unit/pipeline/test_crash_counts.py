@@ -12,7 +12,7 @@ from internal.flow import topics
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.orders import messages
-from internal.pipeline import crash_counts, dead_letters, envelope, handler, runner
+from internal.pipeline import crash_counts, crash_suspects, dead_letters, envelope, handler, runner
 from tests.support import ports, shop, staged_orders
 
 PATIENCE_S = 5.0
@@ -210,20 +210,47 @@ async def test_who_is_done_is_counted_no_longer(connection: sa.Connection) -> No
     assert (broker.counts(), broker.stages_lives()) == ({}, 1)
 
 
-async def test_the_first_young_order_ends_the_suspicion(connection: sa.Connection) -> None:
-    broker = Broker(connection, crowd(5))
+async def test_suspicion_ends_some_time_after_the_start(connection: sa.Connection) -> None:
+    """By this machine's clock: the first order after that closes the run, and is not counted."""
+    broker = Broker(connection, crowd(5), [order("w", "waits, then the time is over")])
     crash_counts.count(connection, "order_processing", [crash_counts.STAGE], shop.NOW_US)
-    young = msgspec.structs.replace(order("y"), placed_at_us=2 * shop.NOW_US)
-    broker.waiting[1] = envelope.encode([young])
-    await broker.live()
+
+    class Slow(NotedOrders):
+        async def perform(self, effect: messages.OrderPlaced) -> str:
+            broker.clock.advance_us(crash_suspects.CAUGHT_UP_S * US_PER_SECOND)
+            return await super().perform(effect)
+
+    await broker.live(Slow(ports.MemoryDatabase(connection)))
     assert (broker.counts(), broker.stages_lives()) == ({}, 0)
 
 
-async def test_what_is_younger_than_the_process_is_not_counted(connection: sa.Connection) -> None:
+@pytest.mark.parametrize("ahead_s", [-7_200, 0, 7_200])
+async def test_clocks_of_other_machines_do_not_matter(
+    connection: sa.Connection, ahead_s: int
+) -> None:
+    """The intake stamps an order; a stage with another clock counts its crashes all the same."""
     broker = Broker(connection, crowd(3, o1="kills"))
-    broker.clock.advance_us(-2 * US_PER_SECOND)
-    await broker.live()
-    assert broker.counts() == {}
+    broker.clock.advance_us(-ahead_s * US_PER_SECOND)
+    await broker.live_on()
+    assert broker.letters() == [(crash_counts.CODE, "o1")]
+    assert broker.lives == crash_counts.ATTEMPTS_MAX + 1
+
+
+async def test_the_end_of_a_run_hides_no_crash_of_a_later_one(connection: sa.Connection) -> None:
+    """Two instances of a function share the count of its runs; the second one crashes."""
+    database, stage = ports.MemoryDatabase(connection), "order_processing"
+    clock = ManualClock(shop.NOW_US)
+    first, second, third = (crash_suspects.CrashSuspects(stage, clock, 10) for _ in range(3))
+    ref = ids.OrderRef(shop.MERCHANT, "a")
+    for each in (first, second):
+        await each.begin(database.write, [ref])
+    clock.advance_us(crash_suspects.CAUGHT_UP_S * US_PER_SECOND)
+    held = handler.Work(order("a"), handler.Incoming(topics.PLACED, b"", 1))
+    first.hold([held])
+    await first.done(database.write, [held])
+    assert crash_counts.find(connection, stage, [crash_counts.STAGE]) == {crash_counts.STAGE: 1}
+    await third.begin(database.write, [ref])
+    assert third.looks_for_repetitions
 
 
 async def test_what_was_redelivered_is_counted_however_young(connection: sa.Connection) -> None:
@@ -266,13 +293,18 @@ async def test_an_old_order_in_a_new_message_is_counted_after_a_young_one(
     running = asyncio.create_task(stage_runner.run())
     young = msgspec.structs.replace(order("y"), placed_at_us=shop.NOW_US + 1)
     old = msgspec.structs.replace(order("k", "kills"), placed_at_us=shop.NOW_US - 1)
+    caught_up_us = crash_suspects.CAUGHT_UP_S * US_PER_SECOND
     async with asyncio.timeout(PATIENCE_S):
         stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([order("s")]), 0))
+        clock.advance_us(caught_up_us)
         stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([young]), 1))
         assert {await acknowledged.get(), await acknowledged.get()} == {0, 1}
         stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([old]), 2))
         await asyncio.wait([running])
-    assert dict(crash_counts.find(connection, "order_processing", lost[1:])) == {lost[1]: 2}
+    counted = crash_counts.find(
+        connection, "order_processing", [lost[1], ids.OrderRef(shop.MERCHANT, "y")]
+    )
+    assert counted == {lost[1]: 2}
 
 
 async def test_a_second_message_about_an_order_in_hand_costs_it_nothing(

@@ -163,14 +163,6 @@ def test_other_updates_join_a_table(
     assert one(update, *rows).startswith("UPDATE JSON_TABLE(")
 
 
-def test_a_delete_joins_a_table() -> None:
-    delete = statements.Delete(TABLE, bulk.shape_of(TABLE, "a", "c"))
-    assert one(delete, (1, 5), (2, 5)) == (
-        "DELETE t FROM JSON_TABLE('[[1],[2]]', '$[*]' COLUMNS(a BIGINT PATH '$[0]' ERROR ON ERROR))"
-        " AS w STRAIGHT_JOIN t AS t ON t.a = w.a AND t.c = 5"
-    )
-
-
 def test_one_row_keeps_a_column() -> None:
     assert "JSON_TABLE('[[1]]'" in one(SELECT, (1, "b", None))
     assert 't.b = "b" AND t.c = null' in one(SELECT, (1, "b", None))

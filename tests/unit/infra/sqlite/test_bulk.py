@@ -38,12 +38,6 @@ def test_an_update_joins_the_rows() -> None:
     assert one(unguarded).endswith(" WHERE t.a = w.a AND t.c = w.c")
 
 
-def test_a_delete_looks_its_keys_up() -> None:
-    assert one(statements.Delete(TABLE, SHAPE)) == (
-        f"DELETE FROM t WHERE (a, c) IN (SELECT a, c FROM {W})"  # noqa: S608 - nothing runs it
-    )
-
-
 @pytest.mark.parametrize("lock", [False, True])
 def test_a_query_gets_the_rows_as_a_table(*, lock: bool) -> None:
     query = "SELECT w.c FROM {w} CROSS JOIN t ON t.a = {w.a}"
