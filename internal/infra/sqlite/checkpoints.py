@@ -28,6 +28,8 @@ SHORT_BYTES = 4 * KEPT_BYTES
 """With less free space than this, the log may only take a part of what is left."""
 SHARE = 4
 """That part: one in this many bytes. The copy itself makes the database file grow."""
+READERS_MS = 50
+"""The log can only be emptied while no reader needs it; reads take a few milliseconds."""
 LOOK_S = 0.2
 """How often the free space is looked at."""
 
@@ -78,7 +80,7 @@ class Checkpoints:
         """Copy what no reader still needs; a failure leaves the log as it is, which is safe."""
         self._oldest_s = None
         try:
-            with _without_waiting(raw):
+            with _waiting_shortly(raw):
                 raw.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
         except sqlite3.Error as error:
             self._oldest_s = self._now_s()
@@ -86,10 +88,10 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _without_waiting(raw: sqlite3.Connection) -> Iterator[None]:
-    """Do not wait for readers: transactions would wait, too."""
+def _waiting_shortly(raw: sqlite3.Connection) -> Iterator[None]:
+    """Wait for readers no longer than a transaction may wait for this copy."""
     (before_ms,) = raw.execute("PRAGMA busy_timeout").fetchone()
-    raw.execute("PRAGMA busy_timeout=0")
+    raw.execute(f"PRAGMA busy_timeout={READERS_MS}")
     try:
         yield
     finally:

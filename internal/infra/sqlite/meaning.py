@@ -21,7 +21,7 @@ AWAY = frozenset({
 """Another process holds the lock, or the disk does not do what it should."""
 PRIMARY_CODE = 0xFF
 """The low bits of an extended error code."""
-RUNBOOK = "docs/operations.md#the-embedded-engine"
+RUNBOOK = "docs/operations-embedded.md#damaged-missing-or-older"
 
 
 def of_error(error: BaseException, path: Path) -> errors.SoukError | None:
