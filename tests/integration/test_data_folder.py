@@ -107,6 +107,14 @@ def modes(folder: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
 
+def open_to_others(folder: Path, *more: str) -> None:
+    folder.chmod(0o755)
+    for name in more:
+        (folder / name).touch()
+    for file in folder.iterdir():
+        file.chmod(0o644)
+
+
 @contextlib.contextmanager
 def umask(value: int) -> Iterator[None]:
     before = os.umask(value)
@@ -136,21 +144,16 @@ class TestModes:
             async with served(tmp_path / "data") as (_, connection):
                 assert (await place(connection, "o-1")).is_ok
                 found = modes(tmp_path / "data")
-        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == private.FOLDER_MODE
+        assert modes(tmp_path)["data"] == private.FOLDER_MODE
         assert {f"{files.DATABASE}-wal", f"{simulator.FILE}-shm", files.DEMO_KEY} <= found.keys()
         assert set(found.values()) == {private.FILE_MODE}
 
     async def test_an_older_folder_is_closed(self, folder: Path) -> None:
-        folder.chmod(0o755)
-        (folder / "souk.2026-01-01.log").write_text("")
-        foreign = folder / "notes.txt"
-        foreign.write_text("")
-        for file in folder.iterdir():
-            file.chmod(0o644)
+        open_to_others(folder, "souk.2026-01-01.log", "notes.txt")
         await start(folder)
-        assert stat.S_IMODE(folder.stat().st_mode) == private.FOLDER_MODE
+        assert modes(folder.parent)["data"] == private.FOLDER_MODE
         found = modes(folder)
-        assert found.pop(foreign.name) == 0o644
+        assert found.pop("notes.txt") == 0o644
         assert set(found.values()) == {private.FILE_MODE}
 
     def test_a_shared_folder_stays_as_it_is(self, tmp_path: Path) -> None:
@@ -162,8 +165,10 @@ class TestModes:
 class TestLoss:
     """A used folder never becomes a new shop."""
 
-    @pytest.mark.parametrize("name", DATABASES)
-    @pytest.mark.parametrize("keeps_history", [True, False])
+    @pytest.mark.parametrize(
+        ("name", "keeps_history"),
+        [(files.DATABASE, True), (files.DATABASE, False), (simulator.FILE, True)],
+    )
     @pytest.mark.parametrize("is_emptied", [True, False])
     async def test_of_a_database(
         self,
@@ -174,9 +179,7 @@ class TestLoss:
         keeps_history: bool,
         is_emptied: bool,
     ) -> None:
-        if not keeps_history and name == simulator.FILE:
-            pytest.skip("a folder of an older Souk does not tell that it had one")
-        if not keeps_history:
+        if not keeps_history:  # as in a folder of an older Souk
             (folder / files.HISTORY).unlink()
         (folder / name).unlink()
         if is_emptied:
@@ -201,10 +204,9 @@ class TestLoss:
         told = history.History(DATABASES, newest, is_closed=False)
         history.Writer(killed, told).close()
         await start(Path(shutil.copytree(killed, tmp_path / "whole")))
-        for log in killed.glob("*-wal"):
-            log.unlink()
-        for memory in killed.glob("*-shm"):
-            memory.unlink()
+        for name in DATABASES:
+            (killed / f"{name}-wal").unlink()
+            (killed / f"{name}-shm").unlink()
         told_now = await refusal(killed)
         assert "-wal was removed" in told_now
 

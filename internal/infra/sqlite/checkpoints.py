@@ -37,9 +37,14 @@ LOOK_S = 0.2
 class Checkpoints:
     """What the log holds that the database file does not. Times are the monotonic clock's."""
 
-    def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now_s: Callable[[], float] = time.monotonic,
+        free_bytes: Callable[[Path], int] = space.free_bytes,
+    ) -> None:
         self._folder, self._log = path.parent, Path(f"{path}-wal")
-        self._now_s = now_s
+        self._now_s, self._free_bytes = now_s, free_bytes
         self._oldest_s: float | None = None
         self._looked_s = 0.0
 
@@ -62,7 +67,7 @@ class Checkpoints:
     def failed(self, raw: sqlite3.Connection) -> None:
         """Copy the log if the disk is about full, so that the next transaction may have room."""
         with contextlib.suppress(OSError):
-            if space.free_bytes(self._folder) < SHORT_BYTES:
+            if self._free_bytes(self._folder) < SHORT_BYTES:
                 self._copy(raw, "TRUNCATE")
 
     def idle(self, raw: sqlite3.Connection) -> None:
@@ -71,7 +76,7 @@ class Checkpoints:
 
     def _is_large(self) -> bool:
         try:
-            free_bytes = space.free_bytes(self._folder)
+            free_bytes = self._free_bytes(self._folder)
             return free_bytes < SHORT_BYTES and self._log.stat().st_size > free_bytes // SHARE
         except OSError:
             return False
