@@ -174,19 +174,21 @@ class TestLedgerInTrouble:
 
     async def test_full(self, tmp_path: Path) -> None:
         gateway = simulator.SimulatedGateway(tmp_path / "gateway.db")
-        gateway._connection.execute("PRAGMA max_page_count=1")
-        request = charge("tok_ok")
+        gateway._connection.execute("PRAGMA max_page_count=1")  # no more than it has now
+        requests = [charge("tok_ok") for _ in range(1_000)]
         with pytest.raises(errors.GatewayAway, match="full"):
-            await gateway.charge(request)
+            for request in requests:
+                await gateway.charge(request)
+        assert await gateway.lookup(requests[-1].key) is None
         gateway._connection.execute("PRAGMA max_page_count=10000")
-        assert (await gateway.charge(request)).status is GatewayStatus.SUCCEEDED
+        assert (await gateway.charge(requests[-1])).status is GatewayStatus.SUCCEEDED
         await gateway.close()
 
     async def test_damaged(self, tmp_path: Path) -> None:
         path = tmp_path / "gateway.db"
         await simulator.SimulatedGateway(path).close()
         path.write_bytes(b"no database at all" * 1_000)
-        with pytest.raises(errors.DatabaseDamaged, match="gateway.db"):
+        with pytest.raises(errors.DatabaseDamaged, match="damaged"):
             simulator.SimulatedGateway(path)
-        with pytest.raises(errors.DatabaseDamaged, match="gateway.db"):
+        with pytest.raises(errors.DatabaseDamaged, match="damaged"):
             simulator.SimulatorLedger(path).captured_by_key()

@@ -21,6 +21,7 @@ AWAY = frozenset({
 """Another process holds the lock, or the disk does not do what it should."""
 PRIMARY_CODE = 0xFF
 """The low bits of an extended error code."""
+FULL_TOLD = "the disk of this server is full"
 RUNBOOK = "docs/operations-embedded.md#damaged-missing-or-older"
 
 
@@ -31,7 +32,9 @@ def of_error(error: BaseException, path: Path) -> errors.SoukError | None:
     if code in DAMAGED:
         return damaged(path, str(original))
     if code in AWAY:
-        return errors.DatabaseAway(f"{path}: {original}")
+        away = errors.DatabaseAway(f"{path}: {original}")
+        away.told = FULL_TOLD if code == FULL else ""
+        return away
     return None
 
 

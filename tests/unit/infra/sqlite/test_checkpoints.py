@@ -36,10 +36,10 @@ class Disk:
     @property
     def is_copied(self) -> bool:
         """Tell whether the file alone has all rows."""
-        alone = f"file:{self.path}?immutable=1"
+        count, alone = "SELECT count(*) FROM t", f"file:{self.path}?immutable=1"
         with contextlib.closing(sqlite3.connect(alone, uri=True)) as connection:
-            count = "SELECT count(*) FROM t"
-            return connection.execute(count).fetchone() == self.raw.execute(count).fetchone()
+            (alone_rows,), (rows,) = (it.execute(count).fetchone() for it in (connection, self.raw))
+            return bool(alone_rows == rows)
 
 
 @pytest.fixture
