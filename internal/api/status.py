@@ -119,6 +119,8 @@ def overloaded(reason: str, text: str, retry_after_s: float) -> Refused:
 def away(error: errors.Temporary | errors.DatabaseDamaged) -> Refused:
     """Something that the API server needs cannot be reached."""
     reason, text = _AWAY.get(type(error), ("TEMPORARILY_UNAVAILABLE", "try again"))
+    if isinstance(error, errors.Temporary) and error.told:
+        text = f"{error.told}; {text}"
     return Refused(Code.UNAVAILABLE, reason, text, retry_after_s=RETRY_AFTER_S)
 
 

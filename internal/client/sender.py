@@ -39,6 +39,8 @@ class Sender:
         self._chance = random.Random(seed)  # noqa: S311 - spreads retries
         self.retries: Counter[str] = Counter()
         """Tries that failed and were repeated, by code and reason."""
+        self.causes: dict[str, str] = {}
+        """The server's words with the last try of each name that failed."""
 
     async def send(self, drafts: Sequence[order_pb2.OrderDraft]) -> list[client.Answer]:
         """Place one order by SubmitOrder or some by SubmitOrders; answers in their order."""
@@ -62,7 +64,9 @@ class Sender:
         return max(asked_s, own_s) * self._chance.uniform(1.0, 1.5)
 
     async def _try(self, drafts: Sequence[order_pb2.OrderDraft]) -> list[client.Answer]:
-        return await submit(self._client, drafts, self._patience.call_s)
+        answers = await submit(self._client, drafts, self._patience.call_s)
+        self.causes |= {name_of(it): it.text for it in answers if it.code in RETRIED and it.text}
+        return answers
 
 
 async def submit(

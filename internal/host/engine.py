@@ -83,6 +83,7 @@ class Engine:
         if guard:
             await self._start_stages(stack)
             await guard.begin(self.database)
+            stack.push_async_callback(self._note_end, guard)
             keeping = self._watch(asyncio.create_task(guard.keep(self.database)))
             stack.push_async_callback(_end, [keeping])
         await self._start_watches(stack)
@@ -146,6 +147,10 @@ class Engine:
         """Fail the engine when this task fails."""
         task.add_done_callback(self._fail_with)
         return task
+
+    async def _note_end(self, guard: folder_guard.FolderGuard) -> None:
+        if not self.failed.done():
+            await guard.note(self.database)
 
     def _end_guard(self, guard: folder_guard.FolderGuard, error: BaseException | None) -> None:
         guard.end(is_well=error is None and not self.failed.done())

@@ -61,12 +61,20 @@ class FolderGuard:
         """
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
-            try:
-                newest = await database.read(store.newest, is_quick=True)
-                if self._writer:
-                    self._writer.stored(newest)
-            except (errors.DatabaseAway, OSError) as error:
-                logger.bind(seldom="history").warning("the newest message is not noted: {}", error)
+            await self.note(database)
+
+    async def note(self, database: db.Database) -> None:
+        """Note the newest message; a database or disk that is away does not matter.
+
+        Raises:
+            DatabaseDamaged: the database is damaged.
+        """
+        try:
+            newest = await database.read(store.newest, is_quick=True)
+            if self._writer:
+                self._writer.stored(newest)
+        except (errors.DatabaseAway, OSError) as error:
+            logger.bind(seldom="history").warning("the newest message is not noted: {}", error)
 
     def end(self, *, is_well: bool) -> None:
         """Note that the databases are closed, unless the engine has failed."""

@@ -5,6 +5,7 @@ loop repeats while something is broken is bound to a name, logger.bind(seldom="b
 of that name the first is written, then one after growing pauses, with the number left out.
 """
 
+import contextlib
 import io
 import logging
 import logging.handlers
@@ -114,8 +115,9 @@ class LogFile:
         self._handler.handle(logging.makeLogRecord({"msg": message.rstrip("\n")}))
 
     def stop(self) -> None:
-        """Close the file."""
-        self._handler.close()
+        """Close the file; on a full disk its last lines are lost."""
+        with contextlib.suppress(OSError):
+            self._handler.close()
 
 
 class _Rotating(logging.handlers.RotatingFileHandler):

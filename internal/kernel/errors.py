@@ -30,6 +30,9 @@ class SoukError(Exception):
 class Temporary(SoukError):
     """The same thing may work later."""
 
+    told = ""
+    """The cause in words that a caller may read; empty if it is none of a caller's business."""
+
 
 class DatabaseAway(Temporary):
     """The database cannot be reached, is locked, or ended this transaction in a deadlock.

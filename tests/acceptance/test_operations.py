@@ -52,23 +52,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running
 @pytest.mark.slow
 def test_every_command_does_what_the_runbook_says(running: stacks.Running, wheels: Path) -> None:
     with runbook.Shell.opened(ROOT, environment(running, wheels)) as shell:
-        steps = runbook.steps(RUNBOOK.read_text())
-        for step, after in zip(steps, [*steps[1:], None], strict=True):
-            answer = shell.run(step.command)
-            told = f"{RUNBOOK.name}:{step.line}: {step.command}\nanswered {answer.code}:\n"
-            assert runbook.is_as_said(step.says, answer.text), told + answer.text
-            is_asked_for = after is not None and after.command == runbook.ASKS_EXIT_CODE
-            assert answer.code == 0 or is_asked_for, told + answer.text
+        runbook.follow(RUNBOOK, shell)
 
 
 def environment(running: stacks.Running, wheels: Path) -> dict[str, str]:
     """Return the environment of the runbook's reader: only folders, ports and addresses."""
+    return {**environment_of(), "STACK": str(running.folder), "WHEELS": str(wheels)}
+
+
+def environment_of() -> dict[str, str]:
+    """Return the environment of any runbook's reader: ports and addresses."""
     intake, metrics = free_ports(2)
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("SOUK_")},
         "COLUMNS": COLUMNS,
-        "STACK": str(running.folder),
-        "WHEELS": str(wheels),
         "SOUK_INTAKE__PORT": str(intake),
         "SOUK_METRICS__PORT": str(metrics),
         "SOUK_TARGET": f"{ports.HOST}:{intake}",

@@ -167,3 +167,32 @@ async def test_random_outcomes_depend_on_the_seed(tmp_path: Path) -> None:
     assert first != await outcomes(tmp_path / "c.db", 2)
     kinds = {name.split()[1] for name in first}
     assert kinds == {"SUCCEEDED", "DECLINED", "GatewaySilent", "GatewayAway"}
+
+
+class TestLedgerInTrouble:
+    """The simulator's own disk: nobody's order is at fault."""
+
+    async def test_full(self, tmp_path: Path) -> None:
+        gateway = simulator.SimulatedGateway(tmp_path / "gateway.db")
+        gateway._connection.execute("PRAGMA max_page_count=1")  # no more than it has now
+        requests = [charge("tok_ok") for _ in range(1_000)]
+
+        async def charge_all() -> None:
+            for request in requests:
+                await gateway.charge(request)
+
+        with pytest.raises(errors.GatewayAway, match="full"):
+            await charge_all()
+        assert await gateway.lookup(requests[-1].key) is None
+        gateway._connection.execute("PRAGMA max_page_count=10000")
+        assert (await gateway.charge(requests[-1])).status is GatewayStatus.SUCCEEDED
+        await gateway.close()
+
+    async def test_damaged(self, tmp_path: Path) -> None:
+        path = tmp_path / "gateway.db"
+        await simulator.SimulatedGateway(path).close()
+        path.write_bytes(b"no database at all" * 1_000)
+        with pytest.raises(errors.DatabaseDamaged, match="damaged"):
+            simulator.SimulatedGateway(path)
+        with pytest.raises(errors.DatabaseDamaged, match="damaged"):
+            simulator.SimulatorLedger(path).captured_by_key()

@@ -80,6 +80,17 @@ def _plain(line: str) -> str:
     return re.sub(r"[─+|-]{3,}", "─", re.sub(r"\s+", " ", line)).strip()
 
 
+def follow(document: Path, shell: "Shell") -> None:
+    """Run a document's commands, and fail at the first that does not do what is said there."""
+    every = steps(document.read_text())
+    for step, after in zip(every, [*every[1:], None], strict=True):
+        answer = shell.run(step.command)
+        told = f"{document.name}:{step.line}: {step.command}\nanswered {answer.code}:\n"
+        assert is_as_said(step.says, answer.text), told + answer.text
+        is_asked_for = after is not None and after.command == ASKS_EXIT_CODE
+        assert answer.code == 0 or is_asked_for, told + answer.text
+
+
 class Shell:
     """One bash for all commands of a document."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from internal.cli import backup_files, database
+from internal.cli import backup_files
 from internal.cli.commands import check
 from internal.cli.options import Data
 from internal.console import exit_codes, installation, lazy_groups, output
@@ -44,7 +44,7 @@ def backup(
     """
     options = installation.settings_of(data)
     require_embedded(options)
-    database.require(options)
+    check.require_usable(options)
     if folder.exists():
         raise errors.Misconfigured(f"{folder} exists: a backup is never overwritten, name another")
     with _becoming(folder) as fresh:

@@ -36,10 +36,7 @@ def check(
     """
     with installation.chosen(data) as found:
         options = found.settings
-        database.require(options)
-        if options.storage.engine == "embedded":
-            ledger = registry.ledger_file(options)
-            used_folder.require_usable(options.storage.data_dir, [ledger] if ledger else [])
+        require_usable(options)
         tallies, findings = examine(options, is_drained=drained)
     if as_json:
         output.as_json({"check_ok": not findings, "findings": findings, "orders": tallies})
@@ -47,6 +44,20 @@ def check(
         _show(tallies, findings)
     if findings:
         raise typer.Exit(exit_codes.ExitCode.CHECK_FAILED)
+
+
+def require_usable(options: settings.Settings) -> None:
+    """Check that the database is there, whole, and as new as it was; a server's is taken to be.
+
+    Raises:
+        DatabaseAway: it is missing in a new folder, or cannot be opened.
+        DatabaseDamaged: it is damaged, older than it was, or missing in a used folder.
+        Misconfigured: its tables are from a newer Souk.
+    """
+    if options.storage.engine == "embedded":
+        ledger = registry.ledger_file(options)
+        used_folder.require_usable(options.storage.data_dir, [ledger] if ledger else [])
+    database.require(options)
 
 
 def examine(

@@ -3,8 +3,6 @@
 This is the only command that may make a database, and only in a folder that never had one.
 """
 
-from pathlib import Path
-
 import sqlalchemy as sa
 
 from internal.cli import database
@@ -12,7 +10,6 @@ from internal.cli.options import Data
 from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson
 from internal.infra import migrate as migrating
-from internal.infra import settings
 from internal.infra.data_folder import private
 from internal.infra.sqlite import used_folder
 from internal.kernel import errors
@@ -29,7 +26,8 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     try:
         private.make_folder(storage.data_dir)
         if storage.engine == "embedded":
-            used_folder.require_usable(storage.data_dir, ledgers_of(options))
+            ledger = registry.ledger_file(options)
+            used_folder.require_usable(storage.data_dir, [ledger] if ledger else [])
     except OSError as error:
         what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
         raise errors.Misconfigured(what) from error
@@ -40,12 +38,6 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
         output.say(f"{name} is up to date ({after})")
     else:
         output.say(f"{name}: {before or 'nothing'} -> {after}")
-
-
-def ledgers_of(options: settings.Settings) -> list[Path]:
-    """Return the databases that the gateway keeps on this machine."""
-    ledger = registry.ledger_file(options)
-    return [ledger] if ledger else []
 
 
 def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:

@@ -115,7 +115,7 @@ class Writer:
             logger.bind(seldom="bus").warning("the bus could not write: {error!r}", error=error)
             self._moved |= moved
             self._within(self._limits.try_again_after_s)
-            _answer(entries, f"not written: {error}")
+            _answer(entries, f"not written: {error}", getattr(error, "told", ""))
         except BaseException:
             _answer(entries, "the bus's writer has ended")
             raise
@@ -205,11 +205,13 @@ class Writer:
             self._wake.set()
 
 
-def _answer(entries: Iterable[Entry], problem: str) -> None:
+def _answer(entries: Iterable[Entry], problem: str, told: str = "") -> None:
     for entry in entries:
         if entry.receipt.done():
             continue
         if problem:
-            entry.receipt.set_exception(errors.BusAway(problem))
+            away = errors.BusAway(problem)
+            away.told = told
+            entry.receipt.set_exception(away)
         else:
             entry.receipt.set_result(None)

@@ -28,6 +28,8 @@ SHORT_BYTES = 4 * KEPT_BYTES
 """With less free space than this, the log may only take a part of what is left."""
 SHARE = 4
 """That part: one in this many bytes. The copy itself makes the database file grow."""
+READERS_MS = 50
+"""The log can only be emptied while no reader needs it; reads take a few milliseconds."""
 LOOK_S = 0.2
 """How often the free space is looked at."""
 
@@ -35,9 +37,14 @@ LOOK_S = 0.2
 class Checkpoints:
     """What the log holds that the database file does not. Times are the monotonic clock's."""
 
-    def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now_s: Callable[[], float] = time.monotonic,
+        free_bytes: Callable[[Path], int] = space.free_bytes,
+    ) -> None:
         self._folder, self._log = path.parent, Path(f"{path}-wal")
-        self._now_s = now_s
+        self._now_s, self._free_bytes = now_s, free_bytes
         self._oldest_s: float | None = None
         self._looked_s = 0.0
 
@@ -60,7 +67,7 @@ class Checkpoints:
     def failed(self, raw: sqlite3.Connection) -> None:
         """Copy the log if the disk is about full, so that the next transaction may have room."""
         with contextlib.suppress(OSError):
-            if space.free_bytes(self._folder) < SHORT_BYTES:
+            if self._free_bytes(self._folder) < SHORT_BYTES:
                 self._copy(raw, "TRUNCATE")
 
     def idle(self, raw: sqlite3.Connection) -> None:
@@ -69,7 +76,7 @@ class Checkpoints:
 
     def _is_large(self) -> bool:
         try:
-            free_bytes = space.free_bytes(self._folder)
+            free_bytes = self._free_bytes(self._folder)
             return free_bytes < SHORT_BYTES and self._log.stat().st_size > free_bytes // SHARE
         except OSError:
             return False
@@ -78,7 +85,7 @@ class Checkpoints:
         """Copy what no reader still needs; a failure leaves the log as it is, which is safe."""
         self._oldest_s = None
         try:
-            with _without_waiting(raw):
+            with _waiting_shortly(raw):
                 raw.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
         except sqlite3.Error as error:
             self._oldest_s = self._now_s()
@@ -86,10 +93,10 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _without_waiting(raw: sqlite3.Connection) -> Iterator[None]:
-    """Do not wait for readers: transactions would wait, too."""
+def _waiting_shortly(raw: sqlite3.Connection) -> Iterator[None]:
+    """Wait for readers no longer than a transaction may wait for this copy."""
     (before_ms,) = raw.execute("PRAGMA busy_timeout").fetchone()
-    raw.execute("PRAGMA busy_timeout=0")
+    raw.execute(f"PRAGMA busy_timeout={READERS_MS}")
     try:
         yield
     finally:

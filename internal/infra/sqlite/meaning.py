@@ -21,7 +21,8 @@ AWAY = frozenset({
 """Another process holds the lock, or the disk does not do what it should."""
 PRIMARY_CODE = 0xFF
 """The low bits of an extended error code."""
-RUNBOOK = "docs/operations.md#the-embedded-engine"
+FULL_TOLD = "the disk of this server is full"
+RUNBOOK = "docs/operations-embedded.md#damaged-missing-or-older"
 
 
 def of_error(error: BaseException, path: Path) -> errors.SoukError | None:
@@ -33,7 +34,9 @@ def of_error(error: BaseException, path: Path) -> errors.SoukError | None:
     if code == sqlite3.SQLITE_INTERRUPT:
         return errors.TooMuchAtOnce(f"{path}: {original}")
     if code in AWAY:
-        return errors.DatabaseAway(f"{path}: {original}")
+        away = errors.DatabaseAway(f"{path}: {original}")
+        away.told = FULL_TOLD if code == FULL else ""
+        return away
     return None
 
 

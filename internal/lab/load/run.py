@@ -70,6 +70,8 @@ class Figures(msgspec.Struct, frozen=True):
     """Not placed after all retries, by code and reason."""
     retries: dict[str, int]
     """Answers after which an order was sent again, by code and reason."""
+    causes: dict[str, str]
+    """The server's words with the last of them, by code and reason."""
     finalized: int
     rejected: int
     rejected_by_reason: dict[str, int]
@@ -126,6 +128,7 @@ def figures_of(work: workload_run.Run, profile: str, seconds: float) -> Figures:
         invalid=results.invalid.total(),
         errors=dict(results.errors),
         retries=dict(work.sender.retries),
+        causes=dict(work.sender.causes),
         finalized=work.finalized(),
         rejected=rejected.total(),
         rejected_by_reason=dict(rejected.most_common()),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
+from rich.markup import escape
 
 from internal.console import output
 from internal.lab.load import run as load_run
@@ -26,8 +27,8 @@ def _counts(figures: load_run.Figures) -> rich_table.Table:
     table = _grid(f"Souk load run: {figures.profile}")
     for name in ("orders", "accepted", "replayed", "conflicts", "invalid"):
         table.add_row(name, f"{getattr(figures, name):,}")
-    _add_reasons(table, "not accepted", figures.errors)
-    _add_reasons(table, "retried", figures.retries)
+    _add_reasons(table, "not accepted", figures.errors, figures.causes)
+    _add_reasons(table, "retried", figures.retries, figures.causes)
     table.add_row("finalized", f"{figures.finalized:,}")
     _add_reasons(table, "rejected", figures.rejected_by_reason)
     table.add_row("seconds", f"{figures.seconds:,.1f}")
@@ -35,10 +36,17 @@ def _counts(figures: load_run.Figures) -> rich_table.Table:
     return table
 
 
-def _add_reasons(table: rich_table.Table, name: str, counts: Mapping[str, int]) -> None:
+def _add_reasons(
+    table: rich_table.Table,
+    name: str,
+    counts: Mapping[str, int],
+    causes: Mapping[str, str] | None = None,
+) -> None:
     table.add_row(name, f"{sum(counts.values()):,}")
     for reason, count in counts.items():
         table.add_row(f"  {reason}", f"{count:,}")
+        if causes and causes.get(reason):
+            table.add_row(f"    {escape(causes[reason])}", "")
 
 
 def _times(figures: load_run.Figures) -> rich_table.Table:

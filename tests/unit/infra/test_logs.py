@@ -110,3 +110,83 @@ def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(errors.Misconfigured, match="log file"):
         logs.setup(settings.LogSettings(file=tmp_path / "taken" / "souk.log"))
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 50.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class TestRepeats:
+    """A line that is repeated while something is broken."""
+
+    def test_pauses_grow_to_a_minute(self) -> None:
+        clock = Clock()
+        repeats, written = logs.Repeats(clock), []
+        for _ in range(10 * 600):
+            if repeats.due("bus") is not None:
+                written.append(clock.now_s - 50)
+            clock.now_s += 0.1
+        assert [round(at_s) for at_s in written[:8]] == [0, 1, 3, 7, 15, 31, 63, 123]
+        assert len(written) == 15
+
+    def test_lines_left_out_are_counted(self) -> None:
+        clock = Clock()
+        repeats = logs.Repeats(clock)
+        assert [repeats.due("bus") for _ in range(4)] == [0, None, None, None]
+        clock.now_s += logs.FIRST_PAUSE_S
+        assert [repeats.due("bus"), repeats.due("bus")] == [3, None]
+
+    def test_names_do_not_disturb_each_other_and_quiet_forgets(self) -> None:
+        clock = Clock()
+        repeats = logs.Repeats(clock)
+        assert [repeats.due(name) for name in ("a", "b", "a")] == [0, 0, None]
+        clock.now_s += logs.QUIET_S + 1
+        assert [repeats.due("a"), repeats.due("a")] == [1, None]
+        clock.now_s += logs.FIRST_PAUSE_S
+        assert repeats.due("a") == 1
+
+    def test_names_are_bounded(self) -> None:
+        repeats = logs.Repeats(Clock())
+        for number in range(3 * logs.NAMES_MAX):
+            assert repeats.due(str(number)) == 0
+        assert len(repeats._names) <= logs.NAMES_MAX
+
+
+def test_a_line_bound_to_a_name_is_written_seldom(file: Path) -> None:
+    for _ in range(100):
+        logger.bind(seldom=f"for {file}", order_id="o").warning("broken")
+        logger.bind(order_id="o").warning("each")
+    told = lines(file)
+    assert [line["message"] for line in told].count("broken") == 1
+    assert [line["message"] for line in told].count("each") == 100
+    assert all("seldom" not in line for line in told)
+
+
+def test_the_file_and_its_old_ones_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "souk.log"
+    made = logs.LogFile(path, 1_000)
+    for number in range(200):
+        made.write(f"line {number} {'x' * 100}\n")
+    made.stop()
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"souk.log", *(f"souk.log.{n}" for n in range(1, logs.KEPT_FILES + 1))}
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    assert path.read_text().splitlines()[-1].startswith("line 199 ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_a_full_disk_is_told_seldom_and_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.setup(settings.LogSettings(file=Path("/dev/full")))
+    for _ in range(500):
+        logger.error("lost")
+    logger.remove()
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert "/dev/full" in told[0]
+    assert "No space left" in told[0]

@@ -47,6 +47,8 @@ class NotedOrders:
                 raise ValueError("4111111111111111")
             if order.note == "poison":
                 raise errors.Poison("SPOILT", "it smells")
+            if order.note == "damage":
+                raise errors.DatabaseDamaged("a page")
             if order.note == "conflict":
                 raise errors.Conflict("rows changed")
         return [
@@ -59,6 +61,8 @@ class NotedOrders:
         self.performed[effect.order_id] += 1
         if effect.note == "wait forever":
             await asyncio.Event().wait()
+        if effect.note == "wait and find damage":
+            raise errors.DatabaseDamaged("a page")
         if effect.note == "wait and break":
             raise ValueError("broken")
         if effect.note == "wait twice" and self.performed[effect.order_id] == 1:
@@ -406,3 +410,14 @@ async def test_only_bad_orders_become_dead_letters(*, notes: list[str], is_lasti
         assert not dead & good
         if is_lasting and len(orders) >= breaker.FAILED_ALONE_MAX:
             assert not dead
+
+
+@pytest.mark.parametrize("note", ["damage", "wait and find damage"])
+async def test_a_damaged_database_ends_the_stage_and_no_order(note: str) -> None:
+    with staged_orders.database() as connection:
+        bench = Bench(connection)
+        bench.offer("m", *(order(str(number), note) for number in range(3)))
+        with pytest.raises(errors.DatabaseDamaged):
+            await asyncio.wait_for(bench.runner.run(), PATIENCE_S)
+        assert not bench.letters()
+        assert not bench.acknowledged

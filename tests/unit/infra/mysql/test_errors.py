@@ -24,6 +24,9 @@ NUMBERS = {
     3024: errors.TooMuchAtOnce,  # the same on MySQL
     1045: errors.Misconfigured,
     1049: errors.Misconfigured,
+    1034: errors.DatabaseDamaged,  # an index of a table
+    1194: errors.DatabaseDamaged,  # a table that crashed
+    1712: errors.DatabaseDamaged,  # an index of InnoDB
     1064: None,  # a mistake in the SQL
     1062: None,  # a key that exists
     1146: None,  # no such table

@@ -56,10 +56,16 @@ async def test_a_ledger_is_copied_and_cleared(options: settings.Settings) -> Non
 
 
 def test_a_gateway_that_cannot_be_opened_says_why_in_one_line(options: settings.Settings) -> None:
+    (options.storage.data_dir / simulator.FILE).mkdir(parents=True)
+    with pytest.raises(errors.Misconfigured, match=r"gateway simulator cannot be opened: \w+Error: "):
+        registry.open_gateway(options)
+
+
+def test_a_damaged_ledger_is_told_as_one(options: settings.Settings) -> None:
     ledger = options.storage.data_dir / simulator.FILE
     ledger.parent.mkdir()
     ledger.write_bytes(b"not a database, but long enough to be looked at" * 100)
-    with pytest.raises(errors.Misconfigured, match="gateway simulator cannot be opened: Database"):
+    with pytest.raises(errors.DatabaseDamaged, match=str(ledger)):
         registry.open_gateway(options)
-    with pytest.raises(errors.GatewayAway, match="ledger of the gateway simulator cannot be read"):
+    with pytest.raises(errors.DatabaseDamaged, match=str(ledger)):
         registry.captured_by_key(options)
