@@ -24,8 +24,8 @@ IN_USE: Row = {"merchant_id": "m-1", "store_id": "main", "currency": "EUR", "rec
 STATES: Row = {"state": "PLACED", "charge_state": "NONE", "stock_state": "NONE"}
 EMPTY = NOTHING | IN_USE | STATES
 WALKED = ("Handler_read_rnd_next", "Handler_read_next", "Handler_read_prev", "Handler_read_first")
-STEPS_PER_ORDER = 40
-"""SQLite's own steps for an order that is looked at: some twenty."""
+STEPS_PER_ORDER = 15
+"""SQLite's own steps for an order that is looked at: eleven or twelve, with some room."""
 
 
 def add_orders(connection: sa.Connection, *orders: tuple[str, int], **fields: str) -> None:
