@@ -85,13 +85,15 @@ class Breaker:
         self._successes: Counter[Kind] = Counter()
         self._in_sequence: Counter[tuple[Kind, str]] = Counter()
 
-    def merge(self, work: Sequence[Work]) -> list[Work]:
+    def merge(self, work: list[Work]) -> list[Work]:
         """Return a batch with the held orders behind the others, which may succeed.
 
         A fact about a held order stays behind that order's earlier facts.
         """
         held, self._held = self._held, []
         self._retried = {item.ref for item in held}
+        if not held:
+            return work
         others = [item for item in work if item.ref not in self._retried]
         return others + held + [item for item in work if item.ref in self._retried]
 

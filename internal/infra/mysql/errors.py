@@ -27,7 +27,7 @@ AWAY = frozenset({
     1053, 1077, 1079, 1080,  # shutting down
     1152, 1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031,  # the connection is gone
     1180, 1815, 3100,  # the storage engine or the cluster could not commit
-    1290, 1792, 1836,  # read-only
+    1290, 1836,  # read-only
     1317,  # interrupted by an operator
     1637,  # too many transactions
     2002, 2003, 2006, 2013, 2014, 2055,  # not reachable, or lost while it answered
