@@ -12,10 +12,23 @@ from collections.abc import Iterator
 Value = tuple[int, str, str]
 """(line from 1, the text of a value, ""), or (line, "", what is wrong)."""
 
+FIELDS_MAX = 100
+"""An object of more fields is not searched for a field that is there twice."""
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _OPENS_A_LINE = re.compile(r"[\r\n][ \t]*(?=\{)")
-_decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+class _Object(list[tuple[str, object]]):
+    """The fields of an object, in order; JSON would keep the last of those with one name."""
+
+    def twice(self) -> str:
+        """Return a field that is there twice; empty if none is."""
+        names = [name for name, _ in self]
+        return next((name for name in names if names.count(name) > 1), "")
+
+
+_decoder = json.JSONDecoder(parse_int=str, parse_float=str, object_pairs_hook=_Object)
 
 
 def is_json(text: str) -> bool:
@@ -38,6 +51,9 @@ class _Reader:
         self._is_array = self._opens("[")
         self._is_resumed = False
         """Whether a fault led to this place."""
+        self._piece, self._piece_start, self._piece_end = "", 0, 0
+        """The text up to the next line that opens an object: the work for a fault is limited to
+        it, since Python's reader counts lines from the beginning."""
 
     def values(self) -> Iterator[Value]:
         """Yield every value and every fault, in order."""
@@ -54,18 +70,29 @@ class _Reader:
         """Return the value that begins here, or its fault, and go behind it."""
         start = self._place
         line_no = self._line_of(start)
+        if start >= self._piece_end:
+            self._open_piece()
         try:
-            _, end = _decoder.raw_decode(self._text, start)
+            value, size = _decoder.raw_decode(self._piece, start - self._piece_start)
         except json.JSONDecodeError as error:
             self._go_to_next_line()
-            at = self._line_of(error.pos)
+            at = self._line_of(self._piece_start + error.pos)
             where = f" (on line {at})" if at != line_no else ""
             return line_no, "", f"it is not JSON: {error.msg}{where}"
         except RecursionError:
             self._go_to_next_line()
             return line_no, "", "it is nested too deeply"
+        end = self._piece_start + size
         self._skip(end - start)
+        if isinstance(value, _Object) and len(value) <= FIELDS_MAX and (name := value.twice()):
+            return line_no, "", f"the field {name[:64]!r} is there twice"
         return line_no, self._text[start:end], ""
+
+    def _open_piece(self) -> None:
+        found = _OPENS_A_LINE.search(self._text, self._place)
+        self._piece_start = self._place
+        self._piece_end = found.end() if found else len(self._text)
+        self._piece = self._text[self._piece_start : self._piece_end]
 
     def _separator(self) -> Iterator[Value]:
         """Go behind the comma between two values of an array; yield a fault if it is missing."""

@@ -251,6 +251,7 @@ PLAIN = "sku,name,price,currency,tax_code"
         ('[{"sku": "A"},\n{"sku": "B"}', ["line 1", "line 2", "line 2"]),
         ('[{"sku": "A"}\n{"sku": "B"}]', ["line 1", "line 2", "line 2"]),
         ('[{"sku": "A"},\n]', ["line 1", "line 1"]),
+        ('{"sku": "A", "price": 1, "price": 2}\n{"sku": "B"}', ["line 1", "line 2"]),
         ('[{"sku": "A"}]\n[]', ["line 1", "line 2"]),
         ('[{"sku": "A"} x,\n{"sku": "B"}]', ["line 1", "line 1", "line 2"]),
     ],
