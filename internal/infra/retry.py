@@ -40,7 +40,7 @@ async def shortly(kind: type[errors.Temporary], operation: Operation[T]) -> T:
 async def until_it_works(who: str, operation: Operation[T]) -> T:
     """Retry Temporary errors forever: for stages, which keep their messages during an outage.
 
-    Every failure is logged and counted under the name `who`.
+    Every failure is counted under the name `who`, and logged with growing pauses.
 
     Raises:
         Conflict: the database has already repeated the transaction often enough.
@@ -78,4 +78,6 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
 
 def _report(who: str, attempt: int, error: BaseException | None) -> None:
     metrics.RETRIES.labels(who, type(error).__name__).inc()
-    logger.bind(stage=who, attempt=attempt).warning("{who} waits: {error!r}", who=who, error=error)
+    name = f"{who} {type(error).__name__}"
+    bound = logger.bind(stage=who, attempt=attempt, seldom=name)
+    bound.warning("{who} waits: {error!r}", who=who, error=error)

@@ -177,8 +177,7 @@ class TestLedgerInTrouble:
         gateway._connection.execute("PRAGMA max_page_count=1")  # no more than it has now
         requests = [charge("tok_ok") for _ in range(1_000)]
         with pytest.raises(errors.GatewayAway, match="full"):
-            for request in requests:
-                await gateway.charge(request)
+            await asyncio.gather(*map(gateway.charge, requests))
         assert await gateway.lookup(requests[-1].key) is None
         gateway._connection.execute("PRAGMA max_page_count=10000")
         assert (await gateway.charge(requests[-1])).status is GatewayStatus.SUCCEEDED
