@@ -110,7 +110,7 @@ async def until_it_works(
 ) -> T:
     """Retry Temporary errors forever: for stages, which keep their messages during an outage.
 
-    Every failure is logged and counted under the name `who`.
+    Every failure is counted under the name `who`, and logged with growing pauses.
 
     Raises:
         Temporary: one of those in `ends_at`. The database has already repeated a transaction often
@@ -163,7 +163,9 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
 
 def _report(who: str, attempt: int, error: BaseException | None) -> None:
     metrics.RETRIES.labels(who, type(error).__name__).inc()
-    logger.bind(stage=who, attempt=attempt).warning("{who} waits: {error!r}", who=who, error=error)
+    name = f"{who} {type(error).__name__}"
+    bound = logger.bind(stage=who, attempt=attempt, seldom=name)
+    bound.warning("{who} waits: {error!r}", who=who, error=error)
 
 
 def reason_of(error: OSError) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from internal.infra import settings
+from internal.infra.data_folder import private
 from internal.kernel import errors
 from internal.stack import ports
 
@@ -93,10 +94,10 @@ class Folder(msgspec.Struct, frozen=True):
                 f"the path {self.root} is too long for the database's socket: choose a shorter one"
             )
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.root)
+            # MySQL lets the administrator in without a password in `run`.
             for folder in (self.run, self.logs, self.souk, self.pulsar / "conf"):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.run.chmod(0o700)  # MySQL lets the administrator in without a password here
+                private.make_folder(folder)
         except OSError as error:
             raise errors.Misconfigured(f"{self.root} cannot be used: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from internal.infra import settings
+from internal.infra.data_folder import private
 from internal.kernel import errors
 from internal.stack import (
     broker,
@@ -291,7 +292,7 @@ class Stack:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of this stack; wait for other commands that start or stop parts."""
-        self.folder.root.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.folder.root)
         with self.folder.lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

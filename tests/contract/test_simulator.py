@@ -176,13 +176,8 @@ class TestLedgerInTrouble:
         gateway = simulator.SimulatedGateway(tmp_path / "gateway.db")
         gateway._connection.execute("PRAGMA max_page_count=1")  # no more than it has now
         requests = [charge("tok_ok") for _ in range(1_000)]
-
-        async def charge_all() -> None:
-            for request in requests:
-                await gateway.charge(request)
-
         with pytest.raises(errors.GatewayAway, match="full"):
-            await charge_all()
+            await asyncio.gather(*map(gateway.charge, requests))
         assert await gateway.lookup(requests[-1].key) is None
         gateway._connection.execute("PRAGMA max_page_count=10000")
         assert (await gateway.charge(requests[-1])).status is GatewayStatus.SUCCEEDED

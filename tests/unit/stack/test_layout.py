@@ -37,7 +37,8 @@ def test_only_the_owner_can_read_them(place: layout.Folder) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(place.settings_file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(place.run.stat().st_mode) == 0o700
+    for folder in (place.root, place.run, place.logs, place.souk, place.pulsar / "conf"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_password_is_generated_once_and_own_settings_stay(place: layout.Folder) -> None:

@@ -57,7 +57,9 @@ async def test_a_ledger_is_copied_and_cleared(options: settings.Settings) -> Non
 
 def test_a_gateway_that_cannot_be_opened_says_why_in_one_line(options: settings.Settings) -> None:
     (options.storage.data_dir / simulator.FILE).mkdir(parents=True)
-    with pytest.raises(errors.Misconfigured, match=r"gateway simulator cannot be opened: \w+Error: "):
+    with pytest.raises(
+        errors.Misconfigured, match=r"gateway simulator cannot be opened: \w+Error: "
+    ):
         registry.open_gateway(options)
 
 
