@@ -25,6 +25,11 @@ def read(
     return fault or request
 
 
+def missing() -> status.Refused:
+    """The caller has ended a call without a request."""
+    return status.invalid("MESSAGE_UNREADABLE", [("", "no request came with this call")])
+
+
 def fault_of(request: message.Message, encoded: bytes, prefix: str = "") -> status.Refused | None:
     """Return what is wrong with a message, or None.
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from internal.api import calls, options, status, validation
+from internal.api import call_limits, calls, options, status, validation
 from internal.api import metrics as api_metrics
 from internal.api.orders import (
     from_wire,
@@ -42,6 +42,7 @@ class Submitter:
     ) -> None:
         self._batcher, self._follower = batcher, follower
         self._backlog, self._limits = backlog, limits
+        self._turns = call_limits.Turns()
 
     async def submit_order(
         self, call: calls.Call, request: order_service_pb2.SubmitOrderRequest
@@ -69,7 +70,8 @@ class Submitter:
         if fault:
             return fault
         self._check_backlog()
-        prepared = await _prepare(request.orders, call.origin)
+        async with self._turns.turn_of(call.origin.merchant_id):
+            prepared = await _prepare(request.orders, call.origin)
         facts = [fact for fact in prepared if isinstance(fact, OrderPlaced)]
         verdicts = iter(await self._batcher.submit(facts) if facts else ())
         response = order_service_pb2.SubmitOrdersResponse()
