@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ from loguru import logger
 from internal.api import metrics
 
 LOOK_EVERY_S = 1.0
+COUNT_EVERY_S = 5.0
 DESCRIPTORS = Path("/dev/fd")
 
 Cut = Callable[[str], None]
@@ -73,29 +74,46 @@ class SlowReaders:
         return set(late.values())
 
 
+async def keep_counted(port: int) -> None:
+    """Tell the metrics how many connections are open on a port, until cancelled."""
+    while True:
+        metrics.CONNECTIONS.set(await asyncio.to_thread(count, port))
+        await asyncio.sleep(COUNT_EVERY_S)
+
+
+def count(port: int) -> int:
+    """Count the connections of this process that came in on a port."""
+    return sum(local == port for _, local, _ in _connected())
+
+
 def shut(connection: str) -> None:
     """Shut the socket of this process that is connected to a peer of gRPC's form.
-
-    Descriptors are looked at and never closed here: they belong to others, and closing one of a
-    database's file would give up the locks on it.
 
     Args:
         connection: such as `ipv4:192.0.2.1:50000` or `ipv6:%5B2001:db8::1%5D:50000`.
     """
-    _, _, peer = unquote(connection).partition(":")
+    _, _, wanted = unquote(connection).partition(":")
+    for candidate, _, peer in _connected():
+        host, port = peer
+        plain = host.removeprefix("::ffff:")
+        if wanted in {f"{host}:{port}", f"[{host}]:{port}", f"{plain}:{port}"}:
+            candidate.shutdown(socket.SHUT_RDWR)
+
+
+def _connected() -> Iterator[tuple[socket.socket, int, tuple[str, int]]]:
+    """Yield the connected sockets of this process, with their own port and their peer.
+
+    Descriptors are looked at and never closed here: they belong to others, and closing one of a
+    database's file would give up the locks on it.
+    """
     for descriptor in [int(entry.name) for entry in DESCRIPTORS.iterdir()]:
         with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                _shut_if_at(descriptor, peer)
-
-
-def _shut_if_at(descriptor: int, peer: str) -> None:
-    candidate = socket.socket(fileno=descriptor)
-    try:
-        if candidate.family in {socket.AF_INET, socket.AF_INET6}:
-            host, port = candidate.getpeername()[:2]
-            plain = host.removeprefix("::ffff:")
-            if peer in {f"{host}:{port}", f"[{host}]:{port}", f"{plain}:{port}"}:
-                candidate.shutdown(socket.SHUT_RDWR)
-    finally:
-        candidate.detach()
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            candidate = socket.socket(fileno=descriptor)
+            try:
+                if candidate.family in {socket.AF_INET, socket.AF_INET6}:
+                    host, port = candidate.getpeername()[:2]
+                    yield candidate, candidate.getsockname()[1], (host, port)
+            finally:
+                candidate.detach()

@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
-from internal.api import grpc_adapter, metrics, middleware, options
+from internal.api import connections, grpc_adapter, metrics, middleware, options
 from internal.api.orders import service
 from internal.kernel import errors
 
@@ -41,7 +41,7 @@ class GrpcServer:
         self._orders, self._middleware, self._options = orders, through, chosen
         self._health = health.aio.HealthServicer()
         self._running: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._server: Any = None
 
     async def open(self) -> int:
@@ -53,7 +53,10 @@ class GrpcServer:
         self._server = self._build()
         port = self._bind()
         self._running = asyncio.create_task(self._orders.run(), name="intake notifier")
-        self._watching = asyncio.create_task(self._middleware.run(), name="intake connections")
+        self._watching = [
+            asyncio.create_task(self._middleware.run(), name="intake connections"),
+            asyncio.create_task(connections.keep_counted(port), name="intake connections counted"),
+        ]
         await self._server.start()
         await self._health.set(service.NAME, health_pb2.HealthCheckResponse.SERVING)
         logger.info("gRPC intake on {}:{}", self._options.host, port)
@@ -67,7 +70,7 @@ class GrpcServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self._orders.drain()
-        tasks = [task for task in (self._running, self._watching) if task]
+        tasks = [*self._watching, *([self._running] if self._running else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from internal.console import output
 from internal.console.exit_codes import ExitCode
-from internal.host import engine, full
+from internal.host import engine, full, process
 from internal.infra import clock, failpoints, files, logs, settings
 from internal.kernel import errors, ids
 from internal.seeds import demo_shop
@@ -83,6 +83,7 @@ def start(arguments: Arguments) -> int:
 def _run(arguments: Arguments) -> int:
     options = arguments.settings()
     logs.setup(_logs_beside_data(options))
+    process.prepare()
     try:
         return uvloop.run(_serve(arguments, options))
     except BaseExceptionGroup as group:  # a part has failed while others were still starting
@@ -99,6 +100,16 @@ def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
 
 async def _serve(arguments: Arguments, options: settings.Settings) -> int:
     stop = _stop_on_signals()
+    bounding = asyncio.create_task(process.keep_standard_error_small())
+    try:
+        return await _serve_until(stop, arguments, options)
+    finally:
+        bounding.cancel()
+
+
+async def _serve_until(
+    stop: asyncio.Event, arguments: Arguments, options: settings.Settings
+) -> int:
     async with engine.Engine(options).running() as running:
         key = await _demo_key(running)
         _tell(running, options, key)
