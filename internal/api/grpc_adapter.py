@@ -41,7 +41,7 @@ def _unary_handler(method: calls.Unary, through: middleware.Middleware) -> Any: 
 def _stream_handler(method: calls.Stream, through: middleware.Middleware) -> Any:  # noqa: ANN401 - grpc.RpcMethodHandler
     async def handle(_: object, context: Context) -> None:
         async def send(answer: message.Message) -> None:
-            with _ended_if_gone():
+            with ended_if_gone():
                 await context.write(answer.SerializeToString())
 
         refused = await through.stream(method, _incoming(context), send)
@@ -100,13 +100,13 @@ def _metadata(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str | bytes
 
 async def _abort(context: Context, refused: status.Refused) -> bytes:
     """End a call with an error. Never returns: gRPC leaves the handler by an exception."""
-    with _ended_if_gone():
+    with ended_if_gone():
         await context.abort_with_status(rpc_status.to_status(status.to_proto(refused)))
     return b""
 
 
 @contextlib.contextmanager
-def _ended_if_gone() -> Iterator[None]:
+def ended_if_gone() -> Iterator[None]:
     """Cancel the call if its caller has gone: that is no mistake of ours."""
     try:
         yield

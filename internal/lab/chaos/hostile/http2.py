@@ -102,6 +102,10 @@ class Connection:
         for n, part in enumerate(parts, start=1):
             self._writer.write(frame(DATA, END_STREAM if n == len(parts) else 0, stream, part))
 
+    def finish(self, stream: int) -> None:
+        """End the caller's half of a stream without a message."""
+        self._writer.write(frame(DATA, END_STREAM, stream))
+
     def reset(self, stream: int) -> None:
         """Take a call back."""
         self._writer.write(frame(RST_STREAM, 0, stream, struct.pack(">I", 8)))
@@ -125,10 +129,22 @@ class Connection:
 
     async def ended(self, stream: int) -> Reply:
         """Wait until the server has ended a stream or the connection."""
-        while not (self.replies[stream].is_ended or self.is_closed):
+        return await self.first_ended([stream])
+
+    async def first_ended(self, streams: Sequence[int]) -> Reply:
+        """Wait until the server has ended one of these streams, or the connection."""
+        while True:
+            ended = [stream for stream in streams if self.replies[stream].is_ended]
+            if ended or self.is_closed:
+                return self.replies[(ended or streams)[0]]
             self._changed.clear()
             await self._changed.wait()
-        return self.replies[stream]
+
+    async def closed(self) -> None:
+        """Wait until the server has closed the connection, or has said that it will."""
+        while not self.is_closed:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def aclose(self) -> None:
         """Close the socket."""
