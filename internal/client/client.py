@@ -194,6 +194,12 @@ class Client:
             return failure_of(error)
 
 
+def code_of(number: int) -> str:
+    """Return the name of a gRPC status code."""
+    name: str = _CODES.get(number, str(number))
+    return name
+
+
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:
     """Return an error of gRPC as a value."""
     try:
@@ -215,7 +221,7 @@ def _failure_in(status: status_pb2.Status) -> Failure:
         if detail.Unpack(retry):
             wait_s = retry.retry_delay.ToMicroseconds() / US_PER_SECOND
     return Failure(
-        _CODES.get(status.code, str(status.code)),
+        code_of(status.code),
         info.reason,
         status.message,
         tuple((it.field, it.description) for it in wrong.field_violations),

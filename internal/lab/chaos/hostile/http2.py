@@ -13,10 +13,12 @@ import msgspec
 from google.rpc import error_details_pb2, status_pb2
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+WINDOW_UPDATE, CONTINUATION = 8, 9
 ACK, END_STREAM, END_HEADERS = 0x1, 0x1, 0x4
 TABLE_SIZE, INITIAL_WINDOW, TRUE_BINARY = 0x1, 0x4, 0xFE03
 WINDOW_BYTES = 2**31 - 1
+WINDOW_AT_FIRST_BYTES = 65_535
 FRAME_BYTES_MAX = 16_384
 SERVICE = "/souk.v1.OrderService/"
 HEAD = struct.Struct(">HBBBI")
@@ -73,6 +75,9 @@ class Connection:
         self.is_closed = False
         """Whether the server has closed the connection, or said that it will."""
         self._changed = asyncio.Event()
+        self._window = self._window_at_first = WINDOW_AT_FIRST_BYTES
+        self._windows: dict[int, int] = {}
+        self._unsent: dict[int, bytes] = {}
 
     def greet(self, window_bytes: int = WINDOW_BYTES) -> None:
         """Send the preface; `window_bytes` is what the server may send on each stream."""
@@ -98,9 +103,9 @@ class Connection:
     def send(self, stream: int, body: bytes) -> None:
         """Send the one message of a call, which ends the caller's half of the stream."""
         whole = b"\0" + struct.pack(">I", len(body)) + body
-        parts = [whole[n : n + FRAME_BYTES_MAX] for n in range(0, len(whole), FRAME_BYTES_MAX)]
-        for n, part in enumerate(parts, start=1):
-            self._writer.write(frame(DATA, END_STREAM if n == len(parts) else 0, stream, part))
+        self._unsent[stream] = whole
+        self._windows.setdefault(stream, self._window_at_first)
+        self._send_what_fits(stream)
 
     def finish(self, stream: int) -> None:
         """End the caller's half of a stream without a message."""
@@ -152,11 +157,41 @@ class Connection:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
+    def _send_what_fits(self, stream: int) -> None:
+        """Send as much of a message as the server's windows allow."""
+        left = self._unsent[stream]
+        while left and (fits := min(self._window, self._windows[stream], FRAME_BYTES_MAX)) > 0:
+            part, left = left[:fits], left[fits:]
+            self._window -= len(part)
+            self._windows[stream] -= len(part)
+            self._writer.write(frame(DATA, 0 if left else END_STREAM, stream, part))
+        self._unsent[stream] = left
+        if not left:
+            del self._unsent[stream]
+
+    def _set_windows(self, settings: bytes) -> None:
+        for name, value in struct.iter_unpack(">HI", settings):
+            if name == INITIAL_WINDOW:
+                more, self._window_at_first = value - self._window_at_first, value
+                for stream in self._windows:
+                    self._windows[stream] += more
+
+    def _widen(self, stream: int, more: int) -> None:
+        if stream:
+            self._windows[stream] = self._windows.get(stream, self._window_at_first) + more
+        else:
+            self._window += more
+        for waiting in list(self._unsent):
+            self._send_what_fits(waiting)
+
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == SETTINGS and not flags & ACK:
             self._writer.write(frame(SETTINGS, ACK, 0))
+            self._set_windows(payload)
         elif kind == PING and not flags & ACK:
             self._writer.write(frame(PING, ACK, 0, payload))
+        elif kind == WINDOW_UPDATE:
+            self._widen(stream, int.from_bytes(payload) & WINDOW_BYTES)
         elif kind == GOAWAY:
             self.is_closed = True
         reply = self.replies.get(stream)
@@ -172,26 +207,22 @@ class Connection:
 
 
 @contextlib.asynccontextmanager
-async def connected(
-    target: str, *, window_bytes: int = WINDOW_BYTES, is_reading: bool = True
-) -> AsyncIterator[Connection]:
+async def connected(target: str, window_bytes: int = WINDOW_BYTES) -> AsyncIterator[Connection]:
     """Connect to HOST:PORT, and greet; close the socket at the end.
 
     Args:
         target: the server.
         window_bytes: what the server may send on each stream.
-        is_reading: whether what the server sends is read at all.
     """
     host, _, port = target.rpartition(":")
     connection = Connection(*await asyncio.open_connection(host, int(port)))
-    reading = asyncio.create_task(connection.read()) if is_reading else None
+    reading = asyncio.create_task(connection.read())
     connection.greet(window_bytes)
     try:
         yield connection
     finally:
-        if reading:
-            reading.cancel()
-            await asyncio.wait([reading])
+        reading.cancel()
+        await asyncio.wait([reading])
         await connection.aclose()
 
 
