@@ -72,18 +72,27 @@ class _Request:
 
 def _incoming(context: Context) -> calls.IncomingCall:
     request = _Request(context)
-
-    def when_sent(then: Callable[[], None]) -> None:
-        context.add_done_callback(lambda _: then())
-
     return calls.IncomingCall(
         _metadata(context.invocation_metadata()),
         request.read,
         context.time_remaining(),
         context.peer(),
         request.arrived,
-        when_sent,
+        _when_done(asyncio.current_task()),
     )
+
+
+def _when_done(task: asyncio.Task[Any] | None) -> calls.WhenSent:
+    """Return the WhenSent of a call that runs in this task, which ends once the answer is sent.
+
+    The context's own callbacks would keep each call in memory until the next garbage collection.
+    """
+
+    def when_sent(then: Callable[[], None]) -> None:
+        if task:
+            task.add_done_callback(lambda _: then())
+
+    return when_sent
 
 
 def _metadata(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str | bytes]:

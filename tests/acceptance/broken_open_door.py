@@ -24,7 +24,7 @@ def admit_in_order_of_arrival(limit: call_limits.ConcurrencyLimit, connection: s
 
 def without_shares() -> None:
     """Let a few connections take all places, for as long as they like."""
-    call_limits.ConcurrencyLimit.enter = admit_in_order_of_arrival
+    call_limits.ConcurrencyLimit.enter = admit_in_order_of_arrival  # type: ignore[assignment, method-assign]
     _change_limits({"request_s": 3_600.0, "connection_calls_max": 1_000})
 
 
@@ -41,7 +41,7 @@ def without_answers() -> None:
 
 def without_watches() -> None:
     """Let one merchant take all places for streams."""
-    call_limits.ConcurrencyLimit.enter = admit_in_order_of_arrival
+    call_limits.ConcurrencyLimit.enter = admit_in_order_of_arrival  # type: ignore[assignment, method-assign]
 
 
 def nothing() -> None:
@@ -65,7 +65,7 @@ def _change_limits(changes: Mapping[str, Any]) -> None:
     make = options.Limits
 
     def changed(**given: object) -> options.Limits:
-        return make(**{**given, **changes})  # type: ignore[arg-type]
+        return make(**{**given, **changes})
 
     options.Limits = changed  # type: ignore[misc,assignment]
 

@@ -229,9 +229,9 @@ class TestConnections:
             assert not first.is_closed
 
     async def test_an_idle_one_and_an_old_one_are_closed(self) -> None:
-        for others in ({"idle_s": 0.3}, {"age_s": 0.3}):
+        for idle_s, age_s in ((0.3, 60.0), (60.0, 0.3)):
             async with (
-                grpc_fixture.running_server(**others) as server,
+                grpc_fixture.running_server(idle_s=idle_s, age_s=age_s) as server,
                 http2.connected(server.address) as connection,
             ):
                 await connection.closed()

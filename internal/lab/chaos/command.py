@@ -135,7 +135,9 @@ async def _run(
     attacks = hostile_trial.chosen(options.only)
     open_doors = hostile_controls.chosen(options.only)
     if options.is_list:
-        print("\n".join(one.name for one in (*attacks, *open_doors, *wanted, *wrong)))
+        names = [one.name for one in attacks] + [one.name for one in open_doors]
+        names += [fault.name for fault in wanted] + [control.name for control in wrong]
+        print("\n".join(names))
         return ExitCode.OK
     if not (wanted or wrong or attacks or open_doors):
         raise errors.Misconfigured("--only names no fault; --list tells them all")

@@ -109,7 +109,7 @@ async def wrong_headers(victim: Victim, tally: Tally) -> None:
             tally.answers["headers sent"] += 1
 
 
-BURST_CONNECTIONS, BURST_CALLS = 42, 4_200
+BURST_CONNECTIONS, BURST_CALLS = 30, 3_000
 
 
 async def burst(victim: Victim, tally: Tally) -> None:
