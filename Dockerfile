@@ -21,7 +21,7 @@ RUN mkdir --parents /usr/share/man/man1 \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 souk \
  && useradd --uid 10001 --gid souk --home-dir /var/lib/souk --create-home souk
-ENV PATH=/opt/souk/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/souk/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 GRPC_VERBOSITY=NONE
 ENTRYPOINT ["tini", "--"]
 
 

@@ -40,23 +40,31 @@ async def merchant_of(
     Raises:
         DatabaseAway: the key cannot be looked up now.
     """
-    key = key_in(metadata)
-    if key is None:
+    keys = keys_in(metadata)
+    if not keys:
         text = "send your API key as `authorization: Bearer <key>` or `x-api-key: <key>`"
         return status.unauthenticated("API_KEY_MISSING", text)
+    if len(keys) > 1:
+        text = "different API keys came with this call; send one"
+        return status.unauthenticated("API_KEY_AMBIGUOUS", text)
+    [key] = keys
     merchant_id = await authenticator.merchant_of(key)
     if merchant_id is None:
         return status.unauthenticated("API_KEY_INVALID", "this API key is not known")
     return merchant_id
 
 
-def key_in(metadata: calls.Metadata) -> str | None:
-    """Return the key that came with a call, from `authorization: Bearer` or else `x-api-key`."""
-    key, bearer = metadata.get(API_KEY, ""), metadata.get(AUTHORIZATION, "")
-    if isinstance(bearer, str) and bearer[: len(BEARER)].lower() == BEARER:
-        key = bearer[len(BEARER) :]
-    key = key.strip() if isinstance(key, str) else ""
-    return key if 0 < len(key) <= KEY_CHARS_MAX else None
+def keys_in(metadata: calls.Metadata) -> set[str]:
+    """Return the different keys that came with a call, in whatever header."""
+    plain, bearer = (_values(metadata.get(name, "")) for name in (API_KEY, AUTHORIZATION))
+    found = {value[len(BEARER) :] for value in bearer if value[: len(BEARER)].lower() == BEARER}
+    keys = {key.strip() for key in found.union(plain)}
+    return {key for key in keys if 0 < len(key) <= KEY_CHARS_MAX}
+
+
+def _values(header: str | bytes) -> list[str]:
+    """Return the values of a header that may have come several times."""
+    return [value.strip() for value in header.split(",")] if isinstance(header, str) else []
 
 
 class _CachedKey(msgspec.Struct):

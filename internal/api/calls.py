@@ -13,13 +13,17 @@ from google.protobuf import message
 from internal.api import status
 
 Metadata = Mapping[str, str | bytes]
-"""Headers, by their names in lower case."""
+"""Headers, by their names in lower case. Different values under one name are joined by commas."""
 Read = Callable[[type[message.Message]], bytes]
 """Returns the request, a message of this type, in protobuf's encoding.
 
 It is not decoded yet, so that its size can be checked before. Raises DecodeError if it is known
 that the caller sent something else.
 """
+Arrived = Callable[[], Awaitable[bool]]
+"""Waits for the request; returns False if the caller ends the call without one."""
+WhenSent = Callable[[Callable[[], None]], None]
+"""Takes a function, and calls it once the answer is sent or the caller is gone."""
 Answer = message.Message | status.Refused
 Send = Callable[[message.Message], Awaitable[None]]
 
@@ -32,6 +36,12 @@ class IncomingCall(msgspec.Struct, frozen=True):
     """Called once the caller is authenticated."""
     time_left_s: float | None
     """The time until the caller's deadline; None if it set none."""
+    connection: str = ""
+    """Names the connection that it came on."""
+    arrived: Arrived | None = None
+    """None if the request is there already."""
+    when_sent: WhenSent | None = None
+    """None if an answer counts as sent when it is made."""
 
 
 class Origin(msgspec.Struct, frozen=True):

@@ -13,15 +13,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
-from internal.api import grpc_adapter, middleware, options
+from internal.api import connections, grpc_adapter, metrics, middleware, options
 from internal.api.orders import service
 from internal.kernel import errors
 
 PROBE_TIMEOUT_MS = 20_000
-CONNECTION_STREAMS_MAX = 1_000
 FLUSH_S = 1.0
 """For orders whose callers gave up: they may still be sent, or be sent again by their merchant."""
 METADATA_BYTES_MAX = 16 * 1024
+PENDING_CALLS_MAX = 32_768
+"""Calls that have arrived and that no handler has seen yet. The library drops further ones without
+a reason, so this is far above our own limits, which answer with one.
+"""
+GREETING_MS = 10_000
+"""A connection that has not begun to speak HTTP/2, or TLS, after this time is closed."""
 
 
 class GrpcServer:
@@ -36,6 +41,7 @@ class GrpcServer:
         self._orders, self._middleware, self._options = orders, through, chosen
         self._health = health.aio.HealthServicer()
         self._running: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._server: Any = None
 
     async def open(self) -> int:
@@ -47,6 +53,10 @@ class GrpcServer:
         self._server = self._build()
         port = self._bind()
         self._running = asyncio.create_task(self._orders.run(), name="intake notifier")
+        self._watching = [
+            asyncio.create_task(self._middleware.run(), name="intake connections"),
+            asyncio.create_task(connections.keep_counted(port), name="intake connections counted"),
+        ]
         await self._server.start()
         await self._health.set(service.NAME, health_pb2.HealthCheckResponse.SERVING)
         logger.info("gRPC intake on {}:{}", self._options.host, port)
@@ -60,9 +70,10 @@ class GrpcServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self._orders.drain()
-        if self._running:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        tasks = [*self._watching, *([self._running] if self._running else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         logger.info("gRPC intake closed")
 
     async def run(self) -> None:
@@ -71,11 +82,8 @@ class GrpcServer:
             await asyncio.shield(self._running)
 
     def _build(self) -> Any:  # noqa: ANN401 - grpc ships no types
-        limits = self._options.limits
-        server = grpc.aio.server(
-            options=_channel_options(self._options),
-            maximum_concurrent_rpcs=2 * (limits.calls_max + limits.watches_max),
-        )
+        metrics.CONNECTIONS_MAX.set(self._options.limits.connections_max)
+        server = grpc.aio.server(options=_channel_options(self._options))
         handlers = {
             method.name: grpc_adapter.handler_of(method, self._middleware)
             for method in self._orders.methods()
@@ -112,12 +120,20 @@ def _credentials(tls: options.Tls) -> Any:  # noqa: ANN401 - grpc ships no types
 
 
 def _channel_options(chosen: options.Options) -> list[tuple[str, int]]:
-    keepalive_ms = round(chosen.keepalive_s * 1_000)
+    keepalive_ms, limits = round(chosen.keepalive_s * 1_000), chosen.limits
     return [
-        ("grpc.max_receive_message_length", chosen.limits.request_bytes_max),
+        ("grpc.max_receive_message_length", limits.request_bytes_max),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
-        ("grpc.max_concurrent_streams", CONNECTION_STREAMS_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.max_concurrent_streams", limits.connection_calls_max),
+        ("grpc.max_allowed_incoming_connections", limits.connections_max),
+        ("grpc.server_handshake_timeout_ms", GREETING_MS),
+        ("grpc.max_connection_idle_ms", round(chosen.idle_s * 1_000)),
+        ("grpc.max_connection_age_ms", round(chosen.age_s * 1_000)),
+        ("grpc.max_connection_age_grace_ms", round(chosen.age_grace_s * 1_000)),
+        ("grpc.server.max_pending_requests", PENDING_CALLS_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS_MAX),
         ("grpc.keepalive_time_ms", keepalive_ms),
         ("grpc.keepalive_timeout_ms", PROBE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -13,8 +13,12 @@ class Limits(msgspec.Struct, frozen=True):
 
     request_bytes_max: int = 8 * 1024 * 1024
     """A batch of 1,000 orders of 8 KiB."""
+    request_s: float = 10.0
+    """A request must have come this long after its headers; 8 MiB take that at 7 Mbit/s."""
     calls_max: int = 4_096
-    """Unary calls open at once; each costs a few KiB and a place in the event loop's queues."""
+    """Unary calls open at once, until their answers are sent; each costs a few KiB. Beyond it only
+    connections with less than their share of them get in.
+    """
     watches_max: int = 1_024
     """WatchOrder streams open at once; each reads the database at least once a second. A merchant
     gets as many as are left for others: half of them if it is alone.
@@ -23,6 +27,14 @@ class Limits(msgspec.Struct, frozen=True):
     """Unary calls that wait for orders at once, shared out like streams. The other half of all
     calls is left to those that end by themselves.
     """
+    connection_calls_max: int = 250
+    """Calls open on one connection; the client's library holds back further ones."""
+    connections_max: int = 4_096
+    """Connections open at once; each costs a file descriptor and some 20 KiB."""
+    unread_bytes_max: int = 32 * 1024 * 1024
+    """Answers that wait for callers to read them; small ones are not refused."""
+    unread_s: float = 60.0
+    """A connection with an answer that has not been read for this long is cut."""
     backlog_orders_max: int = 50_000
     """Orders accepted and not recorded yet: the most that a burst may leave; all are in memory."""
     recent_bytes_max: int = 64 * 1024 * 1024
@@ -84,4 +96,10 @@ class Options(msgspec.Struct, frozen=True):
     """How long open calls may take to end when the server closes."""
     keepalive_s: float = 60.0
     """A silent connection is probed this often, and dropped when it does not answer within 20 s."""
+    idle_s: float = 300.0
+    """A connection without a call for this long is closed; a client's library opens another."""
+    age_s: float = 1_800.0
+    """A connection this old takes no new calls: callers spread over servers, and none stays."""
+    age_grace_s: float = 600.0
+    """How long the calls of such a connection may go on; a stream that breaks is resumed."""
     limits: Limits = Limits()

@@ -116,6 +116,12 @@ def overloaded(reason: str, text: str, retry_after_s: float) -> Refused:
     return Refused(Code.RESOURCE_EXHAUSTED, reason, text, retry_after_s=retry_after_s)
 
 
+def late(waited_s: float) -> Refused:
+    """The headers of a call came, and its request did not."""
+    text = f"the request did not come within {waited_s:g} s of its headers"
+    return Refused(Code.DEADLINE_EXCEEDED, "REQUEST_LATE", text, retry_after_s=RETRY_AFTER_S)
+
+
 def away(error: errors.Temporary | errors.DatabaseDamaged) -> Refused:
     """Something that the API server needs cannot be reached."""
     reason, text = _AWAY.get(type(error), ("TEMPORARILY_UNAVAILABLE", "try again"))

@@ -29,6 +29,11 @@ def unreadable(kind: type[message.Message], path: str = "") -> status.Refused:
     return status.invalid("MESSAGE_UNREADABLE", [(path, text)])
 
 
+def missing() -> status.Refused:
+    """The caller has ended a call without a request."""
+    return status.invalid("MESSAGE_UNREADABLE", [("", "no request came with this call")])
+
+
 def fault_of(
     request: message.Message,
     encoded: bytes,

@@ -5,7 +5,7 @@ see sender.py and watching.py.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,15 +15,13 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from internal.client import access as client_access
+from internal.client import channels
 from internal.kernel.clock import US_PER_SECOND
-from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
-REPLY_BYTES_MAX = 32 * 1024 * 1024
-"""A page of 500 orders takes about 100 KiB, the verdicts on 1,000 orders about as much."""
 PAGE_ORDERS = 500
 OK = "OK"
 
-_PREFIX = "/souk.v1.OrderService/"
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -65,44 +63,24 @@ class Answer(msgspec.Struct, frozen=True):
 
 SubmitReply: TypeAlias = order_service_pb2.SubmitOrderResponse | Failure
 ListReply: TypeAlias = order_service_pb2.ListOrdersResponse | Failure
+Method: TypeAlias = Callable[[channels.Channel], Any]
 
 
 class Client:
-    """One connection to the order service, as one merchant."""
+    """Calls the order service as one merchant, over as many connections as its calls need."""
 
     def __init__(self, access: client_access.Access) -> None:
-        """Make the channel; nothing is sent before the first call.
+        """Make the first channel; nothing is sent before the first call.
 
         Raises:
             Misconfigured: half of a certificate was named, or a PEM file cannot be read.
         """
-        options = [
-            ("grpc.max_receive_message_length", REPLY_BYTES_MAX),
-            ("grpc.max_send_message_length", REPLY_BYTES_MAX),
-            # Two clients in one process must not share a connection without knowing.
-            ("grpc.use_local_subchannel_pool", 1),
-        ]
-        credentials = client_access.credentials(access)
-        if credentials:
-            channel = grpc.aio.secure_channel(access.target, credentials, options)
-        else:
-            channel = grpc.aio.insecure_channel(access.target, options)
-        self._channel = channel
+        self._channels = channels.Channels(access)
         self._metadata = (("x-api-key", access.api_key),)
-        self._stub = order_service_pb2_grpc.OrderServiceStub(channel)  # type: ignore[no-untyped-call]
-        # These take bytes, so that a caller can serialize its requests before it measures.
-        self._submit = channel.unary_unary(
-            f"{_PREFIX}SubmitOrder",
-            response_deserializer=order_service_pb2.SubmitOrderResponse.FromString,
-        )
-        self._submit_many = channel.unary_unary(
-            f"{_PREFIX}SubmitOrders",
-            response_deserializer=order_service_pb2.SubmitOrdersResponse.FromString,
-        )
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        await self._channel.close()
+        """Close the connections."""
+        await self._channels.aclose()
 
     async def greet(self, timeout_s: float) -> Failure | None:
         """Connect and see that the server takes the key; None when it does."""
@@ -112,21 +90,22 @@ class Client:
     async def submit(self, order_id: str, request: bytes, timeout_s: float) -> Answer:
         """Place one order: a serialized SubmitOrderRequest."""
         try:  # not through _call: load runs measure this method
-            reply = await self._submit(request, metadata=self._metadata, timeout=timeout_s)
+            with self._channels.one() as channel:
+                reply = await channel.submit(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             return _answer_of(order_id, failure_of(error))
         return Answer(order_id, replayed=reply.replayed, state=reply.state)
 
     async def submit_order(self, request: bytes, timeout_s: float) -> SubmitReply:
         """Place one order, a serialized SubmitOrderRequest; return all of the server's reply."""
-        reply: SubmitReply = await self._call(self._submit, request, timeout_s)
+        reply: SubmitReply = await self._call(lambda on: on.submit, request, timeout_s)
         return reply
 
     async def submit_many(
         self, order_ids: Sequence[str], request: bytes, timeout_s: float
     ) -> list[Answer]:
         """Place some orders: a serialized SubmitOrdersRequest. Answers in their order."""
-        reply = await self._call(self._submit_many, request, timeout_s)
+        reply = await self._call(lambda on: on.submit_many, request, timeout_s)
         if isinstance(reply, Failure):
             return [_answer_of(order_id, reply) for order_id in order_ids]
         return [
@@ -137,7 +116,7 @@ class Client:
     async def get(self, order_id: str, timeout_s: float) -> order_pb2.Order | Failure:
         """Return all about an order."""
         request = order_service_pb2.GetOrderRequest(order_id=order_id)
-        reply = await self._call(self._stub.GetOrder, request, timeout_s)
+        reply = await self._call(lambda on: on.stub.GetOrder, request, timeout_s)
         if isinstance(reply, Failure):
             return reply
         order: order_pb2.Order = reply.order
@@ -148,7 +127,7 @@ class Client:
     ) -> order_service_pb2.QuoteOrderResponse | Failure:
         """Return what an order would cost."""
         reply: order_service_pb2.QuoteOrderResponse | Failure
-        reply = await self._call(self._stub.QuoteOrder, request, timeout_s)
+        reply = await self._call(lambda on: on.stub.QuoteOrder, request, timeout_s)
         return reply
 
     async def cancel(
@@ -156,7 +135,7 @@ class Client:
     ) -> order_service_pb2.CancelOrderResponse | Failure:
         """Cancel an order."""
         reply: order_service_pb2.CancelOrderResponse | Failure
-        reply = await self._call(self._stub.CancelOrder, request, timeout_s)
+        reply = await self._call(lambda on: on.stub.CancelOrder, request, timeout_s)
         return reply
 
     async def list_page(
@@ -166,7 +145,7 @@ class Client:
 
         One with a `next_page_token` is not the last, even if it is short or empty.
         """
-        reply: ListReply = await self._call(self._stub.ListOrders, request, timeout_s)
+        reply: ListReply = await self._call(lambda on: on.stub.ListOrders, request, timeout_s)
         return reply
 
     async def pages(
@@ -192,14 +171,15 @@ class Client:
     ) -> AsyncGenerator[order_service_pb2.WatchOrderResponse | Failure, None]:
         """Yield the steps of an order after a version; a stream that breaks ends in a Failure."""
         request = order_service_pb2.WatchOrderRequest(order_id=order_id, from_version=from_version)
-        stream = self._stub.WatchOrder(request, metadata=self._metadata, timeout=timeout_s)
-        try:
-            async for reply in stream:
-                yield reply
-        except grpc.aio.AioRpcError as error:
-            yield failure_of(error)
-        finally:
-            stream.cancel()
+        with self._channels.one() as channel:
+            stream = channel.stub.WatchOrder(request, metadata=self._metadata, timeout=timeout_s)
+            try:
+                async for reply in stream:
+                    yield reply
+            except grpc.aio.AioRpcError as error:
+                yield failure_of(error)
+            finally:
+                stream.cancel()
 
     async def ended(self, order_id: str, timeout_s: float) -> bool:
         """Wait until an order is at its end; False if it is not there within `timeout_s`."""
@@ -209,11 +189,18 @@ class Client:
                     return True
         return False
 
-    async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:  # noqa: ANN401 - gRPC ships no types
+    async def _call(self, method: Method, request: Any, timeout_s: float) -> Any:  # noqa: ANN401 - gRPC ships no types
         try:
-            return await method(request, metadata=self._metadata, timeout=timeout_s)
+            with self._channels.one() as channel:
+                return await method(channel)(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             return failure_of(error)
+
+
+def code_of(number: int) -> str:
+    """Return the name of a gRPC status code."""
+    name: str = _CODES.get(number, str(number))
+    return name
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:
@@ -237,7 +224,7 @@ def _failure_in(status: status_pb2.Status) -> Failure:
         if detail.Unpack(retry):
             wait_s = retry.retry_delay.ToMicroseconds() / US_PER_SECOND
     return Failure(
-        _CODES.get(status.code, str(status.code)),
+        code_of(status.code),
         info.reason,
         status.message,
         tuple((it.field, it.description) for it in wrong.field_violations),

@@ -1,5 +1,6 @@
 """Watches an order to its end, over restarts of the server, as long as the streams bring news."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -18,6 +19,10 @@ class Retries(msgspec.Struct, frozen=True):
     silent_attempts_max: int = 12
     """A watch ends after this many connections in a row without news: about a minute."""
     longest_pause_s: float = 8.0
+    connected_s: float = 60.0
+    """A stream that lasted longer was with the server, even if it brought no news: connecting alone
+    fails sooner. A server closes connections after a while, and streams with them.
+    """
 
 
 def ignore() -> None:
@@ -33,8 +38,8 @@ async def follow(
 ) -> order_pb2.Order | client.Failure:
     """Tell every step of an order and return the order at its end.
 
-    A stream that breaks is taken up where it broke. A failure before the first news is final, and
-    so is a refusal.
+    A stream that breaks is taken up where it broke. A failure before the first news is final if it
+    comes at once, and so is a refusal.
 
     Args:
         connection: the server.
@@ -60,7 +65,7 @@ class _Watch:
         self._order_id, self._seen = watched
         self._tell, self._remark = tell, remark
         self._silent_attempts = 0
-        self._had_news = False
+        self._was_connected = False
 
     async def run(self, retries: Retries) -> order_pb2.Order | client.Failure:
         retrying = tenacity.AsyncRetrying(
@@ -70,19 +75,23 @@ class _Watch:
             before_sleep=lambda _: self._tell_of_the_break(),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        result: order_pb2.Order | client.Failure = await retrying(self._follow)
+        result: order_pb2.Order | client.Failure = await retrying(self._follow, retries.connected_s)
         return result
 
-    async def _follow(self) -> order_pb2.Order | client.Failure:
+    async def _follow(self, connected_s: float) -> order_pb2.Order | client.Failure:
         """Follow one stream, to the order's end or its own."""
         self._silent_attempts += 1
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         async with contextlib.aclosing(
             self._connection.watch(self._order_id, self._seen)
         ) as replies:
             async for reply in replies:
                 if isinstance(reply, client.Failure):
+                    if loop.time() - began_s > connected_s:
+                        self._silent_attempts, self._was_connected = 0, True
                     return reply
-                self._silent_attempts, self._had_news = 0, True
+                self._silent_attempts, self._was_connected = 0, True
                 self._seen = reply.entry.version
                 self._tell(reply.entry)
                 if reply.HasField("order"):
@@ -99,4 +108,4 @@ class _Watch:
         if not isinstance(result, client.Failure):
             return False
         is_own_end = result.reason == "TEMPORARY"
-        return is_own_end or (self._had_news and result.code in _PASSING)
+        return is_own_end or (self._was_connected and result.code in _PASSING)

@@ -4,6 +4,7 @@ The one place where an error becomes text and an exit code.
 """
 
 import io
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,6 +17,10 @@ from internal.console.exit_codes import ExitCode, Problem
 from internal.kernel import errors
 
 Report = Callable[[Problem], None]
+GRPC_LOG = {"GRPC_VERBOSITY": "NONE"}
+"""The library of gRPC writes a line to standard error for each wrong header of a stranger. It reads
+this variable when it is imported, which commands do only when they run.
+"""
 
 
 def run(
@@ -35,6 +40,8 @@ def run(
         when_away: the exit code of Temporary errors. A command that starts its own servers has
             failed when they do not answer.
     """
+    for variable, value in GRPC_LOG.items():
+        os.environ.setdefault(variable, value)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -6,6 +6,7 @@ import contextlib
 from internal.api import api_keys, authentication, grpc_server, middleware, options
 from internal.api.orders import quotes, readers, service
 from internal.flow import topics
+from internal.host import process
 from internal.infra import bus, db, settings
 from internal.infra import clock as system_clock
 from internal.kernel import errors
@@ -71,5 +72,10 @@ def _options(chosen: settings.IntakeSettings) -> options.Options:
         tls=tls,
         reflection=chosen.reflection,
         drain_s=chosen.drain_s,
-        limits=options.Limits(backlog_orders_max=chosen.backlog_orders_max),
+        idle_s=chosen.idle_s,
+        age_s=chosen.age_s,
+        limits=options.Limits(
+            backlog_orders_max=chosen.backlog_orders_max,
+            connections_max=process.connections_max(chosen.connections_max),
+        ),
     )

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from internal.console import output
 from internal.console.exit_codes import ExitCode
-from internal.host import banner, demo_key, engine, full
+from internal.host import banner, demo_key, engine, full, process
 from internal.infra import failpoints, files, logs, settings
 from internal.infra.data_folder import private, space
 from internal.kernel import errors
@@ -88,6 +88,7 @@ def _run(arguments: Arguments) -> int:
     options = arguments.settings()
     _close_folder(options.storage.data_dir)
     logs.setup(_logs_beside_data(options))
+    process.prepare()
     try:
         return uvloop.run(_serve(arguments, options))
     except BaseExceptionGroup as group:  # a part has failed while others were still starting
@@ -125,6 +126,16 @@ def _logs_beside_data(options: settings.Settings) -> settings.LogSettings:
 
 async def _serve(arguments: Arguments, options: settings.Settings) -> int:
     stop = _stop_on_signals()
+    bounding = asyncio.create_task(process.keep_standard_error_small())
+    try:
+        return await _serve_until(stop, arguments, options)
+    finally:
+        bounding.cancel()
+
+
+async def _serve_until(
+    stop: asyncio.Event, arguments: Arguments, options: settings.Settings
+) -> int:
     async with engine.Engine(options).running() as running:
         key = await demo_key.find_or_make(running.database, running.folder)
         banner.tell(console, running.port, options, key)

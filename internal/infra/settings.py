@@ -6,9 +6,11 @@ stops the start with a message that names it.
 """
 
 import contextvars
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import pydantic
 import pydantic_settings
@@ -17,6 +19,7 @@ from internal.infra import files
 from internal.kernel import errors
 
 PREFIX = "SOUK_"
+SAFE_SCHEMES = ("pulsar+ssl://", "https://")
 
 
 def _opening_with(*schemes: str) -> pydantic.AfterValidator:
@@ -32,6 +35,30 @@ class Group(pydantic.BaseModel):
     """A group of settings; unknown names are refused."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _require_loopback(host: str, name: str, remedy: str) -> None:
+    """Refuse an address that other machines reach, or that is on the way to another machine."""
+    if not is_loopback(host):
+        raise ValueError(f"{name} {host} is not this machine, and there is no TLS: {remedy}")
+
+
+def _require_safe_url(name: str, url: str) -> None:
+    for part in url.partition("://")[2].split(","):
+        host = urlsplit(f"//{part}").hostname or ""
+        if not url.startswith(SAFE_SCHEMES) and not is_loopback(host):
+            what = f"{name} {url} would send the token in plain text"
+            raise ValueError(f"{what}: use pulsar+ssl:// and https://, or allow_plain_text")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or name is this machine only. Names are not looked up."""
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class StorageSettings(Group):
@@ -87,6 +114,14 @@ class MysqlSettings(Group):
     its transaction is tried again. The server itself ends a read at nine tenths of this, and that
     is not tried again.
     """
+    allow_plain_text: bool = False
+    """Whether password and orders may go to another machine in plain text, without TLS."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_closed_to_listeners(self) -> "MysqlSettings":
+        if self.tls_ca_file is None and not self.allow_plain_text:
+            _require_loopback(self.host, "host", "set tls_ca_file, or allow_plain_text")
+        return self
 
 
 class PulsarSettings(Group):
@@ -110,6 +145,15 @@ class PulsarSettings(Group):
     """A message without a receipt after this time is unknown: publishing again is safe."""
     operation_timeout_s: float = pydantic.Field(default=10.0, gt=0, le=120)
     """For connecting, subscribing and everything at the admin address."""
+    allow_plain_text: bool = False
+    """Whether the token of token_file may go to another machine in plain text, without TLS."""
+
+    @pydantic.model_validator(mode="after")
+    def _token_is_closed_to_listeners(self) -> "PulsarSettings":
+        if self.token_file is not None and not self.allow_plain_text:
+            for name, url in (("service_url", self.service_url), ("admin_url", self.admin_url)):
+                _require_safe_url(name, url)
+        return self
 
     def topic(self, name: str) -> str:
         """Return the full name of one of Souk's topics."""
@@ -155,7 +199,7 @@ class IntakeSettings(Group):
     """The gRPC door."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Anything but loopback should have TLS."""
+    """Address to listen on. Anything but loopback needs TLS, or allow_plain_text."""
     port: int = pydantic.Field(default=50_051, ge=0, le=65_535)
     """0 takes a free one."""
     tls_certificate_file: Path | None = None
@@ -170,6 +214,24 @@ class IntakeSettings(Group):
     """How long open calls may take to end when the door closes."""
     backlog_orders_max: int = pydantic.Field(default=50_000, ge=1, le=10_000_000)
     """Orders taken and not recorded yet before new ones are refused with RESOURCE_EXHAUSTED."""
+    allow_plain_text: bool = False
+    """Whether API keys may come in plain text from other machines: without TLS, on an address that
+    is not loopback. For a proxy or a container that adds TLS in front of it.
+    """
+    connections_max: int = pydantic.Field(default=4_096, ge=1, le=60_000)
+    """Connections open at once, as far as the process may have descriptors; others are closed."""
+    idle_s: float = pydantic.Field(default=300.0, ge=1, le=86_400)
+    """A connection without a call for this long is closed."""
+    age_s: float = pydantic.Field(default=1_800.0, ge=1, le=86_400)
+    """A connection this old takes no new calls; clients open another. Those on it have 10 min."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_closed_to_listeners(self) -> "IntakeSettings":
+        if self.tls_key_file is None and not self.allow_plain_text:
+            _require_loopback(
+                self.host, "host", "set tls_certificate_file and tls_key_file, or allow_plain_text"
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _tls_is_whole(self) -> "IntakeSettings":
@@ -185,8 +247,16 @@ class MetricsSettings(Group):
 
     host: str = "127.0.0.1"
     """Address of /metrics."""
+    allow_plain_text: bool = False
+    """Whether /metrics may be read from other machines; it has neither TLS nor a password."""
     port: int = pydantic.Field(default=9_464, ge=0, le=65_535)
     """Port of /metrics; 0 turns it off."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_closed_to_strangers(self) -> "MetricsSettings":
+        if self.port and not self.allow_plain_text:
+            _require_loopback(self.host, "host", "set allow_plain_text")
+        return self
 
 
 class TracesSettings(Group):

@@ -112,6 +112,8 @@ class Broker:
             "PULSAR_LOG_FILE": self.folder.log(NAME).name,
             "PULSAR_LOG_IMMEDIATE_FLUSH": "true",
             "SOUK_CONFIG": str(self.folder.settings_file),
+            # The runtime of a function has a gRPC server of its own, which logs each wrong header.
+            "GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"),
             **extra,
         }
 

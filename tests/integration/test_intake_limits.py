@@ -4,17 +4,25 @@ import asyncio
 import contextlib
 
 import grpc
+import prometheus_client
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from internal.api import options
+from internal.api import connections, options
 from internal.api.orders import service, submit
+from internal.client import sender, watching
+from internal.client.access import Access
+from internal.client.client import Client, Failure
+from internal.kernel import ids
+from internal.kernel.states import OrderState
+from internal.lab.chaos.hostile import http2
 from internal.orders.messages import OrderPlaced
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import grpc_fixture, memory
 
 END = s.WAIT_FOR_FINALIZED
+KEY = ("x-api-key", "key-of-m1")
 FINALIZED = s.SubmitOrderRequest(order=memory.draft(), wait_for=s.WAIT_FOR_FINALIZED)
 
 
@@ -209,6 +217,177 @@ async def _first_of_a_watch(client: grpc_fixture.Client, request: s.WatchOrderRe
                 return
 
 
+class TestRequestsThatDoNotCome:
+    async def test_a_call_of_headers_only_is_refused_in_the_end(self) -> None:
+        limits = options.Limits(request_s=0.2)
+        refused = refusals("REQUEST_LATE")
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            http2.connected(server.address) as connection,
+        ):
+            stream = connection.open_stream(http2.call_headers("GetOrder", KEY))
+            reply = await connection.ended(stream)
+            assert (reply.code, reply.reason) == (4, "REQUEST_LATE")
+            assert reply.retry_after_s
+        assert refusals("REQUEST_LATE") == refused + 1
+
+    async def test_without_a_key_headers_hold_no_place(self) -> None:
+        async with (
+            grpc_fixture.running_server() as server,
+            http2.connected(server.address) as connection,
+        ):
+            streams = [
+                connection.open_stream(http2.call_headers("GetOrder", *key))
+                for key in ((), (("x-api-key", "wrong"),))
+            ]
+            replies = [await connection.ended(stream) for stream in streams]
+            reasons = [reply.reason for reply in replies]
+            assert reasons == ["API_KEY_MISSING", "API_KEY_INVALID"]
+
+    async def test_a_call_that_ends_without_a_request(self) -> None:
+        async with (
+            grpc_fixture.running_server() as server,
+            http2.connected(server.address) as connection,
+        ):
+            stream = connection.open_stream(http2.call_headers("GetOrder", KEY))
+            connection.finish(stream)
+            reply = await connection.ended(stream)
+            assert (reply.code, reply.reason) == (3, "MESSAGE_UNREADABLE")
+
+    async def test_calls_in_waiting_leave_room_for_other_connections(self) -> None:
+        limits = options.Limits(calls_max=8)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            http2.connected(server.address) as connection,
+            grpc_fixture.client_of(server) as client,
+        ):
+            streams = [
+                connection.open_stream(http2.call_headers("GetOrder", KEY)) for _ in range(20)
+            ]
+            refused = [await connection.ended(stream) for stream in streams[8:]]
+            assert {reply.reason for reply in refused} == {"TOO_MANY_CALLS"}
+            assert all(reply.retry_after_s for reply in refused)
+            await client.submit()
+
+
+class TestConnections:
+    async def test_a_connection_holds_no_more_calls_than_allowed(self) -> None:
+        limits = options.Limits(connection_calls_max=4)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            http2.connected(server.address) as connection,
+        ):
+            await connection.ended(connection.open_stream(http2.call_headers("GetOrder")))
+            streams = [
+                connection.open_stream(http2.call_headers("GetOrder", KEY)) for _ in range(50)
+            ]
+            assert (await connection.ended(streams[-1])).is_reset
+            held = [stream for stream in streams if not connection.replies[stream].is_ended]
+            assert 0 < len(held) <= 8
+
+    async def test_a_burst_over_many_connections_is_answered(self) -> None:
+        """More calls than gRPC's library keeps for a server by default: 1,000."""
+        async with grpc_fixture.running_server() as server:
+            access = Access(server.address, "key-of-m1")
+            async with contextlib.aclosing(Client(access)) as client:
+                drafts = [memory.draft(f"o-{n}") for n in range(1_500)]
+                answers = await asyncio.gather(
+                    *(sender.submit(client, [draft], 30) for draft in drafts)
+                )
+            assert {answer.code for [answer] in answers} == {"OK"}
+
+    async def test_no_more_than_allowed(self) -> None:
+        limits = options.Limits(connections_max=2)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            http2.connected(server.address) as first,
+            http2.connected(server.address) as second,
+        ):
+            for connection in (first, second):
+                await connection.ended(connection.open_stream(http2.call_headers("GetOrder")))
+            async with http2.connected(server.address) as third:
+                await third.closed()
+            assert connections.count(server.port) == 2
+            assert not first.is_closed
+
+    async def test_an_idle_one_and_an_old_one_are_closed(self) -> None:
+        for idle_s, age_s in ((0.3, 60.0), (60.0, 0.3)):
+            async with (
+                grpc_fixture.running_server(idle_s=idle_s, age_s=age_s) as server,
+                http2.connected(server.address) as connection,
+            ):
+                await connection.closed()
+
+    async def test_a_stream_that_the_age_limit_ends_is_resumed(self) -> None:
+        async with grpc_fixture.running_server(age_s=0.2, age_grace_s=0.2) as server:
+            async with grpc_fixture.client_of(server) as client:
+                await client.submit()
+            fact = await server.bus.first(OrderPlaced)
+            server.orders.record(fact)
+            async with contextlib.aclosing(Client(Access(server.address, "key-of-m1"))) as watcher:
+                seen: list[int] = []
+                breaks: list[bool] = []
+                watch = watching.follow(
+                    watcher,
+                    ("o-1", 0),
+                    lambda entry: seen.append(entry.version),
+                    lambda: breaks.append(True),
+                )
+                watched = asyncio.ensure_future(watch)
+                async with asyncio.timeout(30):
+                    while not breaks:  # noqa: ASYNC110 - nothing tells it
+                        await asyncio.sleep(0.01)
+                ref = ids.OrderRef("m1", "o-1")
+                for state in (OrderState.PAID, OrderState.FINALIZED):
+                    server.orders.move(ref, state)
+                ended = await watched
+            assert not isinstance(ended, Failure), ended
+            assert seen == sorted(set(seen))
+            assert seen[-1] == ended.version
+
+    async def test_calls_count_until_their_answers_are_read(self) -> None:
+        limits = options.Limits(calls_max=4)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            http2.connected(server.address, window_bytes=0) as connection,
+        ):
+            body = s.SubmitOrderRequest(order=memory.draft()).SerializeToString()
+            headers = http2.call_headers("SubmitOrder", KEY)
+            for _ in range(4):
+                connection.open_stream(headers, body=body)
+            await server.bus.first(OrderPlaced)
+            refused = await connection.ended(connection.open_stream(headers, body=body))
+            assert refused.reason == "TOO_MANY_CALLS"
+
+    async def test_large_answers_wait_up_to_a_limit(self) -> None:
+        limits = options.Limits(unread_bytes_max=100_000)
+        bad = s.SubmitOrdersRequest(orders=[o.OrderDraft()] * 200).SerializeToString()
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            http2.connected(server.address, window_bytes=0) as connection,
+            grpc_fixture.client_of(server) as client,
+        ):
+            headers = http2.call_headers("SubmitOrders", KEY)
+            streams = [connection.open_stream(headers, body=bad) for _ in range(12)]
+            refused = await connection.first_ended(streams)
+            assert refused.reason == "ANSWERS_UNREAD"
+            assert refused.retry_after_s
+            await client.submit()
+
+    async def test_one_that_does_not_read_is_cut(self) -> None:
+        limits = options.Limits(unread_s=0.1)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+            http2.connected(server.address, window_bytes=0) as connection,
+        ):
+            body = s.GetOrderRequest(order_id="o-1").SerializeToString()
+            await client.submit()
+            connection.open_stream(http2.call_headers("GetOrder", KEY), body=body)
+            await connection.closed()
+            await client.GetOrder(s.GetOrderRequest(order_id="o-1"))
+
+
 class TestDeadlines:
     async def test_a_call_without_one_gets_one(self) -> None:
         limits = options.Limits(deadline_default_s=0.2)
@@ -311,3 +490,11 @@ async def orders_are_open(server: grpc_fixture.Server, count: int) -> None:
     async with asyncio.timeout(5):
         while server.service.open_orders < count:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0.01)
+
+
+def refusals(reason: str) -> float:
+    """Return how many calls were refused for this reason."""
+    count = prometheus_client.REGISTRY.get_sample_value(
+        "souk_intake_refused_total", {"reason": reason}
+    )
+    return count or 0.0

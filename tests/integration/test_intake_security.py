@@ -1,5 +1,6 @@
 """Access and secrets, over a real server: keys, card numbers, TLS, reflection."""
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from google.protobuf import descriptor, message
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from loguru import logger
 
-from internal.api import options
+from internal.api import grpc_adapter, options
 from internal.kernel import errors
+from internal.lab.chaos.hostile import http2
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import grpc_fixture, memory
@@ -107,6 +109,32 @@ class TestKeys:
         ):
             await client.submit()
 
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            (("x-api-key", "key-of-m1"), ("x-api-key", "key-of-m2")),
+            (("x-api-key", "key-of-m2"), ("authorization", "Bearer key-of-m1")),
+            (("x-api-key", "wrong"), ("x-api-key", "key-of-m1"), ("x-api-key", "wrong")),
+            (("authorization", "Bearer key-of-m1"), ("authorization", "Bearer key-of-m2")),
+        ],
+    )
+    async def test_two_different_keys_are_refused(self, metadata: memory.Metadata) -> None:
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server, metadata) as client,
+        ):
+            failure = await grpc_fixture.failure_of(client.submit())
+            assert (failure.code, failure.reason) == ("UNAUTHENTICATED", "API_KEY_AMBIGUOUS")
+            assert not server.bus.messages
+
+    async def test_one_key_may_come_twice(self) -> None:
+        key = (("x-api-key", "key-of-m1"), ("authorization", "Bearer key-of-m1"))
+        async with (
+            grpc_fixture.running_server() as server,
+            grpc_fixture.client_of(server, (*key, key[0])) as client,
+        ):
+            await client.submit()
+
     async def test_unknown_keys_while_the_database_is_away(self) -> None:
         async with (
             grpc_fixture.running_server() as server,
@@ -160,6 +188,38 @@ class TestOurMistakes:
             assert "attribute" not in failure.text
             assert failure.metadata["error_id"] in "".join(lines)
             assert "AttributeError" in "".join(lines)
+
+
+class TestCallersThatGo:
+    async def test_a_watcher_that_vanishes_is_told_at_debug(self) -> None:
+        lines: list[str] = []
+        async with (
+            grpc_fixture.running_server(stages=True) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            sink = logger.add(lines.append, level="DEBUG", format="{level} {message}")
+            for number in range(30):
+                order_id = f"o-{number}"
+                await client.submit(memory.draft(order_id))
+                body = s.WatchOrderRequest(order_id=order_id).SerializeToString()
+                async with http2.connected(server.address) as connection:
+                    headers = http2.call_headers("WatchOrder", ("x-api-key", "key-of-m1"))
+                    connection.open_stream(headers, body=body)
+                    await connection.drain()
+            await client.submit(memory.draft("last"))
+        logger.remove(sink)
+        assert not [line for line in lines if line.startswith(("ERROR", "WARNING"))]
+
+    async def test_an_answer_that_cannot_be_sent_is_no_mistake_of_ours(self) -> None:
+        lines: list[str] = []
+        sink = logger.add(lines.append, level="DEBUG", format="{level} {message}")
+        with (
+            pytest.raises(asyncio.CancelledError),
+            grpc_adapter.ended_if_gone(),
+        ):
+            raise grpc.aio.BaseError("ExecuteBatch failed")
+        logger.remove(sink)
+        assert lines == ["DEBUG the caller has gone: ExecuteBatch failed\n"]
 
 
 class TestTls:

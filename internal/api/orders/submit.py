@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from google.protobuf import message
 
-from internal.api import calls, options, request_sizes, status, validation, wire_fields
+from internal.api import call_limits, calls, options, request_sizes, status, validation, wire_fields
 from internal.api import metrics as api_metrics
 from internal.api.orders import (
     from_wire,
@@ -67,6 +67,7 @@ class Submitter:
     ) -> None:
         self._batcher, self._follower = batcher, follower
         self._backlog, self._recent, self._limits = backlog, recent, limits
+        self._turns = call_limits.Turns()
 
     async def submit_order(
         self, call: calls.Call, request: order_service_pb2.SubmitOrderRequest
@@ -98,7 +99,8 @@ class Submitter:
         if isinstance(orders, status.Refused):
             return orders
         self._check_backlog()
-        prepared = [order async for order in _prepare(orders, call.origin)]
+        async with self._turns.turn_of(call.origin.merchant_id):
+            prepared = [order async for order in _prepare(orders, call.origin)]
         facts = [order.outcome for order in prepared if isinstance(order.outcome, OrderPlaced)]
         verdicts = iter(await self._batcher.submit(facts) if facts else ())
         response = order_service_pb2.SubmitOrdersResponse()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from internal.checks import findings
     from internal.deploy import wheel
     from internal.lab.chaos import campaign, negative_controls, target, trial
+    from internal.lab.chaos.hostile import controls as hostile_controls
+    from internal.lab.chaos.hostile import trial as hostile_trial
     from internal.stack import ports, stack
 else:
     uvloop = lazy_modules.lazy("uvloop")
@@ -40,6 +42,8 @@ else:
     negative_controls = lazy_modules.lazy("internal.lab.chaos.negative_controls")
     target = lazy_modules.lazy("internal.lab.chaos.target")
     trial = lazy_modules.lazy("internal.lab.chaos.trial")
+    hostile_controls = lazy_modules.lazy("internal.lab.chaos.hostile.controls")
+    hostile_trial = lazy_modules.lazy("internal.lab.chaos.hostile.trial")
     ports = lazy_modules.lazy("internal.stack.ports")
     stack = lazy_modules.lazy("internal.stack.stack")
 
@@ -127,25 +131,47 @@ async def _run(
     size = campaign.CAMPAIGN if options.campaign else campaign.QUICK
     wanted = list(campaign.chosen(size, seed, options.only))
     wrong = negative_controls.chosen(seed, options.only)
+    attacks = hostile_trial.chosen(options.only)
+    open_doors = hostile_controls.chosen(options.only)
     if options.is_list:
-        print("\n".join([fault.name for fault in wanted] + [control.name for control in wrong]))
+        names = [one.name for one in attacks] + [one.name for one in open_doors]
+        names += [fault.name for fault in wanted] + [control.name for control in wrong]
+        print("\n".join(names))
         return ExitCode.OK
-    if not wanted and not wrong:
+    if not (wanted or wrong or attacks or open_doors):
         raise errors.Misconfigured("--only names no fault; --list tells them all")
     _end_on_terminate()
     report = Report(console, is_json=options.as_json)
     console.print(f"seed {seed}, commit {trial.commit()}")
-    async with _stack(options.folder, near, console) as of:
-        package = await asyncio.to_thread(wheel.build)
+    for scenario in attacks:
+        report.add(await hostile_trial.run(scenario, seed))
+    for door in open_doors:
+        result = await hostile_controls.run(door, broken, seed)
+        report.add(result, is_good=door.is_found(result))
+    if wanted or wrong:
         plan = campaign.Plan(wanted, seed, options.instances)
-        report.leaks = await campaign.run(of, package, plan, report.add)
-        for control in wrong:
-            result = await negative_controls.run(of, control, package, broken, seed)
-            report.add(result, is_good=control.is_found(result))
-        if not report.is_good and options.folder is None:
-            console.print(f"the logs of the stack are kept in {of.keep_logs(near)}")
+        await _break_a_stack(options, near, broken, report, (plan, wrong))
     report.show()
     return ExitCode.OK if report.is_good else ExitCode.FAILED
+
+
+async def _break_a_stack(
+    options: Options,
+    near: Path,
+    broken: Path,
+    report: Report,
+    what: tuple[campaign.Plan, Sequence[negative_controls.Control]],
+) -> None:
+    """Try the faults of a plan, and the controls, on a stack that is started for it."""
+    plan, wrong = what
+    async with _stack(options.folder, near, report.console) as of:
+        package = await asyncio.to_thread(wheel.build)
+        report.leaks = await campaign.run(of, package, plan, report.add)
+        for control in wrong:
+            result = await negative_controls.run(of, control, package, broken, plan.seed)
+            report.add(result, is_good=control.is_found(result))
+        if not report.is_good and options.folder is None:
+            report.console.print(f"the logs of the stack are kept in {of.keep_logs(near)}")
 
 
 class Report:
@@ -153,7 +179,7 @@ class Report:
 
     def __init__(self, console: rich_console.Console, *, is_json: bool) -> None:
         self.leaks: list[findings.Finding] = []
-        self._console, self._is_json = console, is_json
+        self.console, self._is_json = console, is_json
         self._is_good = True
         self._table = rich_table.Table("fault", box=box.SIMPLE)
         for column in ("fired", "OK'd", "lost", "doubled", "healed → backlog 0", ""):
@@ -185,13 +211,13 @@ class Report:
             output.as_json_line(result)
         text = result.told()
         line = text.partition("\n")[0] if is_good else text
-        self._console.print(line, style=None if is_good else "red", markup=False)
+        self.console.print(line, style=None if is_good else "red", markup=False)
 
     def show(self) -> None:
         """Print the table."""
-        self._console.print(self._table)
+        self.console.print(self._table)
         for leak in self.leaks:
-            self._console.print(f"{leak.sentence}: {leak.examples}", style="red", markup=False)
+            self.console.print(f"{leak.sentence}: {leak.examples}", style="red", markup=False)
 
 
 @contextlib.asynccontextmanager

@@ -73,16 +73,21 @@ async def test_guessing_does_not_push_right_keys_out(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "key"),
+    ("metadata", "keys"),
     [
-        ({}, None),
-        ({"authorization": "Bearer k"}, "k"),
-        ({"authorization": "BEARER  k "}, "k"),
-        ({"authorization": "Bearer k", "x-api-key": "other"}, "k"),
-        ({"authorization": "Basic k", "x-api-key": "other"}, "other"),
-        ({"x-api-key": b"binary"}, None),
-        ({"x-api-key": "x" * 257}, None),
+        ({}, set()),
+        ({"authorization": "Bearer k"}, {"k"}),
+        ({"authorization": "BEARER  k "}, {"k"}),
+        ({"authorization": "Bearer k", "x-api-key": "k"}, {"k"}),
+        ({"authorization": "Bearer k", "x-api-key": "other"}, {"k", "other"}),
+        ({"authorization": "Bearer k, Bearer other"}, {"k", "other"}),
+        ({"authorization": "Basic k", "x-api-key": "other"}, {"other"}),
+        ({"authorization": "Basic k,Bearer other"}, {"other"}),
+        ({"x-api-key": "k,other"}, {"k", "other"}),
+        ({"x-api-key": "k,"}, {"k"}),
+        ({"x-api-key": b"binary"}, set()),
+        ({"x-api-key": "x" * 257}, set()),
     ],
 )
-def test_where_a_key_comes_from(metadata: dict[str, str | bytes], key: str | None) -> None:
-    assert authentication.key_in(metadata) == key
+def test_where_keys_come_from(metadata: dict[str, str | bytes], keys: set[str]) -> None:
+    assert authentication.keys_in(metadata) == keys

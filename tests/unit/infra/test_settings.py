@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,3 +134,49 @@ def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(settings.PREFIX + name, "x")
     monkeypatch.setenv("SOUKOUS", "music")
     settings.load()
+
+
+def load_group(group: str, **values: object) -> settings.Settings:
+    overrides: dict[str, Any] = {group: values}
+    return settings.load(**overrides)
+
+
+ELSEWHERE = ("0.0.0.0", "::", "192.0.2.7", "souk.example")  # noqa: S104 - they must be refused
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+@pytest.mark.parametrize("group", ["intake", "mysql", "metrics"])
+def test_plain_text_leaves_the_machine_by_name_only(group: str, host: str) -> None:
+    with pytest.raises(errors.Misconfigured, match=rf"SOUK_{group.upper()}: .*allow_plain_text"):
+        load_group(group, host=host)
+    load_group(group, host=host, allow_plain_text=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+@pytest.mark.parametrize("group", ["intake", "mysql", "metrics"])
+def test_plain_text_is_fine_on_this_machine(group: str, host: str) -> None:
+    load_group(group, host=host)
+
+
+def test_tls_and_closed_ports_may_be_anywhere() -> None:
+    tls = {"tls_certificate_file": "a", "tls_key_file": "b"}
+    settings.load(intake={"host": "souk.example", **tls})
+    settings.load(mysql={"host": "souk.example", "tls_ca_file": "a"})
+    settings.load(metrics={"host": "souk.example", "port": 0})
+
+
+@pytest.mark.parametrize("name", ["service_url", "admin_url"])
+@pytest.mark.parametrize(
+    "place", ["broker:1", "192.0.2.7:1", "127.0.0.1:1,broker:1", "user@broker:1"]
+)
+def test_a_token_goes_over_tls(name: str, place: str) -> None:
+    scheme, safe = {
+        "service_url": ("pulsar", "pulsar+ssl"),
+        "admin_url": ("http", "https"),
+    }[name]
+    plain = {name: f"{scheme}://{place}"}
+    with pytest.raises(errors.Misconfigured, match=rf"SOUK_PULSAR: .*{name}.*allow_plain_text"):
+        settings.load(pulsar={**plain, "token_file": "token"})
+    settings.load(pulsar=plain)
+    settings.load(pulsar={**plain, "token_file": "token", "allow_plain_text": True})
+    settings.load(pulsar={name: f"{safe}://{place}", "token_file": "token"})
