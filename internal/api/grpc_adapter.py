@@ -25,6 +25,7 @@ def handler_of(method: calls.Method, through: middleware.Middleware) -> Any:  # 
 def _unary_handler(method: calls.Unary, through: middleware.Middleware) -> Any:  # noqa: ANN401 - grpc.RpcMethodHandler
     async def handle(raw: bytes, context: Context) -> bytes:
         answer = await through.unary(method, _incoming(raw, context))
+        del raw  # an abort's traceback would keep it until the next garbage collection
         if isinstance(answer, status.Refused):
             return await _abort(context, answer)
         return answer.SerializeToString()
@@ -38,6 +39,7 @@ def _stream_handler(method: calls.Stream, through: middleware.Middleware) -> Any
             await context.write(answer.SerializeToString())
 
         refused = await through.stream(method, _incoming(raw, context), send)
+        del raw  # as above
         if refused:
             await _abort(context, refused)
 
