@@ -8,6 +8,9 @@ from google.protobuf import message
 
 from internal.api import calls, card_numbers, field_rules, request_sizes, status
 
+SMALL_BYTES = 4 * 1024
+"""However so few bytes are spread over lists and texts, they are searched within 3 ms."""
+
 
 def read(method: calls.Method, read_as: calls.Read) -> message.Message | bytes | status.Refused:
     """Return a method's request, or what is wrong with it; its bytes if the method reads itself."""
@@ -49,7 +52,8 @@ def fault_of(
         told_max: how many violations are told at most.
     """
     if not card_numbers.is_clean(encoded):
-        too_long = request_sizes.find(request, told_max)
+        is_small = len(encoded) <= SMALL_BYTES
+        too_long = [] if is_small else request_sizes.find(request, told_max)
         if too_long:
             return _invalid("INVALID_ARGUMENT", prefix, too_long)
         found = card_numbers.find(request, told_max)

@@ -12,6 +12,8 @@ OTHER_FIELDS_MAX = 100
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _VARINT_BYTES_MAX = 10
+_MORE_FOLLOWS = 0x80
+"""The bit of a byte that says that the number goes on."""
 
 
 def values_of(encoded: bytes, number: int, most: int) -> list[bytes]:
@@ -63,9 +65,11 @@ def _value(encoded: bytes, at: int, wire_type: int) -> tuple[int, int]:
 
 def _varint(encoded: bytes, at: int) -> tuple[int, int]:
     """Return a number, and the place after it."""
+    if at < len(encoded) and encoded[at] < _MORE_FOLLOWS:
+        return encoded[at], at + 1
     value = 0
     for shift, byte in enumerate(encoded[at : at + _VARINT_BYTES_MAX]):
-        value |= (byte & 0x7F) << 7 * shift
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says: more follows
+        value |= (byte & ~_MORE_FOLLOWS) << 7 * shift
+        if byte < _MORE_FOLLOWS:
             return value, at + shift + 1
     raise message.DecodeError("a number without an end")

@@ -64,7 +64,7 @@ def kind_of(field_name: str) -> FieldKind:
 
 def find_card_number(text: str, kind: FieldKind = FieldKind.TEXT) -> bool:
     """Tell whether `text` contains something that looks like a card number."""
-    if _has_few_digits(text):
+    if _has_few_digits(text) or _is_another_number(text):
         return False
     return next(_spans(_plain_digits(text), kind), None) is not None
 
@@ -104,6 +104,13 @@ def _has_few_digits(text: str) -> bool:
     if not text.isascii():
         return False
     return len(text.encode().translate(None, _NOT_DIGITS)) < DIGITS_MIN
+
+
+def _is_another_number(text: str) -> bool:
+    """Rule out nearly every product code, which is one number of a length that no issuer uses."""
+    if not (text.isascii() and text.isdigit()):
+        return False
+    return len(text) not in card_issuers.LENGTHS[int(text[: card_issuers.PREFIX_DIGITS])]
 
 
 def _plain_digits(text: str) -> str:

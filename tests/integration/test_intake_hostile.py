@@ -1,12 +1,17 @@
 """Requests that are made to cost much: refused by their lengths, told in a few words."""
 
 import asyncio
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from internal.api import calls, options, status
-from internal.api.orders import submit
+from internal.api.orders import service, submit
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import grpc_fixture, memory
@@ -129,3 +134,35 @@ async def test_too_many_unknown_fields_and_too_many_orders() -> None:
     assert refused.reason == "MESSAGE_UNREADABLE"
     refused = await Methods().call("SubmitOrders", batch_of([b""]) * 1_001)
     assert refused.violations == (("orders", "must be 1 to 1000 orders"),)
+
+
+@pytest.mark.parametrize("method", ["QuoteOrder", "SubmitOrders", "WatchOrder"])
+async def test_a_refused_request_is_not_kept_until_the_next_garbage_collection(method: str) -> None:
+    """The engine collects seldom; a traceback is a cycle, and would hold the request so long."""
+    size, count = 1024 * 1024, 10
+    path, noise = f"/{service.NAME}/{method}", b"\xff" * size
+    async with (
+        grpc_fixture.running_server() as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        kind = channel.unary_stream if method == "WatchOrder" else channel.unary_unary
+        with memory_traced() as grown_by:
+            for _ in range(count):
+                call = kind(path)(noise, metadata=memory.AUTH)
+                answer = call.read() if method == "WatchOrder" else call
+                assert (await grpc_fixture.failure_of(answer)).code == "INVALID_ARGUMENT"
+            assert grown_by() < count * size / 2
+
+
+@contextmanager
+def memory_traced() -> Iterator[Callable[[], int]]:
+    """Count bytes in use without garbage collection."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        gc.enable()

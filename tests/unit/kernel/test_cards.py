@@ -105,6 +105,11 @@ def test_redacted_text_contains_no_number(text: str, kind: Kind) -> None:
     assert not cards.find_card_number(cards.redact(text, kind), kind)
 
 
+@given(st.text("0123456789", min_size=12, max_size=20) | numbers | st.text("0123456789 -"), kinds)
+def test_what_is_found_is_what_is_redacted(text: str, kind: Kind) -> None:
+    assert cards.find_card_number(text, kind) == (cards.redact(text, kind) != text)
+
+
 @given(number=numbers, place=st.integers(0, 18), by=st.integers(1, 9))
 def test_one_wrong_digit_is_not_a_number(number: str, place: int, by: int) -> None:
     place %= len(number)
