@@ -65,7 +65,6 @@ class TestStop:
                 assert await engine.stop() == 0
             assert "drain" in engine.output
 
-
     async def test_during_a_demo_it_does_not_wait_for_the_last_order(self, folder: Path) -> None:
         async with engine_process.isolated(folder, "--demo", "1000000") as engine:
             assert await engine.address()
