@@ -141,7 +141,7 @@ async def _serve_until(
         banner.tell(console, running.port, options, key)
         if arguments.demo is None:
             return await _until(stop, running)
-        return await _demo(arguments.demo, running, key.text, arguments.folder(running))
+        return await _demo(arguments.demo, running, key.text, arguments.folder(running), stop)
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -172,7 +172,9 @@ def _failed(error: BaseException | None) -> int:
     return ExitCode.FAILED
 
 
-async def _demo(command: list[str], running: engine.Engine, key: str, folder: Path) -> int:
+async def _demo(
+    command: list[str], running: engine.Engine, key: str, folder: Path, stop: asyncio.Event
+) -> int:
     """Run the demo in a process of its own, so that the client's work does not slow the engine."""
     target = f"127.0.0.1:{running.port}"
     arguments = [*command, "--target", target, "--data", str(folder)]
@@ -180,12 +182,13 @@ async def _demo(command: list[str], running: engine.Engine, key: str, folder: Pa
         sys.executable, *arguments, env={**os.environ, "SOUK_API_KEY": key}
     )
     try:
-        ended = asyncio.create_task(process.wait())
-        either: set[asyncio.Future[Any]] = {ended, running.failed}
+        ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
+        either: set[asyncio.Future[Any]] = {ended, stopped, running.failed}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
         if running.failed.done():
             return _failed(running.failed.exception())
-        return ended.result()
+        return ended.result() if ended.done() else ExitCode.INTERRUPTED
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()

@@ -15,7 +15,7 @@ from tests.acceptance import runs
 
 pytestmark = pytest.mark.slow
 
-FAILED, MISCONFIGURED = 1, 2
+FAILED, MISCONFIGURED, INTERRUPTED = 1, 2, 130
 
 
 @pytest.fixture
@@ -64,6 +64,11 @@ class TestStop:
             async with asyncio.timeout(5):
                 assert await engine.stop() == 0
             assert "drain" in engine.output
+
+    async def test_during_a_demo_it_does_not_wait_for_the_last_order(self, folder: Path) -> None:
+        async with engine_process.isolated(folder, "--demo", "1000000") as engine:
+            assert await engine.address()
+            assert await engine.stop() == INTERRUPTED
 
 
 class TestRefusals:
