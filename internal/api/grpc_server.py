@@ -6,6 +6,9 @@ refused, open calls may end, and orders still in memory are sent to the broker.
 
 import asyncio
 import contextlib
+import errno
+import os
+import socket
 from typing import Any
 
 import grpc
@@ -15,6 +18,7 @@ from loguru import logger
 
 from internal.api import connections, grpc_adapter, metrics, middleware, options
 from internal.api.orders import service
+from internal.infra import settings
 from internal.kernel import errors
 
 PROBE_TIMEOUT_MS = 20_000
@@ -104,8 +108,23 @@ class GrpcServer:
             else:
                 port = self._server.add_secure_port(address, _credentials(self._options.tls))
         except RuntimeError as error:
-            raise errors.Misconfigured(f"intake: cannot listen on {address}: {error}") from error
+            raise self._not_bound() or errors.Misconfigured(
+                f"intake: cannot listen on {address}: {error}"
+            ) from error
         return int(port)
+
+    def _not_bound(self) -> errors.Misconfigured | None:
+        """Return why the address cannot be listened on: gRPC does not say it."""
+        host, port = self._options.host, self._options.port
+        try:
+            with socket.create_server((host.strip("[]"), port)):
+                return None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return settings.port_taken("SOUK_INTAKE__PORT", host, port)
+            return errors.Misconfigured(
+                f"SOUK_INTAKE__HOST: cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
+            )
 
 
 def _credentials(tls: options.Tls) -> Any:  # noqa: ANN401 - grpc ships no types

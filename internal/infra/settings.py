@@ -373,7 +373,7 @@ def moved_ports(offset: int) -> dict[str, dict[str, int]]:
 def port_taken(setting: str, host: str, port: int) -> errors.Misconfigured:
     """Return the error for a port at which another program listens already."""
     text = f"port {port} of {host} ({setting}) is already in use by another program"
-    return errors.Misconfigured(f"{text}; another port there, or move all of them: {MOVE_PORTS}")
+    return errors.Misconfigured(f"{text}; choose another, or move all of Souk's: {MOVE_PORTS}")
 
 
 def of_folder(folder: Path | None) -> Settings:

@@ -83,13 +83,14 @@ class TestRefusals:
     async def test_port_that_is_taken(self, folder: Path) -> None:
         with taken_port() as port:
             said = await refusal(folder, "--port", str(port))
-        assert f"127.0.0.1:{port}" in said
+        assert f"port {port} of 127.0.0.1 (SOUK_INTAKE__PORT)" in said
+        assert "--port-offset" in said
 
     async def test_metrics_port_that_is_taken(self, folder: Path) -> None:
         with taken_port() as port:
             said = await refusal(folder, SOUK_METRICS__PORT=str(port))
-        assert "SOUK_METRICS__PORT" in said
-        assert str(port) in said
+        assert f"port {port} of 127.0.0.1 (SOUK_METRICS__PORT)" in said
+        assert "--port-offset" in said
 
     @pytest.mark.parametrize(
         ("settings", "named"),
