@@ -123,7 +123,7 @@ class GrpcServer:
             if error.errno == errno.EADDRINUSE:
                 return settings.port_taken("SOUK_INTAKE__PORT", host, port)
             return errors.Misconfigured(
-                f"SOUK_INTAKE__HOST: cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
+                f"SOUK_INTAKE__HOST: no listening on {host}:{port}: {os.strerror(error.errno or 0)}"
             )
 
 
