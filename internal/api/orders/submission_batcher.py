@@ -19,6 +19,7 @@ from internal.api import options
 from internal.api.orders import metrics, ports, recent_orders
 from internal.flow import topics
 from internal.infra import bus
+from internal.infra import metrics as infra_metrics
 from internal.kernel import errors, ids
 from internal.kernel.states import OrderState
 from internal.orders.messages import OrderPlaced
@@ -231,12 +232,20 @@ class SubmissionBatcher:
         self._in_flight.discard(task)
         self._schedule()
         error = None if task.cancelled() else task.exception()
+        if isinstance(error, errors.Temporary):
+            _tell_unplaced(len(batch), error)
         for order in _with_later_ones(order for order in batch if not order.is_answered):
             self._open.pop(order.ref, None)
             if isinstance(error, errors.Temporary):
                 order.call.answer(order.index, Unplaced(error))
             else:
                 order.call.fail(error or asyncio.CancelledError())
+
+
+def _tell_unplaced(orders: int, error: errors.Temporary) -> None:
+    """Say that the broker takes nothing, also when no caller has waited long enough to be told."""
+    infra_metrics.RETRIES.labels("intake", type(error).__name__).inc()
+    logger.bind(seldom="unplaced", orders=orders).warning("orders are not placed: {!r}", error)
 
 
 def _with_later_ones(orders: Iterable[PendingOrder]) -> Iterable[PendingOrder]:

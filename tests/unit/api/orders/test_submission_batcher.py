@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loguru import logger
 
 from internal.api import options
 from internal.api.orders import recent_orders, submission_batcher
@@ -114,6 +115,19 @@ async def test_without_a_receipt_nothing_is_kept(rig: Rig) -> None:
     rig.bus.is_away = False
     assert await rig.submit(fact(body="b")) == [PLACED]
     assert rig.batcher.open_orders == 0
+
+
+async def test_a_broker_without_receipts_is_told_even_if_no_caller_waits(rig: Rig) -> None:
+    told: list[str] = []
+    sink = logger.add(lambda message: told.append(message.record["message"]), level="WARNING")
+    rig.bus.is_away = True
+    with rig.bus.standing_still():
+        call = rig.start(fact())
+        await turns()
+        call.cancel()
+    await turns()
+    logger.remove(sink)
+    assert told == ["orders are not placed: BusAway('in this test')"]
 
 
 async def test_waiting_orders_leave_together(rig: Rig) -> None:
