@@ -326,6 +326,14 @@ class DatabaseContract:
                 await database.write(work)
         assert await database.read(amounts) == {1: 0}
 
+    async def test_only_an_existing_key_is_a_race(self, database: db.Database) -> None:
+        """Another broken constraint lasts: repeating the transaction would only take time."""
+        with pytest.raises(sa.exc.IntegrityError):
+            await database.write(
+                lambda c: self._put_deferred(c, thing(amount=13), conflict="somebody was first")
+            )
+        assert await database.read(everything) == []
+
     async def test_a_deferred_error_is_raised_by_the_next_query_at_the_latest(
         self, database: db.Database
     ) -> None:
