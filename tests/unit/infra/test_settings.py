@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,18 +136,23 @@ def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 ELSEWHERE = ("0.0.0.0", "::", "192.0.2.7", "souk.example")  # noqa: S104 - they must be refused
 
 
+def load_group(group: str, **values: object) -> None:
+    overrides: dict[str, Any] = {group: values}
+    settings.load(**overrides)
+
+
 @pytest.mark.parametrize("host", ELSEWHERE)
 @pytest.mark.parametrize("group", ["intake", "mysql", "metrics"])
 def test_plain_text_leaves_the_machine_by_name_only(group: str, host: str) -> None:
     with pytest.raises(errors.Misconfigured, match=rf"SOUK_{group.upper()}: .*allow_plain_text"):
-        settings.load(**{group: {"host": host}})
-    settings.load(**{group: {"host": host, "allow_plain_text": True}})
+        load_group(group, host=host)
+    load_group(group, host=host, allow_plain_text=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
 @pytest.mark.parametrize("group", ["intake", "mysql", "metrics"])
 def test_plain_text_is_fine_on_this_machine(group: str, host: str) -> None:
-    settings.load(**{group: {"host": host}})
+    load_group(group, host=host)
 
 
 def test_tls_and_closed_ports_may_be_anywhere() -> None:
