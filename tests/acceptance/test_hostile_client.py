@@ -1,6 +1,6 @@
 """A hostile client on a real engine, while a good one works; and engines without one limit each.
 
-Does a part of `scripts/chaos --only hostile`: one attack and one control; each takes its time.
+A part of `scripts/chaos --only hostile`: one attack and one control, since each takes its time.
 """
 
 from pathlib import Path

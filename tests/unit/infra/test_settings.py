@@ -144,6 +144,11 @@ def load_group(group: str, **values: object) -> settings.Settings:
 ELSEWHERE = ("0.0.0.0", "::", "192.0.2.7", "souk.example")  # noqa: S104 - they must be refused
 
 
+def load_group(group: str, **values: object) -> None:
+    overrides: dict[str, Any] = {group: values}
+    settings.load(**overrides)
+
+
 @pytest.mark.parametrize("host", ELSEWHERE)
 @pytest.mark.parametrize("group", ["intake", "mysql", "metrics"])
 def test_plain_text_leaves_the_machine_by_name_only(group: str, host: str) -> None:
