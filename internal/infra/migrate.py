@@ -38,7 +38,9 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
         try:
             alembic.command.upgrade(_config(connection), revision)
         except alembic.util.CommandError as error:
-            raise errors.Misconfigured(schema.other_version(current(connection))) from error
+            found = current(connection)
+            unknown = revision if found in {None, *schema.versions()} else found
+            raise errors.Misconfigured(schema.other_version(unknown)) from error
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:
