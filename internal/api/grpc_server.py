@@ -16,9 +16,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
-from internal.api import connections, grpc_adapter, metrics, middleware, options
+from internal.api import grpc_adapter, metrics, middleware, options
+from internal.api.limits import connections
 from internal.api.orders import service
-from internal.infra import settings
+from internal.infra import own_ports
 from internal.kernel import errors
 
 PROBE_TIMEOUT_MS = 20_000
@@ -121,7 +122,7 @@ class GrpcServer:
                 return None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return settings.port_taken("SOUK_INTAKE__PORT", host, port)
+                return own_ports.taken("SOUK_INTAKE__PORT", host, port)
             return errors.Misconfigured(
                 f"SOUK_INTAKE__HOST: no listening on {host}:{port}: {os.strerror(error.errno or 0)}"
             )

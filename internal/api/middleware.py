@@ -14,17 +14,8 @@ from typing import Any, TypeVar
 from google.protobuf import message
 from loguru import logger
 
-from internal.api import (
-    authentication,
-    call_limits,
-    calls,
-    connections,
-    metrics,
-    options,
-    status,
-    trace_context,
-    validation,
-)
+from internal.api import authentication, calls, metrics, options, status, trace_context, validation
+from internal.api.limits import call_limits, connections
 from internal.infra import traces
 from internal.kernel.clock import Clock
 

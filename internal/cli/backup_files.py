@@ -8,8 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from internal.infra import files
-from internal.infra.data_folder import private
+from internal.infra.data_folder import files, private
 from internal.infra.sqlite import integrity
 from internal.kernel import errors
 

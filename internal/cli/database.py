@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from internal.console import lazy_modules
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from internal.infra import files, settings
+from internal.infra import settings
+from internal.infra.data_folder import files
 from internal.kernel import errors
 
 STACK_FOLDER = Path("data", "stack")

@@ -6,7 +6,8 @@ import shlex
 from rich.console import Console
 
 from internal.host.demo_key import DemoKey
-from internal.infra import files, settings
+from internal.infra import settings
+from internal.infra.data_folder import files
 
 ROTATE = "souk merchants rotate-key demo"
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from internal.auth import store as auth_store
-from internal.infra import clock, db, files
-from internal.infra.data_folder import private
+from internal.infra import clock, db
+from internal.infra.data_folder import files, private
 from internal.kernel import errors, ids
 from internal.seeds import demo_shop
 

@@ -21,7 +21,7 @@ from functions.payment_processing import PaymentHandler, PaymentProcessing
 from internal.flow import janitor, monitor, topics
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
-from internal.infra import backends, db, settings, traces
+from internal.infra import backends, db, own_ports, settings, traces
 from internal.infra import clock as system_clock
 from internal.infra.data_folder import lock, space
 from internal.kernel import errors
@@ -176,7 +176,7 @@ class Engine:
             server, thread = prometheus_client.start_http_server(options.port, options.host)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                taken = settings.port_taken("SOUK_METRICS__PORT", options.host, options.port)
+                taken = own_ports.taken("SOUK_METRICS__PORT", options.host, options.port)
                 raise taken from error
             what = f"SOUK_METRICS__PORT: cannot listen on {options.host}:{options.port}: {error}"
             raise errors.Misconfigured(what) from error

@@ -7,8 +7,8 @@ import asyncio
 
 from loguru import logger
 
-from internal.infra import db, files, settings
-from internal.infra.data_folder import history
+from internal.infra import db, settings
+from internal.infra.data_folder import files, history
 from internal.infra.embedded_bus import store
 from internal.infra.sqlite import used_folder
 from internal.kernel import errors

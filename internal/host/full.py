@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from internal.deploy import deploy
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors
 from internal.stack import layout, ports, stack
 

@@ -15,8 +15,8 @@ from rich.markup import escape
 from internal.console import output
 from internal.console.exit_codes import ExitCode
 from internal.host import banner, demo_key, engine, full, process
-from internal.infra import failpoints, files, logs, settings
-from internal.infra.data_folder import private, space
+from internal.infra import failpoints, logs, own_ports, settings
+from internal.infra.data_folder import files, private, space
 from internal.kernel import errors
 
 SWITCH_INTERVAL_S = 0.0005
@@ -41,7 +41,7 @@ class Arguments(NamedTuple):
         Raises:
             Misconfigured: one of them is wrong.
         """
-        ports: dict[str, Any] = settings.moved_ports(self.port_offset) if self.port_offset else {}
+        ports: dict[str, Any] = own_ports.moved(self.port_offset) if self.port_offset else {}
         if self.port is not None:
             ports["intake"] = {"port": self.port}
         if self.is_full:

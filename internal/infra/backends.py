@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from internal.infra import bus, db, files, migrate, settings
+from internal.infra import bus, db, migrate, settings
+from internal.infra.data_folder import files
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.sqlite import database as sqlite
 

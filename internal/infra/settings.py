@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pydantic
 import pydantic_settings
 
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors
 
 PREFIX = "SOUK_"
@@ -359,21 +359,6 @@ def load(*, config: Path | None = None, **overrides: Any) -> Settings:  # noqa: 
         raise errors.Misconfigured(f"{file or 'settings'}: {error}") from error
     finally:
         _config_file.reset(token)
-
-
-MOVE_PORTS = "`--port-offset 100` of scripts/start and scripts/stack up"
-
-
-def moved_ports(offset: int) -> dict[str, dict[str, int]]:
-    """Return the settings of the engine's own ports, each `offset` above its usual one."""
-    usual = {"intake": IntakeSettings().port, "metrics": MetricsSettings().port}
-    return {group: {"port": port + offset} for group, port in usual.items()}
-
-
-def port_taken(setting: str, host: str, port: int) -> errors.Misconfigured:
-    """Return the error for a port at which another program listens already."""
-    text = f"port {port} of {host} ({setting}) is already in use by another program"
-    return errors.Misconfigured(f"{text}; choose another, or move all of Souk's: {MOVE_PORTS}")
 
 
 def of_folder(folder: Path | None) -> Settings:

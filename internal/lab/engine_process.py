@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from internal.client import client
 from internal.client.access import Access
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors
 
 ROOT = Path(__file__).parents[2]

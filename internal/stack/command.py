@@ -22,10 +22,10 @@ from internal.console.exit_codes import ExitCode
 from internal.console.options import AsJson, PortOffset, Yes, flattened
 
 if TYPE_CHECKING:
-    from internal.infra import settings
+    from internal.infra import own_ports
     from internal.stack import layout, ports, stack, status
 else:
-    settings = lazy_modules.lazy("internal.infra.settings")
+    own_ports = lazy_modules.lazy("internal.infra.own_ports")
     layout = lazy_modules.lazy("internal.stack.layout")
     ports = lazy_modules.lazy("internal.stack.ports")
     stack = lazy_modules.lazy("internal.stack.stack")
@@ -98,7 +98,7 @@ def up(
     one = stack.Stack(folder, chosen.wanted(), tell=output.progress)
     started = one.up(may_install=install)
     if chosen.port_offset:
-        layout.add_settings(one.folder, settings.moved_ports(chosen.port_offset))
+        layout.add_settings(one.folder, own_ports.moved(chosen.port_offset))
     _say("up" if started else "already up: nothing to do")
     found = status.look(one)
     _print(found)

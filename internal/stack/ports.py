@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from internal.infra import settings
+from internal.infra import own_ports
 from internal.kernel import errors
 
 HOST = "127.0.0.1"
@@ -82,7 +82,7 @@ def refuse_taken(ports: Ports, names: Iterable[str]) -> None:
         options = " ".join(f"--{name}-port 0" for name, _ in taken)
         raise errors.Misconfigured(
             f"already in use by another program: port {_listed(taken)}; choose others, as"
-            f" {options} (0 means any free port), or move all of them: {settings.MOVE_PORTS}"
+            f" {options} (0 means any free port), or move all of them: {own_ports.MOVE}"
         )
 
 

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from internal.checks import findings, invariants
 from internal.flow import topics
-from internal.infra import files, settings
+from internal.infra import settings
+from internal.infra.data_folder import files
 from internal.infra.embedded_bus import store as embedded_bus_store
 from internal.infra.sqlite import database as sqlite
 from internal.kernel import ids, states

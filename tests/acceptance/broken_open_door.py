@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from internal.api import call_limits, grpc_server, options
+from internal.api import grpc_server, options
+from internal.api.limits import call_limits
 from internal.api.orders import submit
 
 NO_LIMIT = 2**30

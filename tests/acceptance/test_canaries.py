@@ -19,7 +19,8 @@ import pytest
 from internal.auth import rules as auth_rules
 from internal.checks import invariants
 from internal.flow import topics
-from internal.infra import bus, files
+from internal.infra import bus
+from internal.infra.data_folder import files
 from internal.kernel import cards, ids
 from internal.lab import engine_process
 from internal.wire.souk.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc

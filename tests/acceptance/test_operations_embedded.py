@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.infra.sqlite import meaning
 from tests.acceptance import test_operations
 from tests.support import runbook

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.infra import files
-from internal.infra.data_folder import lock, private
+from internal.infra.data_folder import files, lock, private
 from internal.payments.gateways import simulator
 from tests.integration import test_data_folder
 from tests.integration.test_data_folder import Said, fill, modes, place, served

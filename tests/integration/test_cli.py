@@ -16,7 +16,8 @@ from loguru import logger
 
 from internal.cli import database, main
 from internal.host import engine
-from internal.infra import clock, files, logs, migrate, settings
+from internal.infra import clock, logs, migrate, settings
+from internal.infra.data_folder import files
 from internal.kernel import ids
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import Posting, Transaction

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from internal.cli import main
 from internal.client import access, client
 from internal.host import demo_key, engine
-from internal.infra import files, schema, settings
-from internal.infra.data_folder import history, private
+from internal.infra import schema, settings
+from internal.infra.data_folder import files, history, private
 from internal.infra.sqlite import integrity
 from internal.kernel import errors
 from internal.payments.gateways import simulator

@@ -8,7 +8,8 @@ import prometheus_client
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from internal.api import connections, options
+from internal.api import options
+from internal.api.limits import connections
 from internal.api.orders import service, submit
 from internal.client import sender, watching
 from internal.client.access import Access

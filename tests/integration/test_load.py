@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.lab import engine_process
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 import msgspec
 
-from internal.api import calls, merchant_shares, options, status
+from internal.api import calls, options, status
+from internal.api.limits import merchant_shares
 from internal.api.orders import (
     cancel,
     from_wire,

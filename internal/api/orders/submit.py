@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from google.protobuf import message
 
-from internal.api import call_limits, calls, options, request_sizes, status, validation, wire_fields
+from internal.api import calls, options, request_sizes, status, validation, wire_fields
 from internal.api import metrics as api_metrics
+from internal.api.limits import call_limits
 from internal.api.orders import (
     from_wire,
     metrics,

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import contextmanager
 from typing import TypeVar
 
-from internal.api import merchant_shares, options
+from internal.api import options
+from internal.api.limits import merchant_shares
 from internal.api.orders import notifier, order_loader, ports
 from internal.flow import topics
 from internal.kernel import errors, ids, states

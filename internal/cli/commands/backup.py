@@ -15,8 +15,8 @@ from internal.cli.commands import check
 from internal.cli.options import Data
 from internal.console import exit_codes, installation, lazy_groups, output
 from internal.console.options import AsJson
-from internal.infra import clock, files, schema, settings
-from internal.infra.data_folder import private
+from internal.infra import clock, schema, settings
+from internal.infra.data_folder import files, private
 from internal.infra.sqlite import integrity, snapshot
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND

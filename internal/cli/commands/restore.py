@@ -11,8 +11,8 @@ from internal.cli.commands import backup
 from internal.cli.options import Data
 from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson
-from internal.infra import files, schema
-from internal.infra.data_folder import lock, private
+from internal.infra import schema
+from internal.infra.data_folder import files, lock, private
 from internal.kernel import errors
 
 app = lazy_groups.single()

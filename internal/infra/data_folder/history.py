@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from internal.infra import files
-from internal.infra.data_folder import private
+from internal.infra.data_folder import files, private
 
 SIZE_BYTES = 512
 """One sector, so that it is written whole or not at all."""

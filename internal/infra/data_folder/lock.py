@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from internal.infra import files
-from internal.infra.data_folder import private
+from internal.infra.data_folder import files, private
 from internal.kernel import errors
 
 

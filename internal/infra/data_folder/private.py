@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from internal.infra import files
+from internal.infra.data_folder import files
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import prometheus_client
 
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors
 
 MIB = 1_048_576

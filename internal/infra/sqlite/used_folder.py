@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from internal.infra import files, schema
-from internal.infra.data_folder import history
+from internal.infra import schema
+from internal.infra.data_folder import files, history
 from internal.infra.sqlite import integrity, meaning
 from internal.kernel import errors
 

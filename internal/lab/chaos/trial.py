@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.checks import findings, invariants
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors, ids
 from internal.lab import engine_process
 from internal.lab.chaos import audit, bad_messages, clients, faults, target, terminations

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from internal.auth import store as auth_store
 from internal.catalogue import store as catalogue_store
 from internal.checks import findings, invariants
-from internal.infra import backends, db, files, settings
+from internal.infra import backends, db, settings
+from internal.infra.data_folder import files
 from internal.inventory import store as inventory_store
 from internal.kernel import errors, ids, states
 from internal.lab.workload import outcomes, shop

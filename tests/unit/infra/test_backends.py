@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import backends, bus, files, migrate, settings
+from internal.infra import backends, bus, migrate, settings
+from internal.infra.data_folder import files
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite

@@ -136,11 +136,6 @@ def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.load()
 
 
-def load_group(group: str, **values: object) -> settings.Settings:
-    overrides: dict[str, Any] = {group: values}
-    return settings.load(**overrides)
-
-
 ELSEWHERE = ("0.0.0.0", "::", "192.0.2.7", "souk.example")  # noqa: S104 - they must be refused
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from internal.infra import files
+from internal.infra.data_folder import files
 from internal.kernel import errors
 from internal.lab import engine_process
 

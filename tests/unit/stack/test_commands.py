@@ -8,7 +8,7 @@ import pytest
 
 from internal.console.exit_codes import ExitCode
 from internal.deploy import command as deploy_command
-from internal.infra import settings
+from internal.infra import own_ports
 from internal.kernel import errors
 from internal.stack import command, ports
 
@@ -81,7 +81,7 @@ def test_ports_of_the_command_line() -> None:
 def test_all_ports_are_moved_at_once() -> None:
     moved = command.PortOptions(port_offset=100, mysql_port=3_307).wanted()
     assert moved == ports.Ports(pulsar=6_750, admin=8_180, bookie=3_281, mysql=3_307)
-    assert settings.moved_ports(100) == {"intake": {"port": 50_151}, "metrics": {"port": 9_564}}
+    assert own_ports.moved(100) == {"intake": {"port": 50_151}, "metrics": {"port": 9_564}}
 
 
 @pytest.mark.parametrize(("given", "code"), [(["status"], 3), (["down"], 0), (["reset"], 0)])

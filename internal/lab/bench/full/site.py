@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from internal.infra import files, settings
+from internal.infra import settings
+from internal.infra.data_folder import files
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.lab.bench.full import lab as full_lab

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from internal.infra import clock, files, migrate, settings
+from internal.infra import clock, migrate, settings
+from internal.infra.data_folder import files
 from internal.infra.sqlite import database as sqlite
 from internal.kernel import errors, ids
 from internal.lab.workload import verification

@@ -4,7 +4,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from internal.api import connections
+from internal.api.limits import connections
 
 
 class Rig:

@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.api import call_limits
+from internal.api.limits import call_limits
 
 
 class TestConcurrencyLimit:

@@ -5,7 +5,7 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.api import merchant_shares
+from internal.api.limits import merchant_shares
 
 
 class Holder:
