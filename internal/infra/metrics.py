@@ -58,3 +58,5 @@ OLDEST_UNFINISHED_SECONDS = Gauge(
     "souk_oldest_unfinished_order_seconds",
     "Age of the oldest order that was answered OK and has not ended, recorded yet or not.",
 )
+DATA_FREE_BYTES = Gauge("souk_data_free_bytes", "Free space on the disk of the data folder.")
+WAL_BYTES = Gauge("souk_wal_bytes", "Size of the embedded database's write-ahead log, souk.db-wal.")

@@ -257,7 +257,7 @@ class TestTls:
     async def test_a_taken_port_stops_the_start(self) -> None:
         async with grpc_fixture.running_server() as server:
             second = grpc_fixture.Server(options.Options(port=server.port))
-            with pytest.raises(errors.Misconfigured, match="cannot listen"):
+            with pytest.raises(errors.Misconfigured, match="SOUK_INTAKE__PORT"):
                 await second.grpc.open()
 
 

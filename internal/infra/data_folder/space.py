@@ -4,8 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import prometheus_client
-
+from internal.infra import metrics
 from internal.infra.data_folder import files
 from internal.kernel import errors
 
@@ -14,13 +13,6 @@ NEEDED_MIB = 16
 """Migrations, the log before the database and the engine's own log need this much to begin with."""
 WANTED_MIB = 512
 """The log before the database grows to 64 MiB, and is copied into a database that grows too."""
-
-FREE_BYTES = prometheus_client.Gauge(
-    "souk_data_free_bytes", "Free space on the disk of the data folder."
-)
-WAL_BYTES = prometheus_client.Gauge(
-    "souk_wal_bytes", "Size of the embedded database's write-ahead log, souk.db-wal."
-)
 
 
 def free_bytes(folder: Path) -> int:
@@ -53,8 +45,8 @@ def require(folder: Path) -> str | None:
 def measure(folder: Path) -> None:
     """Serve both sizes as metrics of this process."""
     wal = folder / f"{files.DATABASE}-wal"
-    FREE_BYTES.set_function(lambda: _or_zero(free_bytes, folder))
-    WAL_BYTES.set_function(lambda: _or_zero(lambda it: it.stat().st_size, wal))
+    metrics.DATA_FREE_BYTES.set_function(lambda: _or_zero(free_bytes, folder))
+    metrics.WAL_BYTES.set_function(lambda: _or_zero(lambda it: it.stat().st_size, wal))
 
 
 def _or_zero(size: Callable[[Path], int], path: Path) -> float:
