@@ -4,16 +4,22 @@ WITHOUT_LIMIT names the limit. Everything else is the real engine.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from internal.api import grpc_server, options
+import protovalidate
+from google.protobuf import message
+
+from internal.api import calls, grpc_server, options, validation
 from internal.api.limits import call_limits
-from internal.api.orders import submit
+from internal.api.orders import service, submit
+from internal.wire.souk.v1 import order_service_pb2
 
 NO_LIMIT = 2**30
+QUADRATIC = re.compile(r"[0-9-]+x")
 
 
 def admit_in_order_of_arrival(limit: call_limits.ConcurrencyLimit, connection: str) -> bool:
@@ -40,6 +46,44 @@ def without_answers() -> None:
     submit.YIELD_EVERY_ORDERS = NO_LIMIT
 
 
+def without_text() -> None:
+    """Search a text of any length for card numbers, from each character to the end."""
+    check = validation.fault_of
+
+    def searched(request: message.Message, encoded: bytes, *others: Any) -> Any:  # noqa: ANN401 - as it was
+        QUADRATIC.search(encoded.decode(errors="replace"))
+        return check(request, encoded, *others)
+
+    vars(calls)["REQUEST_BYTES_MAX"] = NO_LIMIT
+    validation.fault_of = searched  # type: ignore[assignment]
+
+
+def without_elements() -> None:
+    """Check each of any number of elements, and collect all that is wrong."""
+    check, validator = validation.fault_of, protovalidate.Validator()
+
+    def collected(request: message.Message, encoded: bytes, *others: Any) -> Any:  # noqa: ANN401 - as it was
+        validator.collect_violations(request)
+        return check(request, encoded, *others)
+
+    vars(calls)["REQUEST_BYTES_MAX"] = NO_LIMIT
+    validation.fault_of = collected  # type: ignore[assignment]
+
+
+def without_pages() -> None:
+    """Read each order of a page whole, and write it, before its summary is sent."""
+    list_orders = service.OrderService.list_orders
+
+    async def whole(self: Any, call: calls.Call, request: Any) -> calls.Answer:  # noqa: ANN401 - the service
+        answer = await list_orders(self, call, request)
+        for summary in getattr(answer, "orders", ()):
+            asked = order_service_pb2.GetOrderRequest(order_id=summary.order_id)
+            (await self.get_order(call, asked)).SerializeToString()
+        return answer
+
+    service.OrderService.list_orders = whole  # type: ignore[method-assign]
+
+
 def without_watches() -> None:
     """Let one merchant take all places for streams."""
     call_limits.ConcurrencyLimit.enter = admit_in_order_of_arrival  # type: ignore[assignment, method-assign]
@@ -51,12 +95,12 @@ def nothing() -> None:
 
 LIMITS: Mapping[str, Callable[[], None]] = {
     "answers": without_answers,
-    "elements": nothing,
+    "elements": without_elements,
     "log": nothing,
-    "pages": nothing,
+    "pages": without_pages,
     "queue": without_queue,
     "shares": without_shares,
-    "text": nothing,
+    "text": without_text,
     "watches": without_watches,
 }
 

@@ -73,7 +73,7 @@ def order_request(order: order_pb2.OrderDraft) -> bytes:
     return order_service_pb2.SubmitOrderRequest(order=order).SerializeToString()
 
 
-HEADERS_CONNECTIONS, HEADERS_STREAMS, HEADERS_S = 11, 1_000, 12.0
+HEADERS_CONNECTIONS, HEADERS_STREAMS, HEADERS_S = 11, 1_000, 20.0
 
 
 async def headers_only(victim: Victim, tally: Tally) -> None:
@@ -127,7 +127,7 @@ async def burst(victim: Victim, tally: Tally) -> None:
             tally.answers[sender.name_of(answer)] += 1
 
 
-UNREAD_CALLS, UNREAD_ORDERS, UNREAD_LINES, UNREAD_S = 40, 1_000, 18, 6.0
+UNREAD_CALLS, UNREAD_ORDERS, UNREAD_LINES, UNREAD_S = 40, 1_000, 18, 15.0
 
 
 async def unread_answers(victim: Victim, tally: Tally) -> None:

@@ -58,8 +58,8 @@ async def watches(victim: attacks.Victim, tally: attacks.Tally) -> None:
         await _watch_as_another(victim, tally)
 
 
-WATCH_S = 3.0
-LISTED_ORDERS, LISTED_LINES, LISTINGS, PAGE_ORDERS = 120, 200, 40, 500
+WATCH_S = 15.0
+LISTED_ORDERS, LISTED_LINES, LISTINGS, PAGE_ORDERS = 240, 200, 40, 500
 
 
 async def long_pages(victim: attacks.Victim, tally: attacks.Tally) -> None:
