@@ -79,7 +79,7 @@ def chosen(data: Path | None) -> Iterator[Installation]:
     found = of(data)
     try:
         yield found
-    except (errors.SoukError, OSError) as error:
+    except (errors.Temporary, errors.DatabaseDamaged, errors.Misconfigured, OSError) as error:
         if data is None:
             error.add_note(f"This is about {found.place}.")
         raise

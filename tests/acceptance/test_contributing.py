@@ -243,7 +243,8 @@ def open_gateway(options: settings.Settings) -> AgreeableGateway:
     "internal/payments/gateways/registry.py": [
         Edit("from internal.payments.gateways import simulator", ", agreeable"),
         Edit(
-            '    "simulator": Entry(simulator.open_gateway, simulator.find_ledger),\n',
+            '    "simulator": Entry(simulator.open_gateway, simulator.find_ledger,'
+            " simulator.ledger_file),\n",
             '    "agreeable": Entry(agreeable.open_gateway),\n',
         ),
     ],

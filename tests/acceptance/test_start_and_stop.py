@@ -134,7 +134,7 @@ class TestRefusals:
         no_server = {"SOUK_MYSQL__HOST": "127.0.0.1", "SOUK_MYSQL__PORT": "1"}
         exit_code, said = await failure(tmp_path, "--full", **no_server)
         assert exit_code == FAILED
-        assert "connect to MySQL" in said
+        assert "SOUK_MYSQL__HOST and SOUK_MYSQL__PORT name 127.0.0.1:1" in said
         assert f"scripts/stack up --dir {tmp_path}" in said
 
     async def test_full_without_settings(self, tmp_path: Path) -> None:

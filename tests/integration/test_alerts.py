@@ -116,7 +116,9 @@ async def until_somebody_waits(engine: sa.Engine) -> None:
     async with asyncio.timeout(EVENTUALLY_S):
         with engine.connect() as connection:
             while not connection.execute(WAITING).scalar():  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(
+                    0.3
+                )  # the server's answer is renewed 0.1 s after the last question
 
 
 async def everything_ends(world: World) -> None:

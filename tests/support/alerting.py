@@ -15,6 +15,7 @@ import yaml
 
 from internal.flow import monitor, topics
 from internal.infra import metrics
+from internal.infra.data_folder import space
 from internal.kernel.clock import US_PER_SECOND
 from tests.support import shop
 from tests.support.pipeline_fixture import World
@@ -32,6 +33,7 @@ class Minute:
     def __init__(self, world: World) -> None:
         self._world = world
         self._monitor = monitor.Monitor(world.database, world.bus, world.clock)
+        space.measure(world.folder)
         self._scraped = [_scrape()]
 
     async def pass_by(self, *, drained: bool) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from internal.client import client
 from internal.infra import backends, db, settings
+from internal.infra.data_folder import files
 from internal.infra.pulsar_bus import admin, bus
 from internal.kernel import errors, ids, states
 from internal.lab import engine_process
@@ -198,8 +199,9 @@ def clear_gateway(options: settings.Settings) -> None:
 
 
 async def recreate(options: settings.Settings) -> None:
-    """Drop the database and create it again, without tables."""
+    """Drop the database and create it again, without tables; its shop's key goes with it."""
     await drop(options)
+    (options.storage.data_dir / files.DEMO_KEY).unlink(missing_ok=True)
     await _on_server(options, "CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
 
 
