@@ -314,9 +314,9 @@ class TestConnections:
                 fleet[n % 6].open_stream(headers, body=request.SerializeToString())
             for one in fleet:
                 await one.drain()
-            request = s.GetOrderRequest(order_id="o-unknown")
+            asked = s.GetOrderRequest(order_id="o-unknown")
             call = http2.call_headers("GetOrder", KEY)
-            reply = await good.ended(good.open_stream(call, body=request.SerializeToString()))
+            reply = await good.ended(good.open_stream(call, body=asked.SerializeToString()))
             replies = [reply for one in fleet for reply in one.replies.values()]
             assert reply.reason == "ORDER_NOT_FOUND"
             assert sum(reply.is_ended for reply in replies) < len(replies) / 2
