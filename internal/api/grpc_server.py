@@ -93,8 +93,8 @@ class GrpcServer:
             method.name: grpc_adapter.handler_of(method, self._middleware)
             for method in self._orders.methods()
         }
-        generic = grpc.method_handlers_generic_handler(service.NAME, handlers)
-        server.add_generic_rpc_handlers((generic,))
+        # Registered methods have a queue each: a burst of one does not delay calls of another.
+        server.add_registered_method_handlers(service.NAME, handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._options.reflection:
             names = (service.NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)

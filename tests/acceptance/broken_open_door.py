@@ -3,10 +3,11 @@
 WITHOUT_LIMIT names the limit. Everything else is the real engine.
 """
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import protovalidate
 from google.protobuf import message
 
 from internal.api import calls, grpc_server, options, validation
-from internal.api.limits import call_limits
+from internal.api.limits import call_limits, merchant_shares
 from internal.api.orders import service, submit
 from internal.wire.souk.v1 import order_service_pb2
 
@@ -84,8 +85,20 @@ def without_pages() -> None:
     service.OrderService.list_orders = whole  # type: ignore[method-assign]
 
 
+@contextlib.contextmanager
+def place_in_order_of_arrival(shares: merchant_shares.MerchantShares, _: str) -> Iterator[bool]:
+    """Replace MerchantShares.place: a merchant may take every place that is left."""
+    has_place = shares._free > 0
+    shares._free -= has_place
+    try:
+        yield has_place
+    finally:
+        shares._free += has_place
+
+
 def without_watches() -> None:
     """Let one merchant take all places for streams."""
+    merchant_shares.MerchantShares.place = place_in_order_of_arrival  # type: ignore[assignment, method-assign]
     call_limits.ConcurrencyLimit.enter = admit_in_order_of_arrival  # type: ignore[assignment, method-assign]
 
 

@@ -297,6 +297,30 @@ class TestConnections:
                 )
             assert {answer.code for [answer] in answers} == {"OK"}
 
+    async def test_a_burst_of_one_method_delays_no_other(self) -> None:
+        """Each method has a queue of its own in gRPC's library."""
+        async with (
+            grpc_fixture.running_server() as server,
+            contextlib.AsyncExitStack() as stack,
+            http2.connected(server.address) as good,
+        ):
+            await good.ended(good.open_stream(http2.call_headers("GetOrder")))
+            fleet = [
+                await stack.enter_async_context(http2.connected(server.address)) for _ in range(6)
+            ]
+            headers = http2.call_headers("SubmitOrder", KEY)
+            for n in range(1_200):
+                request = s.SubmitOrderRequest(order=memory.draft(f"o-{n}"))
+                fleet[n % 6].open_stream(headers, body=request.SerializeToString())
+            for one in fleet:
+                await one.drain()
+            asked = s.GetOrderRequest(order_id="o-unknown")
+            call = http2.call_headers("GetOrder", KEY)
+            reply = await good.ended(good.open_stream(call, body=asked.SerializeToString()))
+            replies = [reply for one in fleet for reply in one.replies.values()]
+            assert reply.reason == "ORDER_NOT_FOUND"
+            assert sum(reply.is_ended for reply in replies) < len(replies) / 2
+
     async def test_no_more_than_allowed(self) -> None:
         limits = options.Limits(connections_max=2)
         async with (

@@ -30,7 +30,7 @@ from internal.lab.chaos.hostile import attacks, costly_requests, good_client
 INVARIANT = "door"
 SLOWER_TIMES_MAX = 3.0
 P99_FLOOR_MS = 100.0
-"""Below this a good client is not slow: with all others on this machine, 3 times 5 ms is chance."""
+"""A calm p99 below this counts as this: on 2 cores, the burst alone costs up to 208 ms."""
 MEMORY_MB_MAX = 100
 STANDARD_ERROR_BYTES_MAX = 64 * 1024
 CALM_S = 4.0
@@ -44,8 +44,6 @@ class Scenario(msgspec.Struct, frozen=True):
 
     name: str
     attack: attacks.Attack
-    is_slowing: bool = True
-    """Whether a slow good client is a harm: correct calls of others may take their time."""
 
 
 SCENARIOS = (
@@ -55,7 +53,7 @@ SCENARIOS = (
     Scenario("hostile: all watches", costly_requests.watches),
     Scenario("hostile: long pages", costly_requests.long_pages),
     Scenario("hostile: wrong headers", attacks.wrong_headers),
-    Scenario("hostile: burst", attacks.burst, is_slowing=False),
+    Scenario("hostile: burst", attacks.burst),
     Scenario("hostile: unread answers", attacks.unread_answers),
 )
 
@@ -78,10 +76,10 @@ class Observed(msgspec.Struct, frozen=True):
     others_refused: Sequence[str]
 
 
-def harm(scenario: Scenario, seen: Observed) -> list[findings.Finding]:
+def harm(seen: Observed) -> list[findings.Finding]:
     """Return what a good client, another merchant or the machine suffered."""
     allowed_ms = SLOWER_TIMES_MAX * max(seen.before.p99_ms, P99_FLOOR_MS)
-    is_slow = scenario.is_slowing and seen.during.p99_ms > allowed_ms
+    is_slow = seen.during.p99_ms > allowed_ms
     slow = f"p99 {seen.before.p99_ms:.0f} ms before, {seen.during.p99_ms:.0f} ms during"
     refused = [f"{count} {name}" for name, count in seen.during.failed.items()]
     memory = f"{seen.memory_mb:.0f} MB more"
@@ -144,7 +142,7 @@ async def run(
         fired=_fired(seen),
         ok=seen.before.ok + seen.during.ok,
         is_quiet=True,
-        findings=harm(scenario, seen),
+        findings=harm(seen),
     )
 
 
