@@ -59,8 +59,8 @@ def test_there_is_room_as_long_as_all_that_wait_are_kept() -> None:
     assert recent.has_room(50)
     for number in range(10):
         recent.add(large(f"o-{number}"))
-    assert recent.has_room(3)
-    assert not recent.has_room(4)
+    assert recent.has_room(5)
+    assert not recent.has_room(6)
     for number in range(10):
         recent.saw_recorded(ids.OrderRef("m1", f"o-{number}"), "h")
     assert recent.has_room(50)
