@@ -117,7 +117,7 @@ async def _abort(context: Context, refused: status.Refused) -> bytes:
 
 @contextlib.contextmanager
 def ended_if_gone() -> Iterator[None]:
-    """Cancel the call if its caller has gone: that is no mistake of ours."""
+    """Cancel the call, without an error, if its caller has gone."""
     try:
         yield
     except grpc.aio.AbortError:

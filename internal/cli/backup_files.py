@@ -24,7 +24,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What is in a backup."""
+    """The contents of a backup."""
 
     made_at: str
     """RFC 3339, UTC: the moment whose orders are all in it."""
@@ -37,7 +37,7 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 def part_of(path: Path) -> Part:
-    """Return the size and digest of a file that nobody has open.
+    """Return the size and digest of a file that no process has open.
 
     Raises:
         OSError: it cannot be read.

@@ -41,13 +41,13 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class SafetyNet(RenderHook):
-    """Escapes what nobody has escaped before, in everything that a console prints.
+    """Escapes unsafe characters in everything that a console prints, if they are not escaped yet.
 
     Tables are laid out by then: text from callers is escaped before, so that columns stay aligned.
     """
 
     def process_renderables(self, renderables: list[Any]) -> list[Any]:
-        """Wrap what is about to be printed."""
+        """Wrap the renderables about to be printed."""
         return [_Escaped(it) for it in renderables]
 
 

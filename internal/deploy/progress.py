@@ -26,7 +26,7 @@ LOOK_EVERY_S, LOOKS_PER_SIGN = 0.25, 4
 
 
 class Signs(msgspec.Struct, frozen=True):
-    """What can be seen of one function's instances from outside."""
+    """The visible state of one function's instances."""
 
     running: int = 0
     restarts: int = 0
@@ -65,7 +65,7 @@ class Watch:
         """
         try:
             return await self._look()
-        except (errors.BusAway, errors.Misconfigured):  # the latter: there is no subscription yet
+        except (errors.BusAway, errors.Misconfigured):  # Misconfigured: no subscription yet
             return False
 
     async def exchanged(

@@ -1,6 +1,6 @@
-"""What the engine wants of its process: descriptors enough, and a standard error that stays small.
+"""The limits of the engine's process: enough descriptors, a standard error that stays small.
 
-Standard error usually goes to a file that nobody rotates, on the disk of the database. So what
+Standard error usually goes to a file without rotation, on the disk of the database. So what
 Python's own logging would write there goes to Souk's log, and the file is emptied when it is large.
 """
 

@@ -98,7 +98,7 @@ class Breaker:
         return others + held + [item for item in work if item.ref in self._retried]
 
     def ready(self, work: Sequence[Work]) -> Sequence[Work]:
-        """Return what is to be tried now.
+        """Return the facts to try now.
 
         Nothing about an order that has failed in this round, and nothing at all after enough
         failures in sequence.

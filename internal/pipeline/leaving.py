@@ -64,7 +64,7 @@ class Departure:
         self._leave()
 
     def _outlive_main(self) -> None:
-        """End the process when its main thread has ended: nobody answers health checks any more."""
+        """End the process with its main thread: health checks would get no answer."""
         threading.main_thread().join()
         os._exit(EXIT_MAIN_ENDED)
 

@@ -170,7 +170,7 @@ async def test_random_outcomes_depend_on_the_seed(tmp_path: Path) -> None:
 
 
 class TestLedgerInTrouble:
-    """The simulator's own disk: nobody's order is at fault."""
+    """The simulator's own disk: no order is at fault."""
 
     async def test_full(self, tmp_path: Path) -> None:
         gateway = simulator.SimulatedGateway(tmp_path / "gateway.db")

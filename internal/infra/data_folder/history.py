@@ -1,4 +1,4 @@
-"""What a data folder has held before, in a small file beside the database.
+"""The history of a data folder, in a small file beside the database.
 
 An empty, older or foreign database in a used folder looks like a new one to SQLite. This file
 tells it apart: the names of the databases that were there, the newest message of the bus, and
@@ -17,7 +17,7 @@ SIZE_BYTES = 512
 
 
 class History(msgspec.Struct, frozen=True):
-    """What is known about a folder."""
+    """The known facts about a folder."""
 
     databases: tuple[str, ...]
     """Names of the database files that were there."""

@@ -16,7 +16,7 @@ def held(folder: Path, *, is_alone: bool) -> Iterator[None]:
 
     Args:
         folder: the data folder.
-        is_alone: nobody else may hold the lock; else others that say the same may.
+        is_alone: whether no other process may hold the lock; else those that share it may.
 
     Raises:
         Misconfigured: an engine holds it, or the folder cannot be used.

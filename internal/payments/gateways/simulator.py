@@ -196,7 +196,7 @@ class SimulatedGateway:
 
     @contextlib.contextmanager
     def _answering(self, unable: type[errors.GatewayAway | errors.GatewaySilent]) -> Iterator[None]:
-        """Answer as a gateway does whose own disk is full: nobody's order is at fault.
+        """Answer as a gateway does whose own disk is full: no order is at fault.
 
         Raises:
             DatabaseDamaged: the ledger is damaged, so no later answer could be trusted.

@@ -55,7 +55,7 @@ class GoodClient:
             await calling
 
     def figures(self) -> Figures:
-        """Return what the last work has brought."""
+        """Return the result of the last work."""
         took = sorted(self._took_ms)
         p99 = took[min(len(took) - 1, int(len(took) * P99))] if took else 0.0
         failed = self._failed.total()
