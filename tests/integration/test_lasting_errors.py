@@ -6,7 +6,6 @@ constraint on SQLite.
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +14,7 @@ from internal.infra import db, metrics
 from internal.orders import messages
 from internal.pipeline import breaker
 from tests.support import shop
-from tests.support.pipeline_fixture import PATIENCE_S, Site, World, copy, found, opened
+from tests.support.pipeline_fixture import PATIENCE_S, Site, World, opened
 
 ORDERS = 60
 SQLITE = (
@@ -26,22 +25,6 @@ MYSQL = (
     "CREATE TRIGGER refuses BEFORE INSERT ON orders FOR EACH ROW BEGIN IF {} THEN"
     " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not today'; END IF; END"
 )
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("databases")
-    asyncio.run(found(Site(folder)))
-    return folder
-
-
-@pytest.fixture(params=["sqlite", "mysql"])
-def site(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Site:
-    if request.param == "sqlite":
-        return copy(template, tmp_path / "data")
-    on_server = Site(tmp_path, request.getfixturevalue("mysql_books"))
-    asyncio.run(found(on_server))
-    return on_server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,23 +18,7 @@ from internal.orders import store as orders_store
 from internal.pipeline import dead_letters, handler
 from internal.pricing.messages import Discount, DiscountKind
 from tests.support import facts, shop
-from tests.support.pipeline_fixture import Site, World, copy, found, opened
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("databases")
-    asyncio.run(found(Site(folder)))
-    return folder
-
-
-@pytest.fixture(params=["sqlite", "mysql"])
-def site(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Site:
-    if request.param == "sqlite":
-        return copy(template, tmp_path / "data")
-    on_server = Site(tmp_path, request.getfixturevalue("mysql_books"))
-    asyncio.run(found(on_server))
-    return on_server
+from tests.support.pipeline_fixture import Site, World, opened
 
 
 @pytest.fixture
