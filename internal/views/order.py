@@ -174,7 +174,7 @@ def _view(
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
 ) -> OrderView:
-    values = row._asdict()
+    values = {name: getattr(row, name) for name in _COLUMNS}
     state, charge = OrderState(row.state), ChargeState(row.charge_state)
     values |= {
         "state": state,
@@ -190,6 +190,9 @@ def _view(
         "next_commands": rules.next_commands(state, charge),
     }
     return OrderView(**values)
+
+
+_COLUMNS = [name for name in OrderView.__struct_fields__ if name in store.ORDERS.c]
 
 
 def _fact_of(timeline: Sequence[TimelineEntry], kind: type, field: str) -> tuple[object, ...]:

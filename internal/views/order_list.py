@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from internal.infra import bulk
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import store
+from internal.orders import store, tables
 
 SCANNED_ORDERS_MAX = 2_000
 """Orders that one page may look at: some ten milliseconds of the database's time."""
@@ -116,8 +116,8 @@ def _query(merchant_id: str, wanted: Filter) -> Query:
         sa.select(_ORDERS.placed_at_us, _ORDERS.order_key, is_wanted.label("is_wanted"))
         .where(_ORDERS.merchant_id == merchant_id)
         .order_by(_ORDERS.placed_at_us.desc(), _ORDERS.order_key.desc())
-        .with_hint(store.ORDERS, f"INDEXED BY {store.ORDERS_BY_TIME}", "sqlite")
-        .with_hint(store.ORDERS, f"FORCE INDEX ({store.ORDERS_BY_TIME})", "mysql")
+        .with_hint(store.ORDERS, f"INDEXED BY {tables.ORDERS_BY_TIME}", "sqlite")
+        .with_hint(store.ORDERS, f"FORCE INDEX ({tables.ORDERS_BY_TIME})", "mysql")
     )
     if wanted.placed_from_us is not None:
         query = query.where(_ORDERS.placed_at_us >= wanted.placed_from_us)
