@@ -10,7 +10,7 @@ from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import StockLevel
 from internal.kernel.facts import Fact
-from internal.orders import messages, refusals
+from internal.orders import messages, refusals, tables
 from internal.pipeline import handler
 from internal.pricing.messages import Discount, DiscountKind
 from tests.support import shop, staged_orders
@@ -76,7 +76,7 @@ def test_the_business_day_is_that_of_the_sale_in_the_stores_zone(
 
 def test_an_order_without_a_store_has_a_day_too(line: staged_orders.StagedOrders) -> None:
     place(line, shop.placed("o", merchant_id="m-9"))
-    days = line.connection.execute(sa.select(store.ORDERS.c.business_day)).scalars()
+    days = line.connection.execute(sa.select(tables.ORDERS.c.business_day)).scalars()
     assert list(days) == [20231114]
 
 
