@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from internal.checks import findings
 from internal.inventory import store
 from internal.inventory.messages import MovementKind, StockKey, StockLevel
+from internal.kernel.quantities import MILLI
 
 WINDOW_MOVEMENTS = 50_000
 """Movements that are summed by one query."""
@@ -21,9 +22,9 @@ _SALES_MOVED = findings.Rule(
     SELECT merchant_id, order_id, state, wanted, sold
     FROM (
       SELECT o.merchant_id, o.order_id, o.state,
-        (SELECT COALESCE(SUM(l.quantity), 0) FROM order_lines l
-          WHERE l.order_key = o.order_key) AS wanted,
-        (SELECT COALESCE(-SUM(m.quantity), 0) FROM stock_movements m
+        (SELECT COALESCE(SUM(l.quantity_milli), 0) FROM order_lines l
+          WHERE l.order_key = o.order_key AND l.location_id <> '') AS wanted,
+        (SELECT COALESCE(-SUM(m.quantity), 0) * 1000 FROM stock_movements m
           WHERE m.order_key = o.order_key) AS sold
       FROM orders o
     ) AS q
@@ -87,7 +88,7 @@ def _moved(connection: sa.Connection) -> Counter[StockKey]:
 
 def _reserved(connection: sa.Connection) -> Counter[StockKey]:
     rows = connection.execute(_RESERVED, findings.PARAMETERS)
-    return Counter({StockKey(*row[:3]): int(row[3]) for row in rows})
+    return Counter({StockKey(*row[:3]): int(row[3]) // MILLI for row in rows})
 
 
 _AGREES = (
@@ -102,8 +103,9 @@ _MOVED = sa.text(
 )
 _RESERVED = sa.text(
     """
-    SELECT o.merchant_id, o.store_id, l.sku, SUM(l.quantity)
+    SELECT o.merchant_id, o.store_id, l.sku, SUM(l.quantity_milli)
     FROM orders o JOIN order_lines l ON l.order_key = o.order_key
-    WHERE o.state IN (:order_accepted, :order_paid) GROUP BY o.merchant_id, o.store_id, l.sku
+    WHERE o.state IN (:order_accepted, :order_paid) AND l.location_id <> ''
+    GROUP BY o.merchant_id, o.store_id, l.sku
     """
 )

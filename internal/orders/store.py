@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, refusals, tables
+from internal.orders import codec, lines, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 
-ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
+ORDERS, ORDER_LOG = tables.ORDERS, tables.ORDER_LOG
 
 Claim = tuple[int, str, str]
 """(order_key, stage, event_id)."""
@@ -170,13 +170,8 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = _keys_of(connection, names)
-    lines = [
-        (key, *_line_row(line))
-        for key, order in zip(keys, orders, strict=True)
-        if order.priced
-        for line in order.priced.lines
-    ]
-    bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    pairs = zip(keys, orders, strict=True)
+    lines.add(connection, [(key, order.priced) for key, order in pairs if order.priced])
     refused = [
         refusals.Refused(key, order.reason, order.explanation)
         for key, order in zip(keys, orders, strict=True)
@@ -222,9 +217,7 @@ _NEW_COLUMNS = (
     "updated_at_us",
     "due_at_us",
     "trace_id",
-    "price_trace",
 )
-_LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
 _NOTHING = (0, 0, 0, 0, 0)
 
 
@@ -261,7 +254,6 @@ def _new_row(order: NewOrder) -> bulk.Values:
         order.at_us,
         order.due_at_us,
         placed.trace_id,
-        "\n".join(priced.trace) if priced else "",
     )
 
 
@@ -269,10 +261,6 @@ FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
 """ACCEPTED or REJECTED, by the order stage."""
-
-
-def _line_row(line: msgspec.Struct) -> list[int | str]:
-    return [getattr(line, name) for name in _LINE_COLUMNS]
 
 
 def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:

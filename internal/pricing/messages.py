@@ -127,6 +127,8 @@ class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     line_ref: str
     sku: str
     name: str
+    location_id: str
+    """Where its stock lies; empty if the product has none."""
     quantity_milli: int
     unit_price: UnitPrice
     gross_minor: int

@@ -178,7 +178,7 @@ def _total_up(
         if item.rounding is not None:
             parts.insert(0, item.rounding)
         parts += taxes.parts_of(base, item.tax_rule, amounts[place], store)
-        lines.append(_line(line_no, item, base, parts))
+        lines.append(_line(line_no, item, base, parts, store))
     gross = sum([line.gross_minor for line in lines])
     tax = sum([line.tax_minor for line in lines])
     total = sum([line.total_minor for line in lines])
@@ -194,7 +194,9 @@ def _total_up(
     )
 
 
-def _line(line_no: int, item: _Item, base: int, parts: Sequence[Part]) -> messages.PricedLine:
+def _line(
+    line_no: int, item: _Item, base: int, parts: Sequence[Part], store: catalogue.Store
+) -> messages.PricedLine:
     wanted, product = item.wanted, item.product
     tax = on_top = 0
     for part in parts:
@@ -206,6 +208,7 @@ def _line(line_no: int, item: _Item, base: int, parts: Sequence[Part]) -> messag
         line_ref=wanted.line_ref or str(line_no),
         sku=product.sku,
         name=product.name,
+        location_id=store.store_id if product.is_stocked else "",
         quantity_milli=wanted.quantity_milli,
         unit_price=product.unit_price,
         gross_minor=item.gross,

@@ -91,7 +91,7 @@ def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
         at_us=now_us,
         revenue_minor=fact.net_minor + fact.discount_net_minor,
         discount_minor=fact.discount_net_minor,
-        taxes_minor=tuple((tax.tax_code, tax.tax_minor) for tax in fact.taxes),
+        taxes_minor=tuple((tax.code, tax.tax_minor) for tax in fact.taxes),
         received=tenders.received(fact.captured),
     )
 

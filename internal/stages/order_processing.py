@@ -38,7 +38,7 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     def demand(self) -> Demand:
         """Return what it needs of the stock: nothing when it is refused already."""
-        quantities = {line.sku: line.quantity for line in self.lines}
+        quantities = rules.pieces_of(self.lines)
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
 
 
@@ -189,7 +189,12 @@ def load_snapshot(
 def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDraft:
     """Price an order and complete its tenders."""
     request = PriceRequest(
-        placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
+        merchant_id=placed.merchant_id,
+        store_id=placed.store_id,
+        currency=placed.currency,
+        lines=placed.lines,
+        sold_at_us=placed.sale_at_us,
+        adjustments=placed.adjustments,
     )
     day = business_day_of(placed, snapshot.stores)
     priced = pricing_rules.price(request, snapshot)

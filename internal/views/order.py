@@ -11,8 +11,10 @@ from internal.infra import bulk
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages, rules, store
+from internal.orders import lines as order_lines
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, Tender
+from internal.pricing import taxes
 from internal.pricing.messages import PricedLine, TaxBucket
 
 
@@ -64,7 +66,6 @@ class OrderView(msgspec.Struct, frozen=True):
     updated_at_us: int
     due_at_us: int | None
     trace_id: str
-    price_trace: tuple[str, ...]
     lines: tuple[PricedLine, ...]
     taxes: tuple[TaxBucket, ...]
     tenders: tuple[Tender, ...]
@@ -115,22 +116,22 @@ def find_cancellations(
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_log, attempts = bulk.select_many(
+    found_lines, found_parts, found_log, attempts = bulk.select_many(
         connection,
         [
-            _rows_of(store.ORDER_LINES, keys),
+            *order_lines.queries(keys),
             _rows_of(store.ORDER_LOG, keys),
             payments_store.histories_query(keys),
         ],
     )
-    lines = _by_order(found_lines, operator.attrgetter("line_no"))
+    lines = order_lines.read(found_lines, found_parts)
     log = _by_order(found_log, operator.attrgetter("version", "at_us"))
     histories = payments_store.histories_in(attempts)
     nothing = payments_store.History()
     return [
         _view(
             row,
-            tuple(_line(found) for found in lines.get(row.order_key, ())),
+            lines.get(row.order_key, ()),
             tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
             histories.get(row.order_key, nothing).attempts,
         )
@@ -154,13 +155,6 @@ def _by_order(
     for row in sorted(rows, key=order):
         found.setdefault(row.order_key, []).append(row)
     return found
-
-
-def _line(row: bulk.Row) -> PricedLine:
-    values = row._asdict()
-    del values["order_key"]
-    values["tax_inclusive"] = bool(values["tax_inclusive"])
-    return PricedLine(**values)
 
 
 def _entry(row: bulk.Row) -> TimelineEntry:
@@ -190,11 +184,10 @@ def _view(
         "channel": messages.Channel(row.channel),
         "reason": row.reason or "",
         "explanation": row.explanation or "",
-        "price_trace": tuple(filter(None, row.price_trace.split("\n"))),
         "lines": lines,
         "timeline": timeline,
         "attempts": attempts,
-        "taxes": _fact_of(timeline, messages.OrderAccepted, "taxes"),
+        "taxes": taxes.buckets_of(lines),
         "tenders": _fact_of(timeline, messages.OrderAccepted, "tenders")
         or _fact_of(timeline, messages.OrderPlaced, "tenders"),
         "next_commands": rules.next_commands(state, charge),

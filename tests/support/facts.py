@@ -8,9 +8,16 @@ from hypothesis import strategies as st
 
 from internal.kernel import ids
 from internal.kernel.money import INT64_MAX, INT64_MIN
+from internal.kernel.unit_prices import SCALE_MAX, UnitPrice
 from internal.orders import messages
 from internal.payments.messages import Captured, Tender, TenderKind
-from internal.pricing.messages import Discount, DiscountKind, TaxBucket, WantedLine
+from internal.pricing.messages import (
+    Adjustment,
+    AdjustmentKind,
+    AdjustmentSource,
+    TaxBucket,
+    WantedLine,
+)
 
 
 def _as_sku(text: str) -> str:
@@ -24,11 +31,17 @@ IDS = st.from_regex(ids.ID, fullmatch=True)
 SKUS = TEXTS.map(_as_sku)
 TENDERS = st.builds(Tender, st.sampled_from(TenderKind), st.none() | INTS, TEXTS)
 CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS)
-DISCOUNTS = st.builds(Discount, st.sampled_from(DiscountKind), INTS)
+PRICES = st.builds(UnitPrice, INTS, st.integers(0, SCALE_MAX))
 
 
 def _some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
     return st.lists(values, max_size=3).map(tuple)
+
+
+def _adjustments(names: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[object, ...]]:
+    kinds, sources = st.sampled_from(AdjustmentKind), st.sampled_from(AdjustmentSource)
+    optional = st.just("") | names
+    return _some(st.builds(Adjustment, kinds, INTS, sources, optional, optional, optional))
 
 
 def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict[str, Any]:
@@ -40,11 +53,20 @@ def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict
         **dict.fromkeys(optional_ids, st.just("") | names),
         "channel": st.sampled_from(messages.Channel),
         "lines": _some(st.builds(messages.StockLine, skus, INTS)),
-        "wanted": _some(st.builds(WantedLine, skus, INTS, st.none() | INTS)),
-        "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS)),
+        "wanted": _some(
+            st.builds(
+                WantedLine,
+                skus,
+                INTS,
+                st.none() | PRICES,
+                st.just("") | names,
+                _adjustments(names),
+            )
+        ),
+        "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS, INTS)),
         "tenders": _some(TENDERS),
         "captured": _some(CAPTURED),
-        "discount": st.none() | DISCOUNTS,
+        "adjustments": _adjustments(names),
     }
 
 
@@ -79,7 +101,7 @@ _ORDER = {
 }
 _AMOUNTS = {
     "currency": "EUR",
-    "lines": (messages.StockLine("tea", 2), messages.StockLine("cup", 3)),
+    "lines": (messages.StockLine("tea", 2_000), messages.StockLine("cup", 3_000)),
     "taxes": (
         TaxBucket("std", 190_000, inclusive=True, taxable_minor=1_513, tax_minor=287),
         TaxBucket("us", 88_750, inclusive=False, taxable_minor=675, tax_minor=60),
@@ -91,6 +113,9 @@ _AMOUNTS = {
     "total_minor": 2_535,
     "discount_net_minor": 243,
 }
+_FIVE_OFF = Adjustment(
+    AdjustmentKind.AMOUNT, 5, AdjustmentSource.COUPON, "WELCOME", "FIRST_ORDER", "anna"
+)
 _TENDERS = (Tender(TenderKind.CASH, 500), Tender(TenderKind.CARD, 2_035, "tok_ok"))
 _CAPTURED = (Captured(TenderKind.CASH, 500), Captured(TenderKind.CARD, 2_035, "ref-1"))
 
@@ -100,11 +125,14 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         order_id="o-1",
         store_id="main",
         currency="EUR",
-        lines=(WantedLine("tea", 2, 1_000), WantedLine("cup", 3)),
+        lines=(
+            WantedLine("tea", 2_000, UnitPrice(1_000), "a", (_FIVE_OFF,)),
+            WantedLine("cup", 3_000),
+        ),
         tenders=(Tender(TenderKind.CASH, 500), Tender(TenderKind.CARD, None, "tok_ok")),
         body_hash="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         placed_at_us=1_700_000_000_000_000,
-        discount=Discount(DiscountKind.BASIS_POINTS, 1_000),
+        adjustments=(Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),),
         terminal_id="till-3",
         note="«zwei Tassen», bitte",
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",

@@ -10,9 +10,11 @@ from internal.catalogue.messages import Product, Store, TaxRate
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Movement, MovementKind, StockKey
 from internal.kernel import ids
+from internal.kernel.quantities import MILLI
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
 from internal.payments.messages import Tender, TenderKind
-from internal.pricing.messages import Discount, WantedLine
+from internal.pricing.messages import Adjustment, WantedLine
 
 MERCHANT = "m-1"
 OTHER_MERCHANT = "m-2"
@@ -40,12 +42,12 @@ def open_for_business(connection: sa.Connection) -> None:
 def _fill(connection: sa.Connection, merchant_id: str) -> None:
     catalogue_store.save_stores(connection, [Store(merchant_id, STORE, "The shop", "EUR")])
     rates = [
-        TaxRate(merchant_id, "inside", "Inside", 190_000, inclusive=True),
-        TaxRate(merchant_id, "on-top", "On top", 88_750, inclusive=False),
+        TaxRate(merchant_id, "inside", "inside", "Inside", 190_000, inclusive=True),
+        TaxRate(merchant_id, "on-top", "on-top", "On top", 88_750, inclusive=False),
     ]
-    catalogue_store.save_tax_rates(connection, rates)
+    catalogue_store.add_tax_rates(connection, rates)
     products = [
-        Product(merchant_id, sku, f"A {sku}", minor, "EUR", tax, active)
+        Product(merchant_id, sku, f"A {sku}", UnitPrice(minor), "EUR", tax, active)
         for sku, minor, tax, active in _PRODUCTS
     ]
     catalogue_store.save_products(connection, products)
@@ -70,12 +72,12 @@ def placed(
     order_id: str,
     *lines: tuple[str, int],
     tenders: tuple[Tender, ...] = (Tender(TenderKind.CASH),),
-    discount: Discount | None = None,
+    adjustments: tuple[Adjustment, ...] = (),
     merchant_id: str = MERCHANT,
 ) -> messages.OrderPlaced:
-    """Return an order for (sku, quantity), one tea unless told. Equal bodies have equal hashes."""
-    wanted = tuple(WantedLine(sku, quantity) for sku, quantity in lines or (("tea", 1),))
-    body = repr((wanted, tenders, discount)).encode()
+    """Return an order for (sku, pieces), one tea unless told. Equal bodies have equal hashes."""
+    wanted = tuple(WantedLine(sku, pieces * MILLI) for sku, pieces in lines or (("tea", 1),))
+    body = repr((wanted, tenders, adjustments)).encode()
     return messages.OrderPlaced(
         merchant_id,
         order_id,
@@ -85,7 +87,7 @@ def placed(
         tenders,
         ids.digest(body),
         NOW_US,
-        discount,
+        adjustments,
         trace_id=f"trace-{order_id}",
     )
 

@@ -46,7 +46,7 @@ def test_more_rows_than_one_statement_takes(any_database: sa.Connection) -> None
     o = store.ORDERS.c
     states = any_database.execute(sa.select(o.state, sa.func.count()).group_by(o.state)).all()
     assert [tuple(row) for row in states] == [("FINALIZED", ORDERS)]
-    counted = sa.select(sa.func.count()).select_from(store.ORDER_LINES)
+    counted = sa.select(sa.func.count()).select_from(tables.ORDER_LINES)
     assert any_database.execute(counted).scalar() == ORDERS * LINES
     levels = [staged.level(sku) for sku in SKUS]
     assert {(level.on_hand, level.reserved) for level in levels} == {(0, 0)}
