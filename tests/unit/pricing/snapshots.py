@@ -150,7 +150,7 @@ PRICES = st.one_of(
 QUANTITIES = st.one_of(st.integers(1, 50).map(lambda pieces: pieces * MILLI), st.integers(1, 9_999))
 
 
-SHARES = st.one_of(
+SHARES: st.SearchStrategy[list[tuple[bool, int]]] = st.one_of(
     st.just([]),
     st.lists(st.tuples(st.booleans(), st.integers(0, 333)), max_size=3),
     st.tuples(st.booleans(), st.integers(0, 1_000)).map(lambda one: [one]),

@@ -9,7 +9,8 @@ from internal.infra import bulk
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Movement, MovementKind, StockKey
 from internal.kernel.facts import Fact
-from internal.orders import store
+from internal.kernel.unit_prices import UnitPrice
+from internal.orders import store, tables
 from internal.pipeline import handler
 from tests.support import shop
 from tests.support.staged_orders import StagedOrders
@@ -20,7 +21,7 @@ SKUS = [f"sku-{number}" for number in range(LINES)]
 
 def stock_up(connection: sa.Connection) -> None:
     shop.open_for_business(connection)
-    products = [Product(shop.MERCHANT, sku, sku, 100, "EUR", "inside") for sku in SKUS]
+    products = [Product(shop.MERCHANT, sku, sku, UnitPrice(100), "EUR", "inside") for sku in SKUS]
     catalogue_store.save_products(connection, products)
     keys = [StockKey(shop.MERCHANT, shop.STORE, sku) for sku in SKUS]
     inventory_store.receive(

@@ -12,7 +12,7 @@ from internal.inventory.messages import StockLevel
 from internal.kernel.facts import Fact
 from internal.orders import messages, refusals, tables
 from internal.pipeline import handler
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import shop, staged_orders
 from tests.unit.reports import samples
 
@@ -34,9 +34,9 @@ def place(
 
 def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.StagedOrders) -> None:
     """Tea 20.00 and cups 7.50, less 10 %: 18.00 with 2.87 inside, 6.75 and 0.60 on top."""
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
+    tenth = (Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)
     tenders = (shop.cash(500), shop.card())
-    order = shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth)
+    order = shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, adjustments=tenth)
     ((accepted,),) = place(line, order)
     assert isinstance(accepted, messages.OrderAccepted)
     assert accepted.lines == (messages.StockLine("tea", 2), messages.StockLine("cup", 3))
@@ -86,7 +86,7 @@ REFUSED = {
     "NOT_STOCKED": shop.placed("o", ("ghost", 1)),
     "OUT_OF_STOCK": shop.placed("o", ("tea", 1), ("rare", 3)),
     "TENDERS_DO_NOT_COVER_TOTAL": shop.placed("o", tenders=(shop.cash(999),)),
-    "DISCOUNT_TOO_LARGE": shop.placed("o", discount=Discount(DiscountKind.AMOUNT, 1_001)),
+    "DISCOUNT_TOO_LARGE": shop.placed("o", adjustments=(Adjustment(AdjustmentKind.AMOUNT, 1_001),)),
     "UNKNOWN_STORE": shop.placed("o", merchant_id="m-9"),
 }
 

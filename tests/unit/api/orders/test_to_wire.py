@@ -47,7 +47,7 @@ def test_every_state_has_a_name_on_the_wire() -> None:
 def test_placed() -> None:
     order = to_wire.order_of(FACT)
     assert order.state == o.ORDER_STATE_PLACED
-    assert [(line.line_no, line.sku, line.quantity) for line in order.lines] == [
+    assert [(line.line_no, line.sku, line.quantity_milli) for line in order.lines] == [
         (1, "tea", 2),
         (2, "rose", 1),
     ]

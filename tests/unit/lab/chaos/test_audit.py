@@ -20,7 +20,7 @@ def log_of(code: str = client.OK, state: int = 0) -> clients.Log:
     """Return a log with one answered order."""
     log = clients.Log()
     draft = order_pb2.OrderDraft(order_id="o-1")
-    draft.lines.add(sku="tea", quantity=2)
+    draft.lines.add(sku="tea", quantity_milli=2_000)
     sent = generator.Submission(Kind.ORDINARY, draft)
     log.sent(sent)
     log.answered(sent, client.Answer("o-1", code, state=state))
