@@ -30,4 +30,5 @@ STOCK_MOVEMENTS = sa.Table(
     columns.number("order_key", nullable=True),
     columns.number("at_us"),
     sa.UniqueConstraint("order_key", "sku", name="stock_movements_once_per_order"),
+    info=columns.APPEND_ONLY,
 )
