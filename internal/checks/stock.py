@@ -25,22 +25,22 @@ _SALES_MOVED = findings.Rule(
       SELECT o.merchant_id, o.order_id, o.state,
         (SELECT COALESCE(SUM(l.quantity * 1000), 0) FROM order_lines l
           WHERE l.order_key = o.order_key AND l.location_id <> '') AS wanted_milli,
-        COALESCE(m.sold_milli, 0) AS sold_milli
-      FROM orders o LEFT JOIN (
-        SELECT source_key, -SUM(quantity_milli) AS sold_milli FROM stock_movements
-        WHERE source_kind = :source_order GROUP BY source_key
-      ) AS m ON m.source_key = o.order_key
+        (SELECT COALESCE(-SUM(m.quantity_milli), 0) FROM stock_movements m
+          WHERE m.business_day = o.business_day AND m.source_kind = :source_order
+            AND m.source_key = o.order_key) AS sold_milli
+      FROM orders o
     ) AS q
     WHERE sold_milli <> CASE WHEN state = :order_finalized THEN wanted_milli ELSE 0 END
     """,
 )
 _SALES_HAVE_ORDERS = findings.Rule(
     "I5",
-    "a sale's movement belongs to an order",
+    "a sale's movement belongs to an order of its day",
     """
     SELECT m.merchant_id, m.location_id, m.sku, m.source_kind, m.source_key
     FROM stock_movements m
-    LEFT JOIN orders o ON o.order_key = m.source_key AND m.source_kind = :source_order
+    LEFT JOIN orders o ON o.order_key = m.source_key AND o.business_day = m.business_day
+      AND m.source_kind = :source_order
     WHERE (m.reason = :reason_sale OR m.source_kind = :source_order) AND o.order_key IS NULL
     """,
 )

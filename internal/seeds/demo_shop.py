@@ -3,6 +3,7 @@
 `seed` may run at every start: it creates the merchant with everything or changes nothing.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Product, RoundingPoint, Store, TaxRate
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Movement, Reason, SourceKind, StockKey
-from internal.kernel import business_days
+from internal.kernel import local_days
 from internal.kernel.money import RoundingMode
 from internal.kernel.quantities import MILLI
 
@@ -219,7 +220,7 @@ def _count(place: tuple[str, Store], number: int, now_us: int) -> Movement:
     sku, store = place
     units = SCARCE_UNITS if sku in SCARCE_SKUS else PLENTY_UNITS
     return Movement(
-        business_day=business_days.of(now_us),
+        business_day=local_days.business_day(now_us, datetime.UTC, 0),
         source_kind=SourceKind.OPENING,
         source_key=1,
         movement_no=number,

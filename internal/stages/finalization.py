@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Movement, Reason, SourceKind
-from internal.kernel import business_days
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
@@ -72,7 +71,7 @@ def _sales(
 ) -> list[Movement]:
     return [
         Movement(
-            business_day=business_days.of(fact.placed_at_us),
+            business_day=fact.business_day,
             source_kind=SourceKind.ORDER,
             source_key=fact.order_key,
             movement_no=number,

@@ -5,7 +5,7 @@ effect: what has happened is recorded, and an exception is opened where more is 
 left.
 """
 
-import zoneinfo
+import datetime
 from collections.abc import Mapping
 
 import msgspec
@@ -15,7 +15,7 @@ from internal.auth import actors, audit_log
 from internal.catalogue import store as catalogue_store
 from internal.inventory import exceptions, rules, store
 from internal.inventory.messages import Movement, Reason, SourceKind, StockKey, StockLevel
-from internal.kernel import business_days, errors, quantities
+from internal.kernel import errors, local_days, quantities
 from internal.pipeline import journal
 
 DOCUMENT_KIND = "STOCK_CHANGE"
@@ -119,9 +119,9 @@ def _business_day(connection: sa.Connection, change: Change) -> int:
     place = change.merchant_id, change.location_id
     found = catalogue_store.load_snapshot(connection, [place], ()).stores.get(place)
     if found is None:
-        return business_days.of(change.happened_at_us)
-    zone = zoneinfo.ZoneInfo(found.time_zone or "UTC")
-    return business_days.of(change.happened_at_us, zone, found.day_cut_off_minutes)
+        return local_days.business_day(change.happened_at_us, datetime.UTC, 0)
+    zone = local_days.zone_named(found.time_zone)
+    return local_days.business_day(change.happened_at_us, zone, found.day_cut_off_minutes)
 
 
 def _differences(connection: sa.Connection, change: Change) -> dict[StockKey, int]:

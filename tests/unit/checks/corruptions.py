@@ -172,6 +172,11 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key=999),
         MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
     ),
+    "a sale of another order's day": (
+        "I5 order of its day",
+        MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key="$sale").replace("14,", "15,"),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+    ),
     "a sale from a document": (
         "I5 belongs to an order",
         MOVEMENT.format(kind="DOCUMENT", reason="SALE", milli=-1, key=998),
