@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from internal.infra import bus, db, migrate, settings
+from internal.infra import bus, db, fixed_settings, migrate, settings
 from internal.infra.data_folder import files
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.sqlite import database as sqlite
@@ -36,11 +36,13 @@ async def opened(
         DatabaseDamaged: the database is damaged.
         DatabaseAway: the database cannot be reached.
         BusAway: the broker cannot be reached.
-        Misconfigured: a server rejects this client, or the tables are from a newer Souk.
+        Misconfigured: a server rejects this client, the tables are from a newer Souk, or a setting
+            has changed that is fixed.
     """
     database = watched(open_database(options))
     stack.push_async_callback(database.close)
     await database.write(migrate.upgrade)
+    await database.write(lambda connection: fixed_settings.keep(connection, options.topics))
     broker = await open_bus(options, database)
     stack.push_async_callback(broker.close)
     return Backends(database, broker)
@@ -92,8 +94,8 @@ async def open_bus(options: settings.Settings, database: db.Database) -> bus.Cou
 
         broker: embedded_bus.EmbeddedBus | pulsar_bus.PulsarBus
         log = options.storage.data_dir / files.PULSAR_LOG
-        broker = pulsar_bus.PulsarBus(options.pulsar, client_log=log)
+        broker = pulsar_bus.PulsarBus(options.pulsar, options.topics, client_log=log)
     else:
-        broker = embedded_bus.EmbeddedBus(database)
+        broker = embedded_bus.EmbeddedBus(database, topics=options.topics)
     await broker.open()
     return broker

@@ -40,6 +40,11 @@ class Delivery(msgspec.Struct, frozen=True):
 class Publisher(Protocol):
     """Puts messages on topics."""
 
+    @property
+    def shard_keys(self) -> int:
+        """How many keys the orders of this installation share; see kernel.ids.shard_of."""
+        ...
+
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Return once the broker holds every message durably.
 

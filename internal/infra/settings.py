@@ -160,6 +160,27 @@ class PulsarSettings(Group):
         return f"persistent://{self.tenant}/{self.namespace}/{name}"
 
 
+class TopicSettings(Group):
+    """How orders are spread over the topics.
+
+    Both numbers are fixed when tables and topics are made: the database remembers them, and every
+    start compares. docs/decisions/0015-partitions-and-shard-keys.md says how to choose them.
+    """
+
+    shard_keys: int = pydantic.Field(default=16, ge=1, le=1_024)
+    """Keys that the orders share. At most this many instances of a function have work; more keys
+    make smaller messages.
+    """
+    partitions: int = pydantic.Field(default=4, ge=1, le=64)
+    """Of each topic: Pulsar spreads them over its brokers. The embedded broker has none."""
+
+    @pydantic.model_validator(mode="after")
+    def _every_partition_has_a_key(self) -> "TopicSettings":
+        if self.partitions > self.shard_keys:
+            raise ValueError("partitions must not be more than shard_keys: some would stay empty")
+        return self
+
+
 class StageSettings(Group):
     """How much work the three functions take at a time."""
 
@@ -292,6 +313,7 @@ class Settings(pydantic_settings.BaseSettings):
     storage: StorageSettings = StorageSettings()
     mysql: MysqlSettings = MysqlSettings()
     pulsar: PulsarSettings = PulsarSettings()
+    topics: TopicSettings = TopicSettings()
     stages: StageSettings = StageSettings()
     gateway: GatewaySettings = GatewaySettings()
     janitor: JanitorSettings = JanitorSettings()

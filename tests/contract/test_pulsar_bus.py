@@ -29,7 +29,7 @@ class BrokerHome:
         self.options = options
 
     async def open(self) -> pulsar_bus.PulsarBus:
-        opened = pulsar_bus.PulsarBus(self.options)
+        opened = pulsar_bus.PulsarBus(self.options, brokers.TOPICS)
         await opened.open()
         return opened
 
@@ -119,7 +119,7 @@ async def test_concurrent_publications_keep_their_order(
 ) -> None:
     """Even those that wait for the first producer, or for room."""
     subscription = await the_bus.subscribe([topic], "stage")
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     calls = [tight.publish(bus_contract.outgoing(topic, n, keys=1)) for n in range(100)]
     await asyncio.gather(*calls)
     got = await bus_contract.take(subscription, 100)
@@ -131,7 +131,7 @@ async def test_a_long_publication_is_cut_and_keeps_its_order(
     client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
 ) -> None:
     subscription = await the_bus.subscribe([topic], "stage")
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     await tight.publish(bus_contract.outgoing(topic, *range(50), keys=1))
     got = await bus_contract.take(subscription, 50)
     assert bus_contract.numbers_of(got) == list(range(50))
@@ -142,7 +142,7 @@ async def test_publishers_wait_while_too_much_is_in_flight(
     client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
 ) -> None:
     await the_bus.ensure({topic: ["stage"]})
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     most = 0
 
     async def publish(number: int) -> None:
@@ -183,7 +183,7 @@ async def test_a_dead_producer_is_replaced(
 ) -> None:
     """Repeated, the publication that failed still comes before what is published after it."""
     subscription = await the_bus.subscribe([topic], "stage")
-    ours = publisher.PulsarPublisher(client, home.options)
+    ours = publisher.PulsarPublisher(client, home.options, brokers.TOPICS)
     await ours.publish(bus_contract.outgoing(topic, 1, keys=1))
     await asyncio.to_thread(ours._topics[topic].producer.close)
     with pytest.raises(errors.BusAway):
@@ -198,7 +198,7 @@ async def test_a_dead_producer_is_replaced(
 async def test_receipts_that_are_lost_with_the_client(
     client: pulsar.Client, home: BrokerHome, topic: str
 ) -> None:
-    ours = publisher.PulsarPublisher(client, home.options)
+    ours = publisher.PulsarPublisher(client, home.options, brokers.TOPICS)
     await ours.publish(bus_contract.outgoing(topic, 0))
     calls = [ours.publish(bus_contract.outgoing(topic, n)) for n in range(500)]
     waiting = asyncio.gather(*calls, return_exceptions=True)
@@ -215,7 +215,7 @@ async def test_receipts_that_are_lost_with_the_client(
 async def test_a_publication_that_is_given_up_takes_no_room(
     client: pulsar.Client, home: BrokerHome, topic: str
 ) -> None:
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     calls = [asyncio.create_task(tight.publish(bus_contract.outgoing(topic, n))) for n in range(9)]
     await asyncio.sleep(0.01)
     for call in calls:
@@ -281,7 +281,7 @@ async def dropped_by(tail: readers.Tail) -> int:
 
 
 async def test_a_slow_tail_loses_the_oldest(home: BrokerHome, topic: str) -> None:
-    opened = pulsar_bus.PulsarBus(home.options, tail_messages_max=3)
+    opened = pulsar_bus.PulsarBus(home.options, brokers.TOPICS, tail_messages_max=3)
     await opened.open()
     tail = await opened.tail([topic])
     await opened.publish(bus_contract.outgoing(topic, *range(10), keys=1))
@@ -328,10 +328,10 @@ async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topi
 async def test_nothing_is_created_without_a_namespace(home: BrokerHome, topic: str) -> None:
     nowhere = home.options.model_copy(update={"namespace": "nowhere"})
     with pytest.raises(errors.Misconfigured, match="deploy_functions"):
-        await pulsar_bus.PulsarBus(nowhere).open()
+        await pulsar_bus.PulsarBus(nowhere, brokers.TOPICS).open()
     async with admin.PulsarAdmin(nowhere) as api:
         with pytest.raises(errors.Misconfigured, match="Namespace not found"):
-            await api.ensure({topic: ["stage"]})
+            await api.ensure({topic: ["stage"]}, brokers.TOPICS.partitions)
 
 
 async def test_an_invalid_topic_name_is_poison(the_bus: pulsar_bus.PulsarBus) -> None:

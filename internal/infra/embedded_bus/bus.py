@@ -15,13 +15,15 @@ from typing import TypeVar
 import sqlalchemy as sa
 from loguru import logger
 
-from internal.infra import bus, db, retry
+from internal.infra import bus, db, retry, settings
 from internal.infra import clock as system_clock
 from internal.infra.embedded_bus import dispatch, readers, store, switchboard, values, writer
 from internal.kernel import errors
 from internal.kernel.clock import Clock
 
 T = TypeVar("T")
+
+TOPICS = settings.TopicSettings()
 
 
 class EmbeddedBus:
@@ -32,7 +34,9 @@ class EmbeddedBus:
         database: db.Database,
         clock: Clock | None = None,
         limits: values.Limits | None = None,
+        topics: settings.TopicSettings = TOPICS,
     ) -> None:
+        self.shard_keys = topics.shard_keys
         self._database = database
         self._limits = limits or values.Limits()
         self._clock = clock or system_clock.SystemClock()

@@ -33,13 +33,14 @@ class PulsarBus:
     def __init__(
         self,
         options: settings.PulsarSettings,
+        topics: settings.TopicSettings,
         clock: Clock | None = None,
         *,
         client_log: Path | None = None,
         tail_messages_max: int = TAIL_MESSAGES_MAX,
     ) -> None:
         """Store the options; the client's own warnings go to `client_log`."""
-        self._options = options
+        self._options, self._topics = options, topics
         self._clock = clock or system_clock.SystemClock()
         self._client_log = client_log
         self._tail_messages_max = tail_messages_max
@@ -61,8 +62,13 @@ class PulsarBus:
         except BaseException:
             await self._close_client()
             raise
-        self._publisher = publisher.PulsarPublisher(self._client, self._options)
+        self._publisher = publisher.PulsarPublisher(self._client, self._options, self._topics)
         self._end = ""
+
+    @property
+    def shard_keys(self) -> int:
+        """See Publisher.shard_keys."""
+        return self._topics.shard_keys
 
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
         """See Publisher.publish."""
@@ -74,10 +80,11 @@ class PulsarBus:
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: the namespace does not exist, or this client may not create topics in it.
+            Misconfigured: the namespace does not exist, this client may not create topics in it, or
+                a topic has another number of partitions.
         """
         self._require_open()
-        await self._admin.ensure(subscriptions)
+        await self._admin.ensure(subscriptions, self._topics.partitions)
 
     async def subscribe(
         self, topics: Sequence[str], name: str, *, unacked_messages_max: int = 1_000

@@ -65,6 +65,8 @@ class MemoryTail:
 class MemoryBus:
     """A broker that can hold receipts back (`standing_still`) and be away (`is_away`)."""
 
+    shard_keys = 16
+
     def __init__(self) -> None:
         self.messages: list[bus.Outgoing] = []
         self.batches: list[int] = []

@@ -10,6 +10,7 @@ from alembic import op
 from internal.infra.migrations.first_tables import (
     auth,
     catalogue,
+    infra,
     inventory,
     ledger,
     orders,
@@ -24,7 +25,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-ROOMS = (auth, catalogue, inventory, ledger, orders, payments, pipeline, requests, returns)
+ROOMS = (auth, catalogue, infra, inventory, ledger, orders, payments, pipeline, requests, returns)
 
 
 def upgrade() -> None:
