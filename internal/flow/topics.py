@@ -54,7 +54,11 @@ FINALIZATION = Stage(messages.LogStage.FINALIZATION, (PAID,), (messages.OrderPai
 STAGES = (ORDER, PAYMENT, FINALIZATION)
 
 OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
-"""The topics that a waiting client listens to."""
+"""The topics that tell a waiting client of any step of its order."""
+DECIDED = (ACCEPTED, REJECTED)
+"""Those that tell it what the order stage has decided."""
+ENDED = (FINALIZED, REJECTED)
+"""Those that tell it that the order has ended."""
 
 DEAD_LETTER_SUBSCRIPTION = "operators"
 

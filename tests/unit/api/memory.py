@@ -259,7 +259,8 @@ class MemoryOrders:
     async def tell(self, ref: ids.OrderRef, topic: str) -> None:
         """Publish what the stages publish about an order's newest step."""
         fact = self.views[ref].timeline[-1].fact
-        message = bus.Outgoing(topic, "00", envelope.encode([fact]), {"orders": "1"})
+        key = ids.shard_of(*ref, self._bus.shard_keys)
+        message = bus.Outgoing(topic, key, envelope.encode([fact]), {"orders": "1"})
         await self._bus.publish([message])
 
 
