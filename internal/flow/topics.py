@@ -76,6 +76,11 @@ def stage_named(name: str) -> Stage:
     raise errors.InvalidInput([("stage", f"there is no stage {name!r}; there are {known}")])
 
 
+def all_topics() -> list[str]:
+    """Return every topic of Souk: all that facts go to, all that stages read, the dead letters."""
+    return sorted({*TOPIC_OF.values(), *subscriptions()})
+
+
 def dead_letter_topics() -> list[str]:
     """Return the topics for copies of dead letters, one for each topic that a stage reads."""
     return [dead_letters.topic_for(topic) for stage in STAGES for topic in stage.topics]

@@ -323,6 +323,8 @@ async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topi
     await asyncio.sleep(0.1)
     await the_bus.publish(bus_contract.outgoing(topic, 2))
     assert 50_000 < await the_bus.oldest_age_us(topic, "stage") < 5_000_000
+    (told,) = await the_bus.subscriptions([topic])
+    assert 50_000 < told.oldest_age_us < 5_000_000
 
 
 async def test_nothing_is_created_without_a_namespace(home: BrokerHome, topic: str) -> None:

@@ -198,6 +198,15 @@ class PulsarAdmin:
             raise errors.Misconfigured(text) from None
         return found
 
+    async def drop_subscription(self, topic: str, name: str) -> bool:
+        """Delete a subscription with its backlog, also while it is read; tell whether it existed.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
+        path = f"{self._path(topic)}/subscription/{quote(name, safe='')}"
+        return await self.delete(path, force=True)
+
     async def list_functions(self) -> list[str]:
         """Return the names of the functions in this namespace."""
         return await self.get(self._functions()) or []

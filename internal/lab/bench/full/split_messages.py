@@ -55,7 +55,7 @@ async def watching(
         await skip_all(COPY_SUBSCRIPTION)
         yield split
     finally:
-        await api.delete(f"{place}/subscription/{COPY_SUBSCRIPTION}", force=True)
+        await api.drop_subscription(topics.PLACED, COPY_SUBSCRIPTION)
 
 
 async def _copied(broker: bus.Bus) -> list[Fact]:
