@@ -87,8 +87,10 @@ async def open_bus(options: settings.Settings, database: db.Database) -> bus.Cou
 
     Raises:
         BusAway: the broker cannot be reached.
-        Misconfigured: it rejects this client, or its tables are from a newer Souk.
+        Misconfigured: it rejects this client, its tables are from a newer Souk, or a setting has
+            changed that is fixed.
     """
+    await database.read(lambda connection: fixed_settings.require(connection, options.topics))
     if options.storage.engine == "full":
         from internal.infra.pulsar_bus import bus as pulsar_bus  # noqa: PLC0415 - as above
 
