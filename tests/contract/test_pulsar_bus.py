@@ -358,3 +358,58 @@ async def test_failpoints_are_where_the_embedded_bus_has_them(
         await subscription.acknowledge(got)
     await subscription.acknowledge(got)
     await bus_contract.becomes(lambda: the_bus.backlog(topic, "stage"), 0)
+
+
+@pytest.mark.parametrize("instances", [1, 2, 4, 8])
+async def test_an_order_stays_on_one_partition_and_in_order(
+    the_bus: pulsar_bus.PulsarBus, topic: str, instances: int
+) -> None:
+    """However many instances share the topic, also while they join one after the other."""
+    orders, steps = [f"o-{number}" for number in range(100)], 10
+    arrived: list[tuple[int, bus.Delivery]] = []
+    done = asyncio.Event()
+
+    async def serve(instance: int) -> None:
+        await asyncio.sleep(0.05 * instance)
+        consumer = await the_bus.subscribe([topic], "stage", unacked_messages_max=20)
+        while True:
+            got = await consumer.receive(5)
+            arrived.extend((instance, each) for each in got)
+            await asyncio.sleep(0.001)
+            await consumer.acknowledge(got)
+            if len(arrived) >= len(orders) * steps:
+                done.set()
+
+    await the_bus.ensure({topic: ["stage"]})
+    async with asyncio.timeout(60):
+        serving = [asyncio.create_task(serve(instance)) for instance in range(instances)]
+        for step in range(steps):
+            keys = {order: ids.shard_of("m", order, the_bus.shard_keys) for order in orders}
+            sent = [bus.Outgoing(topic, keys[it], f"{it} {step}".encode()) for it in orders]
+            await the_bus.publish(sent)
+            await asyncio.sleep(0.1)
+        await done.wait()
+    for task in serving:
+        task.cancel()
+    seen: dict[str, list[int]] = {}
+    partitions: dict[str, set[str]] = {}
+    for _, delivery in arrived:
+        order, number = delivery.payload.decode().split()
+        seen.setdefault(order, []).append(int(number))
+        partitions.setdefault(order, set()).add(delivery.message_id.split(":")[2])
+    assert seen == {order: list(range(steps)) for order in orders}
+    assert {len(of_order) for of_order in partitions.values()} == {1}
+    used = set.union(*partitions.values())
+    assert used == set(map(str, range(brokers.TOPICS.partitions)))
+    assert len({instance for instance, _ in arrived}) > instances // 2
+
+
+async def test_a_topic_with_other_partitions_is_refused(
+    home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    await the_bus.ensure({topic: ["stage"]})
+    async with admin.PulsarAdmin(home.options) as api:
+        with pytest.raises(errors.Misconfigured, match="has 4 partitions, and SOUK_TOPICS") as it:
+            await api.ensure({topic: ["stage"]}, 8)
+    assert "\n" not in str(it.value)
