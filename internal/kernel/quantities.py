@@ -1,4 +1,4 @@
-"""Quantities in thousandths of a unit: pieces and weighed goods share one measure. Pure.
+"""Quantities: whole thousandths of a unit, for pieces and weighed goods alike. Pure.
 
 Must not know what a unit is: a piece, a kilogram, a metre.
 """

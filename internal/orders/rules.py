@@ -7,7 +7,6 @@ import msgspec
 from internal.catalogue.messages import PPM
 from internal.inventory.messages import Demand
 from internal.kernel import money
-from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState
 from internal.orders.messages import OrderAccepted, OrderPaid, RejectReason, StockLine
 from internal.payments.messages import Tender
@@ -72,9 +71,5 @@ def _inside_ppm(line: PricedLine) -> int:
 
 def demand_of(order: OrderAccepted | OrderPaid) -> Demand:
     """Return what an accepted or paid order holds of its store's stock."""
-    return Demand(order.merchant_id, order.store_id, pieces_of(order.lines))
-
-
-def pieces_of(lines: Sequence[StockLine]) -> dict[str, int]:
-    """Return the quantities as stock counts them, in whole pieces."""
-    return {line.sku: -(-line.quantity_milli // MILLI) for line in lines}
+    quantities_milli = {line.sku: line.quantity_milli for line in order.lines}
+    return Demand(order.merchant_id, order.store_id, quantities_milli)

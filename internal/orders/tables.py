@@ -71,8 +71,8 @@ ORDER_LINES = sa.Table(
     columns.code("kind", default="ITEM"),
     columns.number("parent_line_no", default=0),
     columns.ident("sku"),
-    columns.words("name", 200),
     columns.optional_ident("location_id"),
+    columns.words("name", 200),
     columns.number("quantity_milli"),
     columns.number("unit_price_scaled"),
     columns.number("unit_price_scale"),
@@ -99,4 +99,5 @@ ORDER_LOG = sa.Table(
     columns.document("fact"),
     columns.number("digest"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )

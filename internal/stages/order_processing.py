@@ -15,7 +15,7 @@ from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage
-from internal.kernel import ids, local_days
+from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store
 from internal.payments.messages import Tender
@@ -38,8 +38,8 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     def demand(self) -> Demand:
         """Return what it needs of the stock: nothing when it is refused already."""
-        quantities = rules.pieces_of(self.lines)
-        return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
+        quantities_milli = {line.sku: line.quantity_milli for line in self.lines}
+        return Demand(self.placed.merchant_id, self.placed.store_id, quantities_milli)
 
 
 def place(
@@ -203,7 +203,8 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     tenders = rules.settle_tenders(placed.tenders, priced)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
-    return PricedDraft(placed, priced, day, rules.stock_lines(priced), tenders)
+    lines = rules.stock_lines(priced)
+    return PricedDraft(placed, priced, day, lines, tenders)
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
@@ -219,10 +220,12 @@ def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
 
 def explain_shortage(shortage: Shortage) -> Refusal:
     """Return the refusal for a shortage."""
-    if shortage.available is None:
+    if shortage.available_milli is None:
         what = f"{shortage.sku} is not stocked in this store"
         return Refusal(messages.RejectReason.NOT_STOCKED, what)
-    what = f"{shortage.sku}: {shortage.wanted} wanted, {shortage.available} available"
+    wanted = quantities.text(shortage.wanted_milli)
+    available = quantities.text(max(shortage.available_milli, 0))
+    what = f"{shortage.sku}: {wanted} wanted, {available} available"
     return Refusal(messages.RejectReason.OUT_OF_STOCK, what)
 
 

@@ -69,7 +69,7 @@ def test_a_declined_card_voids_the_other_and_releases_the_stock(counter: Counter
     assert rejected.explanation == "the card was declined: no_funds"
     assert not counter.gateway.captured
     assert counter.gateway.voided == {"m-1/o/1"}
-    assert counter.line.level("tea").reserved == 0
+    assert counter.line.level("tea").reserved_milli == 0
     charges = (counter.view().charge_state, counter.view().stock_state)
     assert charges == ("VOIDED", "RELEASED")
 
@@ -196,7 +196,7 @@ def test_the_log_is_believed_and_not_the_message(counter: Counter) -> None:
     cheaper = msgspec.structs.replace(accepted, total_minor=1, tenders=(shop.card(1),), lines=())
     (paid,) = counter.line.step(cheaper)
     assert isinstance(paid, messages.OrderPaid)
-    assert (paid.total_minor, paid.lines) == (1_000, (messages.StockLine("tea", 1),))
+    assert (paid.total_minor, paid.lines) == (1_000, (messages.StockLine("tea", 1_000),))
     assert counter.gateway.captured == {"m-1/o/1": 1_000}
 
 
