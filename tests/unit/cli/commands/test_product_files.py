@@ -66,7 +66,7 @@ def test_quotes_and_line_breaks_of_csv() -> None:
         ("A,,1,EUR,standard,", "name"),
         (f"A,{'x' * 201},1,EUR,standard,", "name"),
         ("A,\x1b[31m,1,EUR,standard,", "name"),
-        ("A,Apple,1.234,EUR,standard,", "price"),
+        ("A,Apple,1.123456789,EUR,standard,", "price"),
         ("A,Apple,-1,EUR,standard,", "price"),
         ("A,Apple,99999999999999999999,EUR,standard,", "price"),
         ("A,Apple,1,eur,standard,", "currency"),
@@ -119,6 +119,22 @@ def test_an_unknown_tax_code_names_those_there_are() -> None:
 def test_unreadable_files(text: str, what: str) -> None:
     [(_, said)] = violations(text)
     assert what in said
+
+
+@pytest.mark.parametrize(
+    ("written", "price"),
+    [
+        ("0.23267", UnitPrice(23_267, 3)),
+        ("0.495", UnitPrice(495, 1)),
+        ("1.25000000", UnitPrice(125)),
+        ("0.00000001", UnitPrice(1, 6)),
+    ],
+)
+def test_a_price_may_be_below_a_cent(written: str, price: UnitPrice) -> None:
+    assert read(f"{PLAIN}\nA,Screw,{written},EUR,standard\n")[0].unit_price == price
+    comma = written.replace(".", ",")
+    semicolons = PLAIN.replace(",", ";")
+    assert read(f"{semicolons}\nA;Screw;{comma};EUR;standard\n")[0].unit_price == price
 
 
 def test_a_number_in_json_is_exact() -> None:

@@ -9,7 +9,7 @@ from internal.lab.workload import generator
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 
-LINES = (("tea", 2),)
+LINES = (("tea", 2_000),)
 FINALIZED = audit.Recorded(OrderState.FINALIZED, "", LINES)
 DECLINED = audit.Recorded(OrderState.REJECTED, "PAYMENT_DECLINED", LINES)
 CANCELLED = audit.Recorded(OrderState.CANCELLED, "", LINES)

@@ -21,6 +21,7 @@ ORDERS = (
 ROWS_OF_CASH = {
     "orders": 1,
     "order_lines": 1,
+    "order_line_parts": 1,
     "order_log": 4,
     "payment_attempts": 1,
     "stock_movements": 1,
