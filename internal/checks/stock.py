@@ -8,6 +8,7 @@ from collections import Counter
 import sqlalchemy as sa
 
 from internal.checks import findings
+from internal.checks.scope import EVERYTHING, Scope
 from internal.inventory import store
 from internal.inventory.messages import MovementKind, StockKey, StockLevel
 
@@ -25,7 +26,7 @@ _SALES_MOVED = findings.Rule(
           WHERE l.order_key = o.order_key) AS wanted,
         (SELECT COALESCE(-SUM(m.quantity), 0) FROM stock_movements m
           WHERE m.order_key = o.order_key) AS sold
-      FROM orders o
+      FROM orders o WHERE o.order_key > :after
     ) AS q
     WHERE sold <> CASE WHEN state = :order_finalized THEN wanted ELSE 0 END
     """,
@@ -41,10 +42,10 @@ _SALES_HAVE_ORDERS = findings.Rule(
 )
 
 
-def check(connection: sa.Connection) -> list[findings.Finding]:
+def check(connection: sa.Connection, scope: Scope = EVERYTHING) -> list[findings.Finding]:
     """Return the broken rules about stock."""
     parameters = {**findings.PARAMETERS, "movement_sale": str(MovementKind.SALE)}
-    found = findings.evaluate(connection, (_SALES_MOVED, _SALES_HAVE_ORDERS), parameters)
+    found = findings.evaluate(connection, (_SALES_MOVED, _SALES_HAVE_ORDERS), scope, parameters)
     return found + _levels(connection)
 
 

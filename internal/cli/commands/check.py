@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import typer
 
 from internal.checks import invariants
+from internal.checks.scope import Scope
 from internal.cli import database
 from internal.cli.options import Data
 from internal.console import exit_codes, installation, lazy_groups, output
@@ -106,9 +107,9 @@ def _check(
     found = invariants.check(
         connection,
         captured_at_gateway=after,
-        moving_at_gateway=changed.keys(),
         backlog=backlog,
         now_us=clock.SystemClock().now_us(),
+        scope=Scope(moving=frozenset(changed)),
     )
     return invariants.summary(connection), found
 

@@ -38,10 +38,10 @@ class Database(NamedTuple):
             store.ORDERS.c.merchant_id == shop.MERCHANT
         )
         keys = {name.replace("-", "_"): key for name, key in self.connection.execute(query)}
+        day = self.connection.execute(sa.select(sa.func.max(store.ORDERS.c.business_day))).scalar()
+        more = {"now": shop.NOW_US, "day": day, "canary": CANARY, "log": corruptions.LOG}
         for statement in statements:
-            sql = string.Template(statement).substitute(
-                {**keys, **values}, now=shop.NOW_US, canary=CANARY, log=corruptions.LOG
-            )
+            sql = string.Template(statement).substitute({**keys, **more, **values})
             self.connection.exec_driver_sql(sql)
 
 

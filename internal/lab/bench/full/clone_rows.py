@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from internal.infra import bulk
 from internal.inventory import store as inventory_store
+from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.orders import store as order_store
 from internal.payments import store as payment_store
@@ -23,6 +24,13 @@ class OrderTable(NamedTuple):
     """The column with the order's key."""
     drawn: str = ""
     """A column whose values the database generates."""
+    found_by: str = "t.{key} = o.order_key"
+    """SQL: whether a row `t` belongs to an order `o`, so that an index of the table can be used."""
+
+    @property
+    def is_of_order(self) -> str:
+        """SQL: see found_by."""
+        return self.found_by.format(key=self.order_key)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,7 +44,12 @@ TABLES = (
     OrderTable(order_store.ORDER_LOG),
     OrderTable(payment_store.PAYMENT_ATTEMPTS),
     OrderTable(inventory_store.STOCK_MOVEMENTS, drawn="movement_key"),
-    OrderTable(ledger_store.LEDGER_ENTRIES, "source_key"),
+    OrderTable(
+        ledger_store.LEDGER_ENTRIES,
+        "source_key",
+        found_by=f"t.business_day = o.business_day AND t.source_kind = '{ledger_rules.SALE}'"
+        " AND t.{key} = o.order_key",
+    ),
 )
 
 Rows = Mapping[OrderTable, Sequence[Sequence[Any]]]
@@ -47,10 +60,13 @@ def read(connection: sa.Connection, after: int, upto: int) -> dict[OrderTable, l
     """Return all rows of the orders with keys in (after, upto]."""
     found: dict[OrderTable, list[list[Any]]] = {}
     for kept in TABLES:
-        key = kept.table.c[kept.order_key]
-        columns = [kept.table.c[name] for name in kept.names]
-        query = sa.select(*columns).where(key > after, key <= upto).order_by(key)
-        found[kept] = [list(row) for row in connection.execute(query)]
+        columns = ", ".join(f"t.{name}" for name in kept.names)
+        query = (
+            f"SELECT {columns} FROM orders o CROSS JOIN {kept.table.name} t ON {kept.is_of_order}"  # noqa: S608
+            f" WHERE o.order_key > :after AND o.order_key <= :upto ORDER BY o.order_key"
+        )
+        rows = connection.execute(sa.text(query), {"after": after, "upto": upto})
+        found[kept] = [list(row) for row in rows]
     return found
 
 
