@@ -80,17 +80,19 @@ def _evaluate_one(
 
 
 def windows(
-    connection: sa.Connection, key: sa.Column[int], size: int, after: int | None = None
+    connection: sa.Connection,
+    key: sa.Column[int],
+    size: int,
+    where: sa.ColumnElement[bool] | None = None,
 ) -> Iterator[dict[str, int]]:
     """Yield windows of `size` keys as the query parameters `:after` and `:upto`.
 
-    They cover all keys above `after`, or all keys.
+    They cover all keys, or those of the rows for which `where` holds.
 
     A query that sorts, or a comparison in memory, then covers one window at a time.
     """
     keys = sa.select(sa.func.min(key), sa.func.max(key))
-    above = sa.true() if after is None else key > after
-    first, last = connection.execute(keys.where(above)).one()
+    first, last = connection.execute(keys if where is None else keys.where(where)).one()
     if first is not None:
         for start in range(first - 1, last, size):
             yield {"after": start, "upto": start + size}

@@ -88,7 +88,7 @@ def _windows(connection: sa.Connection, scope: Scope) -> Iterator[list[_Charge]]
     keys = store.PAYMENT_ATTEMPTS.c.order_key
     at_gateway = tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)
     parameters = {**findings.PARAMETERS, "at_gateway": at_gateway}
-    for window in findings.windows(connection, keys, WINDOW_ORDERS, scope.after):
+    for window in findings.windows(connection, keys, WINDOW_ORDERS, keys > scope.after):
         rows = connection.execute(_CHARGES, {**parameters, **window})
         yield [_charge(row) for row in rows]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.checks import findings
+from internal.checks import findings, seals
 from internal.checks import gateway as gateway_checks
 from internal.checks import ledger as ledger_checks
 from internal.checks import money as money_checks
@@ -58,6 +58,7 @@ def check(
     found += order_checks.check(connection, scope, now_us)
     found += money_checks.check(connection, scope)
     found += ledger_checks.check(connection, scope)
+    found += seals.check(connection, scope)
     if captured_at_gateway is not None:
         found += gateway_checks.check(connection, captured_at_gateway, scope)
     found += stock_checks.check(connection, scope)

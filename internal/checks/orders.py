@@ -246,7 +246,8 @@ def _histories(connection: sa.Connection, scope: Scope) -> list[findings.Finding
 
 
 def _windows(connection: sa.Connection, scope: Scope) -> Iterator[dict[str, int]]:
-    return findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS, scope.after)
+    key = store.ORDERS.c.order_key
+    return findings.windows(connection, key, WINDOW_ORDERS, key > scope.after)
 
 
 _LEGAL_HISTORY = (
