@@ -17,7 +17,7 @@ from internal.checks import orders as order_checks
 from internal.checks import stock as stock_checks
 from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel import ids
-from internal.orders import store
+from internal.orders import refusals, store
 
 Finding = findings.Finding
 
@@ -70,9 +70,9 @@ def check(
 def summary(connection: sa.Connection, scope: Scope = EVERYTHING) -> list[Tally]:
     """Return the number of orders of the scope by state and reason."""
     orders = store.ORDERS.c
-    group = (orders.state, orders.reason)
-    query = sa.select(*group, sa.func.count()).where(orders.order_key > scope.after)
-    query = query.group_by(*group).order_by(*group)
+    group = (orders.state, refusals.REASON)
+    query = sa.select(*group, sa.func.count()).select_from(refusals.WITH_ORDERS)
+    query = query.where(orders.order_key > scope.after).group_by(*group).order_by(*group)
     return [Tally(*row) for row in connection.execute(query)]
 
 

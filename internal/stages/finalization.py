@@ -108,7 +108,7 @@ def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
         merchant_id=fact.merchant_id,
         store_id=fact.store_id,
         currency=fact.currency,
-        business_day=0,
+        business_day=fact.business_day,
         at_us=now_us,
         revenue_minor=fact.net_minor + fact.discount_net_minor,
         discount_minor=fact.discount_net_minor,
