@@ -84,6 +84,11 @@ def check(
     return broken.findings()
 
 
+def keys_of(connection: sa.Connection, scope: Scope) -> set[str]:
+    """Return the idempotency keys of the scope's charges."""
+    return {charge.attempt_key for window in _windows(connection, scope) for charge in window}
+
+
 def _windows(connection: sa.Connection, scope: Scope) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
     at_gateway = tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)

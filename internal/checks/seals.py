@@ -16,7 +16,7 @@ from internal.checks.day_totals import Day, Totals
 from internal.checks.ledger import Sums
 from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
 from internal.infra import bulk, statements
-from internal.kernel import errors, states
+from internal.kernel import errors, local_days, states
 from internal.ledger import accounts
 from internal.ledger.business_days import BUSINESS_DAY_SUMS, BUSINESS_DAYS
 from internal.orders import receipt_numbers
@@ -60,6 +60,16 @@ def last(connection: sa.Connection) -> Scope:
     """Return what the last seal leaves to be checked: everything if there is none."""
     row = connection.execute(_LAST).first()
     return EVERYTHING if row is None else Scope(*row)
+
+
+def newest_day(connection: sa.Connection, now_us: int) -> int:
+    """Return the newest business day that is over in every store."""
+    zones = {(row.time_zone, row.day_cut_off_minutes) for row in connection.execute(_ZONES)}
+    days = (
+        local_days.business_day(now_us, local_days.zone_named(name), cut_off_minutes)
+        for name, cut_off_minutes in zones or {("", 0)}
+    )
+    return local_days.day_before(min(days))
 
 
 def plan(connection: sa.Connection, business_day: int) -> Plan:
@@ -219,6 +229,7 @@ _RECEIPTS_ADDED = (
 _OPEN_STATES = ", ".join(
     f"'{state}'" for state in states.OrderState if not states.is_terminal(state)
 )
+_ZONES = sa.text("SELECT DISTINCT time_zone, day_cut_off_minutes FROM stores")
 _LAST = sa.text(
     "SELECT after_order_key, business_day, upto_order_key FROM business_days"
     " WHERE merchant_id = '' AND store_id = '' ORDER BY business_day DESC LIMIT 1"
