@@ -5,8 +5,9 @@ it. Writes nothing.
 """
 
 import hashlib
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,27 +60,25 @@ def _digest_of(row: Any) -> int:  # noqa: ANN401 - a row of _ENTRIES
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES])
 
 
-def between(connection: sa.Connection, scope: Scope, business_day: int) -> dict[Day, Totals]:
-    """Return the totals of everything up to a day that the seal of `scope` does not cover."""
-    totals: defaultdict[Day, Totals] = defaultdict(Totals)
-    for row in _entries(connection, scope, business_day):
-        totals[Day(row.merchant_id, row.store_id, row.business_day)].add(row)
-    return dict(totals)
+def between(connection: sa.Connection, before: Scope, after: Scope) -> dict[Day, Totals]:
+    """Return the totals of everything that the later of two seals adds."""
+    late = () if before.is_everything else connection.execute(_LATE, before.parameters)
+    of_days = _of_days(connection, before.sealed_day, after.sealed_day)
+    return _totals(itertools.chain(of_days, late), after)
 
 
 def sealed(connection: sa.Connection, scope: Scope) -> dict[Day, Totals]:
     """Return the totals of everything that a seal covers."""
+    return _totals(_of_days(connection, -1, scope.sealed_day), scope)
+
+
+def _totals(rows: Iterable[Any], scope: Scope) -> dict[Day, Totals]:
+    """Add up, without the sales that were recorded after the seal."""
     totals: defaultdict[Day, Totals] = defaultdict(Totals)
-    for row in _of_days(connection, -1, scope.sealed_day):
+    for row in rows:
         if row.source_kind != rules.SALE or row.source_key <= scope.sealed_upto:
             totals[Day(row.merchant_id, row.store_id, row.business_day)].add(row)
     return dict(totals)
-
-
-def _entries(connection: sa.Connection, scope: Scope, business_day: int) -> Iterator[Any]:
-    yield from _of_days(connection, scope.sealed_day, business_day)
-    if not scope.is_everything:
-        yield from connection.execute(_LATE, scope.parameters)
 
 
 def _of_days(connection: sa.Connection, after_day: int, upto_day: int) -> Iterator[Any]:

@@ -11,18 +11,25 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.checks import day_totals, findings
+from internal.checks import day_totals, findings, stock
 from internal.checks.day_totals import Day, Totals
 from internal.checks.ledger import Sums
 from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
 from internal.infra import bulk, statements
+from internal.inventory.messages import StockKey
+from internal.inventory.store import STOCK
 from internal.kernel import errors, local_days, states
+from internal.kernel.clock import US_PER_SECOND
 from internal.ledger import accounts
 from internal.ledger.business_days import BUSINESS_DAY_SUMS, BUSINESS_DAYS
 from internal.orders import receipt_numbers
 
 SEALED = "SEALED"
 """The state of a business day that has a seal."""
+RECORDED_BEFORE_US = 900 * US_PER_SECOND
+"""A seal covers orders that were recorded this long ago. An order with a smaller key could still be
+unseen in a transaction that has not committed; none takes this long.
+"""
 NAMED_MAX = 5
 """Open orders that a refusal names."""
 SEALED_AGREES = "a sealed day has the entries that it was sealed with"
@@ -45,6 +52,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     days: Mapping[Day, Totals]
     orders: Mapping[Day, int]
     receipts: Mapping[tuple[str, str], Receipts]
+    sold: Mapping[StockKey, int]
+    """What the orders took from the stock, below zero."""
 
     @property
     def accounts(self) -> dict[int, Sums]:
@@ -72,12 +81,13 @@ def newest_day(connection: sa.Connection, now_us: int) -> int:
     return local_days.day_before(min(days))
 
 
-def plan(connection: sa.Connection, business_day: int) -> Plan:
+def plan(connection: sa.Connection, business_day: int, now_us: int) -> Plan:
     """Plan the seal of a business day, and of all days before it.
 
     Args:
         connection: a snapshot in which every invariant holds.
         business_day: YYYYMMDD; it is over in every store.
+        now_us: the time.
 
     Raises:
         InvalidInput: it is sealed already, or an order of it or of a day before it is open.
@@ -87,14 +97,19 @@ def plan(connection: sa.Connection, business_day: int) -> Plan:
         raise errors.InvalidInput([("--seal", f"{before.sealed_day} is sealed already")])
     values = {"business_day": business_day, **before.parameters}
     _require_ended(connection, values)
-    first_left, upto = connection.execute(_BOUNDS, values).one()
+    recorded_us = now_us - RECORDED_BEFORE_US
+    upto = connection.execute(_UPTO, values | {"recorded_us": recorded_us}).scalar_one()
+    values["upto"] = upto
+    first_left = connection.execute(_FIRST_LEFT, values).scalar()
+    scope = Scope(upto if first_left is None else first_left - 1, business_day, upto)
     orders, receipts = _orders(connection, values)
     return Plan(
         before=before,
-        scope=Scope((upto if first_left is None else first_left - 1), business_day, upto),
-        days=day_totals.between(connection, before, business_day),
+        scope=scope,
+        days=day_totals.between(connection, before, scope),
         orders=orders,
         receipts=receipts,
+        sold=stock.sold_between(connection, values),
     )
 
 
@@ -141,6 +156,8 @@ def write(connection: sa.Connection, planned: Plan, now_us: int) -> None:
     bulk.update(
         connection, receipt_numbers.RECEIPT_COUNTERS, shape, names[:2], _RECEIPTS_ADDED, given
     )
+    sold = [(*_row(key), quantity) for key, quantity in planned.sold.items()]
+    _change(connection, STOCK, _STOCK_KEY, ("sealed_milli",), sold)
     scope = planned.scope
     marks = ("after_order_key", "upto_order_key")
     row = ("", "", scope.sealed_day, SEALED, now_us, scope.after, scope.sealed_upto)
@@ -186,6 +203,10 @@ def _add(
     bulk.insert(connection, table, (*keys, *numbers), new)
 
 
+def _row(key: StockKey) -> tuple[str, str, str, str]:
+    return key.merchant_id, key.location_id, key.sku, key.lot
+
+
 def _change(
     connection: sa.Connection,
     table: sa.Table,
@@ -217,6 +238,7 @@ def check(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:
 
 
 _DAY = ("merchant_id", "store_id", "business_day")
+_STOCK_KEY = ("merchant_id", "location_id", "sku", "lot")
 _SEALED_SUMS = ("sealed_debit_minor", "sealed_credit_minor")
 _RECEIPTS_ADDED = (
     ("sealed_receipts", "t.sealed_receipts + {w.sealed_receipts}"),
@@ -241,16 +263,21 @@ _OPEN = sa.text(
     LIMIT {NAMED_MAX}
     """  # noqa: S608 - our own names
 )
-_BOUNDS = sa.text(
-    "SELECT MIN(CASE WHEN business_day > :business_day THEN order_key END),"
-    " COALESCE(MAX(order_key), :after) FROM orders WHERE order_key > :after"
+_UPTO = sa.text(
+    "SELECT COALESCE(MAX(order_key), :sealed_upto) FROM orders"
+    " WHERE order_key > :sealed_upto AND updated_at_us <= :recorded_us"
+)
+_FIRST_LEFT = sa.text(
+    "SELECT MIN(order_key) FROM orders"
+    " WHERE order_key > :after AND order_key <= :upto AND business_day > :business_day"
 )
 _ORDERS = sa.text(
     f"""
     SELECT o.merchant_id, o.store_id, o.business_day, COUNT(*) AS orders,
       COUNT(o.receipt_no) AS receipts, MAX(o.receipt_no) AS highest
     FROM orders o
-    WHERE o.order_key > :after AND o.business_day <= :business_day AND {NOT_SEALED}
+    WHERE o.order_key > :after AND o.order_key <= :upto AND o.business_day <= :business_day
+      AND {NOT_SEALED}
     GROUP BY o.merchant_id, o.store_id, o.business_day
     """  # noqa: S608 - a fragment of our own
 )

@@ -20,6 +20,7 @@ from internal.catalogue import store as _catalogue
 from internal.infra import db, migrate, settings
 from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite
+from internal.inventory import exceptions as _exceptions
 from internal.inventory import store as _inventory
 from internal.kernel import errors
 from internal.ledger import accounts as _accounts
@@ -55,6 +56,7 @@ ROOMS = (
     _catalogue,
     _currencies,
     _dead_letters,
+    _exceptions,
     _gateway_tables,
     _inventory,
     _journal,

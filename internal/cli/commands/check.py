@@ -165,7 +165,7 @@ def _check(
     )
     planned = None
     if wanted.is_to_seal and not found:
-        planned = seals.plan(connection, seals.newest_day(connection, now_us))
+        planned = seals.plan(connection, seals.newest_day(connection, now_us), now_us)
     return Examined(scope, invariants.summary(connection, scope), found, planned)
 
 

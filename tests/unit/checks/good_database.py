@@ -60,7 +60,8 @@ def seal_the_day_before(connection: sa.Connection) -> None:
     at_us = shop.NOW_US - local_days.DAY_US
     line.carry(*(msgspec.structs.replace(it, placed_at_us=at_us) for it in orders))
     day = local_days.business_day(at_us, datetime.UTC, 0)
-    seals.write(connection, seals.plan(connection, day), shop.NOW_US)
+    later_us = shop.NOW_US + seals.RECORDED_BEFORE_US
+    seals.write(connection, seals.plan(connection, day, later_us), later_us)
 
 
 def trade(connection: sa.Connection) -> dict[str, int]:

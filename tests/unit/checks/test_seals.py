@@ -20,6 +20,8 @@ from tests.support import shop, staged_orders
 
 DAY = local_days.business_day(shop.NOW_US, datetime.UTC, 0)
 DAY_BEFORE = local_days.day_before(DAY)
+LATER_US = shop.NOW_US + seals.RECORDED_BEFORE_US
+"""When a seal covers the orders of now."""
 
 
 class Shop:
@@ -40,7 +42,7 @@ class Shop:
         self.line.carry(*(self.placed(days) for days in days_ago))
 
     def seal(self, business_day: int) -> None:
-        planned = seals.plan(self.connection, business_day)
+        planned = seals.plan(self.connection, business_day, LATER_US)
         seals.write(self.connection, planned, shop.NOW_US)
 
     def check(self) -> list[findings.Finding]:
@@ -103,9 +105,19 @@ def test_a_day_with_an_open_order_is_not_sealed(trading: Shop) -> None:
     trading.seal(local_days.day_before(DAY_BEFORE))
 
 
+def test_an_order_that_was_just_recorded_is_not_sealed(trading: Shop) -> None:
+    """One with a smaller key may be in a transaction that has not committed."""
+    trading.sell(1)
+    planned = seals.plan(trading.connection, DAY_BEFORE, LATER_US - 1)
+    assert planned.scope == Scope(0, DAY_BEFORE, 0)
+    assert not planned.days
+    seals.write(trading.connection, planned, LATER_US)
+    assert seals.last(trading.connection) == planned.scope
+
+
 def test_of_two_seals_at_the_same_time_one_is_written(trading: Shop) -> None:
     trading.sell(1)
-    planned = seals.plan(trading.connection, DAY_BEFORE)
+    planned = seals.plan(trading.connection, DAY_BEFORE, LATER_US)
     trading.seal(DAY_BEFORE)
     with pytest.raises(errors.InvalidInput, match="at the same time"):
         seals.write(trading.connection, planned, shop.NOW_US)

@@ -67,10 +67,13 @@ _LAST_RECEIPTS = (
 )
 _STOCK = """
     UPDATE stock s JOIN (
-      SELECT merchant_id, store_id, sku, SUM(quantity) AS moved
-      FROM stock_movements WHERE order_key <= :upto GROUP BY merchant_id, store_id, sku
-    ) m ON m.merchant_id = s.merchant_id AND m.store_id = s.store_id AND m.sku = s.sku
-    SET s.on_hand = s.on_hand + m.moved
+      SELECT t.merchant_id, t.location_id, t.sku, t.lot, SUM(t.quantity_milli) AS moved_milli
+      FROM orders o STRAIGHT_JOIN stock_movements t ON t.business_day = o.business_day
+        AND t.source_kind = 'ORDER' AND t.source_key = o.order_key
+      WHERE o.order_key <= :upto GROUP BY t.merchant_id, t.location_id, t.sku, t.lot
+    ) m ON m.merchant_id = s.merchant_id AND m.location_id = s.location_id AND m.sku = s.sku
+      AND m.lot = s.lot
+    SET s.on_hand_milli = s.on_hand_milli + m.moved_milli
 """
 _COUNTERS = """
     UPDATE receipt_counters r JOIN (

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from internal.infra import bulk
 from internal.inventory import store as inventory_store
+from internal.inventory.messages import SourceKind
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.orders import parts, refusals
@@ -24,20 +25,24 @@ class OrderTable(NamedTuple):
     table: sa.Table
     order_key: str = "order_key"
     """The column with the order's key."""
-    drawn: str = ""
-    """A column whose values the database generates."""
-    found_by: str = "t.{key} = o.order_key"
-    """SQL: whether a row `t` belongs to an order `o`, so that an index of the table can be used."""
+    source_kind: str = ""
+    """Rows of orders have this source_kind and the order's business day, where there is one."""
 
     @property
     def is_of_order(self) -> str:
-        """SQL: see found_by."""
-        return self.found_by.format(key=self.order_key)
+        """SQL: whether a row `t` belongs to an order `o`, so that the primary key is used."""
+        of_order = f"t.{self.order_key} = o.order_key"
+        if not self.source_kind:
+            return of_order
+        return (
+            "t.business_day = o.business_day"
+            f" AND t.source_kind = '{self.source_kind}' AND {of_order}"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns that are written."""
-        return tuple(column.name for column in self.table.columns if column.name != self.drawn)
+        return tuple(column.name for column in self.table.columns)
 
 
 TABLES = (
@@ -49,13 +54,8 @@ TABLES = (
     OrderTable(order_tenders.ORDER_TENDERS),
     OrderTable(payment_store.PAYMENT_ATTEMPTS),
     OrderTable(transactions.PAYMENT_TRANSACTIONS),
-    OrderTable(inventory_store.STOCK_MOVEMENTS, drawn="movement_key"),
-    OrderTable(
-        ledger_store.LEDGER_ENTRIES,
-        "source_key",
-        found_by=f"t.business_day = o.business_day AND t.source_kind = '{ledger_rules.SALE}'"
-        " AND t.{key} = o.order_key",
-    ),
+    OrderTable(inventory_store.STOCK_MOVEMENTS, "source_key", SourceKind.ORDER),
+    OrderTable(ledger_store.LEDGER_ENTRIES, "source_key", ledger_rules.SALE),
 )
 
 Rows = Mapping[OrderTable, Sequence[Sequence[Any]]]
