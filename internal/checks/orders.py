@@ -105,7 +105,7 @@ _TERMINAL_BUT_DUE = findings.Rule(
     """
     SELECT merchant_id, order_id, state, due_at_us FROM orders
     WHERE due_at_us >= 0
-      AND state IN (:order_finalized, :order_rejected, :order_cancelled)
+      AND state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
     """,
 )
 _OVERDUE = findings.Rule(
@@ -166,6 +166,7 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
         }
     ),
     OrderState.CANCELLED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
+    OrderState.EXPIRED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
 }
 """The charge and stock states that a recorded order may have in each order state."""
 

@@ -73,4 +73,5 @@ LEDGER_ENTRIES = sa.Table(
     columns.number("is_supplement", default=0),
     columns.number("journal_no", nullable=True),
     sa.Index("ledger_entries_by_account", "account_key", "business_day"),
+    info=columns.APPEND_ONLY,
 )
