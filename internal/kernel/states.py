@@ -4,8 +4,8 @@ Other modules compare the members of these enums, never strings.
 
 order:  PLACED -> ACCEPTED -> PAID -> FINALIZED; PLACED or ACCEPTED -> REJECTED; ACCEPTED ->
         CANCELLED; PAID -> REJECTED only if an operator gives the order up
-charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway; of
-        a PAID order that is given up FULL -> PENDING -> VOIDED
+charge: follows from the amounts of the order's tenders, see payments/charges.py; of a PAID order
+        that is given up FULL -> PENDING -> VOIDED
 stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
 """
 
@@ -28,11 +28,31 @@ class ChargeState(StrEnum):
     """How much of the money is known to be charged."""
 
     NONE = "NONE"
+    """No money was asked for: not yet, or because nothing is to be paid."""
     PENDING = "PENDING"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    """The customer must act first."""
     UNKNOWN = "UNKNOWN"
+    PARTLY_AUTHORIZED = "PARTLY_AUTHORIZED"
+    AUTHORIZED = "AUTHORIZED"
+    PARTLY_CAPTURED = "PARTLY_CAPTURED"
     FULL = "FULL"
+    """What is due is captured."""
+    OVERCHARGED = "OVERCHARGED"
+    OUTSTANDING = "OUTSTANDING"
+    """The customer owes the rest: a bank transfer or an invoice."""
     DECLINED = "DECLINED"
     VOIDED = "VOIDED"
+    EXPIRED = "EXPIRED"
+    PARTLY_REFUNDED = "PARTLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    DISPUTED = "DISPUTED"
+
+
+CHARGE_COMPLETE = frozenset({ChargeState.NONE, ChargeState.FULL})
+"""The charge states in which a PAID order can be finalized; NONE if nothing was to be paid. A PAID
+order in any other is given up, and its money is being returned.
+"""
 
 
 class StockState(StrEnum):

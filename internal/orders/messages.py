@@ -107,8 +107,11 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         named = {"store_id": self.store_id, "currency": self.currency, "body_hash": self.body_hash}
         if self.terminal_id:
             named["terminal_id"] = self.terminal_id
+        refs = [tender.tender_ref for tender in self.tenders]
+        named |= {f"tenders[{place}].tender_ref": ref for place, ref in enumerate(refs)}
         skus = (line.sku for line in self.lines)
-        return OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        found = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
 
 
 class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
