@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, tables
+from internal.orders import codec, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 
 ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
@@ -31,7 +31,6 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
     charge_state: ChargeState
     stock_state: StockState
     version: int
-    business_day: int = 0
     digest: int | None = None
     """Of the logged fact, where `lock_with_digest` found it; else None."""
 
@@ -82,7 +81,10 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     placed: messages.OrderPlaced
     state: OrderState
     stock_state: StockState
+    stocked: frozenset[str] = frozenset()
+    """The SKUs that take their quantity from the store's stock."""
     currency: str
+    business_day: int
     priced: PricedOrder | None
     reason: str
     explanation: str
@@ -92,7 +94,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 _SNAPSHOT = (
     "t.order_key, t.merchant_id, t.order_id, t.body_hash, t.state, t.charge_state, t.stock_state,"
-    " t.version, t.business_day"
+    " t.version"
 )
 _BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
 _BY_PLACE = bulk.Shape((("place", ORDERS.c.version), *_BY_MERCHANT.columns))
@@ -103,8 +105,6 @@ _MOVED = (
     "charge_state",
     "stock_state",
     "version",
-    "reason",
-    "explanation",
     "due_at_us",
     "updated_at_us",
     "receipt_no",
@@ -159,7 +159,7 @@ _STOCK_STATES = {state.value: state for state in StockState}
 
 
 def _snapshot(row: bulk.Row) -> OrderSnapshot:
-    key, merchant_id, order_id, body_hash, state, charge, stock, version, day, *digest = row
+    key, merchant_id, order_id, body_hash, state, charge, stock, version, *digest = row
     return OrderSnapshot(
         order_key=key,
         merchant_id=merchant_id,
@@ -169,7 +169,6 @@ def _snapshot(row: bulk.Row) -> OrderSnapshot:
         charge_state=_CHARGE_STATES[charge],
         stock_state=_STOCK_STATES[stock],
         version=version,
-        business_day=day,
         digest=digest[0] if digest else None,
     )
 
@@ -186,12 +185,18 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = _keys_of(connection, names)
     lines = [
-        (key, *_line_row(line))
+        (key, order.placed.store_id if line.sku in order.stocked else "", *_line_row(line))
         for key, order in zip(keys, orders, strict=True)
         if order.priced
         for line in order.priced.lines
     ]
-    bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    names_of_lines = ("order_key", "location_id", *_LINE_COLUMNS)
+    bulk.insert_deferred(connection, ORDER_LINES, names_of_lines, lines)
+    refused = [
+        refusals.Refused(key, order.reason, order.explanation)
+        for key, order in zip(keys, orders, strict=True)
+    ]
+    refusals.add(connection, refused)
     return dict(zip(names, keys, strict=True))
 
 
@@ -222,15 +227,23 @@ _NEW_COLUMNS = (
     "net_minor",
     "tax_minor",
     "total_minor",
-    "reason",
-    "explanation",
+    "channel",
+    "customer_id",
+    "shift_id",
+    "cashier_id",
+    "sold_at_us",
+    "business_day",
     "placed_at_us",
     "updated_at_us",
     "due_at_us",
     "trace_id",
     "price_trace",
 )
-_LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
+_LINE_COLUMNS = tuple(
+    name
+    for name in ORDER_LINES.c.keys()  # noqa: SIM118 - of a collection of columns
+    if name not in {"order_key", "location_id"}
+)
 _NOTHING = (0, 0, 0, 0, 0)
 
 
@@ -257,8 +270,12 @@ def _new_row(order: NewOrder) -> bulk.Values:
         SECOND_VERSION,
         order.currency,
         *amounts,
-        order.reason,
-        order.explanation[: columns_chars_max("explanation")],
+        placed.channel,
+        placed.customer_id,
+        placed.shift_id,
+        placed.cashier_id,
+        placed.sale_at_us,
+        order.business_day,
         placed.placed_at_us,
         order.at_us,
         order.due_at_us,
@@ -271,11 +288,6 @@ FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
 """ACCEPTED or REJECTED, by the order stage."""
-
-
-def columns_chars_max(name: str) -> int:
-    """Return how many characters the orders column `name` holds."""
-    return ORDERS.c[name].type.length or 0  # type: ignore[attr-defined]
 
 
 def _line_row(line: msgspec.Struct) -> list[int | str]:
@@ -300,8 +312,6 @@ def _move(connection: sa.Connection, names: tuple[str, ...], moves: Sequence[Tra
             m.charge_state,
             m.stock_state,
             m.from_version + 1,
-            m.reason,
-            m.explanation[: columns_chars_max("explanation")],
             m.due_at_us,
             m.at_us,
             m.receipt_no,
@@ -314,6 +324,8 @@ def _move(connection: sa.Connection, names: tuple[str, ...], moves: Sequence[Tra
     guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
     changes = bulk.assign(*names[1:])
     bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows, guard)
+    refused = [refusals.Refused(m.order_key, m.reason, m.explanation) for m in moves]
+    refusals.add(connection, refused)
 
 
 class OpenCharge(msgspec.Struct, frozen=True):

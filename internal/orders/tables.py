@@ -46,8 +46,6 @@ ORDERS = sa.Table(
     columns.number("refund_pending_minor", default=0),
     columns.number("disputed_minor", default=0),
     columns.number("outstanding_minor", default=0),
-    columns.words("reason", 64),
-    columns.words("explanation"),
     columns.optional_ident("receipt_series"),
     columns.number("receipt_no", nullable=True),
     columns.words("receipt_text", 64),
@@ -71,6 +69,7 @@ ORDER_LINES = sa.Table(
     columns.number("order_key", primary_key=True),
     columns.number("line_no", primary_key=True),
     columns.ident("sku"),
+    columns.optional_ident("location_id"),
     columns.words("name", 200),
     columns.number("quantity"),
     columns.number("unit_price_minor"),
@@ -95,4 +94,5 @@ ORDER_LOG = sa.Table(
     columns.document("fact"),
     columns.number("digest"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )

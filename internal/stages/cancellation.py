@@ -70,7 +70,6 @@ def _undo(
         charge_state=ChargeState.NONE,
         stock_state=StockState.RELEASED,
         reason=messages.CANCELLED_BY_MERCHANT,
-        explanation=request.reason,
         at_us=now_us,
     )
     store.move(connection, [end])

@@ -4,18 +4,18 @@ Works on a whole batch in the caller's transaction. Quotes use the same prices, 
 same totals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
-from internal.catalogue.messages import CatalogueSnapshot
+from internal.catalogue.messages import CatalogueSnapshot, Store
 from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage
-from internal.kernel import ids
+from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
@@ -31,14 +31,15 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     placed: messages.OrderPlaced
     priced: PricedOrder | None
+    business_day: int
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
     refusal: Refusal | None = None
 
     def demand(self) -> Demand:
         """Return what it needs of the stock: nothing when it is refused already."""
-        quantities = {line.sku: line.quantity for line in self.lines}
-        return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
+        quantities_milli = {line.sku: line.quantity * quantities.MILLI for line in self.lines}
+        return Demand(self.placed.merchant_id, self.placed.store_id, quantities_milli)
 
 
 def place(
@@ -164,7 +165,11 @@ def refuse(
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
     """
-    drafts = [PricedDraft(order, None, refusal=refusal) for order in orders]
+    stores = {(order.merchant_id, order.store_id) for order in orders}
+    known = catalogue_store.load_snapshot(connection, stores, ()).stores
+    drafts = [
+        PricedDraft(order, None, business_day_of(order, known), refusal=refusal) for order in orders
+    ]
     keys = store.add(connection, [_new_order(d, now_us, now_us) for d in drafts])
     refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
     facts = [_fact(d, keys[ref], now_us) for ref, d in zip(refs, drafts, strict=True)]
@@ -186,14 +191,29 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     request = PriceRequest(
         placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
     )
+    day = business_day_of(placed, snapshot.stores)
     priced = pricing_rules.price(request, snapshot)
     if isinstance(priced, Refusal):
-        return PricedDraft(placed, None, refusal=priced)
+        return PricedDraft(placed, None, day, refusal=priced)
     shop = snapshot.stores[placed.merchant_id, placed.store_id]
     tenders = tender_rules.settle(placed.tenders, priced, shop)
     if isinstance(tenders, Refusal):
-        return PricedDraft(placed, priced, refusal=tenders)
-    return PricedDraft(placed, priced, rules.stock_lines(priced), tenders)
+        return PricedDraft(placed, priced, day, refusal=tenders)
+    lines = rules.stock_lines(priced, _without_stock(placed, snapshot))
+    return PricedDraft(placed, priced, day, lines, tenders)
+
+
+def _without_stock(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> frozenset[str]:
+    """Return the SKUs of the order's services, gift cards and the like."""
+    products = (snapshot.products.get((placed.merchant_id, line.sku)) for line in placed.lines)
+    return frozenset(it.sku for it in products if it and not it.is_stocked)
+
+
+def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
+    """Return the business day of an order; in UTC where its store is unknown."""
+    found = stores.get((placed.merchant_id, placed.store_id))
+    zone, cut_off_minutes = (found.time_zone, found.day_cut_off_minutes) if found else ("", 0)
+    return local_days.business_day(placed.sale_at_us, local_days.zone_named(zone), cut_off_minutes)
 
 
 def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
@@ -202,10 +222,12 @@ def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
 
 def explain_shortage(shortage: Shortage) -> Refusal:
     """Return the refusal for a shortage."""
-    if shortage.available is None:
+    if shortage.available_milli is None:
         what = f"{shortage.sku} is not stocked in this store"
         return Refusal(messages.RejectReason.NOT_STOCKED, what)
-    what = f"{shortage.sku}: {shortage.wanted} wanted, {shortage.available} available"
+    wanted = quantities.text(shortage.wanted_milli)
+    available = quantities.text(max(shortage.available_milli, 0))
+    what = f"{shortage.sku}: {wanted} wanted, {available} available"
     return Refusal(messages.RejectReason.OUT_OF_STOCK, what)
 
 
@@ -215,7 +237,9 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
         placed=d.placed,
         state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
         stock_state=StockState.NONE if refusal else StockState.RESERVED,
+        stocked=frozenset(() if refusal else (line.sku for line in d.lines)),
         currency=d.priced.currency if d.priced else d.placed.currency,
+        business_day=d.business_day,
         priced=d.priced,
         reason=refusal.reason if refusal else "",
         explanation=refusal.explanation if refusal else "",
@@ -249,6 +273,7 @@ def _fact(
         total_minor=priced.total_minor,
         discount_net_minor=rules.net_discount(priced),
         trace_id=placed.trace_id,
+        business_day=d.business_day,
     )
 
 

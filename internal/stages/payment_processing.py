@@ -168,7 +168,7 @@ def _record_money(
     known: list[order_tenders.Found] = []
     moved = []
     for p in plans:
-        key, day = p.order.order_key, p.order.business_day
+        key, day = p.order.order_key, p.accepted.business_day
         found = order_tenders.Found(key, became[key].tenders, day)
         (new if _begins(p.order) else known).append(found)
         moves, currency = became[key].moved, p.accepted.currency
@@ -238,6 +238,7 @@ def _paid(p: Plan, captured: tuple[Captured, ...], now_us: int) -> messages.Orde
         total_minor=accepted.total_minor,
         discount_net_minor=accepted.discount_net_minor,
         trace_id=accepted.trace_id,
+        business_day=accepted.business_day,
     )
 
 

@@ -16,14 +16,15 @@ from internal.checks import findings, invariants
 from internal.infra import backends, db, settings
 from internal.infra.data_folder import files
 from internal.inventory import store as inventory_store
-from internal.kernel import errors, ids, states
+from internal.kernel import errors, ids, quantities, states
 from internal.lab.workload import outcomes, shop
 from internal.ledger import store as ledger_store
+from internal.orders import refusals
 from internal.orders import store as order_store
 from internal.payments.gateways import registry
 
 PRODUCTS_MAX = 10_000
-SCARCE_BELOW = 100
+SCARCE_BELOW_MILLI = 100_000
 """A product with a smaller stock in some store is scarce."""
 
 
@@ -125,7 +126,7 @@ def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
                 product.sku,
                 product.price_minor,
                 product.active,
-                lowest.get(product.sku, 0) < SCARCE_BELOW,
+                lowest.get(product.sku, 0) < SCARCE_BELOW_MILLI,
             )
             for product in products
             if product.currency == currency
@@ -136,7 +137,8 @@ def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
 
 def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, outcomes.End]:
     o = order_store.ORDERS.c
-    query = sa.select(o.order_id, o.state, o.reason, o.placed_at_us, o.updated_at_us)
+    columns = (o.order_id, o.state, refusals.REASON, o.placed_at_us, o.updated_at_us)
+    query = sa.select(*columns).select_from(refusals.WITH_ORDERS)
     ended = o.state.in_([str(state) for state in states.ORDER_TERMINAL])
     rows = connection.execute(query.where(o.merchant_id == merchant_id, ended))
     return {row[0]: outcomes.End(states.OrderState(row[1]), *row[2:]) for row in rows}
@@ -145,10 +147,10 @@ def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, outcomes.End
 def _lowest_stock(
     connection: sa.Connection, merchant_id: str, store_ids: Sequence[str]
 ) -> dict[str, int]:
-    """Return for each sku the available stock in the store that has least of it."""
+    """Return for each sku what is available in the store that has least of it, in thousandths."""
     available: dict[str, dict[str, int]] = {}
     for key, level in inventory_store.list_levels(connection, merchant_id):
-        available.setdefault(key.sku, {})[key.store_id] = level.available
+        available.setdefault(key.sku, {})[key.location_id] = level.available_milli
     return {
         sku: min(levels.get(store_id, 0) for store_id in store_ids)
         for sku, levels in available.items()
@@ -164,5 +166,5 @@ def _with_sums(
         found,
         sum(balance.debit_minor for balance in balances),
         sum(balance.credit_minor for balance in balances),
-        sum(level.on_hand for _, level in levels),
+        sum(level.on_hand_milli for _, level in levels) // quantities.MILLI,
     )

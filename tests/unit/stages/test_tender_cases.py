@@ -13,14 +13,14 @@ from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Product, Store, TaxRate
 from internal.checks import invariants
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Movement, MovementKind, StockKey
+from internal.inventory.messages import StockKey
 from internal.ledger import store as ledger_store
 from internal.orders import messages, store
 from internal.payments import store as payments_store
 from internal.payments.messages import Tender
 from internal.payments.order_tenders import TenderRecord
 from internal.views.order import OrderView
-from tests.support import gateways, shop, staged_orders
+from tests.support import gateways, shop, staged_orders, stock
 
 KIOSK = "kiosk"
 PRICES = {"roll": 123, "gum": 43, "meal": 2_000, "pen": 898}
@@ -67,11 +67,8 @@ def kiosk(any_database: sa.Connection) -> Iterator[Kiosk]:
         for sku, minor in PRICES.items()
     ]
     catalogue_store.save_products(any_database, products)
-    received = [
-        Movement(StockKey(shop.MERCHANT, KIOSK, sku), MovementKind.RECEIPT, 9, shop.NOW_US)
-        for sku in PRICES
-    ]
-    inventory_store.receive(any_database, received)
+    received = [stock.moved(StockKey(shop.MERCHANT, KIOSK, sku), 9) for sku in PRICES]
+    inventory_store.move(any_database, received, stock.OWNER)
     kiosk = Kiosk(any_database)
     yield kiosk
     assert not invariants.check(any_database, captured_at_gateway=kiosk.gateway.captured)

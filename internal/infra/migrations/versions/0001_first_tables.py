@@ -7,6 +7,8 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 
+from internal.infra import columns
+from internal.infra.migrations import append_only
 from internal.infra.migrations.first_tables import (
     auth,
     catalogue,
@@ -28,7 +30,7 @@ ROOMS = (auth, catalogue, inventory, ledger, orders, payments, pipeline, request
 
 
 def upgrade() -> None:
-    """Create the tables and their indexes; those of an interrupted run are kept.
+    """Create the tables, their indexes and triggers; those of an interrupted run are kept.
 
     MySQL commits each statement by itself.
     """
@@ -39,6 +41,8 @@ def upgrade() -> None:
         for index in table.indexes:
             if index.name not in existing:
                 index.create(bind)
+        if table.info == columns.APPEND_ONLY:
+            append_only.protect(bind, table)
 
 
 def downgrade() -> None:
