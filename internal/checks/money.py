@@ -93,7 +93,7 @@ _NOTHING_HELD = findings.Rule(
     SELECT merchant_id, order_id, state, held
     FROM (
       SELECT o.merchant_id, o.order_id, o.state, {_HELD} AS held
-      FROM orders o WHERE o.state IN (:order_rejected, :order_cancelled)
+      FROM orders o WHERE o.state IN (:order_rejected, :order_cancelled, :order_expired)
     ) AS q
     WHERE held <> 0
     """,  # noqa: S608
@@ -108,7 +108,7 @@ _NOTHING_OPEN = findings.Rule(
         OR (a.state = :attempt_different AND NOT EXISTS (SELECT 1 FROM payment_attempts v
           WHERE v.order_key = a.order_key AND v.parent_no = a.attempt_no
             AND v.state = :attempt_succeeded)))
-      AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled)
+      AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
         OR (o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)))
     """,
 )

@@ -57,6 +57,7 @@ SMALL = {
     "business_day_sums",
     "business_days",
     "currencies",
+    "fixed_settings",
     "gateway_accounts",
     "merchants",
     "operator_log",

@@ -12,6 +12,7 @@ from internal.infra.migrations import append_only
 from internal.infra.migrations.first_tables import (
     auth,
     catalogue,
+    infra,
     inventory,
     ledger,
     orders,
@@ -26,7 +27,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-ROOMS = (auth, catalogue, inventory, ledger, orders, payments, pipeline, requests, returns)
+ROOMS = (auth, catalogue, infra, inventory, ledger, orders, payments, pipeline, requests, returns)
 
 
 def upgrade() -> None:
