@@ -15,6 +15,7 @@ from internal.checks import ledger as ledger_checks
 from internal.checks import money as money_checks
 from internal.checks import orders as order_checks
 from internal.checks import stock as stock_checks
+from internal.checks import tenders as tender_checks
 from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel import ids
 from internal.orders import refusals, store
@@ -57,6 +58,7 @@ def check(
         found += order_checks.check_acknowledged(connection, acknowledged, may_wait=may_wait)
     found += order_checks.check(connection, scope, now_us)
     found += money_checks.check(connection, scope)
+    found += tender_checks.check(connection, scope)
     found += ledger_checks.check(connection, scope)
     found += seals.check(connection, scope)
     if captured_at_gateway is not None:

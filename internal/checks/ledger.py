@@ -17,24 +17,36 @@ from internal.ledger.messages import AccountKind
 
 _RECEIVING = ", ".join(f"'{kind}'" for kind in sorted(rules.RECEIVING))
 
+_RECEIVED = f"SUM(CASE WHEN a.kind IN ({_RECEIVING}) THEN e.amount_minor ELSE 0 END)"
+
+
+def _credited(kind: AccountKind) -> str:
+    """Return the SQL of what the entries `e` credit to their accounts `a` of this kind."""
+    return f"SUM(CASE WHEN a.kind = '{kind}' THEN -e.amount_minor ELSE 0 END)"
+
+
 _SALE_BOOKED = findings.Rule(
     "I3",
-    "a finalized order is booked once: its total, tip and rounding are received, its tax is owed",
+    "a finalized order is booked once: what was received, its tax, its tip and its rounding",
     f"""
-    SELECT o.merchant_id, o.order_id, o.total_minor AS total, o.tip_minor AS tip,
-      o.cash_rounding_minor AS rounding, o.tax_minor AS tax,
-      SUM(CASE WHEN a.kind IN ({_RECEIVING}) THEN e.amount_minor ELSE 0 END) AS received,
-      SUM(CASE WHEN a.kind = '{AccountKind.TAX}' THEN -e.amount_minor ELSE 0 END) AS tax_booked
-    FROM orders o
-      LEFT JOIN ledger_entries e ON e.business_day = o.business_day
-        AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
-      LEFT JOIN accounts a ON a.account_key = e.account_key
-    WHERE o.order_key > :after AND o.state = :order_finalized
-    GROUP BY o.order_key, o.merchant_id, o.order_id, o.total_minor, o.tip_minor,
-      o.cash_rounding_minor, o.tax_minor
-    HAVING SUM(CASE WHEN a.kind IN ({_RECEIVING}) THEN e.amount_minor ELSE 0 END)
-        <> o.total_minor + o.tip_minor + o.cash_rounding_minor
-      OR SUM(CASE WHEN a.kind = '{AccountKind.TAX}' THEN -e.amount_minor ELSE 0 END) <> o.tax_minor
+    SELECT merchant_id, order_id, total, tax, tip, rounding,
+      received, tax_booked, tip_booked, rounding_booked
+    FROM (
+      SELECT o.order_key, MIN(o.merchant_id) AS merchant_id, MIN(o.order_id) AS order_id,
+        MIN(o.total_minor) AS total, MIN(o.tax_minor) AS tax, MIN(o.tip_minor) AS tip,
+        MIN(o.cash_rounding_minor) AS rounding, COALESCE({_RECEIVED}, 0) AS received,
+        COALESCE({_credited(AccountKind.TAX)}, 0) AS tax_booked,
+        COALESCE({_credited(AccountKind.TIPS)}, 0) AS tip_booked,
+        COALESCE({_credited(AccountKind.ROUNDING)}, 0) AS rounding_booked
+      FROM orders o
+        LEFT JOIN ledger_entries e ON e.business_day = o.business_day
+          AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
+        LEFT JOIN accounts a ON a.account_key = e.account_key
+      WHERE o.order_key > :after AND o.state = :order_finalized
+      GROUP BY o.order_key
+    ) AS q
+    WHERE received <> total + tip + rounding OR tax_booked <> tax
+       OR tip_booked <> tip OR rounding_booked <> rounding
     """,  # noqa: S608 - names of our own
 )
 _BALANCED_EACH = findings.Rule(

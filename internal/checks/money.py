@@ -1,6 +1,7 @@
-"""I3 in the database: captures and order totals agree.
+"""I3 in the database: what tenders brought and order totals agree.
 
-The ledger is compared in `checks.ledger`, the gateway's own in `checks.gateway`. Writes nothing.
+Tenders are compared with their attempts and movements in `checks.tenders`, the ledger in
+`checks.ledger`, and the gateway's own in `checks.gateway`. Writes nothing.
 """
 
 import sqlalchemy as sa
@@ -9,38 +10,37 @@ from internal.checks import findings
 from internal.checks.scope import EVERYTHING, Scope
 
 _HELD = """
-    (SELECT COALESCE(SUM(c.amount_minor), 0) FROM payment_attempts c
-      WHERE c.order_key = o.order_key AND c.kind = :kind_charge AND c.state = :attempt_succeeded
-        AND NOT EXISTS (SELECT 1 FROM payment_attempts v
-          WHERE v.order_key = c.order_key AND v.kind = :kind_void
-            AND v.state = :attempt_succeeded AND v.voids_key = c.attempt_key))
+    (SELECT COALESCE(SUM(t.captured_minor - t.refunded_minor), 0) FROM order_tenders t
+      WHERE t.order_key = o.order_key)
 """
-"""SQL: the money held for an order `o`, which is its charges that succeeded and were not voided."""
+"""SQL: the money held for an order `o`, which is what its tenders brought and did not give back."""
+_DUE = "o.total_minor + o.tip_minor + o.cash_rounding_minor - o.outstanding_minor"
+"""SQL: what the tenders of an order `o` have to bring."""
 
 _FINALIZED_AGREES = findings.Rule(
     "I3",
-    "a finalized order's captures are its total",
+    "a finalized order's captures are its total, with tip and rounding",
     f"""
-    SELECT merchant_id, order_id, total, held
+    SELECT merchant_id, order_id, due, held
     FROM (
-      SELECT o.merchant_id, o.order_id, o.total_minor AS total, {_HELD} AS held
+      SELECT o.merchant_id, o.order_id, {_DUE} AS due, {_HELD} AS held
       FROM orders o WHERE o.order_key > :after AND o.state = :order_finalized
     ) AS q
-    WHERE held <> total
+    WHERE held <> due
     """,  # noqa: S608 - a fragment of our own
 )
 _PAID_AGREES = findings.Rule(
     "I3",
-    "a paid order's captures are its total",
+    "a paid order's captures are its total, with tip and rounding",
     f"""
-    SELECT merchant_id, order_id, total, held
+    SELECT merchant_id, order_id, due, held
     FROM (
-      SELECT o.merchant_id, o.order_id, o.total_minor AS total, {_HELD} AS held
+      SELECT o.merchant_id, o.order_id, {_DUE} AS due, {_HELD} AS held
       FROM orders o
       WHERE o.order_key > :after AND o.state = :order_paid
         AND o.charge_state NOT IN (:charge_pending, :charge_unknown)
     ) AS q
-    WHERE held <> total
+    WHERE held <> due
     """,  # noqa: S608
 )
 _PAID_RETURNS = findings.Rule(
@@ -51,7 +51,7 @@ _PAID_RETURNS = findings.Rule(
     WHERE o.order_key > :after AND o.state = :order_paid
       AND o.charge_state IN (:charge_pending, :charge_unknown)
       AND NOT EXISTS (SELECT 1 FROM payment_attempts v
-        WHERE v.order_key = o.order_key AND v.kind = :kind_void)
+        WHERE v.order_key = o.order_key AND v.operation = :request_void)
     """,
 )
 _NOTHING_HELD = findings.Rule(
@@ -73,7 +73,10 @@ _NOTHING_OPEN = findings.Rule(
     """
     SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
-    WHERE a.order_key > :after AND a.state IN (:attempt_pending, :attempt_unknown)
+    WHERE a.order_key > :after AND (a.state IN (:attempt_pending, :attempt_unknown)
+        OR (a.state = :attempt_different AND NOT EXISTS (SELECT 1 FROM payment_attempts v
+          WHERE v.order_key = a.order_key AND v.parent_no = a.attempt_no
+            AND v.state = :attempt_succeeded)))
       AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
         OR (o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)))
     """,
@@ -83,10 +86,10 @@ _ONE_CAPTURE = findings.Rule(
     "a tender is captured once at most",
     """
     SELECT c.order_key, c.tender_no, c.attempt_no FROM payment_attempts c
-    WHERE c.order_key > :after AND c.kind = :kind_charge AND c.state = :attempt_succeeded
+    WHERE c.order_key > :after AND c.operation = :request_sale AND c.state = :attempt_succeeded
       AND EXISTS (SELECT 1 FROM payment_attempts earlier
         WHERE earlier.order_key = c.order_key AND earlier.attempt_no < c.attempt_no
-          AND earlier.kind = :kind_charge AND earlier.state = :attempt_succeeded
+          AND earlier.operation = :request_sale AND earlier.state = :attempt_succeeded
           AND earlier.tender_no = c.tender_no)
     """,
 )

@@ -95,10 +95,11 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     taxes_minor: tuple[tuple[str, int], ...]
     """(tax_code, amount)."""
     received: tuple[tuple[AccountRef, int], ...]
-    """(account, amount) of every tender."""
+    """(account, amount) of every tender, tips and rounding included."""
     rounding_minor: int = 0
-    """What rounding the cash adds to the amount that is due; below zero if it takes from it."""
+    """Cash rounding: received less owed, so negative if the customer paid less."""
     tips_minor: int = 0
+    """Owed to the staff: neither revenue nor taxed."""
 
 
 class Balance(msgspec.Struct, frozen=True):
