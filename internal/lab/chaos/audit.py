@@ -50,7 +50,7 @@ def recorded(connection: sa.Connection, run: str = "") -> dict[str, Recorded]:
     of_run = orders.order_id.startswith(run, autoescape=True) if run else sa.true()
     in_run = line.order_key.in_(sa.select(orders.order_key).where(of_run)) if run else sa.true()
     lines: dict[int, list[tuple[str, int]]] = {}
-    query = sa.select(line.order_key, line.sku, line.quantity).where(in_run)
+    query = sa.select(line.order_key, line.sku, line.quantity_milli).where(in_run)
     for key, sku, quantity in connection.execute(query.order_by(line.order_key, line.line_no)):
         lines.setdefault(key, []).append((sku, quantity))
     columns = (orders.order_key, orders.order_id, orders.state, refusals.REASON)
