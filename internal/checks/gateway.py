@@ -4,15 +4,16 @@ Reads the attempts window by window; writes nothing. While the gateway's verdict
 its void is missing, the charge may or may not be at the gateway.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from internal.checks import findings
+from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel import states
-from internal.payments import store, tenders
+from internal.payments import store
 from internal.payments.messages import AttemptState
 
 Captured = Mapping[str, int]
@@ -23,16 +24,16 @@ WINDOW_ORDERS = 5_000
 
 _CHARGES = sa.text(
     """
-    SELECT c.order_key, c.tender_no, c.attempt_no, c.attempt_key, c.amount_minor, c.state,
-      o.state AS order_state,
+    SELECT c.order_key, c.tender_no, c.attempt_no, c.attempt_key, c.asked_minor, c.answered_minor,
+      c.state, o.state AS order_state,
       (SELECT MIN(CASE WHEN v.state = :attempt_succeeded THEN 0 ELSE 1 END)
-         FROM payment_attempts v WHERE v.order_key = c.order_key AND v.kind = :kind_void
-           AND v.voids_key = c.attempt_key) AS void_open
+         FROM payment_attempts v WHERE v.order_key = c.order_key
+           AND v.operation = :request_void AND v.parent_no = c.attempt_no) AS void_open
     FROM payment_attempts c LEFT JOIN orders o ON o.order_key = c.order_key
     WHERE c.order_key > :after AND c.order_key <= :upto
-      AND c.kind = :kind_charge AND c.tender_kind IN :at_gateway
+      AND c.operation = :request_sale
     """
-).bindparams(sa.bindparam("at_gateway", expanding=True))
+)
 
 _NO_ATTEMPT = "the gateway holds money that no attempt knows of"
 _AGREES = "the gateway and the attempts agree on what is captured"
@@ -40,13 +41,14 @@ _ONE_CAPTURE = "the gateway captured a tender once at most"
 
 
 class _Charge(msgspec.Struct, frozen=True):
-    """One charge that the gateway settles."""
+    """One charge at the gateway."""
 
     order_key: int
     tender_no: int
     attempt_no: int
     attempt_key: str
-    amount_minor: int
+    asked_minor: int
+    answered_minor: int
     state: AttemptState
     order_state: str | None
     void_open: int | None
@@ -54,21 +56,23 @@ class _Charge(msgspec.Struct, frozen=True):
 
 
 def check(
-    connection: sa.Connection, captured: Captured, moving: Collection[str] = ()
+    connection: sa.Connection,
+    captured: Captured,
+    scope: Scope = EVERYTHING,
 ) -> list[findings.Finding]:
     """Return where the gateway's ledger and the attempts disagree.
 
     Args:
         connection: a snapshot.
         captured: the gateway's ledger.
-        moving: keys of charges that changed at the gateway around the time of the snapshot.
+        scope: what is checked.
     """
-    captured = {key: minor for key, minor in captured.items() if key not in moving}
+    captured = {key: minor for key, minor in captured.items() if key not in scope.moving}
     broken, known = findings.Collector("I3"), 0
-    for window in _windows(connection):
+    for window in _windows(connection, scope):
         tenders: dict[tuple[int, int], str] = {}
         for charge in window:
-            if charge.attempt_key in moving:
+            if charge.attempt_key in scope.moving:
                 continue
             there = captured.get(charge.attempt_key)
             if there is not None:
@@ -77,16 +81,19 @@ def check(
             if not _agrees(charge, there):
                 broken.add(_AGREES, _show(charge, there))
     if known < len(captured):
-        _add_unknown(connection, broken, captured)
+        _add_unknown(connection, broken, captured, scope)
     return broken.findings()
 
 
-def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
+def keys_of(connection: sa.Connection, scope: Scope) -> set[str]:
+    """Return the idempotency keys of the scope's charges."""
+    return {charge.attempt_key for window in _windows(connection, scope) for charge in window}
+
+
+def _windows(connection: sa.Connection, scope: Scope) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
-    at_gateway = tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)
-    parameters = {**findings.PARAMETERS, "at_gateway": at_gateway}
-    for window in findings.windows(connection, keys, WINDOW_ORDERS):
-        rows = connection.execute(_CHARGES, {**parameters, **window})
+    for window in findings.windows(connection, keys, WINDOW_ORDERS, keys > scope.after):
+        rows = connection.execute(_CHARGES, {**findings.PARAMETERS, **window})
         yield [_charge(row) for row in rows]
 
 
@@ -106,14 +113,19 @@ def _check_second(
 
 
 def _agrees(charge: _Charge, there: int | None) -> bool:
-    """Tell whether the gateway may hold `there` for this charge."""
-    if there is not None and there != charge.amount_minor:
+    """Tell whether the gateway may hold `there` for this charge.
+
+    While its answer is missing it may have taken less than was asked for.
+    """
+    is_answered = charge.state in {AttemptState.SUCCEEDED, AttemptState.DIFFERENT}
+    if there is not None and is_answered and there != charge.answered_minor:
+        return False
+    if there is not None and not is_answered and there > charge.asked_minor:
         return False
     is_open = charge.state in {AttemptState.PENDING, AttemptState.UNKNOWN} or charge.void_open == 1
     if is_open or (charge.state is AttemptState.FAILED and not _is_order_terminal(charge)):
         return True
-    is_ours = charge.state is AttemptState.SUCCEEDED and charge.void_open is None
-    return is_ours == (there is not None)
+    return (is_answered and charge.void_open is None) == (there is not None)
 
 
 def _is_order_terminal(charge: _Charge) -> bool:
@@ -121,10 +133,12 @@ def _is_order_terminal(charge: _Charge) -> bool:
     return state is None or states.is_terminal(states.OrderState(state))
 
 
-def _add_unknown(connection: sa.Connection, broken: findings.Collector, captured: Captured) -> None:
+def _add_unknown(
+    connection: sa.Connection, broken: findings.Collector, captured: Captured, scope: Scope
+) -> None:
     """Add the captures that have no attempt. Reads the attempts again, only if there are any."""
     unknown = set(captured)
-    for window in _windows(connection):
+    for window in _windows(connection, scope):
         unknown.difference_update(charge.attempt_key for charge in window)
     for key in sorted(unknown):
         broken.add(_NO_ATTEMPT, findings.show(key=key, captured=captured[key]))
@@ -134,7 +148,8 @@ def _show(charge: _Charge, there: int | None) -> str:
     return findings.show(
         order_key=charge.order_key,
         key=charge.attempt_key,
-        here=charge.amount_minor,
+        asked=charge.asked_minor,
+        answered=charge.answered_minor,
         state=charge.state,
         at_gateway=there,
     )

@@ -10,8 +10,9 @@ from enum import Enum, auto
 import msgspec
 
 from internal.kernel import errors
-from internal.ledger.messages import AccountKind
-from internal.payments.messages import Captured, TenderKind
+from internal.ledger import rules
+from internal.ledger.messages import AccountKind, AccountRef
+from internal.payments.messages import Captured, Tender, TenderKind
 
 
 class SettledBy(Enum):
@@ -33,6 +34,8 @@ class TenderType(msgspec.Struct, frozen=True, kw_only=True):
     settled_by: SettledBy
     account: AccountKind
     """Receives the money when the sale is booked."""
+    is_cash: bool = False
+    """Paid in coins and notes: it gives change, and is rounded as the store rounds cash."""
 
     @property
     def has_token(self) -> bool:
@@ -48,12 +51,13 @@ TYPES: dict[str, TenderType] = {
             wire_field="cash",
             settled_by=SettledBy.TILL,
             account=AccountKind.CASH_DRAWER,
+            is_cash=True,
         ),
         TenderType(
             kind=TenderKind.CARD,
             wire_field="card",
             settled_by=SettledBy.GATEWAY,
-            account=AccountKind.GATEWAY_CLEARING,
+            account=AccountKind.CLEARING,
         ),
     )
 }
@@ -88,13 +92,23 @@ NO_FIELD = "exactly one field is required in oneof"
 """As protovalidate says it, which refuses such a request first."""
 
 
-def received(captured: Iterable[Captured]) -> tuple[tuple[AccountKind, int], ...]:
-    """Return (kind of account, amount) of every capture.
+def with_refs(wanted: Iterable[Tender]) -> tuple[Tender, ...]:
+    """Give tenders without a `tender_ref` one by their place: "t1", "t2"."""
+    return tuple(
+        tender if tender.tender_ref else msgspec.structs.replace(tender, tender_ref=f"t{number}")
+        for number, tender in enumerate(wanted, start=1)
+    )
+
+
+def received(captured: Iterable[Captured], store_id: str) -> tuple[tuple[AccountRef, int], ...]:
+    """Return (account, amount) of every capture in a store.
 
     Raises:
         Poison: one of them is of no known kind.
     """
-    return tuple((of_kind(it.tender_kind).account, it.amount_minor) for it in captured)
+    return tuple(
+        (rules.ref(of_kind(it.tender_kind).account, store_id), it.amount_minor) for it in captured
+    )
 
 
 def kinds_settled_by(party: SettledBy) -> list[str]:

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from internal.checks import orders
+from internal.checks.scope import EVERYTHING
 from internal.infra import db
 from internal.kernel import states
 from internal.kernel.clock import US_PER_SECOND
@@ -36,7 +37,7 @@ def add_log(connection: sa.Connection, order_key: int, history: list[OrderState]
 
 
 def sentences(connection: sa.Connection, now_us: int | None = None) -> list[str]:
-    return [finding.sentence for finding in orders.check(connection, now_us)]
+    return [finding.sentence for finding in orders.check(connection, EVERYTHING, now_us)]
 
 
 @example(
@@ -121,10 +122,12 @@ def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
     [
         corruptions.LETTER.format(order="open", closed="NULL, ''"),
         "UPDATE payment_attempts SET order_key = $open WHERE order_key = $asked",
-        "UPDATE payment_attempts SET order_key = $open, kind = 'VOID', state = 'DECLINED'"
+        "UPDATE payment_attempts SET order_key = $open, state = 'DIFFERENT'"
+        " WHERE order_key = $asked",
+        "UPDATE payment_attempts SET order_key = $open, operation = 'VOID', state = 'DECLINED'"
         " WHERE order_key = $asked",
     ],
-    ids=["an open letter", "an unknown payment", "a refused void"],
+    ids=["an open letter", "an unknown payment", "another amount", "a refused void"],
 )
 def test_an_order_without_a_deadline_may_belong_to_a_letter_or_an_operator(
     database: Database, owner: str
