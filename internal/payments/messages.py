@@ -16,11 +16,15 @@ class TenderKind(StrEnum):
 
 
 class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of the payment, as the merchant sent it; without an amount it takes the rest."""
+    """A part of the payment, as the merchant sent it; without an amount it takes the rest.
+
+    Its token is among the order's private values, under `tender_ref`.
+    """
 
     kind: TenderKind
     amount_minor: int | None = None
-    card_token: str = ""
+    tender_ref: str = ""
+    """Its name within the order."""
 
 
 class AttemptKind(StrEnum):
@@ -58,6 +62,7 @@ class Attempt(msgspec.Struct, frozen=True):
     key: str
     state: AttemptState
     card_token: str = ""
+    """Filled in for a call to the gateway, and recorded nowhere."""
     voids_key: str = ""
     """For a VOID: the key of the charge that it reverses."""
     gateway_reference: str = ""

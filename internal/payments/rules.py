@@ -168,7 +168,6 @@ def _charge(payment: Payment, attempt_no: int, tender_no: int) -> Attempt:
         currency=payment.currency,
         key=f"{payment.name}/{attempt_no}",
         state=_first_state(tender.kind),
-        card_token=tender.card_token,
     )
 
 

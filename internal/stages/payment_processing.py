@@ -4,7 +4,7 @@ Works on a whole batch in the caller's transaction. The gateway is not called he
 records the answers through payments.store and plans again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -16,7 +16,9 @@ from internal.orders import messages, store
 from internal.orders import rules as rules_of_orders
 from internal.payments import manual_resolution, rules
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, AttemptState, Captured
+from internal.payments.messages import Attempt, AttemptKind, AttemptState, Captured
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import EMPTY, tokens_in
 
 NAME = messages.LogStage.PAYMENT
 EndFact = messages.OrderPaid | messages.OrderRejected
@@ -86,6 +88,45 @@ def _payment(accepted: messages.OrderAccepted) -> rules.Payment:
         accepted.currency,
         accepted.tenders,
     )
+
+
+def to_send(step: rules.Step) -> tuple[Attempt, ...]:
+    """Return the attempts that the gateway is called for now."""
+    if isinstance(step, rules.Ask):
+        return step.attempts
+    if isinstance(step, rules.Call):
+        return tuple(attempt for attempt in step.attempts if rules.needs_call(attempt))
+    return ()
+
+
+def tokens(connection: sa.Connection, plans: Sequence[Plan]) -> dict[int, dict[str, str]]:
+    """Return the tokens of the orders whose charges are sent now, by order and tender.
+
+    One query, and none if there is nothing to charge.
+    """
+    keys = [p.order.order_key for p in plans if any(map(_is_charge, to_send(p.step)))]
+    if not keys:
+        return {}
+    found = privacy_store.find(connection, privacy_store.Subject.ORDER, keys)
+    return {key: tokens_in(values) for key, values in found.items()}
+
+
+def with_tokens(
+    p: Plan, attempts: Sequence[Attempt], found: Mapping[int, Mapping[str, str]]
+) -> tuple[Attempt, ...]:
+    """Return attempts as they are sent: a charge with its token, if the order has one for it."""
+    of_order = found.get(p.order.order_key, EMPTY)
+    refs = [tender.tender_ref for tender in p.accepted.tenders]
+    return tuple(
+        msgspec.structs.replace(it, card_token=of_order.get(refs[it.tender_no], ""))
+        if _is_charge(it)
+        else it
+        for it in attempts
+    )
+
+
+def _is_charge(attempt: Attempt) -> bool:
+    return attempt.kind is AttemptKind.CHARGE
 
 
 def give_up(

@@ -14,6 +14,8 @@ from internal.orders import codec, messages, rules, store
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, Tender
 from internal.pricing.messages import PricedLine, TaxBucket
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import EMPTY, NOTE
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
@@ -66,6 +68,8 @@ class OrderView(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     timeline: tuple[TimelineEntry, ...]
     next_commands: tuple[str, ...]
+    note: str = ""
+    """The draft's note, until it is erased."""
 
 
 def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderView | None:
@@ -108,17 +112,19 @@ def find_cancellations(
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_log, attempts = bulk.select_many(
+    found_lines, found_log, attempts, private = bulk.select_many(
         connection,
         [
             _rows_of(store.ORDER_LINES, keys),
             _rows_of(store.ORDER_LOG, keys),
             payments_store.histories_query(keys),
+            privacy_store.query(privacy_store.Subject.ORDER, keys),
         ],
     )
     lines = _by_order(found_lines, operator.attrgetter("line_no"))
     log = _by_order(found_log, operator.attrgetter("version", "at_us"))
     histories = payments_store.histories_in(attempts)
+    texts = privacy_store.found_in(private)
     nothing = payments_store.History()
     return [
         _view(
@@ -126,6 +132,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
             tuple(_line(found) for found in lines.get(row.order_key, ())),
             tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
             histories.get(row.order_key, nothing).attempts,
+            texts.get(row.order_key, EMPTY).get(NOTE, ""),
         )
         for row in rows
     ]
@@ -173,6 +180,7 @@ def _view(
     lines: tuple[PricedLine, ...],
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
+    note: str,
 ) -> OrderView:
     values = row._asdict()
     state, charge = OrderState(row.state), ChargeState(row.charge_state)
@@ -184,6 +192,7 @@ def _view(
         "lines": lines,
         "timeline": timeline,
         "attempts": attempts,
+        "note": note,
         "taxes": _fact_of(timeline, messages.OrderAccepted, "taxes"),
         "tenders": _fact_of(timeline, messages.OrderAccepted, "tenders")
         or _fact_of(timeline, messages.OrderPlaced, "tenders"),

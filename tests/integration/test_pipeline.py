@@ -360,9 +360,9 @@ async def test_a_busy_stage_is_given_no_more(site: Site) -> None:
 POISON = [
     b"no JSON at all",
     b"\xff\xfe\x00",
-    b'{"v":1,"facts":' + b"[" * 50_000,
+    b'{"v":2,"facts":' + b"[" * 50_000,
     b'{"v":2,"facts":[]}',
-    b'{"v":1,"facts":[{"type":"OrderLost"}]}',
+    b'{"v":2,"facts":[{"type":"OrderLost"}]}',
     codec.encode(msgspec.structs.replace(shop.placed("big"), placed_at_us=2**63)),
     codec.encode(msgspec.structs.replace(shop.placed("huge"), placed_at_us=10**400)),
     *(

@@ -102,8 +102,8 @@ class World:
         self._tasks.clear()
 
     async def publish(self, *facts: Fact) -> None:
-        """Put facts on their topics, one message for each topic and shard."""
-        await self.bus.publish(topics.ENVELOPE.pack(facts))
+        """Put facts on their topics with their tokens, one message for each topic and shard."""
+        await self.bus.publish(topics.ENVELOPE.pack(facts, [shop.half_of(fact) for fact in facts]))
 
     async def drain(self) -> None:
         """Wait until every stage has acknowledged everything.

@@ -13,6 +13,7 @@ from internal.kernel import ids
 from internal.orders import messages
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, WantedLine
+from internal.privacy.messages import Private
 
 MERCHANT = "m-1"
 OTHER_MERCHANT = "m-2"
@@ -57,8 +58,16 @@ def _fill(connection: sa.Connection, merchant_id: str) -> None:
 
 
 def card(amount_minor: int | None = None, token: str = OK) -> Tender:
-    """Pay by card: so much, or what the other tenders leave."""
+    """Pay by card: so much, or what the other tenders leave. Its reference is its token here."""
     return Tender(TenderKind.CARD, amount_minor, token)
+
+
+def half_of(fact: object, note: str = "") -> Private:
+    """Return the private half of an order: the tokens of its cards, and a note."""
+    if not isinstance(fact, messages.OrderPlaced):
+        return Private(note)
+    cards = (it.tender_ref for it in fact.tenders if it.kind is TenderKind.CARD)
+    return Private(note, {ref: ref for ref in cards})
 
 
 def cash(amount_minor: int | None = None) -> Tender:
@@ -83,7 +92,7 @@ def placed(
         "EUR",
         wanted,
         tenders,
-        ids.digest(body),
+        ids.short_digest(body),
         NOW_US,
         discount,
         trace_id=f"trace-{order_id}",
@@ -94,4 +103,4 @@ def cancel(
     order_id: str, request_id: str = "c-1", *, merchant_id: str = MERCHANT
 ) -> messages.CancelRequested:
     """Return a request to cancel an order."""
-    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "changed my mind")
+    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "its-hash")

@@ -122,7 +122,7 @@ def test_an_unknown_kind_is_an_error_and_never_cash() -> None:
 
 
 def read(draft: order_pb2.OrderDraft) -> OrderPlaced:
-    return from_wire.placed(draft, from_wire.body_of(draft), ORIGIN, "order.")
+    return from_wire.placed(draft, ORIGIN, "order.").placed
 
 
 def test_a_tender_of_no_kind_is_refused_as_the_proto_refuses_it() -> None:
@@ -141,7 +141,10 @@ def test_a_kind_of_the_wire_without_a_row_is_refused() -> None:
 
 def test_a_new_kind_arrives_from_the_wire_and_returns_to_it(voucher: TenderType) -> None:
     placed = read(draft_with_voucher())
-    assert placed.tenders == (Tender(voucher.kind, 300), Tender(TenderKind.CASH))
+    assert placed.tenders == (
+        Tender(voucher.kind, 300, "t1"),
+        Tender(TenderKind.CASH, None, "t2"),
+    )
     kinds = wire_with_voucher().FindEnumTypeByName("souk.v1.TenderKind")
     assert to_wire.tender_kind_of(voucher.kind) in kinds.values_by_name
 

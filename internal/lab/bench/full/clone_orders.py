@@ -44,9 +44,10 @@ def _copy_sql(kept: clone_rows.OrderTable) -> str:
     values = ", ".join(_changed(kept, name) for name in kept.names)
     table = kept.table.name
     joined = _LAST_RECEIPTS if "receipt_no" in kept.names else ""
+    of_kind = f" AND t.subject_kind = '{kept.subject_kind}'" if kept.subject_kind else ""
     return (
         f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t {joined}"  # noqa: S608
-        f" WHERE t.{kept.order_key} <= :upto ORDER BY t.{kept.order_key}"
+        f" WHERE t.{kept.order_key} <= :upto{of_kind} ORDER BY t.{kept.order_key}"
     )
 
 

@@ -13,6 +13,7 @@ from internal.inventory import store as inventory_store
 from internal.ledger import store as ledger_store
 from internal.orders import store as order_store
 from internal.payments import store as payment_store
+from internal.privacy import store as privacy_store
 
 
 class OrderTable(NamedTuple):
@@ -23,6 +24,8 @@ class OrderTable(NamedTuple):
     """The column with the order's key."""
     drawn: str = ""
     """A column whose values the database generates."""
+    subject_kind: str = ""
+    """In a table of many kinds: the kind of the rows that belong to orders."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,6 +40,9 @@ TABLES = (
     OrderTable(payment_store.PAYMENT_ATTEMPTS),
     OrderTable(inventory_store.STOCK_MOVEMENTS, drawn="movement_key"),
     OrderTable(ledger_store.LEDGER_ENTRIES, "source_key"),
+    OrderTable(
+        privacy_store.PRIVATE_VALUES, "subject_key", subject_kind=privacy_store.Subject.ORDER
+    ),
 )
 
 Rows = Mapping[OrderTable, Sequence[Sequence[Any]]]
@@ -50,6 +56,8 @@ def read(connection: sa.Connection, after: int, upto: int) -> dict[OrderTable, l
         key = kept.table.c[kept.order_key]
         columns = [kept.table.c[name] for name in kept.names]
         query = sa.select(*columns).where(key > after, key <= upto).order_by(key)
+        if kept.subject_kind:
+            query = query.where(kept.table.c.subject_kind == kept.subject_kind)
         found[kept] = [list(row) for row in connection.execute(query)]
     return found
 

@@ -14,6 +14,7 @@ from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.kernel.facts import Fact
+from internal.pipeline import envelope
 
 COPY_SUBSCRIPTION = "bench"
 """A subscription of our own, which reads the waiting messages."""
@@ -42,9 +43,13 @@ async def watching(
         await api.post(f"{place}/subscription/{subscription}/skip_all")
 
     async def split() -> int:
-        facts = await _copied(broker)
+        opened = await _copied(broker)
         await skip_all(topics.ORDER.subscription)
-        singles = [message for fact in facts for message in topics.ENVELOPE.pack([fact])]
+        singles = [
+            message
+            for one in opened
+            for message in topics.ENVELOPE.pack([_fact_or_raise(one.fact)], [one.private])
+        ]
         for start in range(0, len(singles), PUBLISHED_MAX):
             await broker.publish(singles[start : start + PUBLISHED_MAX])
         return len(singles)
@@ -57,9 +62,9 @@ async def watching(
         await api.delete(f"{place}/subscription/{COPY_SUBSCRIPTION}", force=True)
 
 
-async def _copied(broker: bus.Bus) -> list[Fact]:
+async def _copied(broker: bus.Bus) -> list[envelope.Opened]:
     """Read all messages that wait for our subscription."""
-    facts: list[Fact] = []
+    opened: list[envelope.Opened] = []
     waiting = await broker.backlog(topics.ORDER.topic, COPY_SUBSCRIPTION)
     reader = await broker.subscribe(
         [topics.ORDER.topic], COPY_SUBSCRIPTION, unacked_messages_max=WAITS_MAX
@@ -68,12 +73,12 @@ async def _copied(broker: bus.Bus) -> list[Fact]:
         while waiting > 0:
             deliveries = await _received(reader)
             for delivery in deliveries:
-                facts += map(_fact_or_raise, topics.ENVELOPE.facts_in(delivery.payload))
+                opened += topics.ENVELOPE.open(delivery.payload)
             await reader.acknowledge(deliveries)
             waiting -= len(deliveries)
     finally:
         await reader.close()
-    return facts
+    return opened
 
 
 async def _received(reader: bus.Subscription) -> list[bus.Delivery]:

@@ -25,6 +25,7 @@ ROWS_OF_CASH = {
     "payment_attempts": 1,
     "stock_movements": 1,
     "ledger_entries": 3,
+    "private_values": 0,
 }
 
 
