@@ -12,6 +12,7 @@ MERCHANTS = sa.Table(
     db.METADATA,
     columns.ident("merchant_id", primary_key=True),
     columns.words("name", 200),
+    columns.number("catalogue_version", default=0),
     columns.number("created_at_us"),
 )
 
@@ -21,6 +22,12 @@ API_KEYS = sa.Table(
     columns.code("key_id", primary_key=True),
     columns.ident("merchant_id"),
     columns.code("key_hash", chars_max=64),
+    columns.code("kind", default="MERCHANT"),
+    columns.words("name", 200),
+    columns.optional_ident("store_id"),
+    columns.optional_ident("terminal_id"),
+    columns.words("scopes"),
+    columns.number("expires_at_us", nullable=True),
     columns.number("created_at_us"),
     columns.number("revoked_at_us", nullable=True),
     sa.Index("api_keys_by_merchant", "merchant_id"),

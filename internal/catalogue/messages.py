@@ -18,6 +18,13 @@ class RoundingPoint(StrEnum):
     DOCUMENT = "DOCUMENT"
 
 
+class PricePolicy(StrEnum):
+    """What a store does with a till's own price: compare it, or accept it."""
+
+    CHECKED = "CHECKED"
+    TILL = "TILL"
+
+
 class Store(msgspec.Struct, frozen=True):
     """A place of sale with its currency and its rounding."""
 
@@ -27,6 +34,18 @@ class Store(msgspec.Struct, frozen=True):
     currency: str
     rounding_mode: RoundingMode = RoundingMode.HALF_UP
     rounding_point: RoundingPoint = RoundingPoint.LINE
+    legal_entity: str = ""
+    time_zone: str = ""
+    """An IANA name; empty is UTC."""
+    day_cut_off_minutes: int = 0
+    """A business day begins this many minutes after the local midnight."""
+    cash_rounding_step_minor: int = 0
+    """Cash is paid in multiples of this; 0 for the currency's smallest unit."""
+    cash_rounding_mode: RoundingMode = RoundingMode.HALF_UP
+    price_policy: PricePolicy = PricePolicy.CHECKED
+    hold_default_s: int = 86_400
+    """How long an open order holds its stock unless it says otherwise."""
+    hold_longest_s: int = 2_592_000
 
 
 class TaxRate(msgspec.Struct, frozen=True):
@@ -49,6 +68,9 @@ class Product(msgspec.Struct, frozen=True):
     currency: str
     tax_code: str
     active: bool = True
+    kind: str = "GOODS"
+    is_stocked: bool = True
+    """False for what has no stock: services, gift cards."""
 
 
 class CatalogueSnapshot(msgspec.Struct, frozen=True):

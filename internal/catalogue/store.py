@@ -4,7 +4,14 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from internal.catalogue.messages import CatalogueSnapshot, Product, RoundingPoint, Store, TaxRate
+from internal.catalogue.messages import (
+    CatalogueSnapshot,
+    PricePolicy,
+    Product,
+    RoundingPoint,
+    Store,
+    TaxRate,
+)
 from internal.infra import bulk, columns, db
 from internal.kernel.money import RoundingMode
 
@@ -17,6 +24,14 @@ STORES = sa.Table(
     columns.code("currency", chars_max=3),
     columns.code("rounding_mode"),
     columns.code("rounding_point"),
+    columns.words("legal_entity", 64),
+    columns.words("time_zone", 64),
+    columns.number("day_cut_off_minutes", default=0),
+    columns.number("cash_rounding_step_minor", default=0),
+    columns.code("cash_rounding_mode", default="HALF_UP"),
+    columns.code("price_policy", default="CHECKED"),
+    columns.number("hold_default_s", default=86_400),
+    columns.number("hold_longest_s", default=2_592_000),
 )
 
 TAX_RATES = sa.Table(
@@ -39,17 +54,20 @@ PRODUCTS = sa.Table(
     columns.code("currency", chars_max=3),
     columns.ident("tax_code"),
     columns.number("active"),
+    columns.code("kind", default="GOODS"),
+    columns.number("is_stocked", default=1),
 )
 
 _STORE_KEYS = bulk.shape_of(STORES, "merchant_id", "store_id")
 _PRODUCT_KEYS = bulk.shape_of(PRODUCTS, "merchant_id", "sku")
 _MERCHANTS = bulk.shape_of(STORES, "merchant_id")
 _STORES_QUERY = (
-    "SELECT t.merchant_id, t.store_id, t.name, t.currency, t.rounding_mode, t.rounding_point"
+    f"SELECT {', '.join(f't.{name}' for name in STORES.c.keys())}"  # noqa: S608, SIM118 - our own names
     " FROM {w} CROSS JOIN stores t ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id}"
 )
 _PRODUCTS_QUERY = (
-    "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active"
+    "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active,"
+    " t.kind, t.is_stocked"
     " FROM {w} CROSS JOIN products t ON t.merchant_id = {w.merchant_id} AND t.sku = {w.sku}"
 )
 _RATES_QUERY = (
@@ -95,6 +113,14 @@ def _store(row: bulk.Row) -> Store:
         currency=row.currency,
         rounding_mode=mode,
         rounding_point=point,
+        legal_entity=row.legal_entity,
+        time_zone=row.time_zone,
+        day_cut_off_minutes=row.day_cut_off_minutes,
+        cash_rounding_step_minor=row.cash_rounding_step_minor,
+        cash_rounding_mode=RoundingMode(row.cash_rounding_mode),
+        price_policy=PricePolicy(row.price_policy),
+        hold_default_s=row.hold_default_s,
+        hold_longest_s=row.hold_longest_s,
     )
 
 
@@ -107,6 +133,8 @@ def _product(row: bulk.Row) -> Product:
         currency=row.currency,
         tax_code=row.tax_code,
         active=bool(row.active),
+        kind=row.kind,
+        is_stocked=bool(row.is_stocked),
     )
 
 

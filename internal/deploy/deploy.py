@@ -159,7 +159,7 @@ async def _job(
         stage,
         wanted,
         planning.plan(wanted, deployed),
-        await functions.consumers(stage.topic, stage.subscription),
+        await functions.consumers(stage),
         time.perf_counter(),
         {probes.Instance(stage.name, number) for number in range(parallelism)},
         progress.Watch(functions, stage, _logs(request.logs, options, stage.name, parallelism)),
@@ -190,7 +190,7 @@ async def _recreate(functions: functions_api.FunctionsApi, job: Job, package: wh
     if deployed.get("cleanupSubscription", True):
         await functions.update({**deployed, "cleanupSubscription": False})
         await job.watch.exchanged(job.before, len(job.before), CHANGE_S)
-        job.before = await functions.consumers(stage.topic, stage.subscription)
+        job.before = await functions.consumers(stage)
     await functions.delete(stage.name)
     await functions.create(job.config, package)
 

@@ -39,10 +39,11 @@ def config_of(
         "className": class_of(stage),
         "runtime": "PYTHON",
         "inputSpecs": {
-            options.topic(stage.topic): {
+            options.topic(topic): {
                 "serdeClassName": SERDE,
                 "receiverQueueSize": RECEIVER_QUEUE_MESSAGES,
             }
+            for topic in stage.topics
         },
         # A redeployed function continues where it stopped: always on the same subscription.
         "subName": str(stage.subscription),

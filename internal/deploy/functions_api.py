@@ -14,6 +14,7 @@ from internal.deploy import function_configs, wheel
 from internal.infra import settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
+from internal.pipeline import handler
 
 STALE = "metadata already exists"
 """The package of a deleted function prevents the creation of a new one with that name."""
@@ -89,19 +90,25 @@ class FunctionsApi:
                 raise
             await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
 
-    async def consumers(self, topic: str, subscription: str) -> set[Consumer]:
-        """Return the consumers of a subscription; empty if the subscription does not exist."""
-        stats = await self._api.topic_stats(topic) or {}
-        connected = stats.get("subscriptions", {}).get(subscription, {}).get("consumers", [])
+    async def consumers(self, stage: handler.Stage) -> set[Consumer]:
+        """Return the consumers of a stage's first topic; every instance has one there.
+
+        Empty if the subscription does not exist.
+        """
+        stats = await self._api.topic_stats(stage.topics[0]) or {}
+        read = stats.get("subscriptions", {}).get(stage.subscription, {})
+        connected = read.get("consumers", [])
         return {(c["consumerName"], c.get("connectedSince", "")) for c in connected}
 
-    async def backlog(self, topic: str, subscription: str) -> int:
-        """Count the waiting messages.
+    async def backlog(self, stage: handler.Stage) -> int:
+        """Count the messages that wait for a stage.
 
         Raises:
-            Misconfigured: the subscription does not exist.
+            Misconfigured: a subscription does not exist.
         """
-        return int((await self._api.subscription_stats(topic, subscription))["msgBacklog"])
+        name = stage.subscription
+        stats = [await self._api.subscription_stats(topic, name) for topic in stage.topics]
+        return sum(int(each["msgBacklog"]) for each in stats)
 
     async def _forget_packages(self, name: str) -> None:
         """Delete the packages of a deleted function, which the functions worker leaves behind.

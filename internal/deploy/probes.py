@@ -47,7 +47,7 @@ class Prober:
         self._rounds += 1
         await self._out.publish(
             [
-                bus.Outgoing(stage.topic, key, b"", {probe.PROPERTY: self._token})
+                bus.Outgoing(stage.topics[0], key, b"", {probe.PROPERTY: self._token})
                 for stage in stages
                 for key in keys
             ]

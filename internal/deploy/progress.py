@@ -78,9 +78,7 @@ class Watch:
         left = patience.Patience(quiet_s)
         for look in itertools.count():
             with contextlib.suppress(errors.BusAway):
-                connected = await self._functions.consumers(
-                    self._stage.topic, self._stage.subscription
-                )
+                connected = await self._functions.consumers(self._stage)
                 if not old & connected and len(connected) >= wanted:
                     return True
             if look % LOOKS_PER_SIGN == 0 and await self.has_moved():
@@ -94,7 +92,7 @@ class Watch:
         status = await self._functions.status(self._stage.name)
         if not status:
             return False
-        consumers = await self._functions.consumers(self._stage.topic, self._stage.subscription)
+        consumers = await self._functions.consumers(self._stage)
         found = signs(status, consumers, self._files)
         if self._first is None:
             self._first = self._before = found
@@ -103,7 +101,7 @@ class Watch:
         return await self._is_backlog_lower() or moved
 
     async def _is_backlog_lower(self) -> bool:
-        backlog = await self._functions.backlog(self._stage.topic, self._stage.subscription)
+        backlog = await self._functions.backlog(self._stage)
         before = self._lowest_backlog
         self._lowest_backlog = backlog if before is None else min(backlog, before)
         return before is not None and backlog < before

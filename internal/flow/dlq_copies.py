@@ -27,8 +27,7 @@ async def clear(database: db.Database, broker: bus.Bus) -> int:
     """
     await broker.ensure(topics.subscriptions())
     cleared = 0
-    for stage in topics.STAGES:
-        topic = dead_letters.topic_for(stage.topic)
+    for topic in topics.dead_letter_topics():
         waiting = await broker.backlog(topic, topics.DEAD_LETTER_SUBSCRIPTION)
         if waiting:
             cleared += await _clear_topic(database, broker, topic, min(waiting, HELD_MAX))

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from loguru import logger
 
-from internal.flow import topics
+from internal.flow import backlogs, topics
 from internal.infra import bus, db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
@@ -92,8 +92,7 @@ class Janitor:
     async def _ready_stages(self) -> frozenset[str]:
         ready = set()
         for stage in topics.STAGES:
-            backlog = await self._bus.backlog(stage.topic, stage.subscription)
-            if backlog <= BUSY_MESSAGES:
+            if await backlogs.messages(self._bus, stage) <= BUSY_MESSAGES:
                 ready.add(stage.name)
         return frozenset(ready)
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
-from internal.flow import topics
+from internal.flow import backlogs, topics
 from internal.infra import bus, db, metrics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
@@ -46,10 +46,10 @@ class Monitor:
             BusAway: the broker cannot be reached.
         """
         for stage in topics.STAGES:
-            backlog = await self._bus.backlog(stage.topic, stage.subscription)
+            backlog = await backlogs.messages(self._bus, stage)
             metrics.BACKLOG_MESSAGES.labels(stage.name).set(backlog)
             if backlog:
-                age_us = await self._bus.oldest_age_us(stage.topic, stage.subscription)
+                age_us = await backlogs.oldest_age_us(self._bus, stage)
                 self._waiting_since_us[stage] = self._clock.now_us() - age_us
             else:
                 self._waiting_since_us.pop(stage, None)

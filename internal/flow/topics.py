@@ -5,6 +5,9 @@ A fact only goes forward.
 orders.placed -> order_processing -> orders.accepted -> payment_processing -> orders.paid ->
 finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; dead
 letters -> <topic>.dlq
+
+A command is for one stage and has a topic of its own, keyed like the orders. Two topics have no
+common order: what is decided first is decided by the lock on the order's row.
 """
 
 from internal.kernel import errors
@@ -18,6 +21,8 @@ ACCEPTED = "orders.accepted"
 PAID = "orders.paid"
 FINALIZED = "orders.finalized"
 REJECTED = "orders.rejected"
+ORDER_COMMANDS = "orders.commands"
+PAYMENT_COMMANDS = "payments.commands"
 
 TOPIC_OF: dict[type, str] = {
     messages.OrderPlaced: PLACED,
@@ -34,10 +39,20 @@ WITH_PRIVATE_HALVES = (PLACED,)
 ENVELOPE = Envelope(TOPIC_OF, WITH_PRIVATE_HALVES)
 
 ORDER = Stage(
-    messages.LogStage.ORDER, PLACED, (messages.OrderPlaced, messages.CancelRequested), 30, ENVELOPE
+    messages.LogStage.ORDER,
+    (PLACED, ORDER_COMMANDS),
+    (messages.OrderPlaced, messages.CancelRequested),
+    30,
+    ENVELOPE,
 )
-PAYMENT = Stage(messages.LogStage.PAYMENT, ACCEPTED, (messages.OrderAccepted,), 30, ENVELOPE)
-FINALIZATION = Stage(messages.LogStage.FINALIZATION, PAID, (messages.OrderPaid,), 30, ENVELOPE)
+PAYMENT = Stage(
+    messages.LogStage.PAYMENT,
+    (ACCEPTED, PAYMENT_COMMANDS),
+    (messages.OrderAccepted,),
+    30,
+    ENVELOPE,
+)
+FINALIZATION = Stage(messages.LogStage.FINALIZATION, (PAID,), (messages.OrderPaid,), 30, ENVELOPE)
 STAGES = (ORDER, PAYMENT, FINALIZATION)
 
 OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
@@ -59,9 +74,12 @@ def stage_named(name: str) -> Stage:
     raise errors.InvalidInput([("stage", f"there is no stage {name!r}; there are {known}")])
 
 
+def dead_letter_topics() -> list[str]:
+    """Return the topics for copies of dead letters, one for each topic that a stage reads."""
+    return [dead_letters.topic_for(topic) for stage in STAGES for topic in stage.topics]
+
+
 def subscriptions() -> dict[str, list[str]]:
     """Return every durable subscription, by topic, that must exist before messages flow."""
-    wanted = {stage.topic: [stage.subscription] for stage in STAGES}
-    for stage in STAGES:
-        wanted[dead_letters.topic_for(stage.topic)] = [DEAD_LETTER_SUBSCRIPTION]
-    return wanted
+    read = {topic: [stage.subscription] for stage in STAGES for topic in stage.topics}
+    return read | {topic: [DEAD_LETTER_SUBSCRIPTION] for topic in dead_letter_topics()}

@@ -5,7 +5,7 @@ import contextlib
 
 from internal.api import api_keys, authentication, grpc_server, middleware, options
 from internal.api.orders import quotes, readers, service
-from internal.flow import topics
+from internal.flow import backlogs, topics
 from internal.host import process
 from internal.infra import bus, db, settings
 from internal.infra import clock as system_clock
@@ -25,10 +25,9 @@ class StageBacklog:
 
     async def run(self) -> None:
         """Keep looking; while the broker is away, the last count stands."""
-        stage = topics.ORDER
         while True:
             with contextlib.suppress(errors.BusAway):
-                self._orders = await self._bus.backlog_orders(stage.topic, stage.subscription)
+                self._orders = await backlogs.orders(self._bus, topics.ORDER)
             await asyncio.sleep(self._look_every_s)
 
 

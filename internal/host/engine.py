@@ -18,7 +18,7 @@ import prometheus_client
 from functions.finalization import Finalization, FinalizationHandler
 from functions.order_processing import OrderHandler, OrderProcessing
 from functions.payment_processing import PaymentHandler, PaymentProcessing
-from internal.flow import janitor, monitor, topics
+from internal.flow import backlogs, janitor, monitor, topics
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
 from internal.infra import backends, db, own_ports, settings, traces
@@ -120,9 +120,8 @@ class Engine:
 
         A client that asks for such an order must not be told that it is unknown.
         """
-        order = topics.ORDER
         while not self.failed.done():
-            if not await self.bus.backlog_orders(order.topic, order.subscription):
+            if not await backlogs.orders(self.bus, topics.ORDER):
                 return
             await asyncio.sleep(DRAIN_LOOK_S)
         await self.failed
@@ -194,7 +193,7 @@ class Engine:
             self.failed.exception()
 
     async def _backlog(self) -> int:
-        counts = [await self.bus.backlog(s.topic, s.subscription) for s in topics.STAGES]
+        counts = [await backlogs.messages(self.bus, stage) for stage in topics.STAGES]
         return sum(counts)
 
 

@@ -90,10 +90,10 @@ async def host(
     stage_handler: handler.StageHandler,
     unacked_messages_max: int,
 ) -> Hosted:
-    """Subscribe a function to its topic."""
+    """Subscribe a function to its topics."""
     spec = stage_handler.spec
     subscription = await broker.subscribe(
-        [spec.topic], spec.subscription, unacked_messages_max=unacked_messages_max
+        spec.topics, spec.subscription, unacked_messages_max=unacked_messages_max
     )
     return Hosted(function, stage_handler, subscription)
 

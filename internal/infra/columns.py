@@ -23,9 +23,25 @@ def ident(name: str, *, primary_key: bool = False) -> sa.Column[str]:
     return sa.Column(name, text(ID_CHARS_MAX), primary_key=primary_key, nullable=False)
 
 
-def code(name: str, *, primary_key: bool = False, chars_max: int = 32) -> sa.Column[str]:
+def code(
+    name: str, *, primary_key: bool = False, chars_max: int = 32, default: str | None = None
+) -> sa.Column[str]:
     """Return a column for one of Souk's own codes: a state, a reason, a kind."""
-    return sa.Column(name, text(chars_max), primary_key=primary_key, nullable=False)
+    return sa.Column(
+        name, text(chars_max), primary_key=primary_key, nullable=False, server_default=default
+    )
+
+
+def optional_ident(name: str, *, primary_key: bool = False) -> sa.Column[str]:
+    """Return a column for an id that may be missing: "" then."""
+    return sa.Column(
+        name,
+        text(ID_CHARS_MAX),
+        primary_key=primary_key,
+        nullable=False,
+        default="",
+        server_default="",
+    )
 
 
 def words(name: str, chars_max: int = 500) -> sa.Column[str]:

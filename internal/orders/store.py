@@ -8,79 +8,13 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from internal.infra import bulk, columns, db
+from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages
+from internal.orders import codec, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 
-ORDERS_BY_TIME = "orders_by_time"
-"""The index of a merchant's orders by the instant at which they were placed."""
-
-ORDERS = sa.Table(
-    "orders",
-    db.METADATA,
-    columns.growing_key("order_key"),
-    columns.ident("merchant_id"),
-    columns.ident("order_id"),
-    columns.ident("store_id"),
-    columns.ident("terminal_id"),
-    columns.code("body_hash", chars_max=64),
-    columns.code("state"),
-    columns.code("charge_state"),
-    columns.code("stock_state"),
-    columns.number("version"),
-    columns.code("currency", chars_max=3),
-    columns.number("gross_minor"),
-    columns.number("discount_minor"),
-    columns.number("net_minor"),
-    columns.number("tax_minor"),
-    columns.number("total_minor"),
-    columns.words("reason", 64),
-    columns.words("explanation"),
-    columns.number("receipt_no", nullable=True),
-    columns.number("placed_at_us"),
-    columns.number("updated_at_us"),
-    columns.number("due_at_us", nullable=True),
-    columns.words("trace_id", 64),
-    columns.document("price_trace"),
-    sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
-    sa.UniqueConstraint("merchant_id", "store_id", "receipt_no", name="orders_by_receipt"),
-    sa.Index(ORDERS_BY_TIME, "merchant_id", "placed_at_us"),
-    sa.Index("orders_due", "due_at_us", "placed_at_us"),
-)
-
-ORDER_LINES = sa.Table(
-    "order_lines",
-    db.METADATA,
-    columns.number("order_key", primary_key=True),
-    columns.number("line_no", primary_key=True),
-    columns.ident("sku"),
-    columns.words("name", 200),
-    columns.number("quantity"),
-    columns.number("unit_price_minor"),
-    columns.number("gross_minor"),
-    columns.number("discount_minor"),
-    columns.ident("tax_code"),
-    columns.number("tax_rate_ppm"),
-    columns.number("tax_inclusive"),
-    columns.number("tax_minor"),
-    columns.number("total_minor"),
-)
-
-ORDER_LOG = sa.Table(
-    "order_log",
-    db.METADATA,
-    columns.number("order_key", primary_key=True),
-    columns.code("stage", primary_key=True),
-    columns.code("event_id", primary_key=True, chars_max=96),
-    columns.number("version"),
-    columns.code("state"),
-    columns.words("reason", 64),
-    columns.document("fact"),
-    columns.number("digest"),
-    columns.number("at_us"),
-)
+ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
 
 Claim = tuple[int, str, str]
 """(order_key, stage, event_id)."""
@@ -136,6 +70,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     state: OrderState
     stock_state: StockState
     currency: str
+    business_day: int
     priced: PricedOrder | None
     reason: str
     explanation: str
@@ -157,8 +92,6 @@ _MOVE = bulk.shape_of(
     "charge_state",
     "stock_state",
     "version",
-    "reason",
-    "explanation",
     "due_at_us",
     "updated_at_us",
     "receipt_no",
@@ -244,6 +177,11 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
         for line in order.priced.lines
     ]
     bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    refused = [
+        refusals.Refused(key, order.reason, order.explanation)
+        for key, order in zip(keys, orders, strict=True)
+    ]
+    refusals.add(connection, refused)
     return dict(zip(names, keys, strict=True))
 
 
@@ -258,7 +196,34 @@ def _keys_of(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[i
     return [found[place] for place in range(len(names))]
 
 
-_NEW_COLUMNS = tuple(name for name in ORDERS.c.keys() if name not in {"order_key", "receipt_no"})  # noqa: SIM118
+_NEW_COLUMNS = (
+    "merchant_id",
+    "order_id",
+    "store_id",
+    "terminal_id",
+    "body_hash",
+    "state",
+    "charge_state",
+    "stock_state",
+    "version",
+    "currency",
+    "gross_minor",
+    "discount_minor",
+    "net_minor",
+    "tax_minor",
+    "total_minor",
+    "channel",
+    "customer_id",
+    "shift_id",
+    "cashier_id",
+    "sold_at_us",
+    "business_day",
+    "placed_at_us",
+    "updated_at_us",
+    "due_at_us",
+    "trace_id",
+    "price_trace",
+)
 _LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
 _NOTHING = (0, 0, 0, 0, 0)
 
@@ -286,8 +251,12 @@ def _new_row(order: NewOrder) -> bulk.Values:
         SECOND_VERSION,
         order.currency,
         *amounts,
-        order.reason,
-        order.explanation[: columns_chars_max("explanation")],
+        placed.channel,
+        placed.customer_id,
+        placed.shift_id,
+        placed.cashier_id,
+        placed.sale_at_us,
+        order.business_day,
         placed.placed_at_us,
         order.at_us,
         order.due_at_us,
@@ -300,11 +269,6 @@ FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
 """ACCEPTED or REJECTED, by the order stage."""
-
-
-def columns_chars_max(name: str) -> int:
-    """Return how many characters the orders column `name` holds."""
-    return ORDERS.c[name].type.length or 0  # type: ignore[attr-defined]
 
 
 def _line_row(line: msgspec.Struct) -> list[int | str]:
@@ -324,8 +288,6 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
             m.charge_state,
             m.stock_state,
             m.from_version + 1,
-            m.reason,
-            m.explanation[: columns_chars_max("explanation")],
             m.due_at_us,
             m.at_us,
             m.receipt_no,
@@ -336,6 +298,8 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
     changes = bulk.assign(*_MOVE.names[1:-1])
     guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
     bulk.update_deferred(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
+    refused = [refusals.Refused(m.order_key, m.reason, m.explanation) for m in moves]
+    refusals.add(connection, refused)
 
 
 def set_charge(

@@ -20,10 +20,11 @@ from internal.privacy.messages import NOTHING, Private
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A place in the flow: a name, the topic that is read, and the facts that are taken."""
+    """A place in the flow: a name, the topics that are read, and the facts that are taken."""
 
     name: str
-    topic: str
+    topics: tuple[str, ...]
+    """First the facts of the stage before it, then the commands that are for this stage only."""
     takes: tuple[type, ...]
     deadline_s: int
     """How long a fact may wait for this stage before it is sent again."""

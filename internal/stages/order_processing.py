@@ -10,12 +10,12 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
-from internal.catalogue.messages import CatalogueSnapshot
+from internal.catalogue.messages import CatalogueSnapshot, Store
 from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage
-from internal.kernel import ids
+from internal.kernel import ids, local_days
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store
 from internal.payments.messages import Tender
@@ -33,6 +33,7 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     placed: messages.OrderPlaced
     priced: PricedOrder | None
+    business_day: int
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
     refusal: Refusal | None = None
@@ -187,7 +188,11 @@ def refuse(
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
     """
-    drafts = [PricedDraft(order, None, refusal=refusal) for order in orders]
+    stores = {(order.merchant_id, order.store_id) for order in orders}
+    known = catalogue_store.load_snapshot(connection, stores, ()).stores
+    drafts = [
+        PricedDraft(order, None, business_day_of(order, known), refusal=refusal) for order in orders
+    ]
     keys = store.add(connection, [_new_order(d, now_us, now_us) for d in drafts])
     refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
     facts = [_fact(d, keys[ref], now_us) for ref, d in zip(refs, drafts, strict=True)]
@@ -209,13 +214,21 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     request = PriceRequest(
         placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
     )
+    day = business_day_of(placed, snapshot.stores)
     priced = pricing_rules.price(request, snapshot)
     if isinstance(priced, Refusal):
-        return PricedDraft(placed, None, refusal=priced)
+        return PricedDraft(placed, None, day, refusal=priced)
     tenders = rules.settle_tenders(placed.tenders, priced)
     if isinstance(tenders, Refusal):
-        return PricedDraft(placed, priced, refusal=tenders)
-    return PricedDraft(placed, priced, rules.stock_lines(priced), tenders)
+        return PricedDraft(placed, priced, day, refusal=tenders)
+    return PricedDraft(placed, priced, day, rules.stock_lines(priced), tenders)
+
+
+def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
+    """Return the business day of an order; in UTC where its store is unknown."""
+    found = stores.get((placed.merchant_id, placed.store_id))
+    zone, cut_off_minutes = (found.time_zone, found.day_cut_off_minutes) if found else ("", 0)
+    return local_days.business_day(placed.sale_at_us, local_days.zone_named(zone), cut_off_minutes)
 
 
 def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
@@ -238,6 +251,7 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
         state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
         stock_state=StockState.NONE if refusal else StockState.RESERVED,
         currency=d.priced.currency if d.priced else d.placed.currency,
+        business_day=d.business_day,
         priced=d.priced,
         reason=refusal.reason if refusal else "",
         explanation=refusal.explanation if refusal else "",
@@ -271,6 +285,7 @@ def _fact(
         total_minor=priced.total_minor,
         discount_net_minor=rules.net_discount(priced),
         trace_id=placed.trace_id,
+        business_day=d.business_day,
     )
 
 

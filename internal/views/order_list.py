@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from internal.infra import bulk
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import store
+from internal.orders import store, tables
 
 SCANNED_ORDERS_MAX = 2_000
 """Orders that one page may look at: some ten milliseconds of the database's time."""
@@ -116,8 +116,8 @@ def _query(merchant_id: str, wanted: Filter) -> Query:
         sa.select(_ORDERS.placed_at_us, _ORDERS.order_key, is_wanted.label("is_wanted"))
         .where(_ORDERS.merchant_id == merchant_id)
         .order_by(_ORDERS.placed_at_us.desc(), _ORDERS.order_key.desc())
-        .with_hint(store.ORDERS, f"INDEXED BY {store.ORDERS_BY_TIME}", "sqlite")
-        .with_hint(store.ORDERS, f"FORCE INDEX ({store.ORDERS_BY_TIME})", "mysql")
+        .with_hint(store.ORDERS, f"INDEXED BY {tables.ORDERS_BY_TIME}", "sqlite")
+        .with_hint(store.ORDERS, f"FORCE INDEX ({tables.ORDERS_BY_TIME})", "mysql")
     )
     if wanted.placed_from_us is not None:
         query = query.where(_ORDERS.placed_at_us >= wanted.placed_from_us)
@@ -151,11 +151,14 @@ def _parts_below(query: Query, page: Page | None) -> Iterator[Query]:
 
 
 _BY_KEY = bulk.shape_of(store.ORDERS, "order_key")
-_READ = tuple(name for name in OrderSummary.__struct_fields__ if name != "is_priced")
+_READ = tuple(
+    name for name in OrderSummary.__struct_fields__ if name not in {"is_priced", "reason"}
+)
 _SUMMARY_SQL = (
     f"SELECT t.order_key, {', '.join(f't.{name}' for name in _READ)}, (t.total_minor <> 0 OR EXISTS"  # noqa: S608 - our own names
-    " (SELECT 1 FROM order_lines l WHERE l.order_key = t.order_key)) AS is_priced"
-    " FROM {w} CROSS JOIN orders t ON t.order_key = {w.order_key}"
+    " (SELECT 1 FROM order_lines l WHERE l.order_key = t.order_key)) AS is_priced,"
+    " COALESCE(r.reason, '') AS reason FROM {w} CROSS JOIN orders t ON t.order_key = {w.order_key}"
+    " LEFT JOIN order_refusals r ON r.order_key = t.order_key"
 )
 """Only an order that was priced has lines; they are looked for where the total does not tell."""
 

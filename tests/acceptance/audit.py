@@ -96,8 +96,11 @@ def backlog(connection: sa.Connection) -> dict[str, int]:
     """Count the messages that each stage has not acknowledged, according to the database."""
     _, catalog = embedded_bus_store.look(connection)
     return {
-        stage.name: embedded_bus_store.backlog(
-            connection, catalog.subscriptions[stage.topic, stage.subscription]
-        ).messages
+        stage.name: sum(
+            embedded_bus_store.backlog(
+                connection, catalog.subscriptions[topic, stage.subscription]
+            ).messages
+            for topic in stage.topics
+        )
         for stage in topics.STAGES
     }

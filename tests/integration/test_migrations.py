@@ -12,33 +12,65 @@ from alembic import autogenerate
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from internal.auth import actors as _actors
 from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
+from internal.catalogue import currencies as _currencies
 from internal.catalogue import store as _catalogue
 from internal.infra import db, migrate, settings
 from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite
 from internal.inventory import store as _inventory
 from internal.kernel import errors
+from internal.ledger import accounts as _accounts
+from internal.ledger import balances as _balances
+from internal.ledger import business_days as _business_days
 from internal.ledger import store as _ledger
+from internal.orders import parts as _parts
 from internal.orders import receipt_numbers as _receipts
-from internal.orders import store as _orders
+from internal.orders import refusals as _refusals
+from internal.orders import tables as _orders
+from internal.payments import gateway_tables as _gateway_tables
+from internal.payments import order_tenders as _tenders
 from internal.payments import store as _payments
+from internal.payments import transactions as _transactions
+from internal.pipeline import appointments as _appointments
 from internal.pipeline import crash_counts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
+from internal.pipeline import journal as _journal
+from internal.pipeline import outbox as _outbox
+from internal.privacy import store as _private_values
+from internal.requests import store as _requests
+from internal.returns import store as _returns
 from tests.support import mariadb, shop, staged_orders
 
 ROOMS = (
+    _accounts,
+    _actors,
+    _appointments,
     _attempts,
     _auth,
+    _balances,
+    _business_days,
     _catalogue,
+    _currencies,
     _dead_letters,
+    _gateway_tables,
     _inventory,
+    _journal,
     _ledger,
     _operators,
     _orders,
+    _outbox,
+    _parts,
     _payments,
+    _private_values,
     _receipts,
+    _refusals,
+    _requests,
+    _returns,
+    _tenders,
+    _transactions,
 )
 """Every room with tables: whoever is imported has added them to db.METADATA."""
 

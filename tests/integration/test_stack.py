@@ -232,7 +232,7 @@ class TestDeployment:
                 "cleanupSubscription": True,
             }
             await functions.create(by_hand, broken)
-            order = bus.Outgoing(stage.topic, ids.SHARD_KEYS[0], b"an order", {})
+            order = bus.Outgoing(stage.topics[0], ids.SHARD_KEYS[0], b"an order", {})
             await broker.publish([order] * 3)
             request = deploy.Request(package=broken, only=stage.name, patience_s=1.0)
             (done,) = await deploy.carry_out(options, request)
@@ -240,7 +240,7 @@ class TestDeployment:
             deployed = await functions.config(stage.name) or {}
             assert deployed["processingGuarantees"] == "MANUAL"
             assert deployed["cleanupSubscription"] is False
-            assert await functions.backlog(stage.topic, stage.subscription) >= 3
+            assert await functions.backlog(stage) >= 3
             await functions.delete(stage.name)
 
 

@@ -35,7 +35,7 @@ class Instance:
         self.chance.shuffle(mine)
         done: list[Fact] = []
         for start in range(0, len(mine), self.batch_orders):
-            topic = stage_handler.spec.topic
+            topic = stage_handler.spec.topics[0]
             work = [
                 handler.Work(
                     fact, handler.Incoming(topic, b"", None), raw=kernel_facts.encode(fact)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from internal.checks import invariants
-from internal.flow import janitor, topics
+from internal.flow import backlogs, janitor, topics
 from internal.host import engine
 from internal.host import functions as hosting
 from internal.infra import db, migrate, settings
@@ -122,7 +122,7 @@ class World:
 
     async def backlog(self) -> dict[str, int]:
         """Count what each stage has not acknowledged, in the order of the flow."""
-        return {s.name: await self.bus.backlog(s.topic, s.subscription) for s in topics.STAGES}
+        return {s.name: await backlogs.messages(self.bus, s) for s in topics.STAGES}
 
     def fail_if_ended(self) -> None:
         """Raise what ended a stage."""

@@ -11,7 +11,7 @@ from internal.cli import database
 from internal.cli.options import Data
 from internal.console import exit_codes, installation, lazy_groups, output
 from internal.console.options import AsJson
-from internal.flow import topics
+from internal.flow import backlogs, topics
 from internal.infra import backends, clock, db, settings
 from internal.infra.sqlite import used_folder
 from internal.orders import store as orders_store
@@ -85,9 +85,7 @@ async def _backlog(options: settings.Settings, database_: db.Database) -> dict[s
     bus = await backends.open_bus(options, database_)
     try:
         await bus.ensure(topics.subscriptions())
-        return {
-            it.subscription: await bus.backlog(it.topic, it.subscription) for it in topics.STAGES
-        }
+        return {it.subscription: await backlogs.messages(bus, it) for it in topics.STAGES}
     finally:
         await bus.close()
 

@@ -36,9 +36,10 @@ class Poison(msgspec.Struct, frozen=True):
     def messages(self) -> list[bus.Outgoing]:
         """All messages."""
         return [
-            bus.Outgoing(stage.topic, KEY, payload, {})
+            bus.Outgoing(topic, KEY, payload, {})
             for stage in topics.STAGES
-            for payload in _payloads(random.Random(f"{self.seed}/{stage.name}"))  # noqa: S311
+            for topic in stage.topics
+            for payload in _payloads(random.Random(f"{self.seed}/{topic}"))  # noqa: S311
         ]
 
     @property
@@ -84,7 +85,7 @@ class Copies(msgspec.Struct, frozen=True):
         broker, received = pulsar_bus.PulsarBus(at.options.pulsar), []
         await broker.open()
         try:
-            tail = await broker.tail([stage.topic for stage in topics.STAGES])
+            tail = await broker.tail([topic for stage in topics.STAGES for topic in stage.topics])
             end_s = time.perf_counter() + self.listens_s
             while (left_s := end_s - time.perf_counter()) > 0:
                 try:

@@ -158,11 +158,8 @@ class Target:
         Raises:
             BusAway: the broker cannot be reached.
         """
-        counts = {}
-        for stage in topics.STAGES:
-            stats = await self.admin.subscription_stats(stage.topic, stage.subscription)
-            counts[stage.name] = int(stats["msgBacklog"])
-        return counts
+        functions = functions_api.FunctionsApi(self.admin, self.options.pulsar)
+        return {stage.name: await functions.backlog(stage) for stage in topics.STAGES}
 
     def pid(self, part: str) -> int:
         """Return a part's first process.
@@ -201,10 +198,7 @@ class Target:
         """Count the instances that read each topic; empty if the broker does not tell."""
         functions = functions_api.FunctionsApi(self.admin, self.options.pulsar)
         with contextlib.suppress(errors.BusAway, errors.Misconfigured):
-            return [
-                len(await functions.consumers(stage.topic, stage.subscription))
-                for stage in topics.STAGES
-            ]
+            return [len(await functions.consumers(stage)) for stage in topics.STAGES]
         return []
 
 

@@ -56,7 +56,8 @@ def test_classes_exist_under_these_names() -> None:
 @pytest.mark.parametrize("stage", topics.STAGES)
 def test_nothing_is_lost_when_a_function_starts_or_goes(stage: handler.Stage) -> None:
     config = yaml.safe_load(function_configs.files()[f"{stage.name}.yaml"])
-    assert config["subName"] in topics.subscriptions()[stage.topic]
+    for topic in stage.topics:
+        assert config["subName"] in topics.subscriptions()[topic]
     assert config["subscriptionPosition"] == "Earliest"
     assert config["cleanupSubscription"] is False
     assert (config["processingGuarantees"], config["autoAck"]) == ("MANUAL", False)
@@ -65,7 +66,10 @@ def test_nothing_is_lost_when_a_function_starts_or_goes(stage: handler.Stage) ->
 def test_topics_are_in_the_namespace_of_the_settings() -> None:
     options = settings.PulsarSettings(tenant="other", namespace="place")
     config = function_configs.config_of(topics.PAYMENT, options, 3)
-    assert list(config["inputSpecs"]) == ["persistent://other/place/orders.accepted"]
+    assert list(config["inputSpecs"]) == [
+        "persistent://other/place/orders.accepted",
+        "persistent://other/place/payments.commands",
+    ]
     assert (config["tenant"], config["namespace"], config["parallelism"]) == ("other", "place", 3)
 
 

@@ -21,7 +21,7 @@ class Broker(ports.MemoryPublisher):
 
     def __init__(self, line: staged_orders.StagedOrders) -> None:
         super().__init__()
-        self._line, self.since_us = line, dict.fromkeys([s.topic for s in topics.STAGES], 0)
+        self._line, self.since_us = line, dict.fromkeys(topics.subscriptions(), 0)
 
     async def backlog(self, topic: str, subscription: str) -> int:
         """See Bus.backlog."""
@@ -33,7 +33,8 @@ class Broker(ports.MemoryPublisher):
     async def oldest_age_us(self, topic: str, subscription: str) -> int:
         """See Bus.oldest_age_us."""
         del subscription
-        return self._line.clock.now_us() - self.since_us[topic]
+        since_us = self.since_us[topic]
+        return self._line.clock.now_us() - since_us if since_us else 0
 
 
 class Database(ports.MemoryDatabase):

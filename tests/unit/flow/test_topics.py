@@ -12,17 +12,18 @@ def test_every_fact_has_its_topic() -> None:
     assert set(topics.TOPIC_OF) == set(facts.KINDS)
 
 
-def test_a_stage_takes_exactly_what_goes_to_its_topic() -> None:
+def test_a_stage_takes_exactly_what_goes_to_its_topics() -> None:
     for stage in topics.STAGES:
-        sent = {kind for kind, topic in topics.TOPIC_OF.items() if topic == stage.topic}
+        sent = {kind for kind, topic in topics.TOPIC_OF.items() if topic in stage.topics}
         assert set(stage.takes) == sent
 
 
 def test_everything_that_is_read_is_kept_from_the_start() -> None:
     kept = topics.subscriptions()
     for stage in topics.STAGES:
-        assert kept[stage.topic] == [stage.subscription]
-        assert kept[dead_letters.topic_for(stage.topic)] == [topics.DEAD_LETTER_SUBSCRIPTION]
+        for topic in stage.topics:
+            assert kept[topic] == [stage.subscription]
+            assert kept[dead_letters.topic_for(topic)] == [topics.DEAD_LETTER_SUBSCRIPTION]
     assert not set(kept) & {topics.FINALIZED, topics.REJECTED}
 
 

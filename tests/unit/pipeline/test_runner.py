@@ -294,8 +294,11 @@ async def test_noise_of_any_length_becomes_a_dead_letter(new_bench: NewBench) ->
     bench = await new_bench(lambda bench: bench.offer_bytes("m", noise))
     await bench.until("m")
     (dlq,) = bench.publisher.to("orders.placed.dlq")
-    assert len(dlq.payload) < len(noise)
-    assert dlq.payload.endswith(dead_letters.CUT.encode())
+    (letter,) = bench.letters()
+    assert dlq.payload == letter.payload.encode() == dead_letters.stand_in(noise).encode()
+    (content,) = dead_letters.contents_of(bench.database.connection, [letter]).values()
+    assert len(content) < len(noise)
+    assert content.endswith(dead_letters.CUT)
 
 
 async def test_a_fact_that_cannot_be_read_leaves_its_neighbours(new_bench: NewBench) -> None:

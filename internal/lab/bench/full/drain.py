@@ -67,7 +67,7 @@ async def drain(at_work: full_lab.FullLab, orders: int, tell: progress.Tell) -> 
     Raises:
         Temporary: they do not end.
     """
-    messages = await at_work.bus.backlog(topics.ORDER.topic, topics.ORDER.subscription)
+    messages = await at_work.bus.backlog(topics.PLACED, topics.ORDER.subscription)
     recorded = (await at_work.look()).recorded
     opened_at_s = time.perf_counter()
     await at_work.control.open(topics.ORDER.name)

@@ -37,7 +37,7 @@ async def watching(
         BusAway: the broker cannot be reached, or messages are missing.
         Poison: there is something other than orders on the topic.
     """
-    place = f"/admin/v2/persistent/{options.tenant}/{options.namespace}/{quote(topics.ORDER.topic)}"
+    place = f"/admin/v2/persistent/{options.tenant}/{options.namespace}/{quote(topics.PLACED)}"
 
     async def skip_all(subscription: str) -> None:
         await api.post(f"{place}/subscription/{subscription}/skip_all")
@@ -54,7 +54,7 @@ async def watching(
             await broker.publish(singles[start : start + PUBLISHED_MAX])
         return len(singles)
 
-    await broker.ensure({topics.ORDER.topic: [COPY_SUBSCRIPTION]})
+    await broker.ensure({topics.PLACED: [COPY_SUBSCRIPTION]})
     try:
         await skip_all(COPY_SUBSCRIPTION)
         yield split
@@ -65,9 +65,9 @@ async def watching(
 async def _copied(broker: bus.Bus) -> list[envelope.Opened]:
     """Read all messages that wait for our subscription."""
     opened: list[envelope.Opened] = []
-    waiting = await broker.backlog(topics.ORDER.topic, COPY_SUBSCRIPTION)
+    waiting = await broker.backlog(topics.PLACED, COPY_SUBSCRIPTION)
     reader = await broker.subscribe(
-        [topics.ORDER.topic], COPY_SUBSCRIPTION, unacked_messages_max=WAITS_MAX
+        [topics.PLACED], COPY_SUBSCRIPTION, unacked_messages_max=WAITS_MAX
     )
     try:
         while waiting > 0:

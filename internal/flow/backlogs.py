@@ -1,0 +1,24 @@
+"""What waits for a stage, over all the topics that it reads."""
+
+from internal.infra import bus
+from internal.pipeline.handler import Stage
+
+
+async def messages(broker: bus.Bus, stage: Stage) -> int:
+    """Count the messages that a stage has not acknowledged.
+
+    Raises:
+        BusAway: the broker cannot be reached.
+        Misconfigured: one of the subscriptions does not exist.
+    """
+    return sum([await broker.backlog(topic, stage.subscription) for topic in stage.topics])
+
+
+async def orders(broker: bus.CountingBus, stage: Stage) -> int:
+    """Count the orders in them; may be an estimate. Raises as `messages`."""
+    return sum([await broker.backlog_orders(topic, stage.subscription) for topic in stage.topics])
+
+
+async def oldest_age_us(broker: bus.Bus, stage: Stage) -> int:
+    """Return how long the oldest of them has waited; 0 without any. Raises as `messages`."""
+    return max([await broker.oldest_age_us(topic, stage.subscription) for topic in stage.topics])

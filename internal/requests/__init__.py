@@ -1,0 +1,1 @@
+"""Requests: what makes a repeated command harmless."""
