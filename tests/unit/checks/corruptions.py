@@ -24,7 +24,7 @@ LOG = "stage, event_id, version, state, reason, fact, digest, at_us"
 """The columns that `$log` stands for."""
 ATTEMPT = (
     "INSERT INTO payment_attempts SELECT {key}, 9, 'CHARGE', 0, 'CASH', {minor}, '{currency}',"
-    " 'another', '{state}', '', '', '', '', 0, 0"
+    " 'another', '{state}', '', '', '', 0, 0"
 )
 ENTRY = "INSERT INTO ledger_entries VALUES ('sale', 999, {no}, 'm-1', 'a', 'EUR', {minor}, 0, 0)"
 MOVEMENT = (

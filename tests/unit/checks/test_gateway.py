@@ -44,7 +44,6 @@ def add_attempt(connection: sa.Connection, state: AttemptState, **fields: int | 
         "currency": "EUR",
         "attempt_key": KEY,
         "state": state,
-        "card_token": "tok_ok",
         "voids_key": "",
         "gateway_reference": "",
         "decline_code": "",

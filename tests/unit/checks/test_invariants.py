@@ -142,7 +142,7 @@ def test_an_unknown_charge_may_or_may_not_be_at_the_gateway(database: Database) 
 def test_an_open_void_may_or_may_not_be_done(database: Database) -> None:
     database.corrupt(
         "INSERT INTO payment_attempts SELECT order_key, 2, 'VOID', tender_no, tender_kind,"
-        " amount_minor, currency, 'void', 'UNKNOWN', '', attempt_key, '', '', 1, 0"
+        " amount_minor, currency, 'void', 'UNKNOWN', attempt_key, '', '', 1, 0"
         " FROM payment_attempts WHERE attempt_key = 'm-1/asked/1'",
         "UPDATE payment_attempts SET state = 'SUCCEEDED' WHERE attempt_key = 'm-1/asked/1'",
     )
@@ -154,7 +154,7 @@ def test_an_open_void_may_or_may_not_be_done(database: Database) -> None:
 def test_a_second_capture_at_the_gateway_is_found(database: Database) -> None:
     database.corrupt(
         "INSERT INTO payment_attempts SELECT order_key, 2, kind, tender_no, tender_kind,"
-        " amount_minor, currency, 'again', state, card_token, '', '', '', 1, 0"
+        " amount_minor, currency, 'again', state, '', '', '', 1, 0"
         " FROM payment_attempts WHERE attempt_key = 'm-1/asked/1'"
     )
     database.captured["again"] = database.captured["m-1/asked/1"]

@@ -67,9 +67,9 @@ def test_a_voided_charge_is_not_held(database: Database, state: str) -> None:
     """A charge and its void add up to nothing, which only a paid order may not have."""
     database.corrupt(
         "INSERT INTO payment_attempts SELECT order_key, 8, 'CHARGE', 8, 'CARD', 500, currency,"
-        " 'late', 'SUCCEEDED', '', '', '', '', 0, 0 FROM orders WHERE order_key = $cancelled",
+        " 'late', 'SUCCEEDED', '', '', '', 0, 0 FROM orders WHERE order_key = $cancelled",
         "INSERT INTO payment_attempts SELECT order_key, 9, 'VOID', 8, 'CARD', 500, currency,"
-        " 'late-void', 'SUCCEEDED', '', 'late', '', '', 0, 0 FROM orders"
+        " 'late-void', 'SUCCEEDED', 'late', '', '', 0, 0 FROM orders"
         " WHERE order_key = $cancelled",
         "UPDATE orders SET state = '$state' WHERE order_key = $cancelled",
         state=state,
