@@ -79,7 +79,8 @@ async def _send(
         return []
     letters = list(whole)
     before = await database.write(lambda connection: _prepare(connection, letters))
-    await broker.publish([message_of(*each) for each in whole.items()])
+    messages = [message_of(letter, broker.shard_keys, held) for letter, held in whole.items()]
+    await broker.publish(messages)
     return await database.write(lambda connection: _close_sent(connection, letters, mark, before))
 
 
@@ -207,7 +208,7 @@ def _is_unchanged(text: str) -> bool:
     return cards.REDACTED not in text and not text.endswith(dead_letters.CUT)
 
 
-def message_of(letter: DeadLetter, content: str = "") -> bus.Outgoing:
+def message_of(letter: DeadLetter, shard_keys: int, content: str = "") -> bus.Outgoing:
     """Return the message that a letter was, with the key of its first readable fact.
 
     `content` is what is held of the letter.
@@ -222,7 +223,7 @@ def message_of(letter: DeadLetter, content: str = "") -> bus.Outgoing:
     readable = [fact for fact in facts if not isinstance(fact, errors.Poison)]
     if readable:
         properties = envelope.properties(readable, payload) | {"orders": str(len(facts))}
-        key = ids.shard_of(readable[0].merchant_id, readable[0].key)
+        key = ids.shard_of(readable[0].merchant_id, readable[0].key, shard_keys)
     else:
-        key = ids.shard_of(letter.merchant_id, letter.order_id)
+        key = ids.shard_of(letter.merchant_id, letter.order_id, shard_keys)
     return bus.Outgoing(letter.topic, key, payload, properties)

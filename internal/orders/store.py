@@ -69,6 +69,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     placed: messages.OrderPlaced
     state: OrderState
     stock_state: StockState
+    stocked: frozenset[str] = frozenset()
+    """The SKUs that take their quantity from the store's stock."""
     currency: str
     business_day: int
     priced: PricedOrder | None
@@ -171,12 +173,13 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = _keys_of(connection, names)
     lines = [
-        (key, *_line_row(line))
+        (key, order.placed.store_id if line.sku in order.stocked else "", *_line_row(line))
         for key, order in zip(keys, orders, strict=True)
         if order.priced
         for line in order.priced.lines
     ]
-    bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    names_of_lines = ("order_key", "location_id", *_LINE_COLUMNS)
+    bulk.insert_deferred(connection, ORDER_LINES, names_of_lines, lines)
     refused = [
         refusals.Refused(key, order.reason, order.explanation)
         for key, order in zip(keys, orders, strict=True)
@@ -224,7 +227,11 @@ _NEW_COLUMNS = (
     "trace_id",
     "price_trace",
 )
-_LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
+_LINE_COLUMNS = tuple(
+    name
+    for name in ORDER_LINES.c.keys()  # noqa: SIM118 - of a collection of columns
+    if name not in {"order_key", "location_id"}
+)
 _NOTHING = (0, 0, 0, 0, 0)
 
 

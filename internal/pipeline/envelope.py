@@ -155,15 +155,17 @@ class Envelope:
             raise errors.Poison("UNREADABLE_FACT", flaw)
         return fact
 
-    def pack(self, batch: Iterable[Fact], private: Sequence[Private] = ()) -> list[Outgoing]:
+    def pack(
+        self, batch: Iterable[Fact], shard_keys: int, private: Sequence[Private] = ()
+    ) -> list[Outgoing]:
         """Make messages of these facts, by topic and shard, in their order; none too large.
 
-        `private` is parallel to the batch, or empty.
+        `shard_keys` is that of the bus they are for. `private` is parallel to the batch, or empty.
         """
         groups: dict[tuple[str, str], tuple[list[Fact], list[Private]]] = {}
         for fact, half in zip(batch, private or repeat(NOTHING), strict=bool(private)):
-            place = self._topic_of[type(fact)], ids.shard_of(fact.merchant_id, fact.key)
-            group, halves = groups.setdefault(place, ([], []))
+            key = ids.shard_of(fact.merchant_id, fact.key, shard_keys)
+            group, halves = groups.setdefault((self._topic_of[type(fact)], key), ([], []))
             group.append(fact)
             halves.append(half if type(fact) in self._with_private else NOTHING)
         return [

@@ -87,7 +87,7 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Publish these orders before an engine runs."""
     private = [Private(tokens={"t1": "tok_ok"})] * len(order_ids)
-    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids), private))
+    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids), 16, private))
 
 
 def order(order_id: str) -> OrderPlaced:

@@ -56,7 +56,8 @@ class Canceller:
         with self._follower.listen(ref, (topics.REJECTED,)) as listener:
             if listener is None:
                 return refusals.share_used(self._follower.retry_after_s)
-            await self._publisher.publish(topics.ENVELOPE.pack([fact], [private]))
+            messages = topics.ENVELOPE.pack([fact], self._publisher.shard_keys, [private])
+            await self._publisher.publish(messages)
             outcome = await listener.until_found(look, call.answer_by_s)
             return self._answer(request, fact.body_hash, outcome)
 

@@ -179,7 +179,8 @@ class SubmissionBatcher:
         ]
         if new:
             placed, private = zip(*(order.submission for order in new), strict=True)
-            await self._publisher.publish(topics.ENVELOPE.pack(placed, private))
+            messages = topics.ENVELOPE.pack(placed, self._publisher.shard_keys, private)
+            await self._publisher.publish(messages)
             metrics.BATCH_ORDERS.observe(len(placed))
             for order in new:
                 self._recent.add(order.submission)

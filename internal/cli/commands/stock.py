@@ -1,30 +1,70 @@
 """`souk stock`: the stock of the stores. Every change leaves a movement."""
 
+import dataclasses
+import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import sqlalchemy as sa
 import typer
 
 from internal.catalogue import store as catalogue
-from internal.cli import database
+from internal.cli import actor, database, timestamps
 from internal.cli.commands import merchants
 from internal.cli.options import Data, MerchantId
-from internal.console import lazy_groups, output, suggestions
-from internal.console.options import AsJson
+from internal.console import lazy_groups, output, suggestions, values
+from internal.console.options import AsJson, flattened
 from internal.infra import clock
-from internal.inventory import store
-from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
-from internal.kernel import errors
+from internal.inventory import exceptions, store
+from internal.inventory.messages import Reason, StockKey, StockLevel
+from internal.kernel import errors, ids, quantities
+from internal.stages import stock_changes
 
 app = lazy_groups.new()
 
 SKUS_MAX = 1_000_000
-_ARRIVAL = re.compile(r"(?P<sku>.+)=(?P<quantity>[0-9]{1,9})")
+_QUANTITY = re.compile(r"(?P<sku>.+)=(?P<decimal>[0-9.]+)")
 """The last `=` counts: a SKU may have some, too."""
+ID_BYTES = 8
 
 Levels = list[tuple[StockKey, StockLevel]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """What is recorded: where and when it happened, its name, and who deals with it."""
+
+    store_id: Annotated[str, typer.Option("--store", metavar="ID", help="Where it happened.")]
+    merchant: MerchantId = ""
+    document_id: Annotated[
+        str,
+        typer.Option(
+            "--document",
+            metavar="ID",
+            show_default="a new one",
+            help="Its name, such as a delivery note's number. A document is recorded once.",
+        ),
+    ] = ""
+    owner: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            show_default="your name",
+            help="The person who deals with it if more is promised than is left.",
+        ),
+    ] = ""
+    at: Annotated[
+        str, typer.Option(metavar="TIME", show_default="now", help=f"When: {timestamps.FORMS}.")
+    ] = ""
+    by: actor.By = ""
+
+
+class Kind(enum.StrEnum):
+    """What an adjustment is."""
+
+    COUNT = "count"
+    WRITE_OFF = "write-off"
 
 
 @app.command("show")
@@ -50,41 +90,156 @@ def show_levels(
 
 
 @app.command()
+@flattened
 def receive(
     arrivals: Annotated[
         list[str],
-        typer.Argument(metavar="SKU=QUANTITY", help="A product that arrived, and how many."),
+        typer.Argument(
+            metavar="SKU=QUANTITY", help="A product that arrived, and how many: TEA=10, HAM=1.25."
+        ),
     ],
+    document: Document,
     *,
-    store_id: Annotated[str, typer.Option("--store", metavar="ID", help="Where it arrived.")],
-    merchant: MerchantId = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add arrived goods to a store's stock. Running it again adds them again."""
-    quantities = [_arrival(text) for text in arrivals]
-    now_us = clock.SystemClock().now_us()
+    """Add arrived goods to a store's stock.
 
-    def book(connection: sa.Connection) -> Levels:
-        merchant_id = merchants.require(connection, merchant)
-        _require_store(connection, merchant_id, store_id)
-        _require_products(connection, merchant_id, [sku for sku, _ in quantities])
-        movements = [
-            Movement(StockKey(merchant_id, store_id, sku), MovementKind.RECEIPT, quantity, now_us)
-            for sku, quantity in quantities
-        ]
-        store.receive(connection, movements)
-        keys = sorted({movement.key for movement in movements})
-        return list(store.lock_levels(connection, keys).items())
-
+    Running it again adds them again, unless the document is named.
+    """
+    book = _recording(document, Reason.RECEIPT, _quantities(arrivals, least_milli=1))
     _show(database.write(data, book), as_json=as_json)
 
 
-def _arrival(text: str) -> tuple[str, int]:
-    match = _ARRIVAL.fullmatch(text)
-    if not match or int(match["quantity"]) == 0:
-        raise typer.BadParameter(f"{text!r} is not like SKU=10", param_hint="SKU=QUANTITY")
-    return match["sku"], int(match["quantity"])
+@app.command()
+@flattened
+def adjust(
+    changes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SKU=QUANTITY", help="A product, and how many were found or are written off."
+        ),
+    ],
+    kind: Annotated[Kind, typer.Option(help="What was done.")],
+    document: Document,
+    *,
+    reason: actor.Reason = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record a count, or write goods off, with a reason.
+
+    A count is compared with the records of its own time; what was sold since then stays sold. Stock
+    may fall below what orders have reserved: that opens an exception, and stops no order.
+    """
+    told = _quantities(changes)
+    why = actor.reason_of(reason)
+    is_count = kind is Kind.COUNT
+    signed = told if is_count else {sku: -milli for sku, milli in told.items()}
+    book = _recording(document, Reason.COUNT if is_count else Reason.WRITE_OFF, signed, why)
+    _show(database.write(data, book), as_json=as_json)
+
+
+def _recording(
+    document: Document, reason: Reason, quantities_milli: Mapping[str, int], why: str = ""
+) -> Callable[[sa.Connection], Levels]:
+    """Return the transaction that records a document."""
+    now_us = clock.SystemClock().now_us()
+    by = actor.name_of(document.by)
+    at_us = timestamps.parse(document.at, now_us, "--at") if document.at else now_us
+    if at_us > now_us:
+        raise typer.BadParameter(f"{document.at!r} is in the future", param_hint="--at")
+    document_id = document.document_id or ids.random_token(ID_BYTES)
+    if not values.ID.fullmatch(document_id):
+        raise typer.BadParameter(f"an id is {values.ID_FORM}", param_hint="--document")
+
+    def book(connection: sa.Connection) -> Levels:
+        merchant_id = merchants.require(connection, document.merchant)
+        _require_store(connection, merchant_id, document.store_id)
+        _require_products(connection, merchant_id, list(quantities_milli))
+        change = stock_changes.Change(
+            merchant_id=merchant_id,
+            location_id=document.store_id,
+            document_id=document_id,
+            reason=reason,
+            quantities_milli=quantities_milli,
+            actor=by,
+            owner=document.owner or by,
+            happened_at_us=at_us,
+        )
+        return list(stock_changes.record(connection, change, why, now_us).items())
+
+    return book
+
+
+@app.command("exceptions")
+def list_exceptions(
+    *,
+    merchant: MerchantId = "",
+    every: Annotated[bool, typer.Option("--all", help="Closed ones, too.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List stock of which more is promised than there is, and who deals with it."""
+
+    def find(connection: sa.Connection) -> list[exceptions.StockException]:
+        merchant_id = merchants.require(connection, merchant)
+        return exceptions.list_all(connection, merchant_id, closed_too=every)
+
+    found = database.read(data, find)
+    if as_json:
+        output.as_json({"exceptions": found})
+    elif found:
+        _show_exceptions(found)
+    else:
+        output.say("no open exceptions", style="green")
+
+
+@app.command("close")
+def close_exception(
+    key: Annotated[int, typer.Argument(metavar="EXCEPTION", help="Its number.")],
+    *,
+    reason: actor.Reason = "",
+    by: actor.By = "",
+    data: Data = None,
+) -> None:
+    """Close an exception, with a reason, once the stock suffices again."""
+    name, why = actor.name_of(by), actor.reason_of(reason)
+    now_us = clock.SystemClock().now_us()
+    database.write(data, lambda c: stock_changes.close_exception(c, key, name, why, now_us))
+    output.say(f"exception {key} is closed")
+
+
+def _show_exceptions(found: Sequence[exceptions.StockException]) -> None:
+    table = output.table(
+        "Exception", "Store", "SKU", "Owner", "Opened", "Closed", right=["Exception"]
+    )
+    for it in found:
+        closed = f"{it.closed_by}: {it.closed_because}" if it.closed_at_us is not None else ""
+        table.add_row(
+            str(it.exception_key),
+            it.key.location_id,
+            it.key.sku,
+            output.plain(it.owner),
+            output.moment(it.opened_at_us),
+            output.plain(closed),
+        )
+    output.terminal().print(table)
+
+
+def _quantities(texts: Sequence[str], least_milli: int = 0) -> dict[str, int]:
+    """Return the thousandths of each product, at least `least_milli` each."""
+    found: dict[str, int] = {}
+    for text in texts:
+        match = _QUANTITY.fullmatch(text)
+        milli = quantities.parse(match["decimal"]) if match else None
+        if match is None or milli is None or milli < least_milli:
+            raise typer.BadParameter(f"{text!r} is not like SKU=10", param_hint="SKU=QUANTITY")
+        if match["sku"] in found:
+            what = f"{match['sku']} is there twice"
+            raise typer.BadParameter(what, param_hint="SKU=QUANTITY")
+        found[match["sku"]] = milli
+    return found
 
 
 def _require_store(connection: sa.Connection, merchant_id: str, store_id: str) -> None:
@@ -112,17 +267,16 @@ def _show(levels: Levels, *, as_json: bool) -> None:
     numbers = ["On hand", "Reserved", "Available"]
     table = output.table("Store", "SKU", *numbers, right=numbers)
     for key, level in levels:
-        style = "" if level.available else "red"
-        counts = (level.on_hand, level.reserved, level.available)
-        table.add_row(key.store_id, key.sku, *map(str, counts), style=style)
+        style = "" if level.available_milli > 0 else "red"
+        table.add_row(key.location_id, key.sku, *map(quantities.text, _amounts(level)), style=style)
     output.terminal().print(table)
 
 
-def _row(key: StockKey, level: StockLevel) -> dict[str, str | int]:
-    return {
-        "store_id": key.store_id,
-        "sku": key.sku,
-        "on_hand": level.on_hand,
-        "reserved": level.reserved,
-        "available": level.available,
-    }
+def _amounts(level: StockLevel) -> tuple[int, int, int]:
+    return level.on_hand_milli, level.reserved_milli, level.available_milli
+
+
+def _row(key: StockKey, level: StockLevel) -> dict[str, str]:
+    names = ("on_hand", "reserved", "available")
+    shown = zip(names, map(quantities.text, _amounts(level)), strict=True)
+    return {"store_id": key.location_id, "sku": key.sku, **dict(shown)}

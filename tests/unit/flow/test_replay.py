@@ -18,22 +18,22 @@ def letter(payload: str, merchant_id: str = "", order_id: str = "") -> dead_lett
 
 
 def test_one_order_goes_to_its_own_shard() -> None:
-    message = replay.message_of(letter(envelope.encode([FACT]).decode()))
+    message = replay.message_of(letter(envelope.encode([FACT]).decode()), 16)
     assert message.topic == "orders.placed"
-    assert message.key == ids.shard_of("m", "o-7")
+    assert message.key == ids.shard_of("m", "o-7", 16)
     assert message.payload == envelope.encode([FACT])
     assert message.properties["orders"] == "1"
 
 
 def test_what_cannot_be_read_is_sent_as_it_is() -> None:
-    message = replay.message_of(letter("{", "m", "o-7"))
-    assert (message.key, message.payload) == (ids.shard_of("m", "o-7"), b"{")
+    message = replay.message_of(letter("{", "m", "o-7"), 16)
+    assert (message.key, message.payload) == (ids.shard_of("m", "o-7", 16), b"{")
 
 
 def test_of_many_facts_the_first_readable_one_decides() -> None:
     whole = f'{{"v":2,"facts":[{{}},{envelope.encode([FACT]).decode()[16:-2]}]}}'
-    message = replay.message_of(letter(whole))
-    assert message.key == ids.shard_of("m", "o-7")
+    message = replay.message_of(letter(whole), 16)
+    assert message.key == ids.shard_of("m", "o-7", 16)
     assert message.properties["orders"] == "2"
 
 
@@ -62,7 +62,7 @@ def test_a_letter_is_put_together_again_with_its_private_half() -> None:
     new = of_fact(order, private)
     assert "ring twice" not in new.letter.payload + repr(new)
     assert "tok_ok" not in new.letter.payload + repr(new)
-    message = replay.message_of(*new)
+    message = replay.message_of(new.letter, 16, new.content)
     assert message.payload == envelope.encode([order], [private])
     (opened,) = topics.ENVELOPE.open(message.payload)
     assert (opened.fact, opened.private) == (order, private)
@@ -80,7 +80,7 @@ def test_an_unreadable_message_is_held_and_only_its_digest_is_shown() -> None:
     new = dead_letters.of_unreadable(PLACE, payload, poison, 1)
     assert "ring twice" not in new.letter.payload
     assert new.letter.payload.startswith(f'{{"bytes":{len(payload)},"blake2b":"')
-    assert replay.message_of(*new).payload == payload
+    assert replay.message_of(new.letter, 16, new.content).payload == payload
     assert is_whole(new)
 
 

@@ -16,6 +16,7 @@ from internal.privacy.messages import NOTHING, Private
 from tests.support import facts, shop
 
 BATCHES = st.lists(facts.FACTS, min_size=1, max_size=6)
+SHARD_KEYS = 16
 
 
 @given(BATCHES)
@@ -25,7 +26,7 @@ def test_facts_come_back_as_they_were(batch: list[messages.Fact]) -> None:
 
 @given(BATCHES)
 def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fact]) -> None:
-    packed = topics.ENVELOPE.pack(batch)
+    packed = topics.ENVELOPE.pack(batch, SHARD_KEYS)
     places = [(message.topic, message.key) for message in packed]
     assert len(set(places)) == len(places)
     for message in packed:
@@ -37,14 +38,14 @@ def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fa
 
 
 def _place(fact: messages.Fact) -> tuple[str, str]:
-    return topics.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
+    return topics.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id, SHARD_KEYS)
 
 
 def test_no_message_is_too_large() -> None:
     """All of one order, so of one shard: three messages of a third each, in order."""
     halves = [Private(f"{number}" * 300_000) for number in range(6)]
     batch = [shop.placed("o", ("tea", number)) for number in range(6)]
-    packed = topics.ENVELOPE.pack(batch, halves)
+    packed = topics.ENVELOPE.pack(batch, SHARD_KEYS, halves)
     assert len(packed) > 1
     assert all(len(message.payload) <= envelope.MESSAGE_BYTES_MAX for message in packed)
     inside = [it for message in packed for it in topics.ENVELOPE.open(message.payload)]
@@ -53,7 +54,7 @@ def test_no_message_is_too_large() -> None:
 
 def test_one_fact_goes_however_large() -> None:
     huge = Private("x" * 2 * envelope.MESSAGE_BYTES_MAX)
-    (message,) = topics.ENVELOPE.pack([shop.placed("o")], [huge])
+    (message,) = topics.ENVELOPE.pack([shop.placed("o")], SHARD_KEYS, [huge])
     (opened,) = topics.ENVELOPE.open(message.payload)
     assert (opened.fact, opened.private) == (shop.placed("o"), huge)
 
@@ -64,7 +65,7 @@ def test_private_halves_stay_beside_their_facts_where_the_flow_allows_them(
 ) -> None:
     batch, halves = [fact for fact, _ in pairs], [private for _, private in pairs]
     wanted = [(fact, private if _may_have_one(fact) else NOTHING) for fact, private in pairs]
-    for message in topics.ENVELOPE.pack(batch, halves):
+    for message in topics.ENVELOPE.pack(batch, SHARD_KEYS, halves):
         found = [(it.fact, it.private) for it in topics.ENVELOPE.open(message.payload)]
         assert found == [it for it in wanted if _place(it[0]) == (message.topic, message.key)]
         if message.topic not in topics.WITH_PRIVATE_HALVES:
@@ -114,7 +115,7 @@ def test_a_private_half_shows_nothing_of_itself() -> None:
 
 
 def test_nothing_is_no_message() -> None:
-    assert topics.ENVELOPE.pack([]) == []
+    assert topics.ENVELOPE.pack([], SHARD_KEYS) == []
 
 
 @pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)

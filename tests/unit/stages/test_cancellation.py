@@ -28,7 +28,7 @@ def test_an_accepted_order_is_undone(line: staged_orders.StagedOrders) -> None:
     assert isinstance(fact, messages.OrderCancelled)
     assert (fact.version, fact.request_id, fact.body_hash) == (3, "c-1", "its-hash")
     assert fact.store_id == shop.STORE
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
     assert timeline(line)[-1] == ("cancel", "CANCELLED", "")
 
 
@@ -36,7 +36,7 @@ def test_a_repeated_request_gets_the_same_answer(line: staged_orders.StagedOrder
     line.step(shop.placed("o"))
     first = line.step(shop.cancel("o"))
     assert line.step(shop.cancel("o"), shop.cancel("o")) == first * 2
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
 
 
 def test_another_request_for_a_cancelled_order_is_logged(line: staged_orders.StagedOrders) -> None:
@@ -63,7 +63,7 @@ def test_an_order_nobody_placed_is_not_undone(line: staged_orders.StagedOrders) 
     line.step(shop.placed("o", merchant_id=shop.OTHER_MERCHANT))
     assert not line.step(shop.cancel("o"))
     levels = inventory_store.list_levels(line.connection, shop.OTHER_MERCHANT, sku="tea")
-    assert levels[0][1].reserved == 1
+    assert levels[0][1].reserved_milli == 1_000
 
 
 def test_an_order_and_its_cancellation_in_one_batch(line: staged_orders.StagedOrders) -> None:

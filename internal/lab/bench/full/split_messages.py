@@ -45,10 +45,11 @@ async def watching(
     async def split() -> int:
         opened = await _copied(broker)
         await skip_all(topics.ORDER.subscription)
+        keys = broker.shard_keys
         singles = [
             message
             for one in opened
-            for message in topics.ENVELOPE.pack([_fact_or_raise(one.fact)], [one.private])
+            for message in topics.ENVELOPE.pack([_fact_or_raise(one.fact)], keys, [one.private])
         ]
         for start in range(0, len(singles), PUBLISHED_MAX):
             await broker.publish(singles[start : start + PUBLISHED_MAX])
@@ -59,7 +60,7 @@ async def watching(
         await skip_all(COPY_SUBSCRIPTION)
         yield split
     finally:
-        await api.delete(f"{place}/subscription/{COPY_SUBSCRIPTION}", force=True)
+        await api.drop_subscription(topics.PLACED, COPY_SUBSCRIPTION)
 
 
 async def _copied(broker: bus.Bus) -> list[envelope.Opened]:
