@@ -86,7 +86,7 @@ class PaymentHandler:
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:
     for attempt in results:
-        what = "lookup" if effect.ask else attempt.kind.lower()
+        what = "lookup" if effect.ask else attempt.operation.lower()
         told = {"souk.attempt_key": attempt.key, "souk.attempt_state": str(attempt.state)}
         now_us = clock.SystemClock().now_us()
         traces.record(f"gateway {what}", effect.trace_id, began_us, now_us, told)
@@ -99,13 +99,12 @@ def _results(work: Sequence[handler.Work], payable: Sequence[store.OrderSnapshot
 
 
 def _calls(plan: payment_processing.Plan, tokens: Mapping[int, Mapping[str, str]]) -> Calls | None:
-    step = plan.step
-    to_send = payment_processing.to_send(step)
-    if not to_send:
+    step, accepted = plan.step, plan.accepted
+    if not isinstance(step, rules.Ask | rules.Call):
         return None
-    with_tokens = payment_processing.with_tokens(plan, to_send, tokens)
-    ask, accepted = isinstance(step, rules.Ask), plan.accepted
-    return Calls(accepted.merchant_id, with_tokens, ask=ask, trace_id=accepted.trace_id)
+    attempts = payment_processing.with_tokens(plan, step.attempts, tokens)
+    ask = isinstance(step, rules.Ask)
+    return Calls(accepted.merchant_id, attempts, ask=ask, trace_id=accepted.trace_id)
 
 
 def _outcome(

@@ -468,7 +468,7 @@ def letter(order_id: str) -> dead_letters.NewLetter:
         "berlin",
         demo_shop.CURRENCY,
         (WantedLine(SKU, 1),),
-        (Tender(TenderKind.CARD, None, "t1"),),
+        (Tender(TenderKind.CARD, "t1"),),
         "0" * 64,
         clock.SystemClock().now_us(),
     )

@@ -23,9 +23,22 @@ INTS = st.integers(INT64_MIN, INT64_MAX)
 IDS = st.from_regex(ids.ID, fullmatch=True)
 SKUS = TEXTS.map(_as_sku)
 PRIVATE = st.builds(Private, TEXTS, st.dictionaries(IDS, TEXTS, max_size=2), TEXTS)
-TENDERS = st.builds(Tender, st.sampled_from(TenderKind), st.none() | INTS, TEXTS)
-CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS)
+TENDERS = st.builds(
+    Tender,
+    st.sampled_from(TenderKind),
+    IDS,
+    st.none() | INTS,
+    given_minor=INTS,
+    tip_minor=INTS,
+    change_minor=INTS,
+    rounding_minor=INTS,
+)
+CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS, INTS, INTS)
 DISCOUNTS = st.builds(Discount, st.sampled_from(DiscountKind), INTS)
+
+
+def _ref(tender: Tender) -> str:
+    return tender.tender_ref
 
 
 def _some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
@@ -43,7 +56,7 @@ def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict
         "lines": _some(st.builds(messages.StockLine, skus, INTS)),
         "wanted": _some(st.builds(WantedLine, skus, INTS, st.none() | INTS)),
         "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS)),
-        "tenders": _some(TENDERS),
+        "tenders": st.lists(TENDERS, max_size=3, unique_by=_ref).map(tuple),
         "captured": _some(CAPTURED),
         "discount": st.none() | DISCOUNTS,
     }
@@ -92,8 +105,14 @@ _AMOUNTS = {
     "total_minor": 2_535,
     "discount_net_minor": 243,
 }
-_TENDERS = (Tender(TenderKind.CASH, 500, "t1"), Tender(TenderKind.CARD, 2_035, "t2"))
-_CAPTURED = (Captured(TenderKind.CASH, 500), Captured(TenderKind.CARD, 2_035, "ref-1"))
+_TENDERS = (
+    Tender(TenderKind.CASH, "notes", 500, given_minor=1_000, change_minor=501, rounding_minor=-1),
+    Tender(TenderKind.CARD, "t2", 2_035, tip_minor=200),
+)
+_CAPTURED = (
+    Captured(TenderKind.CASH, 499, rounding_minor=-1),
+    Captured(TenderKind.CARD, 2_235, "ref-1", tip_minor=200),
+)
 
 EXAMPLES: tuple[messages.Fact, ...] = (
     messages.OrderPlaced(
@@ -102,7 +121,10 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         store_id="main",
         currency="EUR",
         lines=(WantedLine("tea", 2, 1_000), WantedLine("cup", 3)),
-        tenders=(Tender(TenderKind.CASH, 500, "t1"), Tender(TenderKind.CARD, None, "t2")),
+        tenders=(
+            Tender(TenderKind.CASH, "notes", 500, given_minor=1_000),
+            Tender(TenderKind.CARD, "t2", tip_minor=200),
+        ),
         body_hash="cae66941d9efbd404e4d88758ea67670",
         placed_at_us=1_700_000_000_000_000,
         discount=Discount(DiscountKind.BASIS_POINTS, 1_000),

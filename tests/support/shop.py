@@ -3,6 +3,7 @@
 Prices: tea 10.00 with 19 % inside, cup 2.50 and rare 5.00 with 8.875 % on top, gift for nothing.
 """
 
+import msgspec
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
@@ -11,6 +12,7 @@ from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey
 from internal.kernel import ids
 from internal.orders import messages
+from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, WantedLine
 from internal.privacy.messages import Private
@@ -21,6 +23,8 @@ OTHER_MERCHANT = "m-2"
 STORE = "main"
 OK = "tok_ok"
 NOW_US = 1_700_000_000_000_000
+ROUNDING_STEP = 5
+"""The other merchant rounds cash to multiples of it."""
 STOCK = {"tea": 1_000, "cup": 1_000, "rare": 2, "gift": 1_000}
 
 _PRODUCTS = (
@@ -40,7 +44,9 @@ def open_for_business(connection: sa.Connection) -> None:
 
 
 def _fill(connection: sa.Connection, merchant_id: str) -> None:
-    catalogue_store.save_stores(connection, [Store(merchant_id, STORE, "The shop", "EUR")])
+    step_minor = ROUNDING_STEP if merchant_id == OTHER_MERCHANT else 0
+    store = Store(merchant_id, STORE, "The shop", "EUR", cash_rounding_step_minor=step_minor)
+    catalogue_store.save_stores(connection, [store])
     rates = [
         TaxRate(merchant_id, "inside", "Inside", 190_000, inclusive=True),
         TaxRate(merchant_id, "on-top", "On top", 88_750, inclusive=False),
@@ -57,22 +63,28 @@ def _fill(connection: sa.Connection, merchant_id: str) -> None:
     inventory_store.move(connection, received, stock.OWNER)
 
 
-def card(amount_minor: int | None = None, token: str = OK) -> Tender:
-    """Pay by card: so much, or what the other tenders leave. Its reference is its token here."""
-    return Tender(TenderKind.CARD, amount_minor, token)
+def card(amount_minor: int | None = None, token: str = OK, *, tip: int = 0) -> Tender:
+    """Pay by card: so much, or what the other tenders leave. Its reference tells the token."""
+    ref = "" if token == OK else token
+    return Tender(TenderKind.CARD, ref, amount_minor, tip_minor=tip)
+
+
+def token_of(tender: Tender) -> str:
+    """Return the token of a card in an order: its reference is "t1" or "t1.token"."""
+    return tender.tender_ref.partition(".")[2] or OK
 
 
 def half_of(fact: object, note: str = "") -> Private:
     """Return the private half of an order: the tokens of its cards, and a note."""
     if not isinstance(fact, messages.OrderPlaced):
         return Private(note)
-    cards = (it.tender_ref for it in fact.tenders if it.kind is TenderKind.CARD)
-    return Private(note, {ref: ref for ref in cards})
+    cards = [it for it in fact.tenders if it.kind is TenderKind.CARD]
+    return Private(note, {it.tender_ref: token_of(it) for it in cards})
 
 
-def cash(amount_minor: int | None = None) -> Tender:
+def cash(amount_minor: int | None = None, *, given: int = 0, tip: int = 0) -> Tender:
     """Pay cash: so much, or what the other tenders leave."""
-    return Tender(TenderKind.CASH, amount_minor)
+    return Tender(TenderKind.CASH, amount_minor=amount_minor, given_minor=given, tip_minor=tip)
 
 
 def placed(
@@ -84,6 +96,12 @@ def placed(
 ) -> messages.OrderPlaced:
     """Return an order for (sku, quantity), one tea unless told. Equal bodies have equal hashes."""
     wanted = tuple(WantedLine(sku, quantity) for sku, quantity in lines or (("tea", 1),))
+    tenders = tender_types.with_refs(
+        msgspec.structs.replace(it, tender_ref=f"t{number}.{it.tender_ref}")
+        if it.tender_ref
+        else it
+        for number, it in enumerate(tenders, start=1)
+    )
     body = repr((wanted, tenders, discount)).encode()
     return messages.OrderPlaced(
         merchant_id,

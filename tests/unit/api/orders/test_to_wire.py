@@ -19,7 +19,7 @@ FACT = OrderPlaced(
     "s-1",
     "EUR",
     (WantedLine("tea", 2), WantedLine("rose", 1)),
-    (Tender(TenderKind.CARD, None, "t1"),),
+    (Tender(TenderKind.CARD, "t1"),),
     "hash",
     1_700_000_000_123_456,
     terminal_id="till-1",
