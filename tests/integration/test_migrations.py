@@ -57,6 +57,7 @@ ROOMS = (
     _currencies,
     _dead_letters,
     _exceptions,
+    fixed_settings,
     _gateway_tables,
     _inventory,
     _journal,
