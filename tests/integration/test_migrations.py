@@ -17,7 +17,7 @@ from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
 from internal.catalogue import currencies as _currencies
 from internal.catalogue import store as _catalogue
-from internal.infra import columns, db, migrate, settings
+from internal.infra import columns, db, fixed_settings, migrate, settings
 from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite
 from internal.inventory import exceptions as _exceptions

@@ -26,7 +26,6 @@ ROWS_OF_CASH = {
     "payment_transactions": 1,
     "stock_movements": 1,
     "ledger_entries": 3,
-    "private_values": 0,
 }
 NOT_WRITTEN = {
     "disputes",
