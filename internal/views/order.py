@@ -18,6 +18,8 @@ from internal.payments.messages import Attempt, Tender
 from internal.payments.order_tenders import TenderRecord
 from internal.pricing import taxes
 from internal.pricing.messages import PricedLine, TaxBucket
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import EMPTY, NOTE
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class OrderView(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     timeline: tuple[TimelineEntry, ...]
     next_commands: tuple[str, ...]
+    note: str = ""
+    """The draft's note, until it is erased."""
 
 
 def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderView | None:
@@ -118,19 +122,21 @@ def find_cancellations(
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_parts, found_log, found_attempts, found_tenders = bulk.select_many(
+    found_lines, found_parts, found_log, found_attempts, found_tenders, private = bulk.select_many(
         connection,
         [
             *order_lines.queries(keys),
             _rows_of(store.ORDER_LOG, keys),
             payments_store.attempts_query(keys),
             order_tenders.query(keys),
+            privacy_store.query(privacy_store.Subject.ORDER, keys),
         ],
     )
     lines = order_lines.read(found_lines, found_parts)
     log = _by_order(found_log, operator.attrgetter("version", "at_us"))
     attempts = payments_store.attempts_in(found_attempts)
     tenders = order_tenders.records_in(found_tenders)
+    texts = privacy_store.found_in(private)
     return [
         _view(
             row,
@@ -138,6 +144,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
             tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
             attempts.get(row.order_key, ()),
             tenders.get(row.order_key, {}),
+            texts.get(row.order_key, EMPTY).get(NOTE, ""),
         )
         for row in rows
     ]
@@ -179,6 +186,7 @@ def _view(
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
     recorded: Mapping[int, TenderRecord],
+    note: str,
 ) -> OrderView:
     values = {name: getattr(row, name) for name in _COLUMNS}
     state, charge = OrderState(row.state), ChargeState(row.charge_state)
@@ -192,6 +200,7 @@ def _view(
         "lines": lines,
         "timeline": timeline,
         "attempts": attempts,
+        "note": note,
         "taxes": taxes.buckets_of(lines),
         "tenders": _tenders(timeline, recorded),
         "next_commands": rules.next_commands(state, charge),
