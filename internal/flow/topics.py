@@ -4,7 +4,7 @@ A fact only goes forward.
 
 orders.placed -> order_processing -> orders.accepted -> payment_processing -> orders.paid ->
 finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; dead
-letters -> <topic>.dlq
+letters -> <topic>.dlq; payments.open tells calls that wait that an order waits for its customer
 
 A command is for one stage and has a topic of its own, keyed like the orders. Two topics have no
 common order: what is decided first is decided by the lock on the order's row.
@@ -21,6 +21,7 @@ ACCEPTED = "orders.accepted"
 PAID = "orders.paid"
 FINALIZED = "orders.finalized"
 REJECTED = "orders.rejected"
+LEFT_OPEN = "payments.open"
 ORDER_COMMANDS = "orders.commands"
 PAYMENT_COMMANDS = "payments.commands"
 
@@ -32,6 +33,9 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderFinalized: FINALIZED,
     messages.OrderRejected: REJECTED,
     messages.OrderCancelled: REJECTED,
+    messages.OrderExpired: REJECTED,
+    messages.OrderLeftOpen: LEFT_OPEN,
+    messages.HoldEnded: PAYMENT_COMMANDS,
 }
 """Every room's facts. A message can hold these and no others."""
 WITH_PRIVATE_HALVES = (PLACED,)
@@ -48,14 +52,14 @@ ORDER = Stage(
 PAYMENT = Stage(
     messages.LogStage.PAYMENT,
     (ACCEPTED, PAYMENT_COMMANDS),
-    (messages.OrderAccepted,),
+    (messages.OrderAccepted, messages.HoldEnded),
     30,
     ENVELOPE,
 )
 FINALIZATION = Stage(messages.LogStage.FINALIZATION, (PAID,), (messages.OrderPaid,), 30, ENVELOPE)
 STAGES = (ORDER, PAYMENT, FINALIZATION)
 
-OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
+OUTCOMES = (ACCEPTED, PAID, LEFT_OPEN, FINALIZED, REJECTED)
 """The topics that tell a waiting client of any step of its order."""
 DECIDED = (ACCEPTED, REJECTED)
 """Those that tell it what the order stage has decided."""

@@ -18,11 +18,12 @@ from internal.inventory.messages import Demand, Shortage
 from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store, tender_rules
-from internal.payments.messages import Tender
+from internal.payments.messages import OnDecline, Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import NOTHING, Private, values_of
+from internal.stages import open_orders
 
 NAME = messages.LogStage.ORDER
 Facts = tuple[messages.Fact, ...]
@@ -36,6 +37,8 @@ class PricedDraft(msgspec.Struct, frozen=True):
     business_day: int
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
+    hold_until_us: int = 0
+    """When it expires, if it is kept open."""
     refusal: Refusal | None = None
 
     def demand(self) -> Demand:
@@ -155,6 +158,7 @@ def _decide_and_add(
     keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
     facts = [_fact(d, keys[ref], now_us) for ref, d in zip(new, drafts, strict=True)]
     _log(connection, drafts, facts, now_us)
+    open_orders.add(connection, facts)
     _keep_apart(connection, drafts, keys, private, now_us)
     # Last: every order of the shop waits for these rows.
     inventory_store.reserve(connection, reservations)
@@ -224,11 +228,14 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     if isinstance(priced, Refusal):
         return PricedDraft(placed, None, day, refusal=priced)
     shop = snapshot.stores[placed.merchant_id, placed.store_id]
-    tenders = tender_rules.settle(placed.tenders, priced, shop)
+    is_kept_open = placed.on_decline is OnDecline.KEEP_OPEN
+    settle = tender_rules.settle_open if is_kept_open else tender_rules.settle
+    tenders = settle(placed.tenders, priced, shop)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
     lines = rules.stock_lines(priced)
-    return PricedDraft(placed, priced, day, lines, tenders)
+    hold_until_us = open_orders.hold_until_us(placed, shop)
+    return PricedDraft(placed, priced, day, lines, tenders, hold_until_us)
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
@@ -295,6 +302,8 @@ def _fact(
         discount_net_minor=rules.net_discount(priced),
         trace_id=placed.trace_id,
         business_day=d.business_day,
+        on_decline=placed.on_decline,
+        hold_until_us=d.hold_until_us,
     )
 
 
