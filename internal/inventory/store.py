@@ -42,6 +42,7 @@ STOCK_MOVEMENTS = sa.Table(
     columns.number("actor_key", nullable=True),
     columns.number("happened_at_us"),
     columns.number("recorded_at_us"),
+    info=columns.APPEND_ONLY,
 )
 
 _KEY = ("merchant_id", "location_id", "sku", "lot")

@@ -94,4 +94,5 @@ ORDER_LOG = sa.Table(
     columns.document("fact"),
     columns.number("digest"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )

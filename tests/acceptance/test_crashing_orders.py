@@ -85,11 +85,11 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Publish these orders before an engine runs."""
-    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids)))
+    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids), 16))
 
 
 def order(order_id: str) -> OrderPlaced:
-    tenders = (Tender(TenderKind.CARD, None, "tok_ok"),)
+    tenders = (Tender(TenderKind.CARD, "t1", card_token="tok_ok"),)
     lines = (WantedLine("COFFEE-250", 1),)
     now_us = clock.SystemClock().now_us()
     names = (demo_shop.MERCHANT_ID, order_id, "berlin", demo_shop.CURRENCY)

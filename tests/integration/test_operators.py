@@ -69,7 +69,7 @@ async def test_a_decided_payment_goes_on(
 ) -> None:
     await unknown(world, token)
     (it,) = await world.database.read(payment_review.undecided)
-    assert (it.order_id, it.attempt_no, it.state, it.checks) == ("o", 1, "UNKNOWN", 1)
+    assert (it.order_id, it.attempt_no, it.state, it.tries) == ("o", 1, "UNKNOWN", 1)
     assert "UNKNOWN payment" in (await tell(world)).waits_for
     await decide(world, verdict)
     with pytest.raises(errors.InvalidInput):
@@ -161,7 +161,7 @@ async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> No
 async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_path: Path) -> None:  # noqa: F811
     database, broker = (
         sqlite.SqliteDatabase(tmp_path / "souk.db"),
-        pulsar_bus.PulsarBus(pulsar_options),
+        pulsar_bus.PulsarBus(pulsar_options, settings.TopicSettings()),
     )
     await database.write(migrate.upgrade)
     await broker.open()

@@ -55,7 +55,8 @@ class Canceller:
         with self._follower.listen(ref, (topics.REJECTED,)) as listener:
             if listener is None:
                 return refusals.share_used(self._follower.retry_after_s)
-            await self._publisher.publish(topics.ENVELOPE.pack([fact]))
+            messages = topics.ENVELOPE.pack([fact], self._publisher.shard_keys)
+            await self._publisher.publish(messages)
             return self._answer(request, await listener.until_found(look, call.answer_by_s))
 
     def _answer(

@@ -34,6 +34,7 @@ TERMINAL = frozenset(
         order_pb2.ORDER_STATE_FINALIZED,
         order_pb2.ORDER_STATE_REJECTED,
         order_pb2.ORDER_STATE_CANCELLED,
+        order_pb2.ORDER_STATE_EXPIRED,
     }
 )
 CANCEL_TRIES_MAX = 200

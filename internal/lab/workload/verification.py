@@ -15,6 +15,7 @@ from internal.catalogue import store as catalogue_store
 from internal.checks import findings, invariants
 from internal.infra import backends, db, settings
 from internal.infra.data_folder import files
+from internal.infra.embedded_bus import store as embedded_bus_store
 from internal.inventory import store as inventory_store
 from internal.kernel import errors, ids, quantities, states
 from internal.lab.workload import outcomes, shop
@@ -76,6 +77,14 @@ class Records:
             Misconfigured: as for shop.
         """
         return await self._read(lambda connection: _ends(connection, self._merchant(connection)))
+
+    async def newest_message(self) -> int:
+        """Return the number of the newest message of an embedded engine's topics.
+
+        Raises:
+            Misconfigured: as for shop.
+        """
+        return await self._read(embedded_bus_store.newest)
 
     async def check(self, acknowledged: Iterable[str]) -> Checked:
         """Check every invariant; the orders in `acknowledged` must have ended.

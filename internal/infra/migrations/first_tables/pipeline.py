@@ -85,6 +85,7 @@ JOURNAL = sa.Table(
     columns.words("made_by", 32),
     columns.optional_ident("request_id"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )
 
 OUTBOX = sa.Table(
@@ -92,7 +93,7 @@ OUTBOX = sa.Table(
     METADATA,
     columns.growing_key("outbox_key"),
     columns.number("shard"),
-    columns.code("subject", chars_max=200),
+    columns.code("subject", chars_max=300),
     columns.code("topic", chars_max=200),
     columns.code("event_id", chars_max=64),
     columns.document("fact"),
