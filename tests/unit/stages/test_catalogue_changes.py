@@ -9,6 +9,7 @@ from internal.auth import store as auth_store
 from internal.auth.messages import Merchant
 from internal.catalogue import store
 from internal.catalogue.messages import Product, ProductsChanged
+from internal.kernel.unit_prices import UnitPrice
 from internal.pipeline import outbox
 from internal.stages import catalogue_changes
 
@@ -21,7 +22,10 @@ def connection(any_database: sa.Connection) -> sa.Connection:
 
 
 def products(number: int) -> list[Product]:
-    return [Product("m-1", f"sku-{place:05d}", "A", 100, "EUR", "in") for place in range(number)]
+    return [
+        Product("m-1", f"sku-{place:05d}", "A", UnitPrice(100), "EUR", "in")
+        for place in range(number)
+    ]
 
 
 def events(connection: sa.Connection) -> list[ProductsChanged]:
