@@ -20,8 +20,9 @@ def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
 
 
 def may_cancel(state: OrderState, charge: ChargeState, *, is_kept_open: bool) -> bool:
-    """Tell whether its merchant can cancel an order: open ones always, others before any charge."""
-    return state is OrderState.ACCEPTED and (is_kept_open or charge is ChargeState.NONE)
+    """Tell whether its merchant can cancel an order: as long as no money is held or asked for."""
+    is_untouched = charge is ChargeState.NONE or (is_kept_open and charge in HOLDS_NOTHING)
+    return state is OrderState.ACCEPTED and is_untouched
 
 
 HOLDS_NOTHING = frozenset({ChargeState.NONE, ChargeState.DECLINED, ChargeState.VOIDED})
@@ -41,11 +42,10 @@ def next_commands(
     state: OrderState, charge: ChargeState, opened: OpenPayment | None = None
 ) -> tuple[str, ...]:
     """List the commands that the merchant may send next; `opened` is there if it is kept open."""
-    if not may_cancel(state, charge, is_kept_open=opened is not None):
+    cancel = ("CancelOrder",) if may_cancel(state, charge, is_kept_open=opened is not None) else ()
+    if state is not OrderState.ACCEPTED or (opened and opened.is_ending):
         return ()
-    if opened is None or opened.is_ending:
-        return ("CancelOrder",) if opened is None else ()
-    return ("AddTender", "CancelOrder") if opened.left_minor else ("CancelOrder",)
+    return cancel
 
 
 def net_discount(priced: PricedOrder) -> int:

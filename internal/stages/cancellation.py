@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.kernel import ids
-from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import NOTHING, Private, reason_name
+from internal.stages import open_orders
 
 Facts = tuple[messages.Fact, ...]
 NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
@@ -47,7 +48,7 @@ def _cancel_one(
         fact = logged[1]
         return (fact,) if isinstance(fact, messages.OrderCancelled) else ()
     _keep_reason(connection, order, request, private, now_us)
-    if not rules.may_cancel(order.state, order.charge_state):
+    if not rules.may_cancel(order.state, order.charge_state, is_kept_open=order.is_kept_open):
         store.log(connection, [_cancel_entry(order, request, request, NOT_CANCELLABLE, now_us)])
         return ()
     return (_undo(connection, order, request, now_us),)
@@ -91,12 +92,14 @@ def _undo(
         order_key=order.order_key,
         from_version=order.version,
         state=OrderState.CANCELLED,
-        charge_state=ChargeState.NONE,
+        charge_state=order.charge_state,
         stock_state=StockState.RELEASED,
         reason=messages.CANCELLED_BY_MERCHANT,
         at_us=now_us,
     )
     store.move(connection, [end])
+    if order.is_kept_open:
+        open_orders.settle(connection, [order.order_key])
     inventory_store.release(connection, inventory_rules.total([rules.demand_of(accepted)]))
     moved = msgspec.structs.replace(order, version=cancelled.version, state=OrderState.CANCELLED)
     store.log(connection, [_cancel_entry(moved, request, cancelled, "", now_us)])

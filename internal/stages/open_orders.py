@@ -12,16 +12,13 @@ import sqlalchemy as sa
 from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Store
 from internal.infra import bulk
-from internal.kernel import ids, local_days
+from internal.kernel import local_days
 from internal.kernel.clock import US_PER_SECOND
-from internal.kernel.states import OrderState
-from internal.orders import codec, messages
+from internal.orders import messages
 from internal.orders.store import OrderSnapshot
 from internal.payments import order_tenders
 from internal.payments.messages import Ending, OnDecline, Tender
 from internal.pipeline import appointments
-from internal.requests import store as requests_store
-from internal.requests.messages import Request, RequestState, SubjectKind
 
 
 class OpenOrder(msgspec.Struct, frozen=True):
@@ -119,34 +116,3 @@ def end(connection: sa.Connection, endings: Mapping[int, Ending], now_us: int) -
 def settle(connection: sa.Connection, order_keys: Sequence[int]) -> None:
     """Delete the holds of open orders that have ended, or are PAID."""
     appointments.delete(connection, messages.HOLD, [str(key) for key in order_keys])
-
-
-NO_REQUEST = "cancelled"
-"""Stands for the id of a cancel request whose row is deleted already."""
-
-
-def answer_cancels(
-    connection: sa.Connection, orders: Sequence[OrderSnapshot], now_us: int
-) -> dict[int, str]:
-    """Answer the requests that wait for these orders to be cancelled, which they are now.
-
-    Returns:
-        The id of the oldest request for each order.
-    """
-    refs = {ids.OrderRef(it.merchant_id, it.order_id): it for it in orders}
-    subjects = [requests_store.Subject(ref[0], SubjectKind.ORDER, ref[1]) for ref in refs]
-    waiting = requests_store.find_open(connection, subjects) if subjects else []
-    cancels = [it for it in waiting if it.method == messages.CancelRequested.method]
-    oldest = dict.fromkeys((it.order_key for it in orders), "")
-    answered = []
-    for cancel in cancels:
-        order = refs[ids.OrderRef(cancel.merchant_id, cancel.subject)]
-        oldest[order.order_key] = oldest[order.order_key] or cancel.request_id
-        answered.append(_answered(cancel, order.version + 1, now_us))
-    requests_store.change(connection, answered)
-    return {key: request_id or NO_REQUEST for key, request_id in oldest.items()}
-
-
-def _answered(cancel: Request, version: int, now_us: int) -> Request:
-    answer = codec.encode_answer(messages.CommandAnswer(OrderState.CANCELLED, version))
-    return msgspec.structs.replace(cancel, state=RequestState.DONE, answer=answer, at_us=now_us)

@@ -97,12 +97,7 @@ def carry_out(
     payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
     became = {p.order.order_key: _outcome(p) for p in plans}
     _record_money(connection, plans, became, now_us)
-    cancelled = [p.order for p in plans if p.step == rules.Undone(Ending.CANCELLED)]
-    cancelled_by = open_orders.answer_cancels(connection, cancelled, now_us)
-    found = (
-        (p, payment_facts.fact_of(p, now_us, cancelled_by.get(p.order.order_key, "")))
-        for p in plans
-    )
+    found = ((p, payment_facts.fact_of(p, now_us, "")) for p in plans)
     facts = {p.order.order_key: fact for p, fact in found if fact}
     waiting = [p for p in plans if p.order.order_key not in facts]
     opened = [_still_open(p, became[p.order.order_key], due_at_us) for p in waiting]

@@ -1,7 +1,7 @@
 """An order as its merchant sees it, read from all its tables in one snapshot. Writes nothing."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
