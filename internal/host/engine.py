@@ -18,7 +18,7 @@ import prometheus_client
 from functions.finalization import Finalization, FinalizationHandler
 from functions.order_processing import OrderHandler, OrderProcessing
 from functions.payment_processing import PaymentHandler, PaymentProcessing
-from internal.flow import backlogs, janitor, monitor, topics
+from internal.flow import backlogs, janitor, monitor, retention, topics
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
 from internal.infra import backends, db, own_ports, settings, traces
@@ -111,6 +111,7 @@ class Engine:
         watches = (
             janitor.Janitor(self.database, self.bus, clock, options),
             monitor.Monitor(self.database, self.bus, clock),
+            retention.Retention(self.database, clock, retention.options_of(self._options)),
         )
         running = [self._watch(asyncio.create_task(watch.run())) for watch in watches]
         stack.push_async_callback(_end, running)

@@ -195,6 +195,15 @@ class JanitorSettings(Group):
     """How long a redriven order is left alone."""
 
 
+class RequestSettings(Group):
+    """The answers that are kept for commands that are sent again."""
+
+    kept_days: int = pydantic.Field(default=30, ge=1, le=3_650)
+    """How long; what was charged or moved stays unique for good, by rows of its own."""
+    forget_every_s: float = pydantic.Field(default=600.0, gt=0, le=86_400)
+    """How often older ones are looked for and deleted."""
+
+
 class IntakeSettings(Group):
     """The gRPC door."""
 
@@ -295,6 +304,7 @@ class Settings(pydantic_settings.BaseSettings):
     stages: StageSettings = StageSettings()
     gateway: GatewaySettings = GatewaySettings()
     janitor: JanitorSettings = JanitorSettings()
+    requests: RequestSettings = RequestSettings()
     intake: IntakeSettings = IntakeSettings()
     metrics: MetricsSettings = MetricsSettings()
     traces: TracesSettings = TracesSettings()

@@ -2,8 +2,8 @@
 
 Other modules compare the members of these enums, never strings.
 
-order:  PLACED -> ACCEPTED -> PAID -> FINALIZED; PLACED or ACCEPTED -> REJECTED; ACCEPTED ->
-        CANCELLED; PAID -> REJECTED only if an operator gives the order up
+order:  PLACED -> ACCEPTED -> PAID -> FINALIZED; PLACED or ACCEPTED -> REJECTED or CANCELLED; PAID
+        -> REJECTED only if an operator gives the order up
 charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway; of
         a PAID order that is given up FULL -> PENDING -> VOIDED
 stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
@@ -45,7 +45,7 @@ class StockState(StrEnum):
 
 
 ORDER_MOVES: dict[OrderState, frozenset[OrderState]] = {
-    OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED}),
+    OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED, OrderState.CANCELLED}),
     OrderState.ACCEPTED: frozenset({OrderState.PAID, OrderState.REJECTED, OrderState.CANCELLED}),
     OrderState.PAID: frozenset({OrderState.FINALIZED, OrderState.REJECTED}),
     OrderState.FINALIZED: frozenset(),

@@ -5,10 +5,12 @@ past tense. Amounts are minor units of the order's currency, instants microsecon
 """
 
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
 from internal.kernel import ids
+from internal.kernel.states import OrderState
 from internal.payments.messages import Captured, Tender
 from internal.pricing.messages import Discount, TaxBucket, WantedLine
 
@@ -111,12 +113,18 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         return OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
 
 
-class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
-    """A merchant wants an order undone. `request_id` makes a retry harmless."""
+class Requested(OrderCommand, frozen=True, omit_defaults=True):
+    """A command about an order, under an id of its merchant's own: see internal/requests.
+
+    `method` is a class's own constant: its name at the API, which is part of the request's key.
+    """
+
+    method: ClassVar[str]
 
     request_id: str
+    body_hash: str
+    """Tells a retry from another command under the same id."""
     requested_at_us: int
-    reason: str = ""
     trace_id: str = ""
 
     @property
@@ -131,7 +139,23 @@ class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
-        return OrderCommand.flaw(self) or ids.flaw(request_id=self.request_id)
+        named = {"request_id": self.request_id, "body_hash": self.body_hash}
+        return OrderCommand.flaw(self) or ids.flaw(**named)
+
+
+class CancelRequested(Requested, frozen=True, omit_defaults=True, tag=True):
+    """A merchant wants an order undone, or never carried out if it is not recorded yet."""
+
+    method = "CancelOrder"
+
+    reason: str = ""
+
+
+class CommandAnswer(msgspec.Struct, frozen=True):
+    """The order as a command left it, or found it if it was refused."""
+
+    state: OrderState
+    version: int
 
 
 class StockLine(msgspec.Struct, frozen=True):
@@ -212,10 +236,9 @@ class OrderRejected(RecordedFact, frozen=True, omit_defaults=True, tag=True):
 
 
 class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
-    """Undone at the merchant's request before any money moved; its stock is released."""
+    """Undone at the merchant's request before any money moved; no stock is reserved any more."""
 
     request_id: str
-    reason: str = ""
     trace_id: str = ""
 
     @property

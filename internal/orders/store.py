@@ -4,6 +4,7 @@ The log is also the stages' claim: one row per event and stage.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages, tables
 from internal.pricing.messages import PricedOrder
+from internal.requests.messages import RequestState, SubjectKind
 
 ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
 
@@ -101,15 +103,27 @@ _MOVE = bulk.shape_of(
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
+_FIND = (
+    f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
+    " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
+)
+
+
 def find(
     connection: sa.Connection, keys: Sequence[ids.OrderRef]
 ) -> dict[ids.OrderRef, OrderSnapshot]:
     """Return those of the orders that are recorded."""
-    query = (
-        f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
-        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
-    )
-    found = map(_snapshot, bulk.select(connection, _BY_MERCHANT, query, keys))
+    return found_in(bulk.select(connection, *query_of(keys)))
+
+
+def query_of(keys: Sequence[ids.OrderRef]) -> bulk.Query:
+    """Return the query of `find`, to be run with others: `found_in` reads its answer."""
+    return bulk.Query(_BY_MERCHANT, _FIND, keys)
+
+
+def found_in(rows: Sequence[bulk.Row]) -> dict[ids.OrderRef, OrderSnapshot]:
+    """Return the orders in the answer to `query_of`."""
+    found = map(_snapshot, rows)
     return {ids.OrderRef(order.merchant_id, order.order_id): order for order in found}
 
 
@@ -121,6 +135,16 @@ def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Orde
     )
     rows = bulk.select(connection, _BY_KEY, query, [(key,) for key in order_keys], lock=True)
     return {order.order_key: order for order in map(_snapshot, rows)}
+
+
+def lock_named(
+    connection: sa.Connection, refs: Sequence[ids.OrderRef]
+) -> dict[ids.OrderRef, OrderSnapshot]:
+    """Return those of the orders that are recorded and lock their rows. `refs` are sorted.
+
+    An order that another transaction is about to record is waited for.
+    """
+    return found_in(bulk.select(connection, *query_of(refs), lock=True))
 
 
 def lock_with_digest(
@@ -160,8 +184,16 @@ def _snapshot(row: bulk.Row) -> OrderSnapshot:
     )
 
 
-def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.OrderRef, int]:
-    """Insert orders and their lines; return the order_key that each was given.
+class Added(NamedTuple):
+    """The keys of orders that were just inserted."""
+
+    keys: dict[ids.OrderRef, int]
+    awaited: tuple[ids.OrderRef, ...]
+    """Those that requests wait for: see requests.store.find_open."""
+
+
+def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> Added:
+    """Insert orders and their lines.
 
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
@@ -170,7 +202,8 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     rows = [_new_row(order) for order in orders]
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
-    keys = _keys_of(connection, names)
+    found = _inserted(connection, names)
+    keys = [row.order_key for row in found]
     lines = [
         (key, *_line_row(line))
         for key, order in zip(keys, orders, strict=True)
@@ -178,18 +211,35 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
         for line in order.priced.lines
     ]
     bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
-    return dict(zip(names, keys, strict=True))
+    awaited = tuple(name for name, row in zip(names, found, strict=True) if row.is_awaited)
+    return Added(dict(zip(names, keys, strict=True)), awaited)
 
 
-def _keys_of(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[int]:
-    """Return the keys that the database gave to orders that were just inserted."""
+def _inserted(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[bulk.Row]:
+    """Return the keys that the database gave to new orders, and whether requests wait for them.
+
+    A request that finds no order is committed before it looks again; this looks after the order is
+    inserted. So one of the two sees the other, whatever the order of the commits.
+    """
     query = (
-        "SELECT w.place, t.order_key FROM {w} CROSS JOIN orders t"
+        "SELECT w.place, t.order_key, EXISTS (SELECT 1 FROM requests r"  # noqa: S608 - our own names
+        " WHERE r.merchant_id = t.merchant_id AND r.subject = t.order_id"
+        f" AND r.subject_kind = '{SubjectKind.ORDER}'"
+        f" AND r.state IN ('{RequestState.RECEIVED}', '{RequestState.WAITING}')) AS is_awaited"
+        " FROM {w} CROSS JOIN orders t"
         " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
     )
     rows = [(place, *name) for place, name in enumerate(names)]
-    found = dict(map(tuple, bulk.select(connection, _BY_PLACE, query, rows)))
-    return [found[place] for place in range(len(names))]
+    return sorted(bulk.select(connection, _BY_PLACE, query, rows))
+
+
+def cancel_new(connection: sa.Connection, order_keys: Sequence[int]) -> None:
+    """Make orders that this transaction inserted CANCELLED, without a reservation or a deadline."""
+    names = ("state", "stock_state", "reason", "explanation", "due_at_us")
+    shape, changes = bulk.shape_of(ORDERS, "order_key", *names), bulk.assign(*names)
+    end = (OrderState.CANCELLED, StockState.NONE, messages.CANCELLED_BY_MERCHANT, "", None)
+    rows = [(key, *end) for key in order_keys]
+    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows)
 
 
 _NEW_COLUMNS = (

@@ -4,7 +4,7 @@ Works on a whole batch in the caller's transaction. Quotes use the same prices, 
 same totals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -14,16 +14,23 @@ from internal.catalogue.messages import CatalogueSnapshot
 from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Demand, Shortage
+from internal.inventory.messages import Demand, Shortage, StockKey
 from internal.kernel import ids
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store
 from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
+from internal.stages import cancellation
 
 NAME = messages.LogStage.ORDER
 Facts = tuple[messages.Fact, ...]
+NewFact = messages.OrderAccepted | messages.OrderRejected | messages.OrderCancelled
+_STATE_AFTER: dict[type, OrderState] = {
+    messages.OrderAccepted: OrderState.ACCEPTED,
+    messages.OrderRejected: OrderState.REJECTED,
+    messages.OrderCancelled: OrderState.CANCELLED,
+}
 
 
 class PricedDraft(msgspec.Struct, frozen=True):
@@ -34,10 +41,18 @@ class PricedDraft(msgspec.Struct, frozen=True):
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
     refusal: Refusal | None = None
+    cancelled_by: str = ""
+    """The id of the cancel request that came before it."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it goes on to its payment."""
+        return self.refusal is None and not self.cancelled_by
 
     def demand(self) -> Demand:
-        """Return what it needs of the stock: nothing when it is refused already."""
-        quantities = {line.sku: line.quantity for line in self.lines}
+        """Return what it needs of the stock: nothing unless it goes on."""
+        lines = self.lines if self.is_accepted else ()
+        quantities = {line.sku: line.quantity for line in lines}
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
 
 
@@ -46,25 +61,32 @@ def place(
     orders: Sequence[messages.OrderPlaced],
     now_us: int,
     due_at_us: int,
+    released: Sequence[Demand] = (),
 ) -> list[Facts]:
     """Record the new ones among `orders`; return for each what is to be sent.
+
+    Args:
+        connection: in a transaction.
+        orders: as they were placed.
+        now_us: the time.
+        due_at_us: the deadline of the next stage.
+        released: the stock that other orders of this transaction give up.
 
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     if not orders:
+        _change_stock(connection, {}, inventory_rules.total(released))
         return []
-    refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
+    refs = [_ref(order) for order in orders]
     known = store.find(connection, refs)
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
-    decided = _decide_and_add(connection, new, now_us, due_at_us)
-    repeated = [
-        order
-        for order in orders
-        if new.get(ids.OrderRef(order.merchant_id, order.order_id)) is not order
-    ]
+    decided, reservations = _decide_and_add(connection, new, now_us, due_at_us)
+    repeated = [order for order in orders if new.get(_ref(order)) is not order]
     again = _repeat(connection, repeated, now_us) if repeated else {}
+    # Last: every order of the shop waits for these rows.
+    _change_stock(connection, reservations, inventory_rules.total(released))
     return [
         again[id(order)] if id(order) in again else (decided[ref],)
         for ref, order in zip(refs, orders, strict=True)
@@ -76,7 +98,7 @@ def _first_of_each(
 ) -> dict[ids.OrderRef, messages.OrderPlaced]:
     new: dict[ids.OrderRef, messages.OrderPlaced] = {}
     for order in orders:
-        ref = ids.OrderRef(order.merchant_id, order.order_id)
+        ref = _ref(order)
         if ref not in known:
             new.setdefault(ref, order)
     return new
@@ -89,10 +111,8 @@ def _repeat(
 
     Another body under the same id is only logged.
     """
-    known = store.find(
-        connection, [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
-    )
-    pairs = [(order, known[ids.OrderRef(order.merchant_id, order.order_id)]) for order in orders]
+    known = store.find(connection, [_ref(order) for order in orders])
+    pairs = [(order, known[_ref(order)]) for order in orders]
     claims = [
         (k.order_key, NAME, event)
         for o, k in pairs
@@ -136,21 +156,45 @@ def _decide_and_add(
     new: dict[ids.OrderRef, messages.OrderPlaced],
     now_us: int,
     due_at_us: int,
-) -> dict[ids.OrderRef, messages.Fact]:
+) -> tuple[dict[ids.OrderRef, messages.Fact], dict[StockKey, int]]:
+    """Record new orders; return their facts, and the stock that is still to be reserved."""
     if not new:
-        return {}
+        return {}, {}
     snapshot = load_snapshot(connection, list(new.values()))
     drafts = [draft(order, snapshot) for order in new.values()]
     demands = [d.demand() for d in drafts]
     levels = inventory_store.levels_for(connection, inventory_rules.total(demands))
     shortages, reservations = inventory_rules.allocate(levels, demands)
     drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
-    keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
-    facts = [_fact(d, keys[ref], now_us) for ref, d in zip(new, drafts, strict=True)]
+    added, facts = _add(connection, drafts, now_us, due_at_us)
+    if any(d.cancelled_by for d in added):
+        reservations = inventory_rules.total([d.demand() for d in added])
+    return dict(zip(new, facts, strict=True)), reservations
+
+
+def _add(
+    connection: sa.Connection, drafts: Sequence[PricedDraft], now_us: int, due_at_us: int
+) -> tuple[Sequence[PricedDraft], list[NewFact]]:
+    """Insert orders and log their facts; those that cancel requests wait for are cancelled."""
+    added = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
+    cancelled_by = cancellation.honour(connection, added, now_us)
+    if cancelled_by:
+        drafts = [_with_cancellation(d, cancelled_by.get(_ref(d.placed), "")) for d in drafts]
+    facts = [_fact(d, added.keys[_ref(d.placed)], now_us) for d in drafts]
     _log(connection, drafts, facts, now_us)
-    # Last: every order of the shop waits for these rows.
+    return drafts, facts
+
+
+def _change_stock(
+    connection: sa.Connection,
+    reservations: Mapping[StockKey, int],
+    released: Mapping[StockKey, int],
+) -> None:
+    """Reserve and release stock, with all rows locked in one order."""
+    if reservations and released:
+        inventory_store.lock_levels(connection, sorted({*reservations, *released}))
+    inventory_store.release(connection, released)
     inventory_store.reserve(connection, reservations)
-    return dict(zip(new, facts, strict=True))
 
 
 def refuse(
@@ -158,18 +202,18 @@ def refuse(
     orders: Sequence[messages.OrderPlaced],
     refusal: Refusal,
     now_us: int,
-) -> list[messages.OrderAccepted | messages.OrderRejected]:
+) -> list[NewFact]:
     """Record orders that are not recorded yet as refused; nothing is priced or reserved.
 
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
     """
     drafts = [PricedDraft(order, None, refusal=refusal) for order in orders]
-    keys = store.add(connection, [_new_order(d, now_us, now_us) for d in drafts])
-    refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
-    facts = [_fact(d, keys[ref], now_us) for ref, d in zip(refs, drafts, strict=True)]
-    _log(connection, drafts, facts, now_us)
-    return facts
+    return _add(connection, drafts, now_us, now_us)[1]
+
+
+def _ref(placed: messages.OrderPlaced) -> ids.OrderRef:
+    return ids.OrderRef(placed.merchant_id, placed.order_id)
 
 
 def load_snapshot(
@@ -199,6 +243,10 @@ def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
     return msgspec.structs.replace(d, refusal=explain_shortage(shortage)) if shortage else d
 
 
+def _with_cancellation(d: PricedDraft, request_id: str) -> PricedDraft:
+    return msgspec.structs.replace(d, cancelled_by=request_id) if request_id else d
+
+
 def explain_shortage(shortage: Shortage) -> Refusal:
     """Return the refusal for a shortage."""
     if shortage.available is None:
@@ -223,10 +271,10 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
     )
 
 
-def _fact(
-    d: PricedDraft, order_key: int, now_us: int
-) -> messages.OrderAccepted | messages.OrderRejected:
+def _fact(d: PricedDraft, order_key: int, now_us: int) -> NewFact:
     placed, priced = d.placed, d.priced
+    if d.cancelled_by:
+        return _cancelled(d, order_key, now_us)
     if d.refusal or priced is None:
         return _rejected(d, order_key, now_us)
     return messages.OrderAccepted(
@@ -251,6 +299,20 @@ def _fact(
     )
 
 
+def _cancelled(d: PricedDraft, order_key: int, now_us: int) -> messages.OrderCancelled:
+    return messages.OrderCancelled(
+        order_key=order_key,
+        merchant_id=d.placed.merchant_id,
+        order_id=d.placed.order_id,
+        store_id=d.placed.store_id,
+        version=store.SECOND_VERSION,
+        at_us=now_us,
+        placed_at_us=d.placed.placed_at_us,
+        request_id=d.cancelled_by,
+        trace_id=d.placed.trace_id,
+    )
+
+
 def _rejected(d: PricedDraft, order_key: int, now_us: int) -> messages.OrderRejected:
     refusal = d.refusal or Refusal("", "")
     return messages.OrderRejected(
@@ -271,7 +333,7 @@ def _rejected(d: PricedDraft, order_key: int, now_us: int) -> messages.OrderReje
 def _log(
     connection: sa.Connection,
     drafts: Sequence[PricedDraft],
-    facts: Sequence[messages.OrderAccepted | messages.OrderRejected],
+    facts: Sequence[NewFact],
     now_us: int,
 ) -> None:
     entries = []
@@ -291,8 +353,8 @@ def _log(
                 stage=NAME,
                 event_id=messages.PLACED_EVENT,
                 version=fact.version,
-                state=OrderState.REJECTED if d.refusal else OrderState.ACCEPTED,
-                reason=fact.refusal_code,
+                state=_STATE_AFTER[type(fact)],
+                reason="" if d.cancelled_by else fact.refusal_code,
                 fact=fact,
                 at_us=now_us,
             ),

@@ -422,17 +422,6 @@ class TestWatchOrder:
         request.from_version = 4
         assert [answer async for answer in client.WatchOrder(request)] == []
 
-    async def test_refused_requests_are_not_steps(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        await client.submit()
-        await server.record_all()
-        server.orders.note(REF, CancelRequested("m1", "o-1", "r", 0), "ORDER_NOT_CANCELLABLE")
-        for state in (OrderState.PAID, OrderState.FINALIZED):
-            server.orders.move(REF, state)
-        stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
-        assert [answer.entry.version async for answer in stream] == [1, 2, 3, 4]
-
     async def test_unknown(self, client: Client) -> None:
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-9"))
         failure = await grpc_fixture.failure_of(stream.read())
@@ -460,8 +449,7 @@ class TestCancelOrder:
 
     async def cancelled(self, server: grpc_fixture.Server, client: Client) -> grpc_fixture.Answer:
         call = client.CancelOrder(self.request(), timeout=5)
-        request = await server.bus.first(CancelRequested)
-        server.orders.note(REF, request, "")
+        server.orders.note(await server.bus.first(CancelRequested))
         await server.orders.tell(REF, topics.REJECTED)
         return await call
 
@@ -471,22 +459,27 @@ class TestCancelOrder:
         await client.submit()
         await server.record_all()
         answer = await self.cancelled(server, client)
-        expected = s.CancelOrderResponse(order_id="o-1", state="ORDER_STATE_CANCELLED", version=3)
+        expected = s.CancelOrderResponse(
+            order_id="o-1",
+            outcome=s.COMMAND_OUTCOME_DONE,
+            state="ORDER_STATE_CANCELLED",
+            version=3,
+        )
         assert answer == expected
         published = len(server.bus.messages)
+        expected.replayed = True
         assert await client.CancelOrder(self.request()) == expected
         assert len(server.bus.messages) == published
 
-    async def test_goes_after_the_order_on_the_same_topic_and_key(
+    async def test_has_a_topic_of_its_own_with_the_key_of_its_order(
         self, server: grpc_fixture.Server, client: Client
     ) -> None:
         await client.submit()
         await server.record_all()
         await self.cancelled(server, client)
         placed, cancel = server.bus.messages[:2]
-        assert (
-            (placed.topic, placed.key) == (cancel.topic, cancel.key) == (topics.PLACED, cancel.key)
-        )
+        assert (placed.topic, cancel.topic) == (topics.PLACED, topics.ORDER_COMMANDS)
+        assert placed.key == cancel.key
 
     async def test_same_request_with_another_reason(
         self, server: grpc_fixture.Server, client: Client
@@ -521,12 +514,58 @@ class TestCancelOrder:
         assert len(server.bus.messages) == published
         assert server.orders.whole_reads == read
 
-    async def test_unknown(self, client: Client, other: Client) -> None:
-        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))
-        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
+    async def test_waits_for_an_order_that_nobody_here_knows(
+        self, server: grpc_fixture.Server, client: Client, other: Client
+    ) -> None:
+        """The same for another merchant's order: it is told of none."""
+        await other.submit()
+        await server.record_all()
+        call = client.CancelOrder(self.request(), timeout=5)
+        server.orders.note(await server.bus.first(CancelRequested))
+        expected = s.CancelOrderResponse(order_id="o-1", outcome=s.COMMAND_OUTCOME_WAITING)
+        assert await call == expected
+        expected.replayed = True
+        assert await client.CancelOrder(self.request()) == expected
+        assert not server.orders.views.get(REF)
+
+    async def test_an_order_that_was_answered_ok_here_is_waited_for(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
         await client.submit()
-        failure = await grpc_fixture.failure_of(other.CancelOrder(self.request()))
-        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
+        call = client.CancelOrder(self.request(), timeout=5)
+        request = await server.bus.first(CancelRequested)
+        server.orders.note(request)
+        await asyncio.sleep(0.1)
+        await server.record_all()
+        server.orders.note(request)
+        await server.orders.tell(REF, topics.REJECTED)
+        assert (await call).state == o.ORDER_STATE_CANCELLED
+
+    async def test_is_kept_if_such_an_order_does_not_come_in_time(self) -> None:
+        limits = options.Limits(deadline_max_s=0.3)
+        async with (
+            grpc_fixture.running_server(limits) as server,
+            grpc_fixture.client_of(server) as client,
+        ):
+            await client.submit()
+            call = client.CancelOrder(self.request(), timeout=30)
+            server.orders.note(await server.bus.first(CancelRequested))
+            assert (await call).outcome == s.COMMAND_OUTCOME_WAITING
+
+    async def test_a_request_that_was_taken_is_not_sent_again(
+        self, server: grpc_fixture.Server, client: Client
+    ) -> None:
+        """After a call that was broken off, or at another server."""
+        await client.submit()
+        await server.record_all()
+        first = client.CancelOrder(self.request(), timeout=5)
+        request = await server.bus.first(CancelRequested)
+        first.cancel()
+        server.orders.note(request)
+        published = len(server.bus.messages)
+        answer = await client.CancelOrder(self.request(), timeout=5)
+        assert (answer.state, answer.replayed) == (o.ORDER_STATE_CANCELLED, True)
+        assert len(server.bus.messages) == published
 
     async def test_undecided_within_the_servers_deadline(self) -> None:
         limits = options.Limits(deadline_max_s=0.3)

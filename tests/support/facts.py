@@ -111,9 +111,10 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         merchant_id="m-1",
         order_id="o-1",
         request_id="c-1",
+        body_hash="e3b0c44298fc1c149afbf4c8996fb924",
         requested_at_us=1_700_000_000_000_002,
-        reason="changed my mind",
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        reason="changed my mind",
     ),
     messages.OrderAccepted(**_ORDER, **_AMOUNTS, tenders=_TENDERS),  # type: ignore[arg-type]
     messages.OrderPaid(**_ORDER, **_AMOUNTS, captured=_CAPTURED),  # type: ignore[arg-type]
@@ -124,5 +125,5 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         reason=messages.RejectReason.OUT_OF_STOCK,
         explanation="rare: 3 wanted, 2 available",
     ),
-    messages.OrderCancelled(**_ORDER, request_id="c-1", reason="changed my mind"),  # type: ignore[arg-type]
+    messages.OrderCancelled(**_ORDER, request_id="c-1"),  # type: ignore[arg-type]
 )

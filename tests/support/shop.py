@@ -13,6 +13,7 @@ from internal.kernel import ids
 from internal.orders import messages
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, WantedLine
+from internal.requests import rules
 
 MERCHANT = "m-1"
 OTHER_MERCHANT = "m-2"
@@ -91,7 +92,14 @@ def placed(
 
 
 def cancel(
-    order_id: str, request_id: str = "c-1", *, merchant_id: str = MERCHANT
+    order_id: str,
+    request_id: str = "c-1",
+    *,
+    reason: str = "changed my mind",
+    merchant_id: str = MERCHANT,
 ) -> messages.CancelRequested:
-    """Return a request to cancel an order."""
-    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "changed my mind")
+    """Return a request to cancel an order. Equal bodies have equal hashes."""
+    body_hash = rules.hash_of(order_id, reason)
+    return messages.CancelRequested(
+        merchant_id, order_id, request_id, body_hash, NOW_US, reason=reason
+    )

@@ -16,6 +16,7 @@ from internal.orders.messages import CancelRequested, OrderPlaced
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.requests import rules
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 
@@ -79,6 +80,7 @@ def cancel_requested(
         merchant_id=origin.merchant_id,
         order_id=request.order_id,
         request_id=request.request_id,
+        body_hash=rules.hash_of(request.order_id, request.reason),
         requested_at_us=origin.at_us,
         reason=request.reason,
         trace_id=origin.trace_id,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 import sqlalchemy as sa
 import typer
 
@@ -16,7 +17,10 @@ from internal.console.options import AsJson
 from internal.infra import clock
 from internal.inventory import store
 from internal.inventory.messages import Movement, MovementKind, StockKey, StockLevel
-from internal.kernel import errors
+from internal.kernel import errors, ids
+from internal.requests import rules as request_rules
+from internal.requests import store as requests
+from internal.requests.messages import Request, RequestState, SubjectKind
 
 app = lazy_groups.new()
 
@@ -25,6 +29,9 @@ _ARRIVAL = re.compile(r"(?P<sku>.+)=(?P<quantity>[0-9]{1,9})")
 """The last `=` counts: a SKU may have some, too."""
 
 Levels = list[tuple[StockKey, StockLevel]]
+Row = dict[str, str | int]
+RECEIVE = "ReceiveStock"
+"""The method under which arrivals are recorded."""
 
 
 @app.command("show")
@@ -46,7 +53,7 @@ def show_levels(
         _require_products(connection, merchant_id, [sku])
         return store.list_levels(connection, merchant_id, store_id, sku)
 
-    _show(database.read(data, find), as_json=as_json)
+    _show([_row(*each) for each in database.read(data, find)], as_json=as_json)
 
 
 @app.command()
@@ -57,16 +64,41 @@ def receive(
     ],
     *,
     store_id: Annotated[str, typer.Option("--store", metavar="ID", help="Where it arrived.")],
+    request_id: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Your own id for this arrival, such as the delivery note's: it is added once, "
+            "however often you run the command within 30 days.",
+        ),
+    ] = "",
     merchant: MerchantId = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add arrived goods to a store's stock. Running it again adds them again."""
+    """Add arrived goods to a store's stock. Without --request-id, each run adds them again."""
     quantities = [_arrival(text) for text in arrivals]
+    if request_id and not ids.ID.fullmatch(request_id):
+        raise typer.BadParameter(f"{request_id!r} is not an id", param_hint="--request-id")
     now_us = clock.SystemClock().now_us()
 
-    def book(connection: sa.Connection) -> Levels:
+    def book(connection: sa.Connection) -> tuple[str, bool]:
         merchant_id = merchants.require(connection, merchant)
+        if not request_id:
+            return add(connection, merchant_id), False
+        asked = Request(
+            merchant_id=merchant_id,
+            method=RECEIVE,
+            request_id=request_id,
+            body_hash=request_rules.hash_of(store_id, sorted(quantities)),
+            subject_kind=SubjectKind.STORE,
+            subject=store_id,
+            state=RequestState.DONE,
+            at_us=now_us,
+        )
+        return requests.once(connection, asked, lambda: add(connection, merchant_id))
+
+    def add(connection: sa.Connection, merchant_id: str) -> str:
         _require_store(connection, merchant_id, store_id)
         _require_products(connection, merchant_id, [sku for sku, _ in quantities])
         movements = [
@@ -75,9 +107,13 @@ def receive(
         ]
         store.receive(connection, movements)
         keys = sorted({movement.key for movement in movements})
-        return list(store.lock_levels(connection, keys).items())
+        levels = store.lock_levels(connection, keys)
+        return msgspec.json.encode([_row(*each) for each in levels.items()]).decode()
 
-    _show(database.write(data, book), as_json=as_json)
+    answer, is_repeated = database.write(data, book)
+    if is_repeated:
+        output.remark(f"{request_id} was added before, and is not added again; the stock was then:")
+    _show(msgspec.json.decode(answer), as_json=as_json)
 
 
 def _arrival(text: str) -> tuple[str, int]:
@@ -105,20 +141,19 @@ def _require_products(connection: sa.Connection, merchant_id: str, skus: Sequenc
     )
 
 
-def _show(levels: Levels, *, as_json: bool) -> None:
+def _show(rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
-        output.as_json({"stock": [_row(key, level) for key, level in levels]})
+        output.as_json({"stock": rows})
         return
     numbers = ["On hand", "Reserved", "Available"]
     table = output.table("Store", "SKU", *numbers, right=numbers)
-    for key, level in levels:
-        style = "" if level.available else "red"
-        counts = (level.on_hand, level.reserved, level.available)
-        table.add_row(key.store_id, key.sku, *map(str, counts), style=style)
+    for row in rows:
+        style = "" if row["available"] else "red"
+        table.add_row(*map(str, row.values()), style=style)
     output.terminal().print(table)
 
 
-def _row(key: StockKey, level: StockLevel) -> dict[str, str | int]:
+def _row(key: StockKey, level: StockLevel) -> Row:
     return {
         "store_id": key.store_id,
         "sku": key.sku,

@@ -5,7 +5,7 @@ from internal.kernel import cards, errors, ids
 from internal.orders.messages import CancelRequested
 from internal.pipeline import dead_letters, envelope
 
-FACT = CancelRequested("m", "o-7", "r-1", 1)
+FACT = CancelRequested("m", "o-7", "r-1", "h", 1)
 
 
 def letter(payload: str, merchant_id: str = "", order_id: str = "") -> dead_letters.DeadLetter:

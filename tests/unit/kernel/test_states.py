@@ -12,6 +12,7 @@ from internal.kernel.states import OrderState
 LEGAL_MOVES = {
     ("PLACED", "ACCEPTED"),
     ("PLACED", "REJECTED"),
+    ("PLACED", "CANCELLED"),
     ("ACCEPTED", "PAID"),
     ("ACCEPTED", "REJECTED"),
     ("ACCEPTED", "CANCELLED"),

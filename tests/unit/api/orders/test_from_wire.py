@@ -11,6 +11,7 @@ from internal.kernel import errors, ids
 from internal.orders.messages import CancelRequested, OrderPlaced
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.requests import rules
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import memory
@@ -95,7 +96,9 @@ def test_a_quote_and_a_cancel_request() -> None:
     expected = PriceRequest("m1", "s-1", "EUR", (WantedLine("tea", 2),))
     assert from_wire.price_request(request, "m1") == expected
     cancel = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
-    expected_fact = CancelRequested("m1", "o-1", "r-1", 17, "late", "trace")
+    expected_fact = CancelRequested(
+        "m1", "o-1", "r-1", rules.hash_of("o-1", "late"), 17, "trace", "late"
+    )
     assert from_wire.cancel_requested(cancel, ORIGIN) == expected_fact
 
 
