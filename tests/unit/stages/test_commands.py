@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import Demand
+from internal.kernel.facts import Fact
 from internal.kernel.states import OrderState
 from internal.orders import messages, store
 from internal.pipeline import handler
@@ -32,10 +33,8 @@ def recorded(line: staged_orders.StagedOrders, command: messages.Requested) -> R
     return requests_store.find(line.connection, [key]).get(key)
 
 
-def first_pass(
-    line: staged_orders.StagedOrders, *orders_and_commands: messages.OrderCommand
-) -> list[handler.Outcome]:
-    return line.record(topics.PLACED, *map(line.work, orders_and_commands))
+def first_pass(line: staged_orders.StagedOrders, *facts: Fact) -> list[handler.Outcome]:
+    return line.record(topics.PLACED, *map(line.work, facts))
 
 
 def test_another_body_changes_nothing(line: staged_orders.StagedOrders) -> None:
