@@ -16,7 +16,7 @@ from internal.checks import orders as order_checks
 from internal.checks import requests as request_checks
 from internal.checks import stock as stock_checks
 from internal.kernel import ids
-from internal.orders import store
+from internal.orders import refusals, store
 
 Finding = findings.Finding
 
@@ -67,10 +67,10 @@ def check(
 
 def summary(connection: sa.Connection) -> list[Tally]:
     """Return the number of orders by state and reason."""
-    orders = store.ORDERS.c
-    group = (orders.state, orders.reason)
-    query = sa.select(*group, sa.func.count()).group_by(*group).order_by(*group)
-    return [Tally(*row) for row in connection.execute(query)]
+    group = (store.ORDERS.c.state, refusals.REASON)
+    query = sa.select(*group, sa.func.count()).select_from(refusals.WITH_ORDERS)
+    rows = connection.execute(query.group_by(*group).order_by(*group))
+    return [Tally(*row) for row in rows]
 
 
 def canaries(connection: sa.Connection, numbers: Sequence[str]) -> list[Finding]:

@@ -10,9 +10,12 @@ A zone of None is the zone of this machine.
 
 import bisect
 import datetime
+import functools
 import itertools
+import zoneinfo
 from typing import NamedTuple
 
+from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
 
 DAY_US = 86_400 * US_PER_SECOND
@@ -93,6 +96,44 @@ def start_of_day(at_us: int, zone: datetime.tzinfo | None) -> int:
     """Return the instant at which the day of `at_us` begins in `zone`."""
     day = _local(at_us, zone).date()
     return instant_of(datetime.datetime.combine(day, datetime.time()), zone)
+
+
+@functools.lru_cache(maxsize=1024)
+def zone_named(name: str) -> datetime.tzinfo:
+    """Return the time zone of an IANA name; "" is UTC.
+
+    Raises:
+        Misconfigured: this machine knows no such zone.
+    """
+    if not name:
+        return datetime.UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        what = f"there is no time zone {name!r} on this machine; its package is called tzdata"
+        raise errors.Misconfigured(what) from error
+
+
+def business_day(at_us: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int:
+    """Return the business day of an instant, as the number YYYYMMDD.
+
+    A business day begins at the first instant at which the zone's clock shows its cut-off or later,
+    and ends where the next one begins: it has 23 to 25 hours. A day that a zone skipped is empty.
+    """
+    shown = _local(at_us, zone).replace(tzinfo=None) - datetime.timedelta(minutes=cut_off_minutes)
+    day = shown.date().toordinal()
+    while at_us < _begins_us(day, zone, cut_off_minutes):
+        day -= 1
+    while at_us >= _begins_us(day + 1, zone, cut_off_minutes):
+        day += 1
+    date = datetime.date.fromordinal(day)
+    return date.year * 10_000 + date.month * 100 + date.day
+
+
+@functools.lru_cache(maxsize=1024)
+def _begins_us(day: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int:
+    midnight = datetime.datetime.combine(datetime.date.fromordinal(day), datetime.time())
+    return instant_of(midnight + datetime.timedelta(minutes=cut_off_minutes), zone)
 
 
 def date_text(local_us: int) -> str:

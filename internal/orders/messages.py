@@ -77,6 +77,14 @@ class RecordedFact(msgspec.Struct, frozen=True):
         )
 
 
+class Channel(StrEnum):
+    """The way in which an order was made: at a till, online, or at a till without a network."""
+
+    TILL = "TILL"
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+
+
 class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     """A merchant's order, answered OK.
 
@@ -93,6 +101,17 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     terminal_id: str = ""
     note: str = ""
     trace_id: str = ""
+    sold_at_us: int = 0
+    """When the sale happened; 0: when it was placed."""
+    channel: Channel = Channel.TILL
+    customer_id: str = ""
+    shift_id: str = ""
+    cashier_id: str = ""
+
+    @property
+    def sale_at_us(self) -> int:
+        """The instant whose business day, prices and taxes apply."""
+        return self.sold_at_us or self.placed_at_us
 
     @property
     def occurred_at_us(self) -> int:
@@ -107,8 +126,13 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
         named = {"store_id": self.store_id, "currency": self.currency, "body_hash": self.body_hash}
-        if self.terminal_id:
-            named["terminal_id"] = self.terminal_id
+        optional = {
+            "terminal_id": self.terminal_id,
+            "customer_id": self.customer_id,
+            "shift_id": self.shift_id,
+            "cashier_id": self.cashier_id,
+        }
+        named |= {name: value for name, value in optional.items() if value}
         skus = (line.sku for line in self.lines)
         return OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
 
@@ -185,6 +209,8 @@ class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     discount_net_minor: int = 0
     """The discount without the tax inside it, for the ledger."""
     trace_id: str = ""
+    business_day: int = 0
+    """Of the store, YYYYMMDD."""
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
@@ -205,6 +231,7 @@ class OrderPaid(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     total_minor: int
     discount_net_minor: int = 0
     trace_id: str = ""
+    business_day: int = 0
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""

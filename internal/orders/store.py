@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, tables
+from internal.orders import codec, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 from internal.requests.messages import RequestState, SubjectKind
 
@@ -72,6 +72,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     state: OrderState
     stock_state: StockState
     currency: str
+    business_day: int
     priced: PricedOrder | None
     reason: str
     explanation: str
@@ -93,8 +94,6 @@ _MOVE = bulk.shape_of(
     "charge_state",
     "stock_state",
     "version",
-    "reason",
-    "explanation",
     "due_at_us",
     "updated_at_us",
     "receipt_no",
@@ -211,6 +210,11 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> Added:
         for line in order.priced.lines
     ]
     bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    refused = [
+        refusals.Refused(key, order.reason, order.explanation)
+        for key, order in zip(keys, orders, strict=True)
+    ]
+    refusals.add(connection, refused)
     awaited = tuple(name for name, row in zip(names, found, strict=True) if row.is_awaited)
     return Added(dict(zip(names, keys, strict=True)), awaited)
 
@@ -233,15 +237,6 @@ def _inserted(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[
     return sorted(bulk.select(connection, _BY_PLACE, query, rows))
 
 
-def cancel_new(connection: sa.Connection, order_keys: Sequence[int]) -> None:
-    """Make orders that this transaction inserted CANCELLED, without a reservation or a deadline."""
-    names = ("state", "stock_state", "reason", "explanation", "due_at_us")
-    shape, changes = bulk.shape_of(ORDERS, "order_key", *names), bulk.assign(*names)
-    end = (OrderState.CANCELLED, StockState.NONE, messages.CANCELLED_BY_MERCHANT, "", None)
-    rows = [(key, *end) for key in order_keys]
-    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows)
-
-
 _NEW_COLUMNS = (
     "merchant_id",
     "order_id",
@@ -258,8 +253,12 @@ _NEW_COLUMNS = (
     "net_minor",
     "tax_minor",
     "total_minor",
-    "reason",
-    "explanation",
+    "channel",
+    "customer_id",
+    "shift_id",
+    "cashier_id",
+    "sold_at_us",
+    "business_day",
     "placed_at_us",
     "updated_at_us",
     "due_at_us",
@@ -293,8 +292,12 @@ def _new_row(order: NewOrder) -> bulk.Values:
         SECOND_VERSION,
         order.currency,
         *amounts,
-        order.reason,
-        order.explanation[: columns_chars_max("explanation")],
+        placed.channel,
+        placed.customer_id,
+        placed.shift_id,
+        placed.cashier_id,
+        placed.sale_at_us,
+        order.business_day,
         placed.placed_at_us,
         order.at_us,
         order.due_at_us,
@@ -307,11 +310,6 @@ FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
 """ACCEPTED or REJECTED, by the order stage."""
-
-
-def columns_chars_max(name: str) -> int:
-    """Return how many characters the orders column `name` holds."""
-    return ORDERS.c[name].type.length or 0  # type: ignore[attr-defined]
 
 
 def _line_row(line: msgspec.Struct) -> list[int | str]:
@@ -331,8 +329,6 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
             m.charge_state,
             m.stock_state,
             m.from_version + 1,
-            m.reason,
-            m.explanation[: columns_chars_max("explanation")],
             m.due_at_us,
             m.at_us,
             m.receipt_no,
@@ -343,6 +339,8 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
     changes = bulk.assign(*_MOVE.names[1:-1])
     guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
     bulk.update_deferred(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
+    refused = [refusals.Refused(m.order_key, m.reason, m.explanation) for m in moves]
+    refusals.add(connection, refused)
 
 
 def set_charge(

@@ -46,8 +46,6 @@ ORDERS = sa.Table(
     columns.number("refund_pending_minor", default=0),
     columns.number("disputed_minor", default=0),
     columns.number("outstanding_minor", default=0),
-    columns.words("reason", 64),
-    columns.words("explanation"),
     columns.optional_ident("receipt_series"),
     columns.number("receipt_no", nullable=True),
     columns.words("receipt_text", 64),

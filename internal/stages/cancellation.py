@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, rules, store
+from internal.orders import codec, early_cancellation, messages, rules, store
 from internal.requests import store as requests_store
 from internal.requests.messages import RequestState, SubjectKind
 
@@ -46,7 +46,7 @@ def undo(
         accepted = logged[claim][1]
         assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
         changes.append(_change(request, order, accepted, now_us))
-    store.move(connection, [_transition(*each, now_us) for each in cancels])
+    store.move(connection, [_transition(order, now_us) for _, order in cancels])
     store.log(connection, [_entry(change, now_us) for change in changes])
     return changes
 
@@ -57,24 +57,33 @@ def _change(
     accepted: messages.OrderAccepted,
     now_us: int,
 ) -> Change:
-    fact = messages.OrderCancelled(
-        order_key=order.order_key,
-        merchant_id=order.merchant_id,
-        order_id=order.order_id,
-        store_id=accepted.store_id,
-        version=order.version + 1,
-        at_us=now_us,
-        placed_at_us=accepted.placed_at_us,
-        request_id=request.request_id,
-        trace_id=request.trace_id,
-    )
+    fact = fact_of(accepted, order.order_key, order.version + 1, request.request_id, now_us)
     after = msgspec.structs.replace(order, version=fact.version, state=OrderState.CANCELLED)
     return Change(after, fact, rules.demand_of(accepted))
 
 
-def _transition(
-    request: messages.CancelRequested, order: store.OrderSnapshot, now_us: int
-) -> store.Transition:
+def fact_of(
+    order: messages.OrderPlaced | messages.OrderAccepted,
+    order_key: int,
+    version: int,
+    request_id: str,
+    now_us: int,
+) -> messages.OrderCancelled:
+    """Return the fact that a request has cancelled an order, which has this version then."""
+    return messages.OrderCancelled(
+        order_key=order_key,
+        merchant_id=order.merchant_id,
+        order_id=order.order_id,
+        store_id=order.store_id,
+        version=version,
+        at_us=now_us,
+        placed_at_us=order.placed_at_us,
+        request_id=request_id,
+        trace_id=order.trace_id,
+    )
+
+
+def _transition(order: store.OrderSnapshot, now_us: int) -> store.Transition:
     return store.Transition(
         order_key=order.order_key,
         from_version=order.version,
@@ -82,7 +91,6 @@ def _transition(
         charge_state=ChargeState.NONE,
         stock_state=StockState.RELEASED,
         reason=messages.CANCELLED_BY_MERCHANT,
-        explanation=request.reason,
         at_us=now_us,
     )
 
@@ -113,7 +121,7 @@ def honour(connection: sa.Connection, added: store.Added, now_us: int) -> dict[i
     oldest: dict[ids.OrderRef, str] = {}
     for cancel in cancels:
         oldest.setdefault(ids.OrderRef(cancel.merchant_id, cancel.subject), cancel.request_id)
-    store.cancel_new(connection, sorted(added.keys[ref] for ref in oldest))
+    early_cancellation.cancel(connection, sorted(added.keys[ref] for ref in oldest))
     answer = messages.CommandAnswer(OrderState.CANCELLED, store.SECOND_VERSION)
     done = {"state": RequestState.DONE, "answer": codec.encode_answer(answer), "at_us": now_us}
     requests_store.change(connection, [msgspec.structs.replace(it, **done) for it in cancels])

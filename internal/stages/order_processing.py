@@ -10,12 +10,12 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
-from internal.catalogue.messages import CatalogueSnapshot
+from internal.catalogue.messages import CatalogueSnapshot, Store
 from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage, StockKey
-from internal.kernel import ids
+from internal.kernel import ids, local_days
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store
 from internal.payments.messages import Tender
@@ -38,6 +38,7 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     placed: messages.OrderPlaced
     priced: PricedOrder | None
+    business_day: int
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
     refusal: Refusal | None = None
@@ -208,7 +209,11 @@ def refuse(
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
     """
-    drafts = [PricedDraft(order, None, refusal=refusal) for order in orders]
+    stores = {(order.merchant_id, order.store_id) for order in orders}
+    known = catalogue_store.load_snapshot(connection, stores, ()).stores
+    drafts = [
+        PricedDraft(order, None, business_day_of(order, known), refusal=refusal) for order in orders
+    ]
     return _add(connection, drafts, now_us, now_us)[1]
 
 
@@ -230,13 +235,21 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     request = PriceRequest(
         placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
     )
+    day = business_day_of(placed, snapshot.stores)
     priced = pricing_rules.price(request, snapshot)
     if isinstance(priced, Refusal):
-        return PricedDraft(placed, None, refusal=priced)
+        return PricedDraft(placed, None, day, refusal=priced)
     tenders = rules.settle_tenders(placed.tenders, priced)
     if isinstance(tenders, Refusal):
-        return PricedDraft(placed, priced, refusal=tenders)
-    return PricedDraft(placed, priced, rules.stock_lines(priced), tenders)
+        return PricedDraft(placed, priced, day, refusal=tenders)
+    return PricedDraft(placed, priced, day, rules.stock_lines(priced), tenders)
+
+
+def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
+    """Return the business day of an order; in UTC where its store is unknown."""
+    found = stores.get((placed.merchant_id, placed.store_id))
+    zone, cut_off_minutes = (found.time_zone, found.day_cut_off_minutes) if found else ("", 0)
+    return local_days.business_day(placed.sale_at_us, local_days.zone_named(zone), cut_off_minutes)
 
 
 def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
@@ -263,6 +276,7 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
         state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
         stock_state=StockState.NONE if refusal else StockState.RESERVED,
         currency=d.priced.currency if d.priced else d.placed.currency,
+        business_day=d.business_day,
         priced=d.priced,
         reason=refusal.reason if refusal else "",
         explanation=refusal.explanation if refusal else "",
@@ -274,7 +288,8 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
 def _fact(d: PricedDraft, order_key: int, now_us: int) -> NewFact:
     placed, priced = d.placed, d.priced
     if d.cancelled_by:
-        return _cancelled(d, order_key, now_us)
+        version = store.SECOND_VERSION
+        return cancellation.fact_of(placed, order_key, version, d.cancelled_by, now_us)
     if d.refusal or priced is None:
         return _rejected(d, order_key, now_us)
     return messages.OrderAccepted(
@@ -296,20 +311,7 @@ def _fact(d: PricedDraft, order_key: int, now_us: int) -> NewFact:
         total_minor=priced.total_minor,
         discount_net_minor=rules.net_discount(priced),
         trace_id=placed.trace_id,
-    )
-
-
-def _cancelled(d: PricedDraft, order_key: int, now_us: int) -> messages.OrderCancelled:
-    return messages.OrderCancelled(
-        order_key=order_key,
-        merchant_id=d.placed.merchant_id,
-        order_id=d.placed.order_id,
-        store_id=d.placed.store_id,
-        version=store.SECOND_VERSION,
-        at_us=now_us,
-        placed_at_us=d.placed.placed_at_us,
-        request_id=d.cancelled_by,
-        trace_id=d.placed.trace_id,
+        business_day=d.business_day,
     )
 
 

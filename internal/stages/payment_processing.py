@@ -194,6 +194,7 @@ def _paid(p: Plan, captured: tuple[Captured, ...], now_us: int) -> messages.Orde
         total_minor=accepted.total_minor,
         discount_net_minor=accepted.discount_net_minor,
         trace_id=accepted.trace_id,
+        business_day=accepted.business_day,
     )
 
 

@@ -54,6 +54,12 @@ class OrderView(msgspec.Struct, frozen=True):
     reason: str
     explanation: str
     receipt_no: int | None
+    channel: messages.Channel
+    customer_id: str
+    shift_id: str
+    cashier_id: str
+    sold_at_us: int
+    business_day: int
     placed_at_us: int
     updated_at_us: int
     due_at_us: int | None
@@ -78,8 +84,9 @@ def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[
     """Return those of the orders that are recorded."""
     shape = bulk.shape_of(store.ORDERS, "merchant_id", "order_id")
     query = (
-        "SELECT t.* FROM {w} CROSS JOIN orders t"
+        "SELECT t.*, r.reason, r.explanation FROM {w} CROSS JOIN orders t"
         " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
+        " LEFT JOIN order_refusals r ON r.order_key = t.order_key"
     )
     return _assemble(connection, bulk.select(connection, shape, query, orders))
 
@@ -158,6 +165,9 @@ def _view(
         "state": state,
         "charge_state": charge,
         "stock_state": StockState(row.stock_state),
+        "channel": messages.Channel(row.channel),
+        "reason": row.reason or "",
+        "explanation": row.explanation or "",
         "price_trace": tuple(filter(None, row.price_trace.split("\n"))),
         "lines": lines,
         "timeline": timeline,

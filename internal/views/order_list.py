@@ -151,11 +151,14 @@ def _parts_below(query: Query, page: Page | None) -> Iterator[Query]:
 
 
 _BY_KEY = bulk.shape_of(store.ORDERS, "order_key")
-_READ = tuple(name for name in OrderSummary.__struct_fields__ if name != "is_priced")
+_READ = tuple(
+    name for name in OrderSummary.__struct_fields__ if name not in {"is_priced", "reason"}
+)
 _SUMMARY_SQL = (
     f"SELECT t.order_key, {', '.join(f't.{name}' for name in _READ)}, (t.total_minor <> 0 OR EXISTS"  # noqa: S608 - our own names
-    " (SELECT 1 FROM order_lines l WHERE l.order_key = t.order_key)) AS is_priced"
-    " FROM {w} CROSS JOIN orders t ON t.order_key = {w.order_key}"
+    " (SELECT 1 FROM order_lines l WHERE l.order_key = t.order_key)) AS is_priced,"
+    " COALESCE(r.reason, '') AS reason FROM {w} CROSS JOIN orders t ON t.order_key = {w.order_key}"
+    " LEFT JOIN order_refusals r ON r.order_key = t.order_key"
 )
 """Only an order that was priced has lines; they are looked for where the total does not tell."""
 

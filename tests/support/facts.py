@@ -34,9 +34,11 @@ def _some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, 
 def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict[str, Any]:
     """Return a strategy for each field that is more than a number or a text."""
     ids_of = ("merchant_id", "order_id", "store_id", "request_id", "body_hash", "currency")
+    optional_ids = ("terminal_id", "customer_id", "shift_id", "cashier_id")
     return {
         **dict.fromkeys(ids_of, names),
-        "terminal_id": st.just("") | names,
+        **dict.fromkeys(optional_ids, st.just("") | names),
+        "channel": st.sampled_from(messages.Channel),
         "lines": _some(st.builds(messages.StockLine, skus, INTS)),
         "wanted": _some(st.builds(WantedLine, skus, INTS, st.none() | INTS)),
         "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS)),

@@ -12,12 +12,15 @@ from google.type import money_pb2
 from internal.api import calls
 from internal.kernel import errors, ids, money
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders.messages import CancelRequested, OrderPlaced
+from internal.orders.messages import CancelRequested, Channel, OrderPlaced
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
 from internal.requests import rules
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
+
+SOLD_AHEAD_MAX_US = 24 * 3_600 * US_PER_SECOND
+"""A till's clock may be ahead of the server's by this much."""
 
 
 def body_of(draft: order_pb2.OrderDraft) -> bytes:
@@ -39,7 +42,8 @@ def placed(
     Raises:
         InvalidMoney: an amount is not in the order's currency, cannot be expressed in it, or is too
             small.
-        InvalidInput: a tender is of no known kind, or more than one leaves its amount out.
+        InvalidInput: a tender is of no known kind, more than one leaves its amount out, or the
+            sale is too far in the future.
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
@@ -56,7 +60,28 @@ def placed(
         terminal_id=draft.terminal_id,
         note=draft.note,
         trace_id=origin.trace_id,
+        sold_at_us=_sold_at_us(draft, origin.at_us, path),
+        channel=_CHANNELS[draft.channel],
+        customer_id=draft.customer_id,
+        shift_id=draft.shift_id,
+        cashier_id=draft.cashier_id,
     )
+
+
+def _sold_at_us(draft: order_pb2.OrderDraft, now_us: int, path: str) -> int:
+    at_us = instant_us(draft.sold_at)
+    if at_us > now_us + SOLD_AHEAD_MAX_US:
+        what = "must not be more than 24 hours ahead of the server's clock"
+        raise errors.InvalidInput([(f"{path}sold_at", what)])
+    return at_us
+
+
+_CHANNELS = {
+    order_pb2.CHANNEL_UNSPECIFIED: Channel.TILL,
+    order_pb2.CHANNEL_TILL: Channel.TILL,
+    order_pb2.CHANNEL_ONLINE: Channel.ONLINE,
+    order_pb2.CHANNEL_OFFLINE: Channel.OFFLINE,
+}
 
 
 def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str) -> PriceRequest:

@@ -102,6 +102,11 @@ def _placed(fact: OrderPlaced) -> order_pb2.Order:
         updated_at=_instant(fact.placed_at_us),
         note=fact.note,
         trace_id=fact.trace_id,
+        sold_at=_instant(fact.sale_at_us),
+        channel=f"CHANNEL_{fact.channel}",
+        customer_id=fact.customer_id,
+        shift_id=fact.shift_id,
+        cashier_id=fact.cashier_id,
     )
 
 
@@ -125,6 +130,12 @@ def _recorded(view: OrderView) -> order_pb2.Order:
         updated_at=_instant(view.updated_at_us),
         note=placed.note if placed else "",
         trace_id=view.trace_id,
+        sold_at=_instant(view.sold_at_us),
+        channel=f"CHANNEL_{view.channel}",
+        customer_id=view.customer_id,
+        shift_id=view.shift_id,
+        cashier_id=view.cashier_id,
+        business_day=view.business_day,
     )
     _add_amounts(order, view, placed)
     if view.state is OrderState.REJECTED:

@@ -15,7 +15,7 @@ from internal.kernel import states
 from internal.kernel.states import OrderState
 from internal.lab.chaos import clients
 from internal.lab.workload import scenarios
-from internal.orders import store
+from internal.orders import refusals, store
 from internal.pipeline import dead_letters
 from internal.wire.souk.v1 import order_pb2
 
@@ -53,12 +53,13 @@ def recorded(connection: sa.Connection, run: str = "") -> dict[str, Recorded]:
     query = sa.select(line.order_key, line.sku, line.quantity).where(in_run)
     for key, sku, quantity in connection.execute(query.order_by(line.order_key, line.line_no)):
         lines.setdefault(key, []).append((sku, quantity))
-    columns = (orders.order_key, orders.order_id, orders.state, orders.reason)
+    columns = (orders.order_key, orders.order_id, orders.state, refusals.REASON)
+    query = sa.select(*columns).select_from(refusals.WITH_ORDERS).where(of_run)
     return {
         row.order_id: Recorded(
             OrderState(row.state), row.reason, tuple(lines.get(row.order_key, ()))
         )
-        for row in connection.execute(sa.select(*columns).where(of_run))
+        for row in connection.execute(query)
     }
 
 

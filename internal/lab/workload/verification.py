@@ -19,6 +19,7 @@ from internal.inventory import store as inventory_store
 from internal.kernel import errors, ids, states
 from internal.lab.workload import outcomes, shop
 from internal.ledger import store as ledger_store
+from internal.orders import refusals
 from internal.orders import store as order_store
 from internal.payments.gateways import registry
 
@@ -136,7 +137,8 @@ def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
 
 def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, outcomes.End]:
     o = order_store.ORDERS.c
-    query = sa.select(o.order_id, o.state, o.reason, o.placed_at_us, o.updated_at_us)
+    columns = (o.order_id, o.state, refusals.REASON, o.placed_at_us, o.updated_at_us)
+    query = sa.select(*columns).select_from(refusals.WITH_ORDERS)
     ended = o.state.in_([str(state) for state in states.ORDER_TERMINAL])
     rows = connection.execute(query.where(o.merchant_id == merchant_id, ended))
     return {row[0]: outcomes.End(states.OrderState(row[1]), *row[2:]) for row in rows}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.kernel import local_days
+from internal.kernel import errors, local_days
 from internal.kernel.clock import US_PER_SECOND
 from tests.unit.reports import samples
 
@@ -204,3 +204,49 @@ def test_local_times_that_are_skipped_or_come_twice(name: str, local: str, insta
     zone = zoneinfo.ZoneInfo(name)
     found = local_days.instant_of(datetime.datetime.fromisoformat(local), zone)
     assert found == samples.us_of(instant)
+
+
+@given(ZONES, INSTANTS, st.integers(0, 23 * 60))
+def test_a_business_day_is_the_only_one_that_holds_an_instant(
+    name: str, at_us: int, cut_off_minutes: int
+) -> None:
+    zone = zoneinfo.ZoneInfo(name)
+    day = day_of(local_days.business_day(at_us, zone, cut_off_minutes))
+    assert begin_of(day, zone, cut_off_minutes) <= at_us
+    assert at_us < begin_of(day + datetime.timedelta(days=1), zone, cut_off_minutes)
+
+
+def day_of(number: int) -> datetime.date:
+    return datetime.date(number // 10_000, number // 100 % 100, number % 100)
+
+
+def begin_of(day: datetime.date, zone: datetime.tzinfo, cut_off_minutes: int) -> int:
+    midnight = datetime.datetime.combine(day, datetime.time())
+    return local_days.instant_of(midnight + datetime.timedelta(minutes=cut_off_minutes), zone)
+
+
+@pytest.mark.parametrize(
+    ("name", "cut_off_minutes", "at", "day"),
+    [
+        ("UTC", 0, "2026-03-01T00:00:00+00:00", 20260301),
+        ("Europe/Berlin", 0, "2026-02-28T23:00:00+00:00", 20260301),
+        ("Europe/Berlin", 240, "2026-03-01T02:59:59+00:00", 20260228),
+        ("Europe/Berlin", 240, "2026-03-01T03:00:00+00:00", 20260301),
+        ("America/Santiago", 0, "2026-09-06T03:59:59+00:00", 20260905),
+        ("America/Santiago", 0, "2026-09-06T04:00:00+00:00", 20260906),
+        ("America/Havana", 0, "2026-11-01T04:30:00+00:00", 20261101),
+        ("America/Havana", 0, "2026-11-01T05:30:00+00:00", 20261101),
+    ],
+)
+def test_business_days_begin_at_the_cut_off(
+    name: str, cut_off_minutes: int, at: str, day: int
+) -> None:
+    found = local_days.business_day(samples.us_of(at), zoneinfo.ZoneInfo(name), cut_off_minutes)
+    assert found == day
+
+
+def test_a_zone_without_a_name_is_utc_and_an_unknown_one_is_refused() -> None:
+    assert local_days.zone_named("") is datetime.UTC
+    for name in ("Mars/Olympus", "../etc/passwd"):
+        with pytest.raises(errors.Misconfigured, match="time zone"):
+            local_days.zone_named(name)

@@ -1,16 +1,20 @@
 """Placing orders: priced, stock reserved, written down once, whatever comes twice."""
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
+from internal.catalogue import store as catalogue_store
+from internal.catalogue.messages import Store
 from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import StockLevel
 from internal.kernel.facts import Fact
-from internal.orders import messages, store
+from internal.orders import messages, refusals, tables
 from internal.pipeline import handler
 from internal.pricing.messages import Discount, DiscountKind
 from tests.support import shop, staged_orders
+from tests.unit.reports import samples
 
 
 @pytest.fixture
@@ -46,6 +50,34 @@ def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.StagedOrd
     assert (kept.state, kept.charge_state, kept.stock_state) == ("ACCEPTED", "NONE", "RESERVED")
     assert [entry.state for entry in kept.timeline] == ["PLACED", "ACCEPTED"]
     assert kept.due_at_us == shop.NOW_US + topics.PAYMENT.deadline_s * 1_000_000
+
+
+def test_the_business_day_is_that_of_the_sale_in_the_stores_zone(
+    line: staged_orders.StagedOrders,
+) -> None:
+    """Sold at 03:30 in Santiago, which closes at 04:00; sent a day later."""
+    kept = Store(
+        shop.MERCHANT,
+        shop.STORE,
+        "The shop",
+        "EUR",
+        time_zone="America/Santiago",
+        day_cut_off_minutes=240,
+    )
+    catalogue_store.save_stores(line.connection, [kept])
+    sold_at_us = samples.us_of("2023-11-13T06:30:00+00:00")
+    order = msgspec.structs.replace(shop.placed("o"), sold_at_us=sold_at_us)
+    ((accepted,),) = place(line, order)
+    assert isinstance(accepted, messages.OrderAccepted)
+    assert accepted.business_day == 20231112
+    found = line.view("o")
+    assert (found.business_day, found.sold_at_us) == (20231112, sold_at_us)
+
+
+def test_an_order_without_a_store_has_a_day_too(line: staged_orders.StagedOrders) -> None:
+    place(line, shop.placed("o", merchant_id="m-9"))
+    days = line.connection.execute(sa.select(tables.ORDERS.c.business_day)).scalars()
+    assert list(days) == [20231114]
 
 
 REFUSED = {
@@ -159,5 +191,7 @@ def test_what_cannot_be_explained_in_500_characters_is_cut(
 ) -> None:
     ((rejected,),) = place(line, shop.placed("o", ("x" * 5_000, 1)))
     assert isinstance(rejected, messages.OrderRejected)
-    length = line.connection.execute(sa.select(sa.func.length(store.ORDERS.c.explanation)))
+    length = line.connection.execute(
+        sa.select(sa.func.length(refusals.ORDER_REFUSALS.c.explanation))
+    )
     assert length.scalar() == 500

@@ -219,7 +219,7 @@ def test_a_page_needs_a_few_queries_and_reads_summaries_only() -> None:
         assert len(order_list.list_page(connection, "m-1", ALL, None, 100).orders) == 100
         sqlite.set_trace_callback(None)
     assert len(statements) <= 5
-    assert _tables_in(statements) == {"orders", "order_lines"}
+    assert _tables_in(statements) == {"orders", "order_lines", "order_refusals"}
 
 
 def _tables_in(statements: Sequence[str]) -> set[str]:

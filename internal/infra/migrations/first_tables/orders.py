@@ -48,7 +48,7 @@ ORDER_REFUSALS = sa.Table(
     METADATA,
     columns.number("order_key", primary_key=True),
     columns.code("reason", chars_max=64),
-    columns.words("explanation"),
+    columns.words("explanation", 500),
 )
 
 ORDERS = sa.Table(
@@ -87,8 +87,6 @@ ORDERS = sa.Table(
     columns.number("refund_pending_minor", default=0),
     columns.number("disputed_minor", default=0),
     columns.number("outstanding_minor", default=0),
-    columns.words("reason", 64),
-    columns.words("explanation"),
     columns.optional_ident("receipt_series"),
     columns.number("receipt_no", nullable=True),
     columns.words("receipt_text", 64),

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.inventory import store as inventory_store
 from internal.ledger import store as ledger_store
+from internal.orders import parts, refusals
 from internal.orders import store as order_store
+from internal.payments import order_tenders, transactions
 from internal.payments import store as payment_store
 
 
@@ -33,8 +35,12 @@ class OrderTable(NamedTuple):
 TABLES = (
     OrderTable(order_store.ORDERS),
     OrderTable(order_store.ORDER_LINES),
+    OrderTable(parts.ORDER_LINE_PARTS),
+    OrderTable(refusals.ORDER_REFUSALS),
     OrderTable(order_store.ORDER_LOG),
+    OrderTable(order_tenders.ORDER_TENDERS),
     OrderTable(payment_store.PAYMENT_ATTEMPTS),
+    OrderTable(transactions.PAYMENT_TRANSACTIONS),
     OrderTable(inventory_store.STOCK_MOVEMENTS, drawn="movement_key"),
     OrderTable(ledger_store.LEDGER_ENTRIES, "source_key"),
 )

@@ -46,6 +46,13 @@ class TenderKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TENDER_KIND_CASH: _ClassVar[TenderKind]
     TENDER_KIND_CARD: _ClassVar[TenderKind]
 
+class Channel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHANNEL_UNSPECIFIED: _ClassVar[Channel]
+    CHANNEL_TILL: _ClassVar[Channel]
+    CHANNEL_ONLINE: _ClassVar[Channel]
+    CHANNEL_OFFLINE: _ClassVar[Channel]
+
 class OrderCommand(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ORDER_COMMAND_UNSPECIFIED: _ClassVar[OrderCommand]
@@ -72,11 +79,15 @@ STOCK_STATE_RELEASED: StockState
 TENDER_KIND_UNSPECIFIED: TenderKind
 TENDER_KIND_CASH: TenderKind
 TENDER_KIND_CARD: TenderKind
+CHANNEL_UNSPECIFIED: Channel
+CHANNEL_TILL: Channel
+CHANNEL_ONLINE: Channel
+CHANNEL_OFFLINE: Channel
 ORDER_COMMAND_UNSPECIFIED: OrderCommand
 ORDER_COMMAND_CANCEL: OrderCommand
 
 class OrderDraft(_message.Message):
-    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "lines", "discount", "tenders", "note")
+    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "lines", "discount", "tenders", "note", "sold_at", "channel", "customer_id", "shift_id", "cashier_id")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     TERMINAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +96,11 @@ class OrderDraft(_message.Message):
     DISCOUNT_FIELD_NUMBER: _ClassVar[int]
     TENDERS_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    SOLD_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_ID_FIELD_NUMBER: _ClassVar[int]
+    CASHIER_ID_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     store_id: str
     terminal_id: str
@@ -93,7 +109,12 @@ class OrderDraft(_message.Message):
     discount: Discount
     tenders: _containers.RepeatedCompositeFieldContainer[Tender]
     note: str
-    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[DraftLine, _Mapping]]] = ..., discount: _Optional[_Union[Discount, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[Tender, _Mapping]]] = ..., note: _Optional[str] = ...) -> None: ...
+    sold_at: _timestamp_pb2.Timestamp
+    channel: Channel
+    customer_id: str
+    shift_id: str
+    cashier_id: str
+    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[DraftLine, _Mapping]]] = ..., discount: _Optional[_Union[Discount, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[Tender, _Mapping]]] = ..., note: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ...) -> None: ...
 
 class DraftLine(_message.Message):
     __slots__ = ("sku", "quantity", "expected_price")
@@ -134,7 +155,7 @@ class CardTender(_message.Message):
     def __init__(self, token: _Optional[str] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "state", "charge_state", "stock_state", "version", "lines", "taxes", "totals", "tenders", "receipt_number", "refusal", "price_trace", "allowed_commands", "timeline", "placed_at", "updated_at", "note", "trace_id")
+    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "state", "charge_state", "stock_state", "version", "lines", "taxes", "totals", "tenders", "receipt_number", "refusal", "price_trace", "allowed_commands", "timeline", "placed_at", "updated_at", "note", "trace_id", "sold_at", "channel", "customer_id", "shift_id", "cashier_id", "business_day")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     TERMINAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +177,12 @@ class Order(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOLD_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_ID_FIELD_NUMBER: _ClassVar[int]
+    CASHIER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DAY_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     store_id: str
     terminal_id: str
@@ -177,7 +204,13 @@ class Order(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     note: str
     trace_id: str
-    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., state: _Optional[_Union[OrderState, str]] = ..., charge_state: _Optional[_Union[ChargeState, str]] = ..., stock_state: _Optional[_Union[StockState, str]] = ..., version: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[TaxBucket, _Mapping]]] = ..., totals: _Optional[_Union[OrderTotals, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[OrderTender, _Mapping]]] = ..., receipt_number: _Optional[int] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., price_trace: _Optional[_Iterable[str]] = ..., allowed_commands: _Optional[_Iterable[_Union[OrderCommand, str]]] = ..., timeline: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ..., placed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
+    sold_at: _timestamp_pb2.Timestamp
+    channel: Channel
+    customer_id: str
+    shift_id: str
+    cashier_id: str
+    business_day: int
+    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., state: _Optional[_Union[OrderState, str]] = ..., charge_state: _Optional[_Union[ChargeState, str]] = ..., stock_state: _Optional[_Union[StockState, str]] = ..., version: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[TaxBucket, _Mapping]]] = ..., totals: _Optional[_Union[OrderTotals, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[OrderTender, _Mapping]]] = ..., receipt_number: _Optional[int] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., price_trace: _Optional[_Iterable[str]] = ..., allowed_commands: _Optional[_Iterable[_Union[OrderCommand, str]]] = ..., timeline: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ..., placed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., trace_id: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ..., business_day: _Optional[int] = ...) -> None: ...
 
 class OrderSummary(_message.Message):
     __slots__ = ("order_id", "store_id", "terminal_id", "state", "charge_state", "stock_state", "version", "total", "receipt_number", "refusal_reason", "placed_at", "updated_at")

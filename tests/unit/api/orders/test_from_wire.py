@@ -1,6 +1,7 @@
 """From the wire to facts: amounts are exact and in the order's currency, or refused by path."""
 
 import pytest
+from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,21 @@ def test_every_field_arrives() -> None:
     assert fact.body_hash == ids.digest(draft.SerializeToString(deterministic=True))
 
 
+def test_when_how_and_by_whom_it_was_sold_arrives() -> None:
+    draft = memory.draft(
+        sold_at=timestamp_pb2.Timestamp(seconds=1, nanos=2_000),
+        channel=o.CHANNEL_OFFLINE,
+        customer_id="c-1",
+        shift_id="s-7",
+        cashier_id="k-2",
+    )
+    fact = placed(draft)
+    assert (fact.sold_at_us, fact.sale_at_us, fact.channel) == (1_000_002, 1_000_002, "OFFLINE")
+    assert (fact.customer_id, fact.shift_id, fact.cashier_id) == ("c-1", "s-7", "k-2")
+    plain = placed(memory.draft())
+    assert (plain.sold_at_us, plain.sale_at_us, plain.channel) == (0, 17, "TILL")
+
+
 def test_the_hash_covers_the_draft_and_nothing_else() -> None:
     first = placed(memory.draft())
     later = placed(memory.draft(), calls.Origin("m1", "other", 18), "orders[7].")
@@ -75,6 +91,7 @@ def test_the_hash_covers_the_draft_and_nothing_else() -> None:
         ({"tenders": [cash(), cash(money(0))]}, "order.tenders[1].amount"),
         ({"tenders": [cash(money(-5))]}, "order.tenders[0].amount"),
         ({"tenders": [cash(), cash()]}, "order.tenders"),
+        ({"sold_at": timestamp_pb2.Timestamp(seconds=86_401)}, "order.sold_at"),
     ],
 )
 def test_refused_by_path(changes: dict[str, object], path: str) -> None:
