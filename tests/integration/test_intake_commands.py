@@ -50,7 +50,7 @@ async def busy() -> AsyncIterator[Client]:
         yield connected
 
 
-def request(**others: str) -> s.CancelOrderRequest:
+def asking(**others: str) -> s.CancelOrderRequest:
     values: dict[str, str] = {
         "order_id": "o-1",
         "request_id": "r-1",
@@ -60,7 +60,7 @@ def request(**others: str) -> s.CancelOrderRequest:
 
 
 async def cancelled(server: grpc_fixture.Server, client: Client) -> grpc_fixture.Answer:
-    call = client.CancelOrder(request(), timeout=5)
+    call = client.CancelOrder(asking(), timeout=5)
     server.orders.note(await server.bus.first(CancelRequested))
     await server.orders.tell(REF, topics.REJECTED)
     return await call
@@ -79,7 +79,7 @@ async def test_cancelled_and_the_same_again(server: grpc_fixture.Server, client:
     assert answer == expected
     published = len(server.bus.messages)
     expected.replayed = True
-    assert await client.CancelOrder(request()) == expected
+    assert await client.CancelOrder(asking()) == expected
     assert len(server.bus.messages) == published
 
 
@@ -100,14 +100,14 @@ async def test_same_request_with_another_reason(
     await client.submit()
     await server.record_all()
     await cancelled(server, client)
-    failure = await grpc_fixture.failure_of(client.CancelOrder(request(reason="other")))
+    failure = await grpc_fixture.failure_of(client.CancelOrder(asking(reason="other")))
     assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
 
 
 async def test_too_late(busy: Client) -> None:
     await busy.submit(wait_for=s.WAIT_FOR_FINALIZED)
     for _ in range(2):
-        failure = await grpc_fixture.failure_of(busy.CancelOrder(request(), timeout=5))
+        failure = await grpc_fixture.failure_of(busy.CancelOrder(asking(), timeout=5))
         assert failure.code == "FAILED_PRECONDITION"
         assert failure.reason == "ORDER_NOT_CANCELLABLE"
         assert failure.metadata["state"] == "FINALIZED"
@@ -122,7 +122,7 @@ async def test_an_order_that_has_ended_is_answered_for_without_a_message(
     await cancelled(server, client)
     published, read = len(server.bus.messages), server.orders.whole_reads
     for number in range(20):
-        request = request(request_id=f"again-{number}")
+        request = asking(request_id=f"again-{number}")
         failure = await grpc_fixture.failure_of(client.CancelOrder(request))
         assert failure.reason == "ORDER_NOT_CANCELLABLE"
         assert failure.metadata["state"] == "CANCELLED"
@@ -136,12 +136,12 @@ async def test_waits_for_an_order_that_nobody_here_knows(
     """The same for another merchant's order: it is told of none."""
     await other.submit()
     await server.record_all()
-    call = client.CancelOrder(request(), timeout=5)
+    call = client.CancelOrder(asking(), timeout=5)
     server.orders.note(await server.bus.first(CancelRequested))
     expected = s.CancelOrderResponse(order_id="o-1", outcome=s.COMMAND_OUTCOME_WAITING)
     assert await call == expected
     expected.replayed = True
-    assert await client.CancelOrder(request()) == expected
+    assert await client.CancelOrder(asking()) == expected
     assert not server.orders.views.get(REF)
 
 
@@ -149,7 +149,7 @@ async def test_an_order_that_was_answered_ok_here_is_waited_for(
     server: grpc_fixture.Server, client: Client
 ) -> None:
     await client.submit()
-    call = client.CancelOrder(request(), timeout=5)
+    call = client.CancelOrder(asking(), timeout=5)
     request = await server.bus.first(CancelRequested)
     server.orders.note(request)
     await asyncio.sleep(0.1)
@@ -166,7 +166,7 @@ async def test_is_kept_if_such_an_order_does_not_come_in_time() -> None:
         grpc_fixture.client_of(server) as client,
     ):
         await client.submit()
-        call = client.CancelOrder(request(), timeout=30)
+        call = client.CancelOrder(asking(), timeout=30)
         server.orders.note(await server.bus.first(CancelRequested))
         assert (await call).outcome == s.COMMAND_OUTCOME_WAITING
 
@@ -177,12 +177,12 @@ async def test_a_request_that_was_taken_is_not_sent_again(
     """After a call that was broken off, or at another server."""
     await client.submit()
     await server.record_all()
-    first = client.CancelOrder(request(), timeout=5)
+    first = client.CancelOrder(asking(), timeout=5)
     request = await server.bus.first(CancelRequested)
     first.cancel()
     server.orders.note(request)
     published = len(server.bus.messages)
-    answer = await client.CancelOrder(request(), timeout=5)
+    answer = await client.CancelOrder(asking(), timeout=5)
     assert (answer.state, answer.replayed) == (o.ORDER_STATE_CANCELLED, True)
     assert len(server.bus.messages) == published
 
@@ -194,12 +194,12 @@ async def test_undecided_within_the_servers_deadline() -> None:
         grpc_fixture.client_of(server) as client,
     ):
         await client.submit()
-        failure = await grpc_fixture.failure_of(client.CancelOrder(request(), timeout=30))
+        failure = await grpc_fixture.failure_of(client.CancelOrder(asking(), timeout=30))
         assert (failure.code, failure.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_PENDING")
 
 
 async def test_the_cancel_request_was_not_sent(server: grpc_fixture.Server, client: Client) -> None:
     await client.submit()
     server.bus.is_away = True
-    failure = await grpc_fixture.failure_of(client.CancelOrder(request()))
+    failure = await grpc_fixture.failure_of(client.CancelOrder(asking()))
     assert (failure.code, failure.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
