@@ -29,7 +29,7 @@ def _make_stack(folder: Path) -> stack.Stack:
 def _places() -> command.Places:
     plain_functions = ROOT / "scripts" / "bench_peers" / "plain_functions.py"
     provisioning = full_site.Provisioning(_make_stack, deploy.deploy, plain_functions)
-    return command.Places(ROOT / ".cache", provisioning)
+    return command.Places(ROOT, ROOT / ".cache", provisioning)
 
 
 if __name__ == "__main__":

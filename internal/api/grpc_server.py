@@ -19,7 +19,7 @@ from loguru import logger
 from internal.api import grpc_adapter, metrics, middleware, options
 from internal.api.limits import connections
 from internal.api.orders import service
-from internal.infra import own_ports
+from internal.console import own_ports
 from internal.kernel import errors
 
 PROBE_TIMEOUT_MS = 20_000

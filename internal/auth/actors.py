@@ -3,6 +3,10 @@
 import sqlalchemy as sa
 
 from internal.infra import columns, db
+from internal.kernel import errors
+
+OPERATOR = "OPERATOR"
+"""A person at the command line."""
 
 ACTORS = sa.Table(
     "actors",
@@ -14,3 +18,22 @@ ACTORS = sa.Table(
     columns.number("created_at_us"),
     sa.UniqueConstraint("merchant_id", "kind", "actor_id", name="actors_by_id"),
 )
+
+
+def key_of(connection: sa.Connection, merchant_id: str, kind: str, name: str, now_us: int) -> int:
+    """Return the key of an actor, who is added if this is the first time.
+
+    Raises:
+        Conflict: another instance adds the same one; repeat the whole transaction.
+    """
+    actor = {"merchant_id": merchant_id, "kind": kind, "actor_id": name[: columns.ID_CHARS_MAX]}
+    t = ACTORS.c
+    query = sa.select(t.actor_key).where(*(t[column] == value for column, value in actor.items()))
+    known: int | None = connection.execute(query).scalar()
+    if known is not None:
+        return known
+    try:
+        added = connection.execute(ACTORS.insert().values(created_at_us=now_us, **actor))
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict("another instance adds the same actor") from error
+    return int(added.inserted_primary_key[0]) if added.inserted_primary_key else 0

@@ -82,7 +82,7 @@ _NOTHING_HELD = findings.Rule(
     SELECT merchant_id, order_id, state, held
     FROM (
       SELECT o.merchant_id, o.order_id, o.state, {_HELD} AS held
-      FROM orders o WHERE o.state IN (:order_rejected, :order_cancelled)
+      FROM orders o WHERE o.state IN (:order_rejected, :order_cancelled, :order_expired)
     ) AS q
     WHERE held <> 0
     """,  # noqa: S608
@@ -94,7 +94,7 @@ _NOTHING_OPEN = findings.Rule(
     SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
     WHERE a.state IN (:attempt_pending, :attempt_unknown)
-      AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled)
+      AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
         OR (o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)))
     """,
 )

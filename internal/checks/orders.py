@@ -95,7 +95,7 @@ _TERMINAL_BUT_DUE = findings.Rule(
     """
     SELECT merchant_id, order_id, state, due_at_us FROM orders
     WHERE due_at_us IS NOT NULL
-      AND state IN (:order_finalized, :order_rejected, :order_cancelled)
+      AND state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
     """,
 )
 _OVERDUE = findings.Rule(
@@ -158,6 +158,7 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
     OrderState.CANCELLED: frozenset(
         {(ChargeState.NONE, StockState.NONE), (ChargeState.NONE, StockState.RELEASED)}
     ),
+    OrderState.EXPIRED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
 }
 """The charge and stock states that a recorded order may have in each order state."""
 

@@ -4,56 +4,80 @@ Memory grows with the stock rows, not with the orders.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.inventory import store
-from internal.inventory.messages import MovementKind, StockKey, StockLevel
+from internal.inventory.messages import Reason, SourceKind, StockKey, StockLevel
 
-WINDOW_MOVEMENTS = 50_000
-"""Movements that are summed by one query."""
+WINDOW_SOURCES = 25_000
+"""Sources of one kind and business day whose movements are summed by one query."""
 
 _SALES_MOVED = findings.Rule(
     "I5",
     "a finalized order's lines have left the stock, and no other order's have",
     """
-    SELECT merchant_id, order_id, state, wanted, sold
+    SELECT merchant_id, order_id, state, wanted_milli, sold_milli
     FROM (
       SELECT o.merchant_id, o.order_id, o.state,
-        (SELECT COALESCE(SUM(l.quantity), 0) FROM order_lines l
-          WHERE l.order_key = o.order_key) AS wanted,
-        (SELECT COALESCE(-SUM(m.quantity), 0) FROM stock_movements m
-          WHERE m.order_key = o.order_key) AS sold
+        (SELECT COALESCE(SUM(l.quantity * 1000), 0) FROM order_lines l
+          WHERE l.order_key = o.order_key AND l.location_id <> '') AS wanted_milli,
+        (SELECT COALESCE(-SUM(m.quantity_milli), 0) FROM stock_movements m
+          WHERE m.business_day = o.business_day AND m.source_kind = :source_order
+            AND m.source_key = o.order_key) AS sold_milli
       FROM orders o
     ) AS q
-    WHERE sold <> CASE WHEN state = :order_finalized THEN wanted ELSE 0 END
+    WHERE sold_milli <> CASE WHEN state = :order_finalized THEN wanted_milli ELSE 0 END
     """,
 )
 _SALES_HAVE_ORDERS = findings.Rule(
     "I5",
-    "a sale's movement belongs to an order",
+    "a sale's movement belongs to an order of its day",
     """
-    SELECT m.merchant_id, m.store_id, m.sku, m.order_key
-    FROM stock_movements m LEFT JOIN orders o ON o.order_key = m.order_key
-    WHERE m.kind = :movement_sale AND o.order_key IS NULL
+    SELECT m.merchant_id, m.location_id, m.sku, m.source_kind, m.source_key
+    FROM stock_movements m
+    LEFT JOIN orders o ON o.order_key = m.source_key AND o.business_day = m.business_day
+      AND m.source_kind = :source_order
+    WHERE (m.reason = :reason_sale OR m.source_kind = :source_order) AND o.order_key IS NULL
+    """,
+)
+BELOW_RESERVED = findings.Rule(
+    "I5",
+    "stock below what is reserved has an open exception",
+    """
+    SELECT s.merchant_id, s.location_id, s.sku, s.lot, s.on_hand_milli, s.reserved_milli
+    FROM stock s
+    WHERE (s.on_hand_milli < s.reserved_milli OR s.on_hand_milli < 0) AND NOT EXISTS (
+      SELECT 1 FROM stock_exceptions e
+      WHERE e.merchant_id = s.merchant_id AND e.location_id = s.location_id AND e.sku = s.sku
+        AND e.lot = s.lot AND e.closed_at_us IS NULL
+    )
     """,
 )
 
 
 def check(connection: sa.Connection) -> list[findings.Finding]:
     """Return the broken rules about stock."""
-    parameters = {**findings.PARAMETERS, "movement_sale": str(MovementKind.SALE)}
-    found = findings.evaluate(connection, (_SALES_MOVED, _SALES_HAVE_ORDERS), parameters)
-    return found + _levels(connection)
+    parameters = {
+        **findings.PARAMETERS,
+        "reason_sale": str(Reason.SALE),
+        "source_order": str(SourceKind.ORDER),
+    }
+    rules = (_SALES_MOVED, _SALES_HAVE_ORDERS, BELOW_RESERVED)
+    return findings.evaluate(connection, rules, parameters) + _levels(connection)
 
 
 def _levels(connection: sa.Connection) -> list[findings.Finding]:
     """Compare every stock row with the sums of its movements and of the open orders' lines."""
     moved, reserved = _moved(connection), _reserved(connection)
     broken = findings.Collector("I5")
-    for row in connection.execute(sa.select(store.STOCK)):
-        key, level = StockKey(*row[:3]), StockLevel(*row[3:])
+    t = store.STOCK.c
+    by_key = (t.merchant_id, t.location_id, t.sku, t.lot)
+    for row in connection.execute(sa.select(*by_key, t.on_hand_milli, t.reserved_milli)):
+        key, level = StockKey(*row[:4]), StockLevel(*row[4:])
         _compare(broken, key, level, StockLevel(moved.pop(key, 0), reserved.pop(key, 0)))
     for key in sorted(moved.keys() | reserved.keys()):
         _compare(broken, key, StockLevel(0, 0), StockLevel(moved[key], reserved[key]))
@@ -63,26 +87,33 @@ def _levels(connection: sa.Connection) -> list[findings.Finding]:
 def _compare(
     broken: findings.Collector, key: StockKey, is_: StockLevel, should: StockLevel
 ) -> None:
-    if is_ != should or min(is_.on_hand, is_.reserved) < 0:
+    if is_ != should or is_.reserved_milli < 0:
         example = findings.show(
             merchant_id=key.merchant_id,
-            store_id=key.store_id,
+            location_id=key.location_id,
             sku=key.sku,
-            on_hand=is_.on_hand,
-            moved=should.on_hand,
-            reserved=is_.reserved,
-            promised=should.reserved,
+            lot=key.lot,
+            on_hand_milli=is_.on_hand_milli,
+            moved_milli=should.on_hand_milli,
+            reserved_milli=is_.reserved_milli,
+            promised_milli=should.reserved_milli,
         )
         broken.add(_AGREES, example)
 
 
 def _moved(connection: sa.Connection) -> Counter[StockKey]:
     sums: Counter[StockKey] = Counter()
-    keys = store.STOCK_MOVEMENTS.c.movement_key
-    for window in findings.windows(connection, keys, WINDOW_MOVEMENTS):
+    for window in _windows(connection):
         for row in connection.execute(_MOVED, window):
-            sums[StockKey(*row[:3])] += int(row[3])
+            sums[StockKey(*row[:4])] += int(row[4])
     return sums
+
+
+def _windows(connection: sa.Connection) -> Iterator[dict[str, Any]]:
+    """Yield ranges of the movements' primary key: all of them, a part at a time."""
+    for day, kind, first, last in connection.execute(_SOURCES).all():
+        for after in range(first - 1, last, WINDOW_SOURCES):
+            yield {"day": day, "kind": kind, "after": after, "upto": after + WINDOW_SOURCES}
 
 
 def _reserved(connection: sa.Connection) -> Counter[StockKey]:
@@ -91,19 +122,28 @@ def _reserved(connection: sa.Connection) -> Counter[StockKey]:
 
 
 _AGREES = (
-    "stock on hand is the sum of its movements, reserved stock the lines of open orders, and"
-    " neither is negative"
+    "stock on hand is the sum of its movements, reserved stock the lines of open orders, and what"
+    " is reserved is not negative"
+)
+_SOURCES = sa.text(
+    """
+    SELECT business_day, source_kind, MIN(source_key), MAX(source_key) FROM stock_movements
+    GROUP BY business_day, source_kind
+    """
 )
 _MOVED = sa.text(
     """
-    SELECT merchant_id, store_id, sku, SUM(quantity) FROM stock_movements
-    WHERE movement_key > :after AND movement_key <= :upto GROUP BY merchant_id, store_id, sku
+    SELECT merchant_id, location_id, sku, lot, SUM(quantity_milli) FROM stock_movements
+    WHERE business_day = :day AND source_kind = :kind
+      AND source_key > :after AND source_key <= :upto
+    GROUP BY merchant_id, location_id, sku, lot
     """
 )
 _RESERVED = sa.text(
     """
-    SELECT o.merchant_id, o.store_id, l.sku, SUM(l.quantity)
-    FROM orders o JOIN order_lines l ON l.order_key = o.order_key
-    WHERE o.state IN (:order_accepted, :order_paid) GROUP BY o.merchant_id, o.store_id, l.sku
+    SELECT o.merchant_id, l.location_id, l.sku, SUM(l.quantity * 1000)
+    FROM orders o JOIN order_lines l ON l.order_key = o.order_key AND l.location_id <> ''
+    WHERE o.state IN (:order_accepted, :order_paid)
+    GROUP BY o.merchant_id, l.location_id, l.sku
     """
 )

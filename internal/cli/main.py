@@ -32,7 +32,7 @@ class Souk(lazy_groups.LazyGroup):
     summaries: ClassVar[Mapping[str, str]] = {
         "orders": "Place, read, follow and cancel orders, as the API key's merchant.",
         "products": "List and import a merchant's products.",
-        "stock": "See and receive stock.",
+        "stock": "See, receive, count and write off stock.",
         "ledger": "Read the double-entry ledger.",
         "reports": "Sum up orders for people and spreadsheets: sales by day, and more.",
         "check": "Check every invariant of orders, money, stock, ledger and receipts.",

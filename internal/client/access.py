@@ -4,14 +4,13 @@ An API key comes from a file or the environment, never from a command line, whic
 machine can read.
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import grpc
 import msgspec
 
-from internal.kernel import errors
+from internal.kernel import addresses, errors
 
 API_KEY_VARIABLE = "SOUK_API_KEY"
 KEY_FILE_BYTES_MAX = 1_024
@@ -103,9 +102,4 @@ def _pem(file: Path | None) -> bytes | None:
 def is_loopback(target: str) -> bool:
     """Tell whether a target is on this machine, so that clear text leaves it nowhere."""
     host = (target.rpartition(":")[0] or target).strip("[]")
-    if host == "localhost" or target.startswith("unix:"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return target.startswith("unix:") or addresses.is_loopback(host)

@@ -38,6 +38,7 @@ STATE_STYLES = {
     "FINALIZED": "green",
     "REJECTED": "red",
     "CANCELLED": "yellow",
+    "EXPIRED": "yellow",
 }
 
 

@@ -33,9 +33,6 @@ else:
     topics = lazy_modules.lazy("internal.flow.topics")
     layout = lazy_modules.lazy("internal.stack.layout")
 
-PARALLELISM_MAX = 16
-"""More instances than keys (kernel.ids.SHARDS) would have nothing to do."""
-
 app = lazy_groups.single()
 
 
@@ -46,9 +43,9 @@ def deploy_functions(
         int | None,
         typer.Option(
             metavar="N",
-            parser=values.whole_number(1, PARALLELISM_MAX),
+            parser=values.whole_number(1),
             show_default="as deployed, or 1",
-            help=f"Instances of each function, at most {PARALLELISM_MAX}.",
+            help="Instances of each function, at most SOUK_TOPICS__SHARD_KEYS.",
         ),
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="NAME", help="One function.")] = None,
@@ -76,6 +73,7 @@ def deploy_functions(
     options = layout.load_settings_of(file)
     deploy.require_full(options)
     _check(only)
+    _require_keys(options.topics, parallelism or 1)
     package = wheel.read(wheel_file) if wheel_file else wheel.build()
     logs = file.parent / "logs"
     request = deploy.Request(
@@ -114,6 +112,14 @@ def _check(only: str | None) -> None:
             topics.stage_named(only)
     except errors.InvalidInput as error:
         raise errors.Misconfigured(f"--only: {error}") from error
+
+
+def _require_keys(chosen: settings.TopicSettings, parallelism: int) -> None:
+    if parallelism > chosen.shard_keys:
+        raise errors.Misconfigured(
+            f"--parallelism {parallelism}: SOUK_TOPICS__SHARD_KEYS is {chosen.shard_keys}, and more"
+            " instances than keys would have nothing to do"
+        )
 
 
 def _deploy(options: settings.Settings, request: deploy.Request, *, is_dry: bool) -> ExitCode:

@@ -16,7 +16,7 @@ import msgspec
 
 from internal.deploy import function_configs, functions_api, planning, probes, progress, wheel
 from internal.flow import topics
-from internal.infra import backends, migrate, settings
+from internal.infra import backends, fixed_settings, migrate, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.pipeline import handler
@@ -111,7 +111,7 @@ async def carry_out(
     """
     await _prepare_database(options)
     async with admin.PulsarAdmin(options.pulsar) as api:
-        await _prepare_broker(api)
+        await _prepare_broker(api, options.topics.partitions)
         functions = functions_api.FunctionsApi(api, options.pulsar)
         jobs = []
         for stage in _stages(request):
@@ -121,7 +121,7 @@ async def carry_out(
             jobs.append(job)
         await _wait_for_new_instances(jobs, min(request.patience_s, CHANGE_S))
         tell("probing every instance")
-        async with probes.prober(options.pulsar) as prober:
+        async with probes.prober(options) as prober:
             await _probe(prober, jobs, request.patience_s)
         return [await _result(functions, job, options, request) for job in jobs]
 
@@ -130,14 +130,15 @@ async def _prepare_database(options: settings.Settings) -> None:
     database = backends.open_database(options)
     try:
         await database.write(migrate.upgrade)
+        await database.write(lambda connection: fixed_settings.keep(connection, options.topics))
     finally:
         await database.close()
 
 
-async def _prepare_broker(api: admin.PulsarAdmin) -> None:
-    await api.ensure_namespace()
-    await api.ensure(dict.fromkeys(topics.OUTCOMES, ()))
-    await api.ensure(topics.subscriptions())
+async def _prepare_broker(api: admin.PulsarAdmin, partitions: int) -> None:
+    await api.ensure_namespace(partitions)
+    await api.ensure(dict.fromkeys(topics.OUTCOMES, ()), partitions)
+    await api.ensure(topics.subscriptions(), partitions)
 
 
 def _stages(request: Request) -> Sequence[handler.Stage]:
@@ -153,7 +154,7 @@ async def _job(
     deployed = await functions.config(stage.name)
     parallelism = request.parallelism or (deployed or {}).get("parallelism", 1)
     wanted = planning.with_package(
-        function_configs.config_of(stage, options.pulsar, parallelism), request.package.digest
+        function_configs.config_of(stage, options, parallelism), request.package.digest
     )
     return Job(
         stage,

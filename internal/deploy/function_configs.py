@@ -16,7 +16,7 @@ from internal.pipeline import handler
 
 FOLDER = Path("configs", "functions")
 RECEIVER_QUEUE_MESSAGES = 1_000
-"""Prefetched by an instance: a few batches. More would only be taken from other instances."""
+"""Prefetched by an instance from all partitions of a topic: a few batches."""
 SERDE = "internal.pipeline.function.Bytes"
 """Leaves messages as bytes; the runtime's default guesses numbers in them."""
 HEADER = """\
@@ -28,20 +28,20 @@ HEADER = """\
 Config = dict[str, Any]
 
 
-def config_of(
-    stage: handler.Stage, options: settings.PulsarSettings, parallelism: int = 1
-) -> Config:
+def config_of(stage: handler.Stage, options: settings.Settings, parallelism: int = 1) -> Config:
     """Return a stage's FunctionConfig."""
+    place = options.pulsar
     return {
-        "tenant": options.tenant,
-        "namespace": options.namespace,
+        "tenant": place.tenant,
+        "namespace": place.namespace,
         "name": str(stage.name),
         "className": class_of(stage),
         "runtime": "PYTHON",
         "inputSpecs": {
-            options.topic(topic): {
+            place.topic(topic): {
                 "serdeClassName": SERDE,
-                "receiverQueueSize": RECEIVER_QUEUE_MESSAGES,
+                # Each partition has a queue of its own.
+                "receiverQueueSize": RECEIVER_QUEUE_MESSAGES // options.topics.partitions,
             }
             for topic in stage.topics
         },
@@ -68,7 +68,7 @@ def class_of(stage: handler.Stage) -> str:
 
 def files() -> dict[str, str]:
     """Return {file name: text} of the configurations in the default tenant and namespace."""
-    options = settings.PulsarSettings()
+    options = settings.Settings.model_construct()
     return {f"{stage.name}.yaml": _text(stage, options) for stage in topics.STAGES}
 
 
@@ -84,6 +84,6 @@ def write_files(folder: Path) -> list[Path]:
     return changed
 
 
-def _text(stage: handler.Stage, options: settings.PulsarSettings) -> str:
+def _text(stage: handler.Stage, options: settings.Settings) -> str:
     header = HEADER.format(file=FOLDER / f"{stage.name}.yaml")
     return header + yaml.safe_dump(config_of(stage, options), sort_keys=False)

@@ -73,12 +73,12 @@ class Prober:
 
     def _keys(self) -> Sequence[str]:
         if not self._rounds:
-            return ids.SHARD_KEYS
+            return ids.shard_keys(self._out.shard_keys)
         return [f"probe-{self._rounds}-{number}" for number in range(KEYS_PER_ROUND)]
 
 
 @contextlib.asynccontextmanager
-async def prober(options: settings.PulsarSettings) -> AsyncIterator[Prober]:
+async def prober(options: settings.Settings) -> AsyncIterator[Prober]:
     """Open a prober; it receives every answer from now on.
 
     Raises:
@@ -86,15 +86,15 @@ async def prober(options: settings.PulsarSettings) -> AsyncIterator[Prober]:
         Misconfigured: the broker rejects this client.
     """
     token = ids.random_token(8)
-    client = await asyncio.to_thread(driver.open_client, options, None)
+    client = await asyncio.to_thread(driver.open_client, options.pulsar, None)
     try:
-        topic = probe.topic(options)
+        topic = probe.topic(options.pulsar)
         consumer = await driver.in_thread(
             f"listening on {topic}",
             lambda: client.subscribe(topic, f"deploy-{token}"),
             driver.close_quietly,
         )
-        out = publisher.PulsarPublisher(client, options)
+        out = publisher.PulsarPublisher(client, options.pulsar, options.topics)
         yield Prober(consumer, out, token)
         await out.close()
     finally:

@@ -83,7 +83,7 @@ class Janitor:
         if not facts:
             return 0
         readable = [fact for fact in facts.values() if fact is not None]
-        await self._bus.publish(topics.ENVELOPE.pack(readable))
+        await self._bus.publish(topics.ENVELOPE.pack(readable, self._bus.shard_keys))
         later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
         await self._database.write(lambda c: deadlines.postpone(c, list(facts), later_us))
         logger.bind(orders=len(readable)).info("drove on orders whose deadline had passed")

@@ -77,7 +77,7 @@ async def _send(
     if not letters:
         return []
     before = await database.write(lambda connection: _prepare(connection, letters))
-    await broker.publish([message_of(letter) for letter in letters])
+    await broker.publish([message_of(letter, broker.shard_keys) for letter in letters])
     return await database.write(lambda connection: _close_sent(connection, letters, mark, before))
 
 
@@ -196,7 +196,7 @@ def is_whole(letter: DeadLetter) -> bool:
     return cards.REDACTED not in letter.payload and not letter.payload.endswith(dead_letters.CUT)
 
 
-def message_of(letter: DeadLetter) -> bus.Outgoing:
+def message_of(letter: DeadLetter, shard_keys: int) -> bus.Outgoing:
     """Return the message that a letter was, with the key of its first readable fact."""
     payload = letter.payload.encode()
     properties = {
@@ -208,7 +208,7 @@ def message_of(letter: DeadLetter) -> bus.Outgoing:
     readable = [fact for fact in facts if not isinstance(fact, errors.Poison)]
     if readable:
         properties = envelope.properties(readable, payload) | {"orders": str(len(facts))}
-        key = ids.shard_of(readable[0].merchant_id, readable[0].key)
+        key = ids.shard_of(readable[0].merchant_id, readable[0].key, shard_keys)
     else:
-        key = ids.shard_of(letter.merchant_id, letter.order_id)
+        key = ids.shard_of(letter.merchant_id, letter.order_id, shard_keys)
     return bus.Outgoing(letter.topic, key, payload, properties)

@@ -54,7 +54,11 @@ FINALIZATION = Stage(messages.LogStage.FINALIZATION, (PAID,), (messages.OrderPai
 STAGES = (ORDER, PAYMENT, FINALIZATION)
 
 OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
-"""The topics that a waiting client listens to."""
+"""The topics that tell a waiting client of any step of its order."""
+DECIDED = (ACCEPTED, REJECTED)
+"""Those that tell it what the order stage has decided."""
+ENDED = (FINALIZED, REJECTED)
+"""Those that tell it that the order has ended."""
 
 DEAD_LETTER_SUBSCRIPTION = "operators"
 
@@ -70,6 +74,11 @@ def stage_named(name: str) -> Stage:
             return stage
     known = ", ".join(stage.name for stage in STAGES)
     raise errors.InvalidInput([("stage", f"there is no stage {name!r}; there are {known}")])
+
+
+def all_topics() -> list[str]:
+    """Return every topic of Souk: all that facts go to, all that stages read, the dead letters."""
+    return sorted({*TOPIC_OF.values(), *subscriptions()})
 
 
 def dead_letter_topics() -> list[str]:

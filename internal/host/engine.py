@@ -18,10 +18,11 @@ import prometheus_client
 from functions.finalization import Finalization, FinalizationHandler
 from functions.order_processing import OrderHandler, OrderProcessing
 from functions.payment_processing import PaymentHandler, PaymentProcessing
-from internal.flow import backlogs, janitor, monitor, retention, topics
+from internal.console import own_ports
+from internal.flow import backlogs, forgotten, janitor, monitor, retention, topics
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
-from internal.infra import backends, db, own_ports, settings, traces
+from internal.infra import backends, db, settings, traces
 from internal.infra import clock as system_clock
 from internal.infra.data_folder import lock, space
 from internal.kernel import errors
@@ -112,6 +113,9 @@ class Engine:
             janitor.Janitor(self.database, self.bus, clock, options),
             monitor.Monitor(self.database, self.bus, clock),
             retention.Retention(self.database, clock, retention.options_of(self._options)),
+            forgotten.ForgottenSubscriptions(
+                self.bus, self._options.janitor.subscription_lag_max_s
+            ),
         )
         running = [self._watch(asyncio.create_task(watch.run())) for watch in watches]
         stack.push_async_callback(_end, running)

@@ -12,10 +12,10 @@ import uvloop
 from loguru import logger
 from rich.markup import escape
 
-from internal.console import output
+from internal.console import output, own_ports
 from internal.console.exit_codes import ExitCode
 from internal.host import banner, demo_key, engine, full, process
-from internal.infra import failpoints, logs, own_ports, settings
+from internal.infra import failpoints, logs, settings
 from internal.infra.data_folder import files, private, space
 from internal.kernel import errors
 

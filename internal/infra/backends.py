@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from internal.infra import bus, db, migrate, settings
+from internal.infra import bus, db, fixed_settings, migrate, settings
 from internal.infra.data_folder import files
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.sqlite import database as sqlite
@@ -36,11 +36,13 @@ async def opened(
         DatabaseDamaged: the database is damaged.
         DatabaseAway: the database cannot be reached.
         BusAway: the broker cannot be reached.
-        Misconfigured: a server rejects this client, or the tables are from a newer Souk.
+        Misconfigured: a server rejects this client, the tables are from a newer Souk, or a setting
+            has changed that is fixed.
     """
     database = watched(open_database(options))
     stack.push_async_callback(database.close)
     await database.write(migrate.upgrade)
+    await database.write(lambda connection: fixed_settings.keep(connection, options.topics))
     broker = await open_bus(options, database)
     stack.push_async_callback(broker.close)
     return Backends(database, broker)
@@ -85,15 +87,17 @@ async def open_bus(options: settings.Settings, database: db.Database) -> bus.Cou
 
     Raises:
         BusAway: the broker cannot be reached.
-        Misconfigured: it rejects this client, or its tables are from a newer Souk.
+        Misconfigured: it rejects this client, its tables are from a newer Souk, or a setting has
+            changed that is fixed.
     """
+    await database.read(lambda connection: fixed_settings.require(connection, options.topics))
     if options.storage.engine == "full":
         from internal.infra.pulsar_bus import bus as pulsar_bus  # noqa: PLC0415 - as above
 
         broker: embedded_bus.EmbeddedBus | pulsar_bus.PulsarBus
         log = options.storage.data_dir / files.PULSAR_LOG
-        broker = pulsar_bus.PulsarBus(options.pulsar, client_log=log)
+        broker = pulsar_bus.PulsarBus(options.pulsar, options.topics, client_log=log)
     else:
-        broker = embedded_bus.EmbeddedBus(database)
+        broker = embedded_bus.EmbeddedBus(database, topics=options.topics)
     await broker.open()
     return broker

@@ -37,8 +37,26 @@ class Delivery(msgspec.Struct, frozen=True):
     redeliveries: int = 0
 
 
+class Subscribed(msgspec.Struct, frozen=True):
+    """A durable subscription to a topic, as the broker knows it."""
+
+    topic: str
+    name: str
+    messages: int
+    """How many it has not acknowledged."""
+    oldest_age_us: int
+    """How long ago the oldest of them was published; 0 without any."""
+    consumers: int
+    """How many are connected."""
+
+
 class Publisher(Protocol):
     """Puts messages on topics."""
+
+    @property
+    def shard_keys(self) -> int:
+        """How many keys the orders of this installation share; see kernel.ids.shard_of."""
+        ...
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Return once the broker holds every message durably.
@@ -124,6 +142,24 @@ class Bus(Publisher, Protocol):
 
         Raises:
             Misconfigured: the subscription does not exist.
+            BusAway: the broker cannot be reached.
+        """
+        ...
+
+    async def subscriptions(self, topics: Sequence[str]) -> list[Subscribed]:
+        """Return every durable subscription to these topics, whoever made it.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
+        ...
+
+    async def drop(self, topic: str, subscription: str) -> None:
+        """Delete a durable subscription with its backlog; one that is gone is no error.
+
+        A consumer of it is disconnected; it may join again, as a new subscription.
+
+        Raises:
             BusAway: the broker cannot be reached.
         """
         ...

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 ID_CHARS_MAX = 64
+APPEND_ONLY = {"append_only": True}
+"""The `info` of a table whose rows are never changed or deleted: a migration adds its triggers."""
 BINARY_COLLATION = "utf8mb4_bin"
 
 

@@ -6,20 +6,17 @@ stops the start with a message that names it.
 """
 
 import contextvars
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import pydantic
 import pydantic_settings
 
 from internal.infra.data_folder import files
-from internal.kernel import errors
+from internal.kernel import addresses, errors
 
 PREFIX = "SOUK_"
-SAFE_SCHEMES = ("pulsar+ssl://", "https://")
 
 
 def _opening_with(*schemes: str) -> pydantic.AfterValidator:
@@ -39,26 +36,14 @@ class Group(pydantic.BaseModel):
 
 def _require_loopback(host: str, name: str, remedy: str) -> None:
     """Refuse an address that other machines reach, or that is on the way to another machine."""
-    if not is_loopback(host):
+    if not addresses.is_loopback(host):
         raise ValueError(f"{name} {host} is not this machine, and there is no TLS: {remedy}")
 
 
 def _require_safe_url(name: str, url: str) -> None:
-    for part in url.partition("://")[2].split(","):
-        host = urlsplit(f"//{part}").hostname or ""
-        if not url.startswith(SAFE_SCHEMES) and not is_loopback(host):
-            what = f"{name} {url} would send the token in plain text"
-            raise ValueError(f"{what}: use pulsar+ssl:// and https://, or allow_plain_text")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address or name is this machine only. Names are not looked up."""
-    if host == "localhost" or host.startswith("unix:"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    if not addresses.is_closed_to_listeners(url):
+        what = f"{name} {url} would send the token in plain text"
+        raise ValueError(f"{what}: use pulsar+ssl:// and https://, or allow_plain_text")
 
 
 class StorageSettings(Group):
@@ -160,6 +145,25 @@ class PulsarSettings(Group):
         return f"persistent://{self.tenant}/{self.namespace}/{name}"
 
 
+class TopicSettings(Group):
+    """How orders are spread over the topics.
+
+    Both numbers are fixed when tables and topics are made, and compared at every start. How to
+    choose them: docs/decisions/0015-partitions-and-shard-keys.md.
+    """
+
+    shard_keys: int = pydantic.Field(default=16, ge=1, le=1_024)
+    """Keys that the orders share: the most instances of a function that have work."""
+    partitions: int = pydantic.Field(default=4, ge=1, le=64)
+    """Of each topic: Pulsar spreads them over its brokers. The embedded broker has none."""
+
+    @pydantic.model_validator(mode="after")
+    def _every_partition_has_a_key(self) -> "TopicSettings":
+        if self.partitions > self.shard_keys:
+            raise ValueError("partitions must not be more than shard_keys: some would stay empty")
+        return self
+
+
 class StageSettings(Group):
     """How much work the three functions take at a time."""
 
@@ -193,6 +197,10 @@ class JanitorSettings(Group):
     """How many orders it drives on per look."""
     redrive_after_s: float = pydantic.Field(default=30.0, gt=0, le=3_600)
     """How long a redriven order is left alone."""
+    subscription_lag_max_s: float = pydantic.Field(default=604_800.0, ge=1, le=31_536_000)
+    """A subscription to Souk's topics that is not Souk's own is dropped when its oldest message is
+    older: what one integrator has forgotten would fill the broker's disk.
+    """
 
 
 class RequestSettings(Group):
@@ -276,8 +284,7 @@ class TracesSettings(Group):
     sample_ratio: float = pydantic.Field(default=1.0, gt=0, le=1)
     """Share of the orders that are traced, chosen by trace id: all their spans or none."""
     timeout_s: float = pydantic.Field(default=5.0, gt=0, le=60)
-    """How long to wait for who takes them; what he does not take is dropped, nothing waits for it.
-    """
+    """How long to wait for the receiver; spans that it does not take are dropped."""
 
 
 class LogSettings(Group):
@@ -301,6 +308,7 @@ class Settings(pydantic_settings.BaseSettings):
     storage: StorageSettings = StorageSettings()
     mysql: MysqlSettings = MysqlSettings()
     pulsar: PulsarSettings = PulsarSettings()
+    topics: TopicSettings = TopicSettings()
     stages: StageSettings = StageSettings()
     gateway: GatewaySettings = GatewaySettings()
     janitor: JanitorSettings = JanitorSettings()

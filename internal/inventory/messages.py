@@ -1,4 +1,4 @@
-"""Stock keys, levels, demands and movements. A quantity is whole units of a product in a store."""
+"""Stock keys, levels, demands and movements. Quantities are thousandths of a unit."""
 
 from enum import StrEnum
 
@@ -6,58 +6,81 @@ import msgspec
 
 
 class StockKey(msgspec.Struct, frozen=True, order=True):
-    """A product in a store.
+    """A product at a location, of a lot if it has lots. A store is a location of the same id.
 
     Every transaction locks stock rows sorted by these fields, so that they cannot deadlock.
     """
 
     merchant_id: str
-    store_id: str
+    location_id: str
     sku: str
+    lot: str = ""
 
 
 class StockLevel(msgspec.Struct, frozen=True):
-    """The units in a store, and how many of them are reserved for orders."""
+    """The quantity at a location, and how much of it is reserved for orders.
 
-    on_hand: int
-    reserved: int
+    What is on hand may be negative: a count, a write-off or a sale that has happened is a fact.
+    """
+
+    on_hand_milli: int
+    reserved_milli: int
 
     @property
-    def available(self) -> int:
-        """Units that can still be reserved."""
-        return self.on_hand - self.reserved
+    def available_milli(self) -> int:
+        """What can still be reserved; negative if more is promised than there is."""
+        return self.on_hand_milli - self.reserved_milli
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """The quantities, {sku: quantity}, that one order needs from a store."""
+    """The quantities, {sku: thousandths}, that one order needs from a location."""
 
     merchant_id: str
-    store_id: str
-    quantities: dict[str, int]
+    location_id: str
+    quantities_milli: dict[str, int]
 
 
 class Shortage(msgspec.Struct, frozen=True):
-    """Why a demand cannot be met; `available` is None if the store does not stock the product."""
+    """Why a demand cannot be met; nothing is available (None) of a product without a stock row."""
 
     sku: str
-    wanted: int
-    available: int | None
+    wanted_milli: int
+    available_milli: int | None
 
 
-class MovementKind(StrEnum):
-    """The reason of a movement. Every change of on_hand has a movement row."""
+class Reason(StrEnum):
+    """Why on_hand changed. Every change of it has a movement."""
 
     COUNT = "COUNT"
     RECEIPT = "RECEIPT"
     SALE = "SALE"
-    ADJUSTMENT = "ADJUSTMENT"
+    WRITE_OFF = "WRITE_OFF"
 
 
-class Movement(msgspec.Struct, frozen=True):
-    """One change of on_hand. A sale has an `order_key`."""
+class SourceKind(StrEnum):
+    """What a movement comes from; its key says which one."""
 
+    ORDER = "ORDER"
+    DOCUMENT = "DOCUMENT"
+    OPENING = "OPENING"
+    """The first stock of a new shop."""
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of on_hand. Its source and its number there name it within its business day."""
+
+    business_day: int
+    """YYYYMMDD."""
+    source_kind: SourceKind
+    source_key: int
+    movement_no: int
     key: StockKey
-    kind: MovementKind
-    quantity: int
-    at_us: int
-    order_key: int | None = None
+    reason: Reason
+    quantity_milli: int
+    """What came; negative for what went."""
+    happened_at_us: int
+    recorded_at_us: int
+    actor_key: int | None = None
+    unit_cost_scaled: int | None = None
+    """The cost of one unit in minor units is this / 10 ** unit_cost_scale."""
+    unit_cost_scale: int | None = None

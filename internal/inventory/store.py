@@ -1,41 +1,55 @@
 """The SQL of stock: guarded changes of a whole batch in one statement, and their movements."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
+from internal.inventory import exceptions
 from internal.inventory.messages import Movement, StockKey, StockLevel
 
 STOCK = sa.Table(
     "stock",
     db.METADATA,
-    columns.ident("merchant_id", primary_key=True),
-    columns.ident("store_id", primary_key=True),
-    columns.ident("sku", primary_key=True),
-    columns.number("on_hand", default=0),
-    columns.number("reserved", default=0),
-    sa.CheckConstraint("on_hand >= 0", name="stock_on_hand_not_negative"),
-    sa.CheckConstraint("reserved >= 0", name="stock_reserved_not_negative"),
+    columns.growing_key("stock_key"),
+    columns.ident("merchant_id"),
+    columns.ident("location_id"),
+    columns.ident("sku"),
+    columns.words("lot", columns.ID_CHARS_MAX),
+    columns.number("on_hand_milli", default=0),
+    columns.number("reserved_milli", default=0),
+    columns.number("counted_at_us", nullable=True),
+    sa.UniqueConstraint("merchant_id", "location_id", "sku", "lot", name="stock_once"),
+    sa.CheckConstraint("reserved_milli >= 0", name="stock_reserved_not_negative"),
 )
 
 STOCK_MOVEMENTS = sa.Table(
     "stock_movements",
     db.METADATA,
-    columns.growing_key("movement_key"),
+    columns.number("business_day", primary_key=True),
+    columns.code("source_kind", primary_key=True),
+    columns.number("source_key", primary_key=True),
+    columns.number("movement_no", primary_key=True),
     columns.ident("merchant_id"),
-    columns.ident("store_id"),
+    columns.ident("location_id"),
     columns.ident("sku"),
-    columns.code("kind"),
-    columns.number("quantity"),
-    columns.number("order_key", nullable=True),
-    columns.number("at_us"),
-    sa.UniqueConstraint("order_key", "sku", name="stock_movements_once_per_order"),
+    columns.words("lot", columns.ID_CHARS_MAX),
+    columns.code("reason"),
+    columns.number("quantity_milli"),
+    columns.number("unit_cost_scaled", nullable=True),
+    columns.number("unit_cost_scale", nullable=True),
+    columns.number("actor_key", nullable=True),
+    columns.number("happened_at_us"),
+    columns.number("recorded_at_us"),
+    info=columns.APPEND_ONLY,
 )
 
-_KEY = ("merchant_id", "store_id", "sku")
+_KEY = ("merchant_id", "location_id", "sku", "lot")
 _LEVEL = bulk.shape_of(STOCK, *_KEY)
-_CHANGE = bulk.shape_of(STOCK, *_KEY, quantity=STOCK.c.reserved)
+_CHANGE = bulk.shape_of(STOCK, *_KEY, quantity_milli=STOCK.c.reserved_milli)
+_COUNTED = bulk.shape_of(STOCK, *_KEY, "counted_at_us")
+_MOVEMENT = tuple(name for name in STOCK_MOVEMENTS.c.keys() if name not in _KEY)  # noqa: SIM118
 PLENTY_BATCHES = 32
 """Stock that suffices for this many batches like the present one is plenty: twice the number of
 shards, and so of the stages that can record at the same time.
@@ -62,7 +76,7 @@ def levels_for(
     """
     levels = find_levels(connection, sorted(wanted))
     scarce = [
-        key for key, level in levels.items() if level.available < wanted[key] * PLENTY_BATCHES
+        key for key, level in levels.items() if level.available_milli < wanted[key] * PLENTY_BATCHES
     ]
     return levels | lock_levels(connection, sorted(scarce))
 
@@ -73,12 +87,13 @@ def _levels(
     rows = bulk.select(
         connection,
         _LEVEL,
-        "SELECT t.merchant_id, t.store_id, t.sku, t.on_hand, t.reserved FROM {w} CROSS JOIN stock t"
-        " ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id} AND t.sku = {w.sku}",
+        "SELECT t.merchant_id, t.location_id, t.sku, t.lot, t.on_hand_milli, t.reserved_milli"
+        " FROM {w} CROSS JOIN stock t ON t.merchant_id = {w.merchant_id}"
+        " AND t.location_id = {w.location_id} AND t.sku = {w.sku} AND t.lot = {w.lot}",
         [_row(key) for key in keys],
         lock=lock,
     )
-    return {StockKey(*row[:3]): StockLevel(row[3], row[4]) for row in rows}
+    return {StockKey(*row[:4]): StockLevel(row[4], row[5]) for row in rows}
 
 
 def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
@@ -90,8 +105,8 @@ def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     _change(
         connection,
         quantities,
-        (("reserved", "t.reserved + {w.quantity}"),),
-        "t.on_hand - t.reserved >= {w.quantity}",
+        (("reserved_milli", "t.reserved_milli + {w.quantity_milli}"),),
+        "t.on_hand_milli - t.reserved_milli >= {w.quantity_milli}",
     )
 
 
@@ -101,12 +116,14 @@ def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     Raises:
         Conflict: as for reserve.
     """
-    changes = (("reserved", "t.reserved - {w.quantity}"),)
-    _change(connection, quantities, changes, "t.reserved >= {w.quantity}")
+    changes = (("reserved_milli", "t.reserved_milli - {w.quantity_milli}"),)
+    _change(connection, quantities, changes, _IS_RESERVED)
 
 
 def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
     """Turn reservations into sales. The caller adds the movements.
+
+    What is on hand is not guarded: goods that are sold are gone, whatever a count has found.
 
     Raises:
         Conflict: as for reserve.
@@ -114,9 +131,15 @@ def commit(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> Non
     _change(
         connection,
         quantities,
-        (("on_hand", "t.on_hand - {w.quantity}"), ("reserved", "t.reserved - {w.quantity}")),
-        "t.reserved >= {w.quantity} AND t.on_hand >= {w.quantity}",
+        (
+            ("on_hand_milli", "t.on_hand_milli - {w.quantity_milli}"),
+            ("reserved_milli", "t.reserved_milli - {w.quantity_milli}"),
+        ),
+        _IS_RESERVED,
     )
+
+
+_IS_RESERVED = "t.reserved_milli >= {w.quantity_milli}"
 
 
 def _change(
@@ -132,36 +155,84 @@ def _change(
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:
     """Insert the movement rows."""
-    names = (*_KEY, "kind", "quantity", "order_key", "at_us")
-    rows = [(*_row(m.key), m.kind, m.quantity, m.order_key, m.at_us) for m in movements]
-    bulk.insert_deferred(connection, STOCK_MOVEMENTS, names, rows)
+    rows = [(*(getattr(m, name) for name in _MOVEMENT), *_row(m.key)) for m in movements]
+    bulk.insert_deferred(connection, STOCK_MOVEMENTS, (*_MOVEMENT, *_KEY), rows)
 
 
-def receive(connection: sa.Connection, movements: Sequence[Movement]) -> None:
-    """Add received and first counted units to on_hand, and insert their movements."""
-    existing = lock_levels(connection, sorted({movement.key for movement in movements}))
-    new = [(*_row(key), 0, 0) for key in sorted({m.key for m in movements} - existing.keys())]
-    bulk.insert(connection, STOCK, (*_KEY, "on_hand", "reserved"), new)
-    sums: dict[StockKey, int] = {}
+def move(
+    connection: sa.Connection, movements: Sequence[Movement], owner: str
+) -> dict[StockKey, StockLevel]:
+    """Change on_hand by what has happened, and insert the movements; return the new levels.
+
+    Nothing is refused. Where less is left than is reserved, an exception is opened; only these
+    movements can bring stock there, because `reserve` is guarded and a sale takes from both.
+
+    Args:
+        connection: in a transaction.
+        movements: the changes; a key may come several times. Rows that are missing are made.
+        owner: the person who deals with exceptions.
+
+    Raises:
+        Conflict: another instance made one of the rows; repeat the whole transaction.
+    """
+    moved: Counter[StockKey] = Counter()
     for movement in movements:
-        sums[movement.key] = sums.get(movement.key, 0) + movement.quantity
-    changes = (("on_hand", "t.on_hand + {w.quantity}"),)
-    _change(connection, sums, changes, "t.on_hand + {w.quantity} >= 0")
+        moved[movement.key] += movement.quantity_milli
+    existing = lock_levels(connection, sorted(moved))
+    _make(connection, sorted(moved.keys() - existing.keys()))
+    rows = [(*_row(key), moved[key]) for key in sorted(moved)]
+    changes = (("on_hand_milli", "t.on_hand_milli + {w.quantity_milli}"),)
+    bulk.update(connection, STOCK, _CHANGE, _KEY, changes, rows)
     add_movements(connection, movements)
+    levels = lock_levels(connection, sorted(moved))
+    short = [key for key, level in levels.items() if level.available_milli < 0]
+    exceptions.open_for(connection, short, owner, movements[0].recorded_at_us)
+    return levels
+
+
+def _make(connection: sa.Connection, keys: Sequence[StockKey]) -> None:
+    rows = [_row(key) for key in keys]
+    conflict = "another instance made a stock row at the same time"
+    bulk.insert_deferred(connection, STOCK, _KEY, rows, conflict)
+
+
+def note_counts(connection: sa.Connection, keys: Sequence[StockKey], at_us: int) -> None:
+    """Note that these rows were counted at `at_us`, unless a later count is noted already."""
+    rows = [(*_row(key), at_us) for key in sorted(keys)]
+    later = "t.counted_at_us IS NULL OR t.counted_at_us < {w.counted_at_us}"
+    changes = bulk.assign("counted_at_us")
+    bulk.update(connection, STOCK, _COUNTED, _KEY, changes, rows, later)
+
+
+def moved_since(
+    connection: sa.Connection, keys: Sequence[StockKey], at_us: int
+) -> Counter[StockKey]:
+    """Return what moved at these rows after `at_us`. It scans the movements."""
+    t, wanted = STOCK_MOVEMENTS.c, set(keys)
+    by_key = tuple(t[name] for name in _KEY)
+    query = sa.select(*by_key, sa.func.sum(t.quantity_milli)).where(
+        t.merchant_id.in_({key.merchant_id for key in keys}), t.happened_at_us > at_us
+    )
+    rows = connection.execute(query.group_by(*by_key))
+    sums = {StockKey(*row[:4]): int(row[4]) for row in rows}
+    return Counter({key: sums[key] for key in wanted & sums.keys()})
 
 
 def list_levels(
-    connection: sa.Connection, merchant_id: str, store_id: str = "", sku: str = ""
+    connection: sa.Connection, merchant_id: str, location_id: str = "", sku: str = ""
 ) -> list[tuple[StockKey, StockLevel]]:
-    """Return the merchant's stock, of one store or sku if given, sorted by store and sku."""
-    query = sa.select(STOCK).where(STOCK.c.merchant_id == merchant_id)
-    if store_id:
-        query = query.where(STOCK.c.store_id == store_id)
+    """Return the merchant's stock, of one location or sku if given, sorted by key."""
+    t = STOCK.c
+    by_key = tuple(t[name] for name in _KEY)
+    query = sa.select(*by_key, t.on_hand_milli, t.reserved_milli)
+    query = query.where(t.merchant_id == merchant_id)
+    if location_id:
+        query = query.where(t.location_id == location_id)
     if sku:
-        query = query.where(STOCK.c.sku == sku)
-    rows = connection.execute(query.order_by(STOCK.c.store_id, STOCK.c.sku))
-    return [(StockKey(*row[:3]), StockLevel(row[3], row[4])) for row in rows]
+        query = query.where(t.sku == sku)
+    rows = connection.execute(query.order_by(*by_key))
+    return [(StockKey(*row[:4]), StockLevel(row[4], row[5])) for row in rows]
 
 
-def _row(key: StockKey) -> tuple[str, str, str]:
-    return key.merchant_id, key.store_id, key.sku
+def _row(key: StockKey) -> tuple[str, str, str, str]:
+    return key.merchant_id, key.location_id, key.sku, key.lot

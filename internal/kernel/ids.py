@@ -17,17 +17,19 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """The form of ids that callers choose. As in proto/souk/v1."""
 _SHOWN_CHARS_MAX = 80
 
-SHARDS = 16
-"""Partition keys in use: the most function instances that can share a topic. Few, so that batches
-stay whole; fixed, because an order must always map to the same shard.
-"""
 
-SHARD_KEYS = tuple(f"{number:02d}" for number in range(SHARDS))
+def shard_keys(number: int) -> list[str]:
+    """Return all keys of an installation that has this many."""
+    return [_shard_key(shard) for shard in range(number)]
 
 
-def shard_of(merchant_id: str, order_id: str) -> str:
-    """Return the partition key of an order: two digits, stable over time and machines."""
-    return SHARD_KEYS[zlib.crc32(f"{merchant_id}/{order_id}".encode()) % SHARDS]
+def shard_of(merchant_id: str, order_id: str, shard_keys: int) -> str:
+    """Return the key of an order's messages, one of `shard_keys`; stable over time and machines."""
+    return _shard_key(zlib.crc32(f"{merchant_id}/{order_id}".encode()) % shard_keys)
+
+
+def _shard_key(shard: int) -> str:
+    return f"{shard:02d}"
 
 
 def flaw(**named: str) -> str:

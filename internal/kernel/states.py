@@ -1,12 +1,7 @@
-"""The three axes of an order and the legal moves on the first.
+"""The axes of an order, and the legal moves on each; docs/states.md draws them.
 
-Other modules compare the members of these enums, never strings.
-
-order:  PLACED -> ACCEPTED -> PAID -> FINALIZED; PLACED or ACCEPTED -> REJECTED or CANCELLED; PAID
-        -> REJECTED only if an operator gives the order up
-charge: NONE -> PENDING -> FULL, or PENDING -> DECLINED / VOIDED; UNKNOWN waits for the gateway; of
-        a PAID order that is given up FULL -> PENDING -> VOIDED
-stock:  NONE -> RESERVED -> COMMITTED, or RESERVED -> RELEASED
+Other modules compare the members of these enums, never strings. The charge has no moves of its own:
+one function derives it from the amounts of the order's tenders.
 """
 
 from enum import StrEnum
@@ -22,6 +17,7 @@ class OrderState(StrEnum):
     FINALIZED = "FINALIZED"
     REJECTED = "REJECTED"
     CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
 
 
 class ChargeState(StrEnum):
@@ -44,15 +40,44 @@ class StockState(StrEnum):
     RELEASED = "RELEASED"
 
 
+class ReturnState(StrEnum):
+    """How much of the order came back."""
+
+    NONE = "NONE"
+    PARTLY = "PARTLY"
+    FULLY = "FULLY"
+
+
 ORDER_MOVES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED, OrderState.CANCELLED}),
-    OrderState.ACCEPTED: frozenset({OrderState.PAID, OrderState.REJECTED, OrderState.CANCELLED}),
+    OrderState.ACCEPTED: frozenset(
+        {OrderState.PAID, OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXPIRED}
+    ),
     OrderState.PAID: frozenset({OrderState.FINALIZED, OrderState.REJECTED}),
     OrderState.FINALIZED: frozenset(),
     OrderState.REJECTED: frozenset(),
     OrderState.CANCELLED: frozenset(),
+    OrderState.EXPIRED: frozenset(),
 }
-"""Source: the transitions of Saleor and Medusa, cut to what a point of sale needs."""
+"""PLACED -> CANCELLED if the cancel request came before the order; PAID -> REJECTED only if an
+operator gives the order up.
+
+Source: the transitions of Saleor and Medusa, cut to what a point of sale needs.
+"""
+
+STOCK_MOVES: dict[StockState, frozenset[StockState]] = {
+    StockState.NONE: frozenset({StockState.RESERVED}),
+    StockState.RESERVED: frozenset({StockState.COMMITTED, StockState.RELEASED}),
+    StockState.COMMITTED: frozenset(),
+    StockState.RELEASED: frozenset(),
+}
+
+RETURN_MOVES: dict[ReturnState, frozenset[ReturnState]] = {
+    ReturnState.NONE: frozenset({ReturnState.PARTLY, ReturnState.FULLY}),
+    ReturnState.PARTLY: frozenset({ReturnState.FULLY}),
+    ReturnState.FULLY: frozenset(),
+}
+"""Derived from the documents of an order's returns."""
 
 ORDER_TERMINAL = frozenset(state for state, moves in ORDER_MOVES.items() if not moves)
 

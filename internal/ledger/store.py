@@ -19,6 +19,7 @@ LEDGER_ENTRIES = sa.Table(
     columns.number("debit_minor"),
     columns.number("credit_minor"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )
 
 _COLUMNS = tuple(LEDGER_ENTRIES.c.keys())

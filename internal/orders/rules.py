@@ -1,12 +1,13 @@
 """The rules of orders: what each tender pays, what may be cancelled. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from internal.catalogue.messages import PPM
 from internal.inventory.messages import Demand
 from internal.kernel import money
+from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState
 from internal.orders.messages import OrderAccepted, OrderPaid, RejectReason, StockLine
 from internal.payments.messages import Tender
@@ -35,10 +36,12 @@ def settle_tenders(tenders: Sequence[Tender], priced: PricedOrder) -> tuple[Tend
     return tuple(t for t in settled if t.amount_minor)
 
 
-def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
-    """Add up the quantities of each product, in the order of their first line."""
+def stock_lines(priced: PricedOrder, without_stock: Collection[str] = ()) -> tuple[StockLine, ...]:
+    """Add up the quantities of each product that has stock, in the order of their first line."""
     sums: dict[str, int] = {}
     for line in priced.lines:
+        if line.sku in without_stock:
+            continue
         sums[line.sku] = sums.get(line.sku, 0) + line.quantity
     return tuple(StockLine(sku, quantity) for sku, quantity in sums.items())
 
@@ -72,4 +75,5 @@ def net_discount(priced: PricedOrder) -> int:
 
 def demand_of(order: OrderAccepted | OrderPaid) -> Demand:
     """Return what an accepted or paid order holds of its store's stock."""
-    return Demand(order.merchant_id, order.store_id, {li.sku: li.quantity for li in order.lines})
+    quantities_milli = {line.sku: line.quantity * MILLI for line in order.lines}
+    return Demand(order.merchant_id, order.store_id, quantities_milli)

@@ -71,6 +71,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     placed: messages.OrderPlaced
     state: OrderState
     stock_state: StockState
+    stocked: frozenset[str] = frozenset()
+    """The SKUs that take their quantity from the store's stock."""
     currency: str
     business_day: int
     priced: PricedOrder | None
@@ -204,12 +206,13 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> Added:
     found = _inserted(connection, names)
     keys = [row.order_key for row in found]
     lines = [
-        (key, *_line_row(line))
+        (key, order.placed.store_id if line.sku in order.stocked else "", *_line_row(line))
         for key, order in zip(keys, orders, strict=True)
         if order.priced
         for line in order.priced.lines
     ]
-    bulk.insert_deferred(connection, ORDER_LINES, tuple(ORDER_LINES.c.keys()), lines)
+    names_of_lines = ("order_key", "location_id", *_LINE_COLUMNS)
+    bulk.insert_deferred(connection, ORDER_LINES, names_of_lines, lines)
     refused = [
         refusals.Refused(key, order.reason, order.explanation)
         for key, order in zip(keys, orders, strict=True)
@@ -265,7 +268,11 @@ _NEW_COLUMNS = (
     "trace_id",
     "price_trace",
 )
-_LINE_COLUMNS = tuple(ORDER_LINES.c.keys())[1:]
+_LINE_COLUMNS = tuple(
+    name
+    for name in ORDER_LINES.c.keys()  # noqa: SIM118 - of a collection of columns
+    if name not in {"order_key", "location_id"}
+)
 _NOTHING = (0, 0, 0, 0, 0)
 
 

@@ -26,4 +26,5 @@ PAYMENT_TRANSACTIONS = sa.Table(
     columns.optional_ident("request_id"),
     columns.number("at_us"),
     sa.Index("payment_transactions_by_day", "business_day", "order_key"),
+    info=columns.APPEND_ONLY,
 )

@@ -120,11 +120,15 @@ class Envelope:
             raise errors.Poison("UNREADABLE_FACT", flaw)
         return fact
 
-    def pack(self, batch: Iterable[Fact]) -> list[Outgoing]:
-        """Make messages of these facts, by topic and shard, in their order; none too large."""
+    def pack(self, batch: Iterable[Fact], shard_keys: int) -> list[Outgoing]:
+        """Make messages of these facts, by topic and shard, in their order; none too large.
+
+        `shard_keys` is that of the bus they are for.
+        """
         groups: dict[tuple[str, str], list[Fact]] = {}
         for fact in batch:
-            place = self._topic_of[type(fact)], ids.shard_of(fact.merchant_id, fact.key)
+            key = ids.shard_of(fact.merchant_id, fact.key, shard_keys)
+            place = self._topic_of[type(fact)], key
             groups.setdefault(place, []).append(fact)
         return [
             Outgoing(topic, key, payload, properties(part, payload))

@@ -4,9 +4,11 @@ It has the shape of the order log, so the same code claims, publishes and tells 
 from one growing sequence; rows are only appended.
 """
 
+import msgspec
 import sqlalchemy as sa
 
 from internal.infra import columns, db
+from internal.kernel import errors
 
 DOCUMENTS = sa.Table(
     "documents",
@@ -38,4 +40,43 @@ JOURNAL = sa.Table(
     columns.words("made_by", 32),
     columns.optional_ident("request_id"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )
+
+RECORDED = "RECORDED"
+"""The state of a document that is complete when it is made."""
+FIRST_VERSION = 1
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that is complete when it is made."""
+
+    kind: str
+    merchant_id: str
+    document_id: str
+    """The merchant's name for it, unique for its kind."""
+    business_day: int
+    at_us: int
+
+
+def add_document(connection: sa.Connection, document: Document) -> int | None:
+    """Add a document and return its key; None if one of its name is there already.
+
+    Raises:
+        Conflict: another instance adds the same one; repeat the whole transaction.
+    """
+    t = DOCUMENTS.c
+    query = sa.select(t.document_key).where(
+        t.merchant_id == document.merchant_id,
+        t.kind == document.kind,
+        t.document_id == document.document_id,
+    )
+    if connection.execute(query).scalar() is not None:
+        return None
+    row = msgspec.structs.asdict(document)
+    row |= {"state": RECORDED, "version": FIRST_VERSION, "updated_at_us": document.at_us}
+    try:
+        added = connection.execute(DOCUMENTS.insert().values(row)).inserted_primary_key
+    except sa.exc.IntegrityError as error:
+        raise errors.Conflict("another instance adds the same document") from error
+    return int(added[0]) if added else 0

@@ -310,7 +310,8 @@ class Runner:
     async def _send(self, settled: Sequence[tuple[Work, Settled]]) -> None:
         try:
             facts = [fact for _, outcome in settled for fact in outcome.facts]
-            await self._publish(self._envelope.pack(facts))
+            shard_keys = self._ports.publisher.shard_keys
+            await self._publish(self._envelope.pack(facts, shard_keys))
             self._telemetry.sent(facts, self._ports.clock.now_us())
             if self._suspects.are_watched:
                 await self._suspects.done(self._write, [item for item, _ in settled])

@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uvloop
 from loguru import logger
 
-from internal.infra import clock, failpoints, instance_metrics, logs, settings, traces
+from internal.infra import (
+    clock,
+    failpoints,
+    fixed_settings,
+    instance_metrics,
+    logs,
+    retry,
+    settings,
+    traces,
+)
 from internal.infra.mysql import database as mysql
 from internal.infra.pulsar_bus import driver, publisher
 from internal.kernel import errors
@@ -143,9 +152,10 @@ class Hosted:
     async def _serve(self) -> None:
         stage_handler = self._make_handler(self._options)
         self._database = mysql.MysqlDatabase(self._options.mysql)
+        await retry.until_it_works(self._name, self._require_fixed_settings)
         ports = handler.Ports(
             self._database,
-            publisher.PulsarPublisher(self._client, self._options.pulsar),
+            publisher.PulsarPublisher(self._client, self._options.pulsar, self._options.topics),
             clock.SystemClock(),
             self._acknowledge,
         )
@@ -157,6 +167,10 @@ class Hosted:
         self._hand_over()
         await self._runner.run()
         await self._close()
+
+    async def _require_fixed_settings(self) -> None:
+        topics = self._options.topics
+        await self._database.read(lambda connection: fixed_settings.require(connection, topics))
 
     async def _close(self) -> None:
         """Close the client, which sends the last acknowledgements."""

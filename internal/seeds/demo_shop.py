@@ -3,6 +3,7 @@
 `seed` may run at every start: it creates the merchant with everything or changes nothing.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,8 +15,10 @@ from internal.auth.messages import Merchant
 from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Product, RoundingPoint, Store, TaxRate
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Movement, MovementKind, StockKey
+from internal.inventory.messages import Movement, Reason, SourceKind, StockKey
+from internal.kernel import local_days
 from internal.kernel.money import RoundingMode
+from internal.kernel.quantities import MILLI
 
 MERCHANT_ID = "demo"
 CURRENCY = "EUR"
@@ -49,6 +52,8 @@ SCARCE_UNITS = 3
 SCARCE_SKUS = frozenset(
     {"COFFEE-SUMATRA-2KG", "TEA-JASMINE-500", "LAMP-BRASS-60", "BOWL-COBALT-30"}
 )
+OWNER = "manager"
+"""Deals with exceptions of the stock."""
 INACTIVE_SKU = "SOAP-CEDAR-400"
 
 KEY_ID_BYTES = 6
@@ -175,8 +180,9 @@ def seed(connection: sa.Connection, now_us: int, random_token: Callable[[int], s
     catalogue_store.save_tax_rates(connection, TAX_RATES)
     sold = list(products())
     catalogue_store.save_products(connection, sold)
-    counts = [_count(product.sku, store, now_us) for store in STORES for product in sold]
-    inventory_store.receive(connection, counts)
+    stocked = [(product.sku, store) for store in STORES for product in sold]
+    counts = [_count(place, number, now_us) for number, place in enumerate(stocked, start=1)]
+    inventory_store.move(connection, counts, OWNER)
     return key.secret
 
 
@@ -210,6 +216,17 @@ def _price_minor(kind: Kind, variety_no: int, factor: int) -> int:
     return kind.price_minor * percent // 100_000 * 10 + 9
 
 
-def _count(sku: str, store: Store, now_us: int) -> Movement:
+def _count(place: tuple[str, Store], number: int, now_us: int) -> Movement:
+    sku, store = place
     units = SCARCE_UNITS if sku in SCARCE_SKUS else PLENTY_UNITS
-    return Movement(StockKey(MERCHANT_ID, store.store_id, sku), MovementKind.COUNT, units, now_us)
+    return Movement(
+        business_day=local_days.business_day(now_us, datetime.UTC, 0),
+        source_kind=SourceKind.OPENING,
+        source_key=1,
+        movement_no=number,
+        key=StockKey(MERCHANT_ID, store.store_id, sku),
+        reason=Reason.COUNT,
+        quantity_milli=units * MILLI,
+        happened_at_us=now_us,
+        recorded_at_us=now_us,
+    )

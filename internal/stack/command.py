@@ -22,10 +22,10 @@ from internal.console.exit_codes import ExitCode
 from internal.console.options import AsJson, PortOffset, Yes, flattened
 
 if TYPE_CHECKING:
-    from internal.infra import own_ports
+    from internal.console import own_ports
     from internal.stack import layout, ports, stack, status
 else:
-    own_ports = lazy_modules.lazy("internal.infra.own_ports")
+    own_ports = lazy_modules.lazy("internal.console.own_ports")
     layout = lazy_modules.lazy("internal.stack.layout")
     ports = lazy_modules.lazy("internal.stack.ports")
     stack = lazy_modules.lazy("internal.stack.stack")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from internal.infra import own_ports
+from internal.console import own_ports
 from internal.kernel import errors
 
 HOST = "127.0.0.1"

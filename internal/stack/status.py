@@ -19,6 +19,10 @@ OPERATORS = ("operators", ".dlq")
 """The subscription that keeps dead letters, and how the names of their topics end."""
 
 
+WANTS = {"perPartition": False, "getPreciseBacklog": True, "getEarliestTimeInBacklog": True}
+"""Of the statistics of a topic: the sums over its partitions."""
+
+
 class PartStatus(msgspec.Struct, frozen=True):
     """One part; `pid` is None if it does not run."""
 
@@ -150,11 +154,10 @@ def _keeps_dead_letters(topic: str, name: str) -> bool:
 def _subscriptions(client: httpx.Client, place: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the broker's statistics of each subscription, by topic and name."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for full_name in _get(client, f"/admin/v2/persistent/{place}") or []:
+    for full_name in _get(client, f"/admin/v2/persistent/{place}/partitioned") or []:
         topic = full_name.rpartition("/")[2]
-        wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": True}
-        stats = _get(client, f"/admin/v2/persistent/{place}/{topic}/stats", **wants) or {}
-        for name, told in stats.get("subscriptions", {}).items():
+        stats = _get(client, f"/admin/v2/persistent/{place}/{topic}/partitioned-stats", **WANTS)
+        for name, told in (stats or {}).get("subscriptions", {}).items():
             found[topic, name] = told
     return found
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Demand, Movement, MovementKind
+from internal.inventory.messages import Demand, Movement, Reason, SourceKind
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
@@ -71,14 +71,18 @@ def _sales(
 ) -> list[Movement]:
     return [
         Movement(
-            inventory_rules.key_of(demand, sku),
-            MovementKind.SALE,
-            -quantity,
-            now_us,
-            fact.order_key,
+            business_day=fact.business_day,
+            source_kind=SourceKind.ORDER,
+            source_key=fact.order_key,
+            movement_no=number,
+            key=inventory_rules.key_of(demand, sku),
+            reason=Reason.SALE,
+            quantity_milli=-milli,
+            happened_at_us=now_us,
+            recorded_at_us=now_us,
         )
         for fact, demand in zip(paid, demands, strict=True)
-        for sku, quantity in demand.quantities.items()
+        for number, (sku, milli) in enumerate(demand.quantities_milli.items(), start=1)
     ]
 
 

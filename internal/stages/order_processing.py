@@ -15,7 +15,7 @@ from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage, StockKey
-from internal.kernel import ids, local_days
+from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store
 from internal.payments.messages import Tender
@@ -53,8 +53,8 @@ class PricedDraft(msgspec.Struct, frozen=True):
     def demand(self) -> Demand:
         """Return what it needs of the stock: nothing unless it goes on."""
         lines = self.lines if self.is_accepted else ()
-        quantities = {line.sku: line.quantity for line in lines}
-        return Demand(self.placed.merchant_id, self.placed.store_id, quantities)
+        quantities_milli = {line.sku: line.quantity * quantities.MILLI for line in lines}
+        return Demand(self.placed.merchant_id, self.placed.store_id, quantities_milli)
 
 
 def place(
@@ -242,7 +242,14 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     tenders = rules.settle_tenders(placed.tenders, priced)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
-    return PricedDraft(placed, priced, day, rules.stock_lines(priced), tenders)
+    lines = rules.stock_lines(priced, _without_stock(placed, snapshot))
+    return PricedDraft(placed, priced, day, lines, tenders)
+
+
+def _without_stock(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> frozenset[str]:
+    """Return the SKUs of the order's services, gift cards and the like."""
+    products = (snapshot.products.get((placed.merchant_id, line.sku)) for line in placed.lines)
+    return frozenset(it.sku for it in products if it and not it.is_stocked)
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
@@ -262,10 +269,12 @@ def _with_cancellation(d: PricedDraft, request_id: str) -> PricedDraft:
 
 def explain_shortage(shortage: Shortage) -> Refusal:
     """Return the refusal for a shortage."""
-    if shortage.available is None:
+    if shortage.available_milli is None:
         what = f"{shortage.sku} is not stocked in this store"
         return Refusal(messages.RejectReason.NOT_STOCKED, what)
-    what = f"{shortage.sku}: {shortage.wanted} wanted, {shortage.available} available"
+    wanted = quantities.text(shortage.wanted_milli)
+    available = quantities.text(max(shortage.available_milli, 0))
+    what = f"{shortage.sku}: {wanted} wanted, {available} available"
     return Refusal(messages.RejectReason.OUT_OF_STOCK, what)
 
 
@@ -275,6 +284,7 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
         placed=d.placed,
         state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
         stock_state=StockState.NONE if refusal else StockState.RESERVED,
+        stocked=frozenset(() if refusal else (line.sku for line in d.lines)),
         currency=d.priced.currency if d.priced else d.placed.currency,
         business_day=d.business_day,
         priced=d.priced,

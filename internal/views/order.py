@@ -136,7 +136,7 @@ def _by_order(
 
 def _line(row: bulk.Row) -> PricedLine:
     values = row._asdict()
-    del values["order_key"]
+    del values["order_key"], values["location_id"]
     values["tax_inclusive"] = bool(values["tax_inclusive"])
     return PricedLine(**values)
 

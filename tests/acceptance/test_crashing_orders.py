@@ -85,7 +85,7 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Publish these orders before an engine runs."""
-    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids)))
+    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids), 16))
 
 
 def order(order_id: str) -> OrderPlaced:

@@ -343,6 +343,39 @@ class BusContract:
         with pytest.raises(errors.Misconfigured, match=topic):
             await the_bus.backlog(topic, "unknown")
 
+    async def test_every_durable_subscription_is_told(self, the_bus: bus.Bus, topic: str) -> None:
+        await the_bus.ensure({topic: ["one", "two"], f"{topic}-other": ["one"]})
+        await the_bus.publish(outgoing(topic, *range(4)))
+        await the_bus.subscribe([topic], "two")
+        tail = await the_bus.tail([topic])
+
+        async def told() -> list[tuple[str, str, int, int]]:
+            found = await the_bus.subscriptions([topic, f"{topic}-none"])
+            return sorted((it.topic, it.name, it.messages, it.consumers) for it in found)
+
+        await becomes(told, [(topic, "one", 4, 0), (topic, "two", 4, 1)])
+        await tail.close()
+
+    async def test_a_dropped_subscription_keeps_nothing(self, home: Home, topic: str) -> None:
+        opened = await home.open()
+        await opened.ensure({topic: ["forgotten", "stage"]})
+        await opened.publish(outgoing(topic, *range(5), keys=1))
+        await opened.drop(topic, "forgotten")
+        await opened.drop(topic, "forgotten")
+        await opened.drop(f"{topic}-none", "forgotten")
+        assert [it.name for it in await opened.subscriptions([topic])] == ["stage"]
+        with pytest.raises(errors.Misconfigured, match=topic):
+            await opened.backlog(topic, "forgotten")
+        await opened.publish(outgoing(topic, 5, keys=1))
+        assert numbers_of(await take(await opened.subscribe([topic], "stage"), 6)) == [*range(6)]
+        await opened.drop(topic, "stage")
+        await opened.ensure({topic: ["new"]})
+        await opened.publish(outgoing(topic, 6, keys=1))
+        await opened.close()
+        again = await home.open()
+        assert [it.name for it in await again.subscriptions([topic])] == ["new"]
+        await again.close()
+
     async def test_close_wakes_waiting_readers(self, home: Home, topic: str) -> None:
         opened = await home.open()
         one, two = [await opened.subscribe([topic], name) for name in ("a", "b")]

@@ -240,6 +240,24 @@ async def test_messages_that_all_acknowledged_are_deleted(
     await bus_contract.becomes(home.count_kept, 0)
 
 
+async def test_messages_that_only_a_dropped_subscription_kept_are_deleted(
+    home: FileHome, the_bus: embedded_bus.EmbeddedBus
+) -> None:
+    reader = await the_bus.subscribe(["t"], "stage")
+    await the_bus.ensure({"t": ["forgotten"]})
+    await the_bus.publish(bus_contract.outgoing("t", *range(1_000)))
+    home.clock.advance_us(7)
+    (forgotten, _) = sorted(await the_bus.subscriptions(["t"]), key=lambda it: it.name)
+    assert (forgotten.messages, forgotten.oldest_age_us, forgotten.consumers) == (1_000, 7, 0)
+    await reader.acknowledge(await bus_contract.take(reader, 700))
+    await the_bus.drop("t", "forgotten")
+    await bus_contract.becomes(home.count_kept, 300)
+    await the_bus.drop("t", "stage")
+    await bus_contract.becomes(home.count_kept, 0)
+    with pytest.raises(errors.BusAway, match="stage was dropped"):
+        await reader.receive(1)
+
+
 async def test_the_file_stops_growing(home: FileHome, the_bus: embedded_bus.EmbeddedBus) -> None:
     subscription = await the_bus.subscribe(["t"], "stage")
     most = 0

@@ -29,7 +29,7 @@ class BrokerHome:
         self.options = options
 
     async def open(self) -> pulsar_bus.PulsarBus:
-        opened = pulsar_bus.PulsarBus(self.options)
+        opened = pulsar_bus.PulsarBus(self.options, brokers.TOPICS)
         await opened.open()
         return opened
 
@@ -119,7 +119,7 @@ async def test_concurrent_publications_keep_their_order(
 ) -> None:
     """Even those that wait for the first producer, or for room."""
     subscription = await the_bus.subscribe([topic], "stage")
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     calls = [tight.publish(bus_contract.outgoing(topic, n, keys=1)) for n in range(100)]
     await asyncio.gather(*calls)
     got = await bus_contract.take(subscription, 100)
@@ -131,7 +131,7 @@ async def test_a_long_publication_is_cut_and_keeps_its_order(
     client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
 ) -> None:
     subscription = await the_bus.subscribe([topic], "stage")
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     await tight.publish(bus_contract.outgoing(topic, *range(50), keys=1))
     got = await bus_contract.take(subscription, 50)
     assert bus_contract.numbers_of(got) == list(range(50))
@@ -142,7 +142,7 @@ async def test_publishers_wait_while_too_much_is_in_flight(
     client: pulsar.Client, home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
 ) -> None:
     await the_bus.ensure({topic: ["stage"]})
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     most = 0
 
     async def publish(number: int) -> None:
@@ -183,7 +183,7 @@ async def test_a_dead_producer_is_replaced(
 ) -> None:
     """Repeated, the publication that failed still comes before what is published after it."""
     subscription = await the_bus.subscribe([topic], "stage")
-    ours = publisher.PulsarPublisher(client, home.options)
+    ours = publisher.PulsarPublisher(client, home.options, brokers.TOPICS)
     await ours.publish(bus_contract.outgoing(topic, 1, keys=1))
     await asyncio.to_thread(ours._topics[topic].producer.close)
     with pytest.raises(errors.BusAway):
@@ -198,7 +198,7 @@ async def test_a_dead_producer_is_replaced(
 async def test_receipts_that_are_lost_with_the_client(
     client: pulsar.Client, home: BrokerHome, topic: str
 ) -> None:
-    ours = publisher.PulsarPublisher(client, home.options)
+    ours = publisher.PulsarPublisher(client, home.options, brokers.TOPICS)
     await ours.publish(bus_contract.outgoing(topic, 0))
     calls = [ours.publish(bus_contract.outgoing(topic, n)) for n in range(500)]
     waiting = asyncio.gather(*calls, return_exceptions=True)
@@ -215,7 +215,7 @@ async def test_receipts_that_are_lost_with_the_client(
 async def test_a_publication_that_is_given_up_takes_no_room(
     client: pulsar.Client, home: BrokerHome, topic: str
 ) -> None:
-    tight = publisher.PulsarPublisher(client, home.options, SMALL)
+    tight = publisher.PulsarPublisher(client, home.options, brokers.TOPICS, SMALL)
     calls = [asyncio.create_task(tight.publish(bus_contract.outgoing(topic, n))) for n in range(9)]
     await asyncio.sleep(0.01)
     for call in calls:
@@ -281,7 +281,7 @@ async def dropped_by(tail: readers.Tail) -> int:
 
 
 async def test_a_slow_tail_loses_the_oldest(home: BrokerHome, topic: str) -> None:
-    opened = pulsar_bus.PulsarBus(home.options, tail_messages_max=3)
+    opened = pulsar_bus.PulsarBus(home.options, brokers.TOPICS, tail_messages_max=3)
     await opened.open()
     tail = await opened.tail([topic])
     await opened.publish(bus_contract.outgoing(topic, *range(10), keys=1))
@@ -323,15 +323,17 @@ async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topi
     await asyncio.sleep(0.1)
     await the_bus.publish(bus_contract.outgoing(topic, 2))
     assert 50_000 < await the_bus.oldest_age_us(topic, "stage") < 5_000_000
+    (told,) = await the_bus.subscriptions([topic])
+    assert 50_000 < told.oldest_age_us < 5_000_000
 
 
 async def test_nothing_is_created_without_a_namespace(home: BrokerHome, topic: str) -> None:
     nowhere = home.options.model_copy(update={"namespace": "nowhere"})
     with pytest.raises(errors.Misconfigured, match="deploy_functions"):
-        await pulsar_bus.PulsarBus(nowhere).open()
+        await pulsar_bus.PulsarBus(nowhere, brokers.TOPICS).open()
     async with admin.PulsarAdmin(nowhere) as api:
         with pytest.raises(errors.Misconfigured, match="Namespace not found"):
-            await api.ensure({topic: ["stage"]})
+            await api.ensure({topic: ["stage"]}, brokers.TOPICS.partitions)
 
 
 async def test_an_invalid_topic_name_is_poison(the_bus: pulsar_bus.PulsarBus) -> None:
@@ -356,3 +358,58 @@ async def test_failpoints_are_where_the_embedded_bus_has_them(
         await subscription.acknowledge(got)
     await subscription.acknowledge(got)
     await bus_contract.becomes(lambda: the_bus.backlog(topic, "stage"), 0)
+
+
+@pytest.mark.parametrize("instances", [1, 2, 4, 8])
+async def test_an_order_stays_on_one_partition_and_in_order(
+    the_bus: pulsar_bus.PulsarBus, topic: str, instances: int
+) -> None:
+    """However many instances share the topic, also while they join one after the other."""
+    orders, steps = [f"o-{number}" for number in range(100)], 10
+    arrived: list[tuple[int, bus.Delivery]] = []
+    done = asyncio.Event()
+
+    async def serve(instance: int) -> None:
+        await asyncio.sleep(0.05 * instance)
+        consumer = await the_bus.subscribe([topic], "stage", unacked_messages_max=20)
+        while True:
+            got = await consumer.receive(5)
+            arrived.extend((instance, each) for each in got)
+            await asyncio.sleep(0.001)
+            await consumer.acknowledge(got)
+            if len(arrived) >= len(orders) * steps:
+                done.set()
+
+    await the_bus.ensure({topic: ["stage"]})
+    async with asyncio.timeout(60):
+        serving = [asyncio.create_task(serve(instance)) for instance in range(instances)]
+        for step in range(steps):
+            keys = {order: ids.shard_of("m", order, the_bus.shard_keys) for order in orders}
+            sent = [bus.Outgoing(topic, keys[it], f"{it} {step}".encode()) for it in orders]
+            await the_bus.publish(sent)
+            await asyncio.sleep(0.1)
+        await done.wait()
+    for task in serving:
+        task.cancel()
+    seen: dict[str, list[int]] = {}
+    partitions: dict[str, set[str]] = {}
+    for _, delivery in arrived:
+        order, number = delivery.payload.decode().split()
+        seen.setdefault(order, []).append(int(number))
+        partitions.setdefault(order, set()).add(delivery.message_id.split(":")[2])
+    assert seen == {order: list(range(steps)) for order in orders}
+    assert {len(of_order) for of_order in partitions.values()} == {1}
+    used = set.union(*partitions.values())
+    assert used == set(map(str, range(brokers.TOPICS.partitions)))
+    assert len({instance for instance, _ in arrived}) > instances // 2
+
+
+async def test_a_topic_with_other_partitions_is_refused(
+    home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    await the_bus.ensure({topic: ["stage"]})
+    async with admin.PulsarAdmin(home.options) as api:
+        with pytest.raises(errors.Misconfigured, match="has 4 partitions, and SOUK_TOPICS") as it:
+            await api.ensure({topic: ["stage"]}, 8)
+    assert "\n" not in str(it.value)

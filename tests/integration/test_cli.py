@@ -322,14 +322,6 @@ class TestDatabaseCommands:
         assert "cash_drawer:berlin" in {row["account"] for row in said["accounts"]}
         assert "debits equal credits" in souk("ledger", "balances", "--merchant", "demo").out
 
-    def test_stock(self, souk: Souk) -> None:
-        only = ("--merchant", "demo", "--store", "berlin", "--sku", "LAMP-BRASS-60", "--json")
-        before = souk("stock", "show", *only).json["stock"][0]
-        got = souk("stock", "receive", "--merchant", "demo", "--store", "berlin", "LAMP-BRASS-60=4")
-        assert got.code == 0
-        after = souk("stock", "show", *only).json["stock"][0]
-        assert after["on_hand"] == before["on_hand"] + 4
-
     def test_import_and_list(self, souk: Souk, tmp_path: Path) -> None:
         file = tmp_path / "products.csv"
         file.write_text("sku,name,price,currency,tax_code\nNEW-1,New,1.50,EUR,standard\n")

@@ -131,6 +131,8 @@ async def test_a_drop_that_decides_nothing_is_found(
 class Losing:
     """A broker that takes messages and loses them."""
 
+    shard_keys = 16
+
     async def ensure(self, wanted: Any) -> None:  # noqa: ANN401 - as the port has it
         """See Bus.ensure."""
 
@@ -140,6 +142,8 @@ class Losing:
 
 class Slow:
     """The world's broker, whose receipt comes when every stage is done with the message."""
+
+    shard_keys = 16
 
     def __init__(self, world: World) -> None:
         self._world = world

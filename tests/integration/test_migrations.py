@@ -17,9 +17,10 @@ from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
 from internal.catalogue import currencies as _currencies
 from internal.catalogue import store as _catalogue
-from internal.infra import db, migrate, settings
+from internal.infra import columns, db, migrate, settings
 from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite
+from internal.inventory import exceptions as _exceptions
 from internal.inventory import store as _inventory
 from internal.kernel import errors
 from internal.ledger import accounts as _accounts
@@ -55,6 +56,7 @@ ROOMS = (
     _catalogue,
     _currencies,
     _dead_letters,
+    _exceptions,
     _gateway_tables,
     _inventory,
     _journal,
@@ -118,7 +120,8 @@ def schema(connection: sa.Connection) -> dict[str, str]:
     """Return what the database keeps of every table and index."""
     if connection.dialect.name == "sqlite":
         query = sa.text(
-            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger'"
+            " AND name NOT LIKE 'alembic%'"
         )
         return {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
     return {name: _shown(connection, name) for name in tables(connection)}
@@ -159,6 +162,26 @@ def test_keys_checks_and_indexes_are_those_that_the_code_knows(
     run(engine, migrate.upgrade)
     with engine.connect() as migrated:
         assert schema(migrated) == expected
+
+
+APPEND_ONLY = [table for table in db.METADATA.sorted_tables if table.info == columns.APPEND_ONLY]
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY, ids=lambda table: table.name)
+def test_rows_of_append_only_tables_can_be_added_and_never_changed(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    run(engine, migrate.upgrade)
+    row = {c.name: 1 if isinstance(c.type, sa.BigInteger) else "x" for c in table.columns}
+    run(engine, lambda c: c.execute(table.insert().values(row)))
+    some_column = next(c for c in table.columns if not c.primary_key)
+    changes = (table.update().values({some_column.name: row[some_column.name]}), table.delete())
+    for change in changes:
+        with pytest.raises(sa.exc.DBAPIError, match=f"{table.name} is append-only"):
+            run(engine, lambda c, change=change: c.execute(change))  # type: ignore[misc]
+    with engine.connect() as connection:
+        count = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
+        assert count == 1
 
 
 def test_a_difference_would_be_found(engine: sa.Engine) -> None:

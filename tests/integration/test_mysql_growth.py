@@ -11,7 +11,7 @@ from internal.infra import bulk, migrate
 from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Movement, MovementKind, StockKey
+from internal.inventory.messages import Movement, StockKey
 from internal.kernel import ids
 from internal.orders import deadlines, messages
 from internal.orders import store as orders_store
@@ -19,7 +19,7 @@ from internal.payments import store as payments_store
 from internal.pipeline import handler
 from internal.views import order as order_view
 from internal.views import order_list
-from tests.support import instances, mariadb, shop
+from tests.support import instances, mariadb, shop, stock
 
 ORDERS = 1_200
 BATCH = 10
@@ -49,7 +49,7 @@ async def _trade(options: MysqlSettings) -> None:
     await database.write(migrate.upgrade)
     await database.write(shop.open_for_business)
     await database.write(
-        lambda c: inventory_store.receive(c, list(map(_received, ("gift", "cup"))))
+        lambda c: inventory_store.move(c, list(map(_received, ("gift", "cup"))), stock.OWNER)
     )
     instance = instances.Instance(database)
     await instance.run(orders("done", ORDERS))
@@ -59,7 +59,7 @@ async def _trade(options: MysqlSettings) -> None:
 
 def _received(sku: str) -> Movement:
     key = StockKey(shop.MERCHANT, shop.STORE, sku)
-    return Movement(key, MovementKind.RECEIPT, 1_000_000, shop.NOW_US)
+    return stock.moved(key, 1_000_000)
 
 
 @pytest.fixture
@@ -120,9 +120,9 @@ LOOKS: dict[str, Callable[[sa.Connection], object]] = {
     "replace": lambda c: bulk.replace(
         c,
         inventory_store.STOCK,
-        ("merchant_id", "store_id", "sku"),
-        ("merchant_id", "store_id", "sku", "on_hand", "reserved"),
-        [("m-3", "main", f"sku-{number}", 1, 0) for number in range(BATCH)],
+        ("merchant_id", "location_id", "sku", "lot"),
+        ("merchant_id", "location_id", "sku", "lot", "on_hand_milli", "reserved_milli"),
+        [("m-3", "main", f"sku-{number}", "", 1, 0) for number in range(BATCH)],
     ),
 }
 

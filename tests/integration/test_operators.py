@@ -161,7 +161,7 @@ async def test_copies_stay_as_long_as_their_letters_are_open(world: World) -> No
 async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_path: Path) -> None:  # noqa: F811
     database, broker = (
         sqlite.SqliteDatabase(tmp_path / "souk.db"),
-        pulsar_bus.PulsarBus(pulsar_options),
+        pulsar_bus.PulsarBus(pulsar_options, settings.TopicSettings()),
     )
     await database.write(migrate.upgrade)
     await broker.open()

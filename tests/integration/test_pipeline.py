@@ -11,13 +11,14 @@ from internal.checks import invariants
 from internal.flow import backlogs, dlq_copies, replay, topics
 from internal.infra import bus, failpoints
 from internal.inventory import store as inventory_store
+from internal.inventory.messages import StockKey, StockLevel
 from internal.kernel.clock import ManualClock
 from internal.ledger import store as ledger_store
 from internal.orders import codec, messages
 from internal.orders import store as orders_store
 from internal.pipeline import dead_letters, handler
 from internal.pricing.messages import Discount, DiscountKind
-from tests.support import facts, shop
+from tests.support import facts, shop, stock
 from tests.support.pipeline_fixture import Site, World, opened
 
 
@@ -67,8 +68,8 @@ async def test_an_order_comes_to_its_end(world: World) -> None:
         "tax_payable:on-top": -60,
     }
     levels = await world.database.read(lambda c: inventory_store.list_levels(c, shop.MERCHANT))
-    left = {key.sku: (level.on_hand, level.reserved) for key, level in levels}
-    assert (left["tea"], left["cup"]) == ((998, 0), (997, 0))
+    left = {key.sku: (level.on_hand_milli, level.reserved_milli) for key, level in levels}
+    assert (left["tea"], left["cup"]) == ((998_000, 0), (997_000, 0))
     assert not await world.check(["o"])
 
 
@@ -449,19 +450,33 @@ async def test_a_dead_letter_is_replayed_when_its_cause_is_gone(world: World) ->
     assert not await world.letters()
 
 
-async def test_stock_that_vanished_holds_up_one_order(world: World) -> None:
-    """Counted away by hand under a promise: that sale waits for an operator, others go on."""
-    tea = inventory_store.STOCK.c.sku == "tea"
+async def test_stock_that_is_written_off_under_a_promise_holds_up_no_order(world: World) -> None:
+    await world.run(shop.placed("a", tenders=(shop.card(token="tok_away_once"),)))
+    key = StockKey(shop.MERCHANT, shop.STORE, "tea")
+    await world.database.write(lambda c: stock.move(c, key, -1_000))
+    await world.publish(shop.placed("b"))
+    await world.pass_time(2)
+    assert await world.states("a", "b") == ["FINALIZED", "REJECTED OUT_OF_STOCK"]
+    assert not await world.letters()
+    levels = await world.database.read(lambda c: inventory_store.find_levels(c, [key]))
+    assert levels == {key: StockLevel(-1_000, 0)}
+    assert not await world.check(["a", "b"])
+
+
+async def test_a_reservation_that_vanished_holds_up_one_order(world: World) -> None:
+    """Changed by hand: that sale waits for an operator, others go on."""
+    t = inventory_store.STOCK.c
+    tea = (t.merchant_id == shop.MERCHANT) & (t.sku == "tea")
     world.clock.advance_us(1)
     await world.run(shop.placed("a", tenders=(shop.card(token="tok_away_once"),)))
-    none = inventory_store.STOCK.update().where(tea).values(on_hand=0)
+    none = inventory_store.STOCK.update().where(tea).values(reserved_milli=0)
     await world.database.write(lambda c: c.execute(none))
     await world.publish(shop.placed("b", ("cup", 1)))
     await world.pass_time(2)
     assert await world.states("a", "b") == ["PAID", "FINALIZED"]
     (letter,) = await world.letters()
     assert (letter.code, letter.order_id, letter.stage) == ("CONFLICT", "a", "finalization")
-    back = inventory_store.STOCK.update().where(tea).values(on_hand=1_000)
+    back = inventory_store.STOCK.update().where(tea).values(reserved_milli=1_000)
     await world.database.write(lambda c: c.execute(back))
     assert await _replay(world, letter.letter_key) == 1
     assert await world.states("a") == ["FINALIZED"]

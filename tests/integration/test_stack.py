@@ -27,7 +27,7 @@ from internal.flow import topics
 from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
 from internal.infra.pulsar_bus import bus as pulsar_bus
-from internal.kernel import errors, ids
+from internal.kernel import errors
 from internal.pipeline import handler
 from internal.stack import distribution, ports, processes, stale_bookies
 from internal.stack import stack as stacks
@@ -226,13 +226,13 @@ class TestDeployment:
         stage = topics.FINALIZATION
         async with connected(options) as (functions, broker):
             by_hand = {
-                **function_configs.config_of(stage, options.pulsar),
+                **function_configs.config_of(stage, options),
                 "processingGuarantees": "ATLEAST_ONCE",
                 "autoAck": True,
                 "cleanupSubscription": True,
             }
             await functions.create(by_hand, broken)
-            order = bus.Outgoing(stage.topics[0], ids.SHARD_KEYS[0], b"an order", {})
+            order = bus.Outgoing(stage.topics[0], "00", b"an order", {})
             await broker.publish([order] * 3)
             request = deploy.Request(package=broken, only=stage.name, patience_s=1.0)
             (done,) = await deploy.carry_out(options, request)
@@ -304,7 +304,7 @@ async def add_a_function(options: settings.Settings, folder: Path) -> None:
     file = folder / "least.py"
     file.write_text("import pulsar\n\n\nclass Least(pulsar.Function):\n    pass\n")
     config = {
-        **function_configs.config_of(topics.ORDER, options.pulsar),
+        **function_configs.config_of(topics.ORDER, options),
         "className": "least.Least",
         "inputSpecs": {options.pulsar.topic("least"): {}},
         "name": "least",
@@ -361,9 +361,9 @@ async def connected(
     options: settings.Settings,
 ) -> AsyncIterator[tuple[functions_api.FunctionsApi, pulsar_bus.PulsarBus]]:
     """Create the namespace, and open clients for it."""
-    broker = pulsar_bus.PulsarBus(options.pulsar)
+    broker = pulsar_bus.PulsarBus(options.pulsar, options.topics)
     async with admin.PulsarAdmin(options.pulsar) as api:
-        await api.ensure_namespace()
+        await api.ensure_namespace(options.topics.partitions)
         await broker.open()
         try:
             yield functions_api.FunctionsApi(api, options.pulsar), broker

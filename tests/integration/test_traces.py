@@ -54,9 +54,9 @@ async def test_every_step_of_an_order_is_a_child_of_the_doors_span(
 
 def test_a_message_names_the_trace_of_its_first_order_and_its_contents() -> None:
     first = msgspec.structs.replace(shop.placed("o"), trace_id=TRACE)
-    (message,) = topics.ENVELOPE.pack([first, shop.placed("o")])
-    (again,) = topics.ENVELOPE.pack([first, shop.placed("o")])
-    (other,) = topics.ENVELOPE.pack([first])
+    (message,) = topics.ENVELOPE.pack([first, shop.placed("o")], 16)
+    (again,) = topics.ENVELOPE.pack([first, shop.placed("o")], 16)
+    (other,) = topics.ENVELOPE.pack([first], 16)
     assert message.properties["traceparent"] == traces.traceparent_of(TRACE)
     assert message.properties["id"] == again.properties["id"] != other.properties["id"]
     required = {"specversion", "id", "source", "type"}

@@ -18,6 +18,7 @@ from internal.infra.settings import MysqlSettings
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey, StockLevel
 from internal.kernel import ids
+from internal.kernel.quantities import MILLI
 from internal.kernel.states import OrderState
 from internal.orders import messages
 from internal.orders import store as orders_store
@@ -27,6 +28,7 @@ WRITERS = 3
 ORDERS = 240
 BATCH = 40
 SCARCE_UNITS = 60
+SCARCE_MILLI = SCARCE_UNITS * MILLI
 KINDS = (
     {"tenders": (shop.cash(),)},
     {"tenders": (shop.card(),)},
@@ -50,9 +52,11 @@ async def databases(mysql_books: MysqlSettings) -> AsyncIterator[list[db.Databas
 def _make_scarce(connection: sa.Connection) -> None:
     tea = inventory_store.STOCK.c.sku == "tea"
     change = inventory_store.STOCK.update().where(tea)
-    connection.execute(change.values(on_hand=SCARCE_UNITS))
+    connection.execute(change.values(on_hand_milli=SCARCE_MILLI))
     moved = inventory_store.STOCK_MOVEMENTS
-    connection.execute(moved.update().where(moved.c.sku == "tea").values(quantity=SCARCE_UNITS))
+    connection.execute(
+        moved.update().where(moved.c.sku == "tea").values(quantity_milli=SCARCE_MILLI)
+    )
 
 
 def _orders() -> list[messages.OrderPlaced]:
@@ -79,7 +83,8 @@ async def test_nothing_is_lost_doubled_or_sold_twice(databases: list[db.Database
     levels = await databases[0].read(
         lambda c: inventory_store.find_levels(c, [StockKey(shop.MERCHANT, shop.STORE, "tea")])
     )
-    assert list(levels.values()) == [StockLevel(SCARCE_UNITS - states[OrderState.FINALIZED], 0)]
+    left_milli = (SCARCE_UNITS - states[OrderState.FINALIZED]) * MILLI
+    assert list(levels.values()) == [StockLevel(left_milli, 0)]
 
 
 async def test_two_make_the_same_stores_first_receipt(databases: list[db.Database]) -> None:

@@ -24,7 +24,7 @@ from internal.infra import db, settings
 from internal.infra.mysql import database as mysql
 
 VARIABLE = "SOUK_TEST_MYSQL"
-START_S = 90.0
+START_S = 300.0
 STOP_S = 20.0
 MISSING = "not run: mariadbd is not installed (apt-get install mariadb-server)"
 

@@ -14,6 +14,8 @@ NOWHERE = settings.PulsarSettings(
 )
 """No process listens on that port."""
 
+TOPICS = settings.TopicSettings()
+
 TIMEOUT_S = 10.0
 
 

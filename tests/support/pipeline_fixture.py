@@ -103,7 +103,7 @@ class World:
 
     async def publish(self, *facts: Fact) -> None:
         """Put facts on their topics, one message for each topic and shard."""
-        await self.bus.publish(topics.ENVELOPE.pack(facts))
+        await self.bus.publish(topics.ENVELOPE.pack(facts, self.bus.shard_keys))
 
     async def drain(self) -> None:
         """Wait until every stage has acknowledged everything.

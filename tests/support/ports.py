@@ -44,6 +44,8 @@ class MemoryDatabase:
 class MemoryPublisher:
     """The Publisher port. `away` counts how many more times the broker is."""
 
+    shard_keys = 16
+
     def __init__(self) -> None:
         self.sent: list[bus.Outgoing] = []
         self.away = 0

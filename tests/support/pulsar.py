@@ -22,6 +22,7 @@ from internal.stack import layout, ports, stack
 
 VARIABLE = "SOUK_TEST_PULSAR"
 TENANT = "souk-tests"
+TOPICS = settings.TopicSettings()
 IS_CI = os.environ.get("CI") == "true"
 
 
@@ -67,17 +68,14 @@ def _start_our_own() -> settings.PulsarSettings:
 
 async def _make_namespace(chosen: settings.PulsarSettings) -> None:
     async with admin.PulsarAdmin(chosen) as api:
-        await api.ensure_namespace()
+        await api.ensure_namespace(TOPICS.partitions)
 
 
 async def _delete_namespace(chosen: settings.PulsarSettings) -> None:
     """Delete topic by topic: brokers do not let whole namespaces go that are in use."""
-    place = f"{chosen.tenant}/{chosen.namespace}"
     async with admin.PulsarAdmin(chosen) as api:
-        for full_name in await api.get(f"/admin/v2/persistent/{place}"):
-            name = full_name.removeprefix("persistent://")
-            await api.delete(f"/admin/v2/persistent/{name}", force=True)
-        await api.delete(f"/admin/v2/namespaces/{place}")
+        await api.delete_topics()
+        await api.delete(f"/admin/v2/namespaces/{chosen.tenant}/{chosen.namespace}")
 
 
 class Topic(msgspec.Struct, frozen=True):

@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Product, Store, TaxRate
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Movement, MovementKind, StockKey
+from internal.inventory.messages import StockKey
 from internal.kernel import ids
 from internal.orders import messages
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, WantedLine
 from internal.requests import rules
+from tests.support import stock
 
 MERCHANT = "m-1"
 OTHER_MERCHANT = "m-2"
@@ -51,10 +52,9 @@ def _fill(connection: sa.Connection, merchant_id: str) -> None:
     ]
     catalogue_store.save_products(connection, products)
     received = [
-        Movement(StockKey(merchant_id, STORE, sku), MovementKind.RECEIPT, quantity, NOW_US)
-        for sku, quantity in STOCK.items()
+        stock.moved(StockKey(merchant_id, STORE, sku), units) for sku, units in STOCK.items()
     ]
-    inventory_store.receive(connection, received)
+    inventory_store.move(connection, received, stock.OWNER)
 
 
 def card(amount_minor: int | None = None, token: str = OK) -> Tender:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from functions.finalization import FinalizationHandler
 from functions.order_processing import OrderHandler
 from functions.payment_processing import PaymentHandler
+from internal.auth import actors as _actors
 from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
 from internal.flow import topics
@@ -26,10 +27,11 @@ from internal.payments.gateways.port import Gateway
 from internal.pipeline import crash_counts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
 from internal.pipeline import handler
+from internal.pipeline import journal as _journal
 from internal.views import order as order_view
 from tests.support import gateways, mariadb, shop
 
-TABLES_OF = (_attempts, _auth, _dead_letters, _operators)
+TABLES_OF = (_actors, _attempts, _auth, _dead_letters, _journal, _operators)
 """Rooms whose tables nobody else here imports."""
 
 

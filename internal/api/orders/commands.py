@@ -97,7 +97,8 @@ class Commander:
             if listener is None:
                 return refusals.share_used(self._follower.retry_after_s)
             if is_new:
-                await self._publisher.publish(topics.ENVELOPE.pack([fact]))
+                packed = topics.ENVELOPE.pack([fact], self._publisher.shard_keys)
+                await self._publisher.publish(packed)
             answer: calls.Answer | None = await listener.until_found(look, call.answer_by_s)
         if answer is None and _is_waiting(known.request):
             return _waits(command, fact, replayed=not is_new)

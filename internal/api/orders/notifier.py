@@ -1,10 +1,12 @@
 """Wakes the calls that wait for an order, by listening to the stages' messages.
 
-A message only says that it is time to look; the truth is read from the database. Messages are not
-decoded while no call waits. A missed message costs a waiting call a second, never its answer.
+A message only says that it is time to look; the truth is read from the database. Each process hears
+the messages of all orders, so one is decoded only if a call waits on its topic for an order with
+its key. A missed message costs a waiting call a second, never its answer.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -61,6 +63,8 @@ class OrderNotifier:
     def __init__(self, messages: ports.Messages) -> None:
         self._bus = messages
         self._subscriptions: dict[ids.OrderRef, set[Subscription]] = {}
+        self._waiting: Counter[tuple[str, str]] = Counter()
+        """How many of them wait for a message with this topic and key."""
         self.is_closing = False
 
     @property
@@ -72,12 +76,16 @@ class OrderNotifier:
     def subscribe(self, ref: ids.OrderRef, topics: Iterable[str]) -> Iterator[Subscription]:
         """Subscribe to an order while the context lasts. Look at the order once after that."""
         subscription = Subscription(topics)
+        key = ids.shard_of(ref.merchant_id, ref.order_id, self._bus.shard_keys)
+        places = [(topic, key) for topic in subscription.topics]
         of_order = self._subscriptions.setdefault(ref, set())
         of_order.add(subscription)
+        self._waiting.update(places)
         try:
             yield subscription
         finally:
             of_order.discard(subscription)
+            self._waiting.subtract(places)
             if not of_order:
                 self._subscriptions.pop(ref, None)
 
@@ -104,6 +112,8 @@ class OrderNotifier:
 
     def _notify(self, deliveries: Iterable[bus.Delivery]) -> None:
         for delivery in deliveries:
+            if not self._waiting[delivery.topic, delivery.key]:
+                continue
             for ref in _refs_in(delivery.payload):
                 for subscription in self._subscriptions.get(ref, ()):
                     if delivery.topic in subscription.topics:

@@ -178,7 +178,8 @@ class SubmissionBatcher:
         ]
         if new:
             facts = [order.fact for order in new]
-            await self._publisher.publish(topics.ENVELOPE.pack(facts))
+            messages = topics.ENVELOPE.pack(facts, self._publisher.shard_keys)
+            await self._publisher.publish(messages)
             metrics.BATCH_ORDERS.observe(len(facts))
             for order in new:
                 self._recent.add(order.fact)

@@ -19,6 +19,7 @@ from internal.api.orders import (
     to_wire,
     watch,
 )
+from internal.flow import topics
 from internal.kernel import errors, ids
 from internal.orders.messages import OrderPlaced
 from internal.views.order import OrderView
@@ -38,8 +39,8 @@ _ORDERS = order_service_pb2.SubmitOrdersRequest.DESCRIPTOR.fields_by_name["order
 _ORDER_ID = order_pb2.OrderDraft.DESCRIPTOR.fields_by_name["order_id"]
 
 _WAITS = {
-    order_service_pb2.WAIT_FOR_ACCEPTED: (watch.DECIDED, watch.is_decided),
-    order_service_pb2.WAIT_FOR_FINALIZED: (watch.ENDED, watch.is_ended),
+    order_service_pb2.WAIT_FOR_ACCEPTED: (topics.DECIDED, watch.is_decided),
+    order_service_pb2.WAIT_FOR_FINALIZED: (topics.ENDED, watch.is_ended),
 }
 
 

@@ -15,9 +15,6 @@ from internal.views.order import OrderView, TimelineEntry
 
 T = TypeVar("T")
 
-DECIDED = (topics.ACCEPTED, topics.REJECTED)
-ENDED = (topics.FINALIZED, topics.REJECTED)
-
 FIRST_PAUSE_S = 0.02
 """For outcomes that no topic carries, such as a refused cancel request."""
 

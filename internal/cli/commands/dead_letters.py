@@ -168,7 +168,7 @@ def drop_letters(
         dropped, became = await opened.write(transact)
         with contextlib.suppress(errors.BusAway):  # the next command clears its copies
             async with _bus(opened, data) as broker:
-                await broker.publish(topics.ENVELOPE.pack(became.facts))
+                await broker.publish(topics.ENVELOPE.pack(became.facts, broker.shard_keys))
                 await dlq_copies.clear(opened, broker)
         return dropped, became
 

@@ -3,12 +3,15 @@
 This is the only command that may make a database, and only in a folder that never had one.
 """
 
+from functools import partial
+
 import sqlalchemy as sa
 
 from internal.cli import database
 from internal.cli.options import Data
 from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson
+from internal.infra import fixed_settings, settings
 from internal.infra import migrate as migrating
 from internal.infra.data_folder import private
 from internal.infra.sqlite import used_folder
@@ -31,7 +34,9 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     except OSError as error:
         what = f"the data folder {storage.data_dir} cannot be made: {error.strerror}"
         raise errors.Misconfigured(what) from error
-    before, after = database.run(options, lambda opened: opened.write(_upgrade))
+    before, after = database.run(
+        options, lambda opened: opened.write(partial(_upgrade, options.topics))
+    )
     if as_json:
         output.as_json({"database": name, "before": before, "after": after})
     elif before == after:
@@ -40,7 +45,10 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
         output.say(f"{name}: {before or 'nothing'} -> {after}")
 
 
-def _upgrade(connection: sa.Connection) -> tuple[str | None, str | None]:
+def _upgrade(
+    topics: settings.TopicSettings, connection: sa.Connection
+) -> tuple[str | None, str | None]:
     before = migrating.current(connection)
     migrating.upgrade(connection)
+    fixed_settings.keep(connection, topics)
     return before, migrating.current(connection)

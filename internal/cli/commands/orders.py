@@ -46,7 +46,7 @@ def submit(
 ) -> None:
     """Place an order; 0 means that it is durable.
 
-    With --wait, 0 means FINALIZED, 1 REJECTED or CANCELLED, and 3 that it was not decided in time.
+    With --wait, 0 means FINALIZED, 1 another end, and 3 that it was not decided in time.
 
     souk orders submit --store berlin --line COFFEE-250=2 --pay cash --wait
     """
@@ -265,7 +265,7 @@ def watch(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow an order to its end; 0 means FINALIZED, 1 REJECTED or CANCELLED.
+    """Follow an order to its end; 0 means FINALIZED, 1 another end.
 
     --json prints one line per step, and the whole order last.
     """

@@ -15,13 +15,15 @@ from typing import TypeVar
 import sqlalchemy as sa
 from loguru import logger
 
-from internal.infra import bus, db, retry
+from internal.infra import bus, db, retry, settings
 from internal.infra import clock as system_clock
 from internal.infra.embedded_bus import dispatch, readers, store, switchboard, values, writer
 from internal.kernel import errors
 from internal.kernel.clock import Clock
 
 T = TypeVar("T")
+
+TOPICS = settings.TopicSettings()
 
 
 class EmbeddedBus:
@@ -32,7 +34,9 @@ class EmbeddedBus:
         database: db.Database,
         clock: Clock | None = None,
         limits: values.Limits | None = None,
+        topics: settings.TopicSettings = TOPICS,
     ) -> None:
+        self.shard_keys = topics.shard_keys
         self._database = database
         self._limits = limits or values.Limits()
         self._clock = clock or system_clock.SystemClock()
@@ -134,6 +138,28 @@ class EmbeddedBus:
             at_us = await self._look_up(lambda it: store.oldest_at_us(it, number))
         return 0 if at_us is None else max(self._clock.now_us() - at_us, 0)
 
+    async def subscriptions(self, topics: Sequence[str]) -> list[bus.Subscribed]:
+        """See Bus.subscriptions. It only sees consumers of this process."""
+        self._require_open()
+        _, self._switchboard.catalog = await self._look_up(store.look)
+        found = [pair for pair in self._switchboard.catalog.subscriptions if pair[0] in topics]
+        return [await self._subscribed(topic, name) for topic, name in found]
+
+    async def drop(self, topic: str, subscription: str) -> None:
+        """See Bus.drop. Its consumers in this process end."""
+        self._require_open()
+        async with self._switchboard.step:
+            catalog = self._switchboard.catalog
+            dispatcher = self._switchboard.dispatchers.pop((topic, subscription), None)
+            self._switchboard.catalog = await _or_away(
+                self._database.write(lambda connection: store.drop(connection, topic, subscription))
+            )
+        for reader in tuple(self._readers):
+            if isinstance(reader, readers.Consumer) and dispatcher and reader.reads(dispatcher):
+                reader.end(f"the subscription {subscription} was dropped")
+        if topic in catalog.topics:
+            self._writer.left_over(catalog.topics[topic])
+
     async def close(self) -> None:
         """See Bus.close. It writes pending messages and acknowledgements first."""
         if self._writing is None:
@@ -172,6 +198,14 @@ class EmbeddedBus:
             dispatcher = dispatch.Dispatcher(topic, attached.cursor, attached.backlog, self._limits)
             self._switchboard.dispatchers[topic, name] = dispatcher
             return dispatcher
+
+    async def _subscribed(self, topic: str, name: str) -> bus.Subscribed:
+        dispatcher = self._switchboard.dispatchers.get((topic, name))
+        messages = await self.backlog(topic, name)
+        age_us = await self.oldest_age_us(topic, name)
+        return bus.Subscribed(
+            topic, name, messages, age_us, dispatcher.members if dispatcher else 0
+        )
 
     def _subscription_id(self, topic: str, name: str) -> int:
         try:

@@ -219,6 +219,11 @@ class Dispatcher:
 
     # State
 
+    @property
+    def members(self) -> int:
+        """How many consumers share it."""
+        return len(self._members)
+
     def cursor(self) -> values.Cursor:
         """Return the position to be stored."""
         to = self._acknowledged_to

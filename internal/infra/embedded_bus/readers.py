@@ -66,6 +66,10 @@ class Consumer:
                 self._hooks.acknowledged(dispatcher, count)
         self._arrival.set()
 
+    def reads(self, dispatcher: dispatch.Dispatcher) -> bool:
+        """Tell whether it gets messages from this dispatcher."""
+        return dispatcher in self._members
+
     async def close(self) -> None:
         """See Subscription.close."""
         self.end("the subscription was closed")

@@ -79,6 +79,10 @@ ADD_SUBSCRIPTION = sa.text("""
     WHERE t.name = :topic
     ON CONFLICT DO NOTHING
 """)
+DROP_SUBSCRIPTION = sa.text("""
+    DELETE FROM bus_subscriptions
+    WHERE name = :name AND topic_id = (SELECT topic_id FROM bus_topics WHERE name = :topic)
+""")
 COUNT_BETWEEN = sa.text("""
     SELECT topic_id, count(*), sum(orders) FROM bus_messages
     WHERE seq > :after AND seq <= :to GROUP BY topic_id
@@ -102,7 +106,8 @@ TRIM = sa.text("""
     DELETE FROM bus_messages WHERE seq IN (
         SELECT seq FROM bus_messages
         WHERE topic_id = :topic_id
-        AND seq <= (SELECT min(mark_delete) FROM bus_subscriptions WHERE topic_id = :topic_id)
+        AND seq <= (SELECT coalesce(min(mark_delete), :head) FROM bus_subscriptions
+                    WHERE topic_id = :topic_id)
         ORDER BY seq LIMIT :messages_max)
 """)
 PAGE = sa.text("""
@@ -158,6 +163,12 @@ def ensure(connection: sa.Connection, wanted: Sequence[tuple[str, str]]) -> valu
     return look(connection)[1]
 
 
+def drop(connection: sa.Connection, topic: str, name: str) -> values.Catalog:
+    """Delete a subscription; return the catalog. What it alone has kept is left over."""
+    connection.execute(DROP_SUBSCRIPTION, {"topic": topic, "name": name})
+    return look(connection)[1]
+
+
 def commit(connection: sa.Connection, work: values.Work) -> values.Done:
     """Append, move, trim. It may run several times: all of its input is in `work`."""
     before, newest = connection.execute(GLANCE).one()
@@ -177,7 +188,8 @@ def commit(connection: sa.Connection, work: values.Work) -> values.Done:
 
 def trim(connection: sa.Connection, what: values.Trim) -> int:
     """Delete messages that no subscription needs; return how many."""
-    return connection.execute(TRIM, msgspec.structs.asdict(what)).rowcount
+    head, _ = connection.execute(GLANCE).one()
+    return connection.execute(TRIM, {**msgspec.structs.asdict(what), "head": head}).rowcount
 
 
 def notice(connection: sa.Connection, head: int) -> values.Noticed:

@@ -73,6 +73,11 @@ class Writer:
         self._trimmable[dispatcher.topic_id] += messages
         self._within(self._limits.acknowledge_after_s)
 
+    def left_over(self, topic_id: int) -> None:
+        """Look for messages of this topic that no subscription needs any more."""
+        self._trimmable[topic_id] += self._limits.trim_messages
+        self._wake.set()
+
     def tidy(self) -> None:
         """Delete leftover messages, if there are any; called now and then."""
         if any(self._trimmable.values()):

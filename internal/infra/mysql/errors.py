@@ -48,6 +48,7 @@ WRONG_SETTINGS = {
     1130: "SOUK_MYSQL__HOST",  # the server takes no connections from here
     1142: "SOUK_MYSQL__USER",  # may not do this with a table
     1251: "SOUK_MYSQL__USER",  # uses a login method that this client does not know
+    1419: "log_bin_trust_function_creators of the server must be ON while `souk migrate` runs",
     1698: "SOUK_MYSQL__USER or SOUK_MYSQL__PASSWORD",
     2059: "SOUK_MYSQL__USER",
     2061: "SOUK_MYSQL__USER",

@@ -126,35 +126,59 @@ class PulsarAdmin:
         _require_success(answer)
         return answer
 
-    async def ensure_namespace(self) -> None:
-        """Create the tenant and the namespace if they are missing; existing ones are kept."""
+    async def ensure_namespace(self, partitions: int) -> None:
+        """Create the tenant and the namespace if they are missing; existing ones are kept.
+
+        A topic that a client makes by using it has as many partitions as those of `ensure`.
+        """
         tenant, namespace = quote(self._options.tenant), quote(self._options.namespace)
         if await self.get(f"/admin/v2/tenants/{tenant}") is None:
             clusters = await self.get("/admin/v2/clusters")
             body = {"allowedClusters": clusters, "adminRoles": []}
             await self.put(f"/admin/v2/tenants/{tenant}", body)
         if await self.get(f"/admin/v2/namespaces/{tenant}/{namespace}") is None:
-            await self.put(f"/admin/v2/namespaces/{tenant}/{namespace}", NAMESPACE_POLICIES)
+            created = {"allowAutoTopicCreation": True, "topicType": "partitioned"}
+            automatic = {
+                "autoTopicCreationOverride": created | {"defaultNumPartitions": partitions}
+            }
+            await self.put(
+                f"/admin/v2/namespaces/{tenant}/{namespace}", {**NAMESPACE_POLICIES, **automatic}
+            )
 
-    async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
+    async def ensure(self, subscriptions: Mapping[str, Sequence[str]], partitions: int) -> None:
         """Create what {topic: [durable subscription, …]} lacks, from the oldest message on.
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: the namespace does not exist, or this client lacks the permission.
+            Misconfigured: the namespace does not exist, this client lacks the permission, or a
+                topic has another number of partitions.
         """
         for topic, names in subscriptions.items():
-            await self.put(self._path(topic))
+            if not await self.put(f"{self._path(topic)}/partitions", partitions):
+                await self._require_partitions(topic, partitions)
             for name in names:
                 await self.put(f"{self._path(topic)}/subscription/{quote(name, safe='')}", EARLIEST)
 
+    async def delete_topics(self) -> int:
+        """Delete all topics of the namespace, whoever uses them; return how many there were."""
+        everything = f"/admin/v2/persistent/{self._place}"
+        partitioned = await self.get(f"{everything}/partitioned") or []
+        for topic in partitioned:
+            await self.delete(f"{_path_of(topic)}/partitions", force=True)
+        others = await self.get(everything) or []
+        for topic in others:
+            await self.delete(_path_of(topic), force=True)
+        return len(partitioned) + len(others)
+
     async def topic_stats(self, topic: str, *, with_age: bool = False) -> dict[str, Any] | None:
-        """Return the broker's statistics of a topic; None if it does not exist.
+        """Return the broker's statistics of all partitions of a topic; None if it does not exist.
 
         `with_age` makes the broker read each subscription's oldest message.
         """
         wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": with_age}
-        stats: dict[str, Any] | None = await self.get(f"{self._path(topic)}/stats", **wants)
+        stats: dict[str, Any] | None = await self.get(
+            f"{self._path(topic)}/partitioned-stats", perPartition=False, **wants
+        )
         return stats
 
     async def subscription_stats(
@@ -174,6 +198,15 @@ class PulsarAdmin:
             raise errors.Misconfigured(text) from None
         return found
 
+    async def drop_subscription(self, topic: str, name: str) -> bool:
+        """Delete a subscription with its backlog, also while it is read; tell whether it existed.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
+        path = f"{self._path(topic)}/subscription/{quote(name, safe='')}"
+        return await self.delete(path, force=True)
+
     async def list_functions(self) -> list[str]:
         """Return the names of the functions in this namespace."""
         return await self.get(self._functions()) or []
@@ -183,12 +216,25 @@ class PulsarAdmin:
         status: dict[str, Any] | None = await self.get(f"{self._functions()}/{quote(name)}/status")
         return status
 
+    async def _require_partitions(self, topic: str, partitions: int) -> None:
+        told = await self.get(f"{self._path(topic)}/partitions") or {}
+        found = told.get("partitions", 0)
+        if found != partitions:
+            has = f"has {found} partitions" if found else "is not partitioned"
+            raise errors.Misconfigured(
+                f"the topic {topic} {has}, and SOUK_TOPICS__PARTITIONS is {partitions}: messages of"
+                " one order would lie on two partitions, and overtake each other; set it back"
+            )
+
     def _path(self, topic: str) -> str:
-        place = quote(self._options.tenant), quote(self._options.namespace), quote(topic, safe="")
-        return "/admin/v2/persistent/" + "/".join(place)
+        return f"/admin/v2/persistent/{self._place}/{quote(topic, safe='')}"
 
     def _functions(self) -> str:
-        return f"/admin/v3/functions/{quote(self._options.tenant)}/{quote(self._options.namespace)}"
+        return f"/admin/v3/functions/{self._place}"
+
+    @property
+    def _place(self) -> str:
+        return f"{quote(self._options.tenant)}/{quote(self._options.namespace)}"
 
     def _headers(self) -> dict[str, str]:
         """Read the token each time: it can be replaced without a restart."""
@@ -199,6 +245,11 @@ class PulsarAdmin:
         except OSError as error:
             raise errors.Misconfigured(f"SOUK_PULSAR__TOKEN_FILE: {error}") from error
         return {"Authorization": f"Bearer {token}"}
+
+
+def _path_of(full_name: str) -> str:
+    """Return the path of a topic, of which the broker told the full name."""
+    return "/admin/v2/" + full_name.replace("://", "/")
 
 
 def _tls(options: settings.PulsarSettings) -> ssl.SSLContext | bool:

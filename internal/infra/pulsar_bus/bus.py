@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pulsar
 
@@ -33,13 +34,14 @@ class PulsarBus:
     def __init__(
         self,
         options: settings.PulsarSettings,
+        topics: settings.TopicSettings,
         clock: Clock | None = None,
         *,
         client_log: Path | None = None,
         tail_messages_max: int = TAIL_MESSAGES_MAX,
     ) -> None:
         """Store the options; the client's own warnings go to `client_log`."""
-        self._options = options
+        self._options, self._topics = options, topics
         self._clock = clock or system_clock.SystemClock()
         self._client_log = client_log
         self._tail_messages_max = tail_messages_max
@@ -61,8 +63,13 @@ class PulsarBus:
         except BaseException:
             await self._close_client()
             raise
-        self._publisher = publisher.PulsarPublisher(self._client, self._options)
+        self._publisher = publisher.PulsarPublisher(self._client, self._options, self._topics)
         self._end = ""
+
+    @property
+    def shard_keys(self) -> int:
+        """See Publisher.shard_keys."""
+        return self._topics.shard_keys
 
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
         """See Publisher.publish."""
@@ -74,10 +81,11 @@ class PulsarBus:
 
         Raises:
             BusAway: the broker cannot be reached.
-            Misconfigured: the namespace does not exist, or this client may not create topics in it.
+            Misconfigured: the namespace does not exist, this client may not create topics in it, or
+                a topic has another number of partitions.
         """
         self._require_open()
-        await self._admin.ensure(subscriptions)
+        await self._admin.ensure(subscriptions, self._topics.partitions)
 
     async def subscribe(
         self, topics: Sequence[str], name: str, *, unacked_messages_max: int = 1_000
@@ -138,9 +146,31 @@ class PulsarBus:
             BusAway: the broker cannot be reached.
         """
         self._require_open()
-        stats = await self._admin.subscription_stats(topic, subscription, with_age=True)
-        at_ms = int(stats["earliestMsgPublishTimeInBacklog"])
-        return max(self._clock.now_us() - at_ms * 1_000, 0) if at_ms > 0 else 0
+        return self._oldest_age_us(
+            await self._admin.subscription_stats(topic, subscription, with_age=True)
+        )
+
+    async def subscriptions(self, topics: Sequence[str]) -> list[bus.Subscribed]:
+        """See Bus.subscriptions. It costs a request for each topic."""
+        self._require_open()
+        stats = {it: await self._admin.topic_stats(it, with_age=True) or {} for it in topics}
+        return [
+            bus.Subscribed(
+                topic,
+                name,
+                int(found["msgBacklog"]),
+                self._oldest_age_us(found),
+                len(found["consumers"]),
+            )
+            for topic, of_topic in stats.items()
+            for name, found in of_topic.get("subscriptions", {}).items()
+            if found["isDurable"]
+        ]
+
+    async def drop(self, topic: str, subscription: str) -> None:
+        """See Bus.drop."""
+        self._require_open()
+        await self._admin.drop_subscription(topic, subscription)
 
     async def close(self) -> None:
         """See Bus.close."""
@@ -150,6 +180,10 @@ class PulsarBus:
         leaving = tuple(self._readers)
         await asyncio.gather(self._publisher.close(), *(reader.close() for reader in leaving))
         await self._close_client()
+
+    def _oldest_age_us(self, stats: Mapping[str, Any]) -> int:
+        at_ms = int(stats["earliestMsgPublishTimeInBacklog"])
+        return max(self._clock.now_us() - at_ms * 1_000, 0) if at_ms > 0 else 0
 
     def _require_open(self) -> None:
         if self._end:

@@ -7,6 +7,7 @@ publishing, so that messages repeated after a failure precede the next ones of t
 import asyncio
 import functools
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -111,9 +112,11 @@ class PulsarPublisher:
         self,
         client: pulsar.Client,
         options: settings.PulsarSettings,
+        topics: settings.TopicSettings,
         limits: Limits | None = None,
     ) -> None:
         self._client, self._options = client, options
+        self.shard_keys, self._partitions = topics.shard_keys, topics.partitions
         self._limits = limits or Limits()
         self._topics: dict[str, Topic] = {}
         self._receipts = driver.HandOver(self._process_receipts)
@@ -270,11 +273,14 @@ class PulsarPublisher:
         return topic
 
     async def _make_producer(self, topic: Topic) -> Any:  # noqa: ANN401 - pulsar ships no types
+        pending_max = 2 * self._limits.in_flight_messages_max
         make = functools.partial(
             self._client.create_producer,
             topic.full_name,
+            message_router=_route,
             send_timeout_millis=int(self._options.send_timeout_s * 1_000),
-            max_pending_messages=2 * self._limits.in_flight_messages_max,
+            max_pending_messages=pending_max,
+            max_pending_messages_across_partitions=pending_max * self._partitions,
             block_if_queue_full=False,
             # A batch saves the broker half its work, but makes single messages wait 1 ms more,
             # counts as one message in backlogs, and comes again as a whole.
@@ -300,6 +306,19 @@ class PulsarPublisher:
     def _require_open(self) -> None:
         if self._end:
             raise errors.BusAway(self._end)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition of a key.
+
+    The client's own hash depends on its version. Shards are numbers, and are dealt out evenly.
+    """
+    number = int(key) if key.isascii() and key.isdecimal() else zlib.crc32(key.encode())
+    return number % partitions
+
+
+def _route(message: Any, partitions: int) -> int:  # noqa: ANN401 - pulsar ships no types
+    return partition_of(message.partition_key(), partitions)
 
 
 def _size(message: bus.Outgoing) -> Sized:

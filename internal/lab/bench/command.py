@@ -25,13 +25,14 @@ from internal.console.options import flattened
 if TYPE_CHECKING:
     import uvloop
 
-    from internal.lab.bench import embedded, submission, tables
+    from internal.lab.bench import against, embedded, submission, tables
     from internal.lab.bench.full import site as full_site
     from internal.lab.bench.full import suite as full_suite
     from internal.lab.bench.full import throughput
     from internal.lab.workload import progress
 else:
     uvloop = lazy_modules.lazy("uvloop")
+    against = lazy_modules.lazy("internal.lab.bench.against")
     embedded = lazy_modules.lazy("internal.lab.bench.embedded")
     submission = lazy_modules.lazy("internal.lab.bench.submission")
     tables = lazy_modules.lazy("internal.lab.bench.tables")
@@ -42,7 +43,13 @@ else:
 
 ORDERS_MIN = 100
 
-EmbeddedScenario = Literal["embedded_unary", "embedded_batch", "embedded_latency", "embedded_rss"]
+EmbeddedScenario = Literal[
+    "embedded_unary",
+    "embedded_batch",
+    "embedded_latency",
+    "embedded_rss",
+    "embedded_shard_keys",
+]
 FullScenario = Literal[
     "full_drain",
     "full_vs_plain_functions",
@@ -64,6 +71,8 @@ Preparation = contextlib.AbstractAsyncContextManager[Measure]
 class Places(NamedTuple):
     """The scripts and folders of this checkout, from cmd/bench.py."""
 
+    root: Path
+    """This checkout."""
     folder: Path
     """Engines get their folders here: this disk is measured."""
     provisioning: full_site.Provisioning
@@ -72,7 +81,7 @@ class Places(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Length:
-    """How long each scenario takes; by default its own length."""
+    """How long each scenario takes, by default its own length; and what to compare it with."""
 
     orders: Annotated[
         int | None,
@@ -88,6 +97,13 @@ class Length:
             metavar="S",
             parser=values.positive,
             help="Seconds of submitting in each scenario that is not a drain.",
+        ),
+    ] = None
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMIT",
+            help="Measure this commit, too, by its own bench and in turns; tell the ratios.",
         ),
     ] = None
 
@@ -116,6 +132,8 @@ def application(places: Callable[[], Places]) -> typer.Typer:
     ) -> ExitCode:
         """Measure the embedded engine."""
         size = _size_of(length)
+        if length.against is not None:
+            return _compare(places(), length.against, _again("embedded", length, only))
         return _measure(only, "embedded", places(), lambda it, c: _embedded(it, size, c))
 
     @app.command("full")
@@ -139,6 +157,10 @@ def application(places: Callable[[], Places]) -> typer.Typer:
     ) -> ExitCode:
         """Measure the full engine, on a stack of its own or one that is up."""
         size = _size_of(length)
+        if length.against is not None:
+            if folder is not None:
+                raise typer.BadParameter("not allowed with --dir", param_hint="'--against'")
+            return _compare(places(), length.against, _again("full", length, only))
         return _measure(only, "full", places(), lambda it, c: _full(it, size, folder, c))
 
     return app
@@ -148,6 +170,31 @@ def _size_of(length: Length) -> submission.Size:
     if length.orders is not None and length.seconds is not None:
         raise typer.BadParameter("not allowed with --orders", param_hint="'--seconds'")
     return submission.Size(length.orders, length.seconds)
+
+
+def _again(suite: str, length: Length, only: str | None) -> list[str]:
+    """Return the command line of one measurement, for the bench of each side."""
+    given = {"--only": only, "--orders": length.orders, "--seconds": length.seconds}
+    options = [(name, str(value)) for name, value in given.items() if value is not None]
+    return [suite, *(word for option in options for word in option)]
+
+
+def _compare(places: Places, commit: str, arguments: list[str]) -> ExitCode:
+    places.folder.mkdir(parents=True, exist_ok=True)
+    request = against.Request(places.root, places.folder, commit, arguments)
+    try:
+        found = uvloop.run(_compared(request))
+    except asyncio.CancelledError:
+        return ExitCode.TERMINATED
+    for one in found:
+        print(against.line_of(one))
+    against.show(found, commit, output.report(stderr=True))
+    return ExitCode.OK
+
+
+async def _compared(request: against.Request) -> list[against.Compared]:
+    _end_on_terminate()
+    return await against.compare(request, output.progress)
 
 
 def _measure(

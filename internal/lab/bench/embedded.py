@@ -4,12 +4,13 @@ Client and engine share the machine. A missed goal is shown, not hidden.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from internal.flow import topics
 from internal.kernel.clock import US_PER_SECOND
 from internal.lab.bench import cost, lab, submission
 from internal.lab.bench.submission import Load
@@ -17,6 +18,7 @@ from internal.lab.workload import latency, outcomes, progress
 
 SAMPLE_EVERY_S = 0.5
 SEED = 1
+SHARD_KEYS = (16, 256)
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -54,12 +56,18 @@ class Measured(NamedTuple):
     answer_ms: latency.Histogram
     samples: Sequence[tuple[int, float]]
     """(orders answered, engine's memory in MB), in the order of time."""
+    messages: int
+    """How many messages the topics have kept for the stages."""
 
     def orders_per_s(self) -> float:
         """Orders per second from the first OK to the last end, by the engine's clock."""
         first_us = min(end.placed_at_us for end in self.ends)
         last_us = max(end.ended_at_us for end in self.ends)
         return len(self.ends) * US_PER_SECOND / max(1, last_us - first_us)
+
+    def orders_per_message(self) -> float:
+        """Return how many orders a message held on average, over the topics of all stages."""
+        return len(self.ends) * len(topics.STAGES) / max(1, self.messages)
 
     def cpu_s(self) -> float:
         """The engine's processor time per 1,000 orders."""
@@ -109,11 +117,26 @@ async def measure_rss(tools: Tools) -> list[Figure]:
     ]
 
 
+async def measure_shard_keys(tools: Tools) -> list[Figure]:
+    """Measure batches with few and with many shard keys: more keys make smaller messages."""
+    name, figures = "embedded_shard_keys", []
+    for keys in SHARD_KEYS:
+        variables = {"SOUK_TOPICS__SHARD_KEYS": str(keys)}
+        measured = await _measure(tools, name, Load(20_000, 100, 8), variables)
+        figures += [
+            Figure(name, f"orders_per_message_{keys}_keys", measured.orders_per_message()),
+            Figure(name, f"orders_per_s_{keys}_keys", measured.orders_per_s(), more_is_better=True),
+            Figure(name, f"cpu_s_per_1000_orders_{keys}_keys", measured.cpu_s()),
+        ]
+    return figures
+
+
 SCENARIOS: dict[str, Callable[[Tools], Awaitable[list[Figure]]]] = {
     "embedded_unary": measure_unary,
     "embedded_batch": measure_batch,
     "embedded_latency": measure_latency,
     "embedded_rss": measure_rss,
+    "embedded_shard_keys": measure_shard_keys,
 }
 
 
@@ -128,7 +151,9 @@ def _throughput(name: str, measured: Measured, must: float) -> list[Figure]:
     ]
 
 
-async def _measure(tools: Tools, name: str, load: Load) -> Measured:
+async def _measure(
+    tools: Tools, name: str, load: Load, variables: Mapping[str, str] = lab.NO_VARIABLES
+) -> Measured:
     """Put a load on a fresh engine, wait for all orders, verify them.
 
     Raises:
@@ -136,7 +161,7 @@ async def _measure(tools: Tools, name: str, load: Load) -> Measured:
         Temporary: an order was not accepted or not finalized, or an invariant does not hold.
     """
     load = load._replace(orders=tools.size.of(load.orders))
-    async with lab.opened(tools.folder, "bench", SEED) as at_work:
+    async with lab.opened(tools.folder, "bench", SEED, variables) as at_work:
         await submission.warm_up(at_work)
         with tools.reporter.showing(name, load.orders) as tell:
             load_on_engine = submission.Submission(at_work, load, tools.size.seconds, tell)
@@ -144,6 +169,7 @@ async def _measure(tools: Tools, name: str, load: Load) -> Measured:
 
 
 async def _measured(at_work: lab.Lab, load_on_engine: submission.Submission) -> Measured:
+    kept = await at_work.records.newest_message()
     before, samples = cost.of(at_work.engine.pid), []
 
     async def watch() -> None:
@@ -161,4 +187,5 @@ async def _measured(at_work: lab.Lab, load_on_engine: submission.Submission) -> 
         await asyncio.gather(watching, return_exceptions=True)
     after = cost.of(at_work.engine.pid)
     ends = await at_work.ends()
-    return Measured(ends, before, after, load_on_engine.answer_ms, samples)
+    messages = await at_work.records.newest_message() - kept
+    return Measured(ends, before, after, load_on_engine.answer_ms, samples, messages)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from internal.client import client, sender
@@ -22,6 +22,7 @@ BUSY_WAIT_S = 0.2
 """When the server does not say how long to wait."""
 FINALIZED = order_service_pb2.WAIT_FOR_FINALIZED
 NO_WAIT = order_service_pb2.WAIT_FOR_UNSPECIFIED
+NO_VARIABLES: Mapping[str, str] = {}
 
 
 class Lab:
@@ -121,15 +122,19 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def opened(near: Path, name: str, seed: int) -> AsyncIterator[Lab]:
+async def opened(
+    near: Path, name: str, seed: int, variables: Mapping[str, str] = NO_VARIABLES
+) -> AsyncIterator[Lab]:
     """Start an engine with its demo shop on a fresh folder in `near`, and connect to it.
+
+    `variables` are settings of the engine, as in its environment.
 
     Raises:
         Misconfigured: it does not start; the message ends with its output.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=near) as fresh:
         folder = Path(fresh)
-        async with engine_process.serving(("--data", fresh), folder) as engine:
+        async with engine_process.serving(("--data", fresh), folder, variables) as engine:
             records = verification.Records(settings.of_folder(folder), engine.access.api_key)
             made = templates.Templates(await records.shop(), name, seed)
             async with contextlib.aclosing(client.Client(engine.access)) as connection:

@@ -84,7 +84,7 @@ class Copies(msgspec.Struct, frozen=True):
 
     async def _received(self, at: target.Target) -> list[bus.Outgoing]:
         """Return the messages on all topics that stages read, for a while."""
-        broker, received = pulsar_bus.PulsarBus(at.options.pulsar), []
+        broker, received = pulsar_bus.PulsarBus(at.options.pulsar, at.options.topics), []
         await broker.open()
         try:
             tail = await broker.tail([topic for stage in topics.STAGES for topic in stage.topics])
@@ -131,7 +131,7 @@ def _payloads(noise: random.Random) -> Sequence[bytes]:
 
 async def _publish(at: target.Target, messages: Sequence[bus.Outgoing]) -> None:
     """Publish messages in this order."""
-    broker = pulsar_bus.PulsarBus(at.options.pulsar)
+    broker = pulsar_bus.PulsarBus(at.options.pulsar, at.options.topics)
     await broker.open()
     try:
         for start in range(0, len(messages), PUBLISHED_AT_ONCE):

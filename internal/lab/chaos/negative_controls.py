@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from internal.checks import stock
 from internal.deploy import wheel
 from internal.flow import topics
-from internal.lab.chaos import audit, faults, target, terminations, trial
+from internal.lab.chaos import faults, target, terminations, trial
 from internal.lab.workload import scenarios
 from internal.lab.workload.scenarios import Kind
 from internal.stack import stack
@@ -91,10 +92,9 @@ def all_controls(seed: int) -> list[Control]:
             "broken_oversells",
             topics.ORDER.name,
             Nothing(),
-            "I7",
-            audit.NO_LETTERS,
+            "I5",
+            stock.BELOW_RESERVED.sentence,
             mix={Kind.SCARCE: 300},
-            quiet_within_s=SOON_S,
         ),
         Control(
             "control: without leaving at SIGTERM",

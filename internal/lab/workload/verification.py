@@ -15,8 +15,9 @@ from internal.catalogue import store as catalogue_store
 from internal.checks import findings, invariants
 from internal.infra import backends, db, settings
 from internal.infra.data_folder import files
+from internal.infra.embedded_bus import store as embedded_bus_store
 from internal.inventory import store as inventory_store
-from internal.kernel import errors, ids, states
+from internal.kernel import errors, ids, quantities, states
 from internal.lab.workload import outcomes, shop
 from internal.ledger import store as ledger_store
 from internal.orders import refusals
@@ -24,7 +25,7 @@ from internal.orders import store as order_store
 from internal.payments.gateways import registry
 
 PRODUCTS_MAX = 10_000
-SCARCE_BELOW = 100
+SCARCE_BELOW_MILLI = 100_000
 """A product with a smaller stock in some store is scarce."""
 
 
@@ -77,6 +78,14 @@ class Records:
         """
         return await self._read(lambda connection: _ends(connection, self._merchant(connection)))
 
+    async def newest_message(self) -> int:
+        """Return the number of the newest message of an embedded engine's topics.
+
+        Raises:
+            Misconfigured: as for shop.
+        """
+        return await self._read(embedded_bus_store.newest)
+
     async def check(self, acknowledged: Iterable[str]) -> Checked:
         """Check every invariant; the orders in `acknowledged` must have ended.
 
@@ -126,7 +135,7 @@ def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
                 product.sku,
                 product.price_minor,
                 product.active,
-                lowest.get(product.sku, 0) < SCARCE_BELOW,
+                lowest.get(product.sku, 0) < SCARCE_BELOW_MILLI,
             )
             for product in products
             if product.currency == currency
@@ -147,10 +156,10 @@ def _ends(connection: sa.Connection, merchant_id: str) -> dict[str, outcomes.End
 def _lowest_stock(
     connection: sa.Connection, merchant_id: str, store_ids: Sequence[str]
 ) -> dict[str, int]:
-    """Return for each sku the available stock in the store that has least of it."""
+    """Return for each sku what is available in the store that has least of it, in thousandths."""
     available: dict[str, dict[str, int]] = {}
     for key, level in inventory_store.list_levels(connection, merchant_id):
-        available.setdefault(key.sku, {})[key.store_id] = level.available
+        available.setdefault(key.sku, {})[key.location_id] = level.available_milli
     return {
         sku: min(levels.get(store_id, 0) for store_id in store_ids)
         for sku, levels in available.items()
@@ -166,5 +175,5 @@ def _with_sums(
         found,
         sum(balance.debit_minor for balance in balances),
         sum(balance.credit_minor for balance in balances),
-        sum(level.on_hand for _, level in levels),
+        sum(level.on_hand_milli for _, level in levels) // quantities.MILLI,
     )

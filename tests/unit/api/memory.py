@@ -66,6 +66,8 @@ class MemoryTail:
 class MemoryBus:
     """A broker that can hold receipts back (`standing_still`) and be away (`is_away`)."""
 
+    shard_keys = 16
+
     def __init__(self) -> None:
         self.messages: list[bus.Outgoing] = []
         self.batches: list[int] = []
@@ -271,7 +273,8 @@ class MemoryOrders:
     async def tell(self, ref: ids.OrderRef, topic: str) -> None:
         """Publish what the stages publish about an order's newest step."""
         fact = self.views[ref].timeline[-1].fact
-        message = bus.Outgoing(topic, "00", envelope.encode([fact]), {"orders": "1"})
+        key = ids.shard_of(*ref, self._bus.shard_keys)
+        message = bus.Outgoing(topic, key, envelope.encode([fact]), {"orders": "1"})
         await self._bus.publish([message])
 
 

@@ -28,9 +28,15 @@ ATTEMPT = (
 )
 ENTRY = "INSERT INTO ledger_entries VALUES ('sale', 999, {no}, 'm-1', 'a', 'EUR', {minor}, 0, 0)"
 MOVEMENT = (
-    "INSERT INTO stock_movements (merchant_id, store_id, sku, kind, quantity, order_key, at_us)"
-    " VALUES ('m-1', 'main', 'tea', '{kind}', {quantity}, {key}, 0)"
+    "INSERT INTO stock_movements (business_day, source_kind, source_key, movement_no, merchant_id,"
+    " location_id, sku, reason, quantity_milli, happened_at_us, recorded_at_us)"
+    " VALUES (20231114, '{kind}', {key}, 9, 'm-1', 'main', 'tea', '{reason}', {milli}, 0, 0)"
 )
+GONE = (
+    "UPDATE stock SET on_hand_milli = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
+    "UPDATE stock_movements SET quantity_milli = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
+)
+"""SQL that takes away all of a product, and a little more."""
 
 LETTER = (
     "INSERT INTO dead_letters (stage, topic, code, explanation, merchant_id, order_id, payload,"
@@ -117,39 +123,64 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "stock without a movement": (
         "I5 sum of its movements",
-        "UPDATE stock SET on_hand = on_hand + 1 WHERE merchant_id = 'm-2' AND sku = 'tea'",
+        "UPDATE stock SET on_hand_milli = on_hand_milli + 1"
+        " WHERE merchant_id = 'm-2' AND sku = 'tea'",
     ),
     "a reservation of no order": (
         "I5 lines of open orders",
-        "UPDATE stock SET reserved = reserved + 1 WHERE merchant_id = 'm-1' AND sku = 'cup'",
+        "UPDATE stock SET reserved_milli = reserved_milli + 1"
+        " WHERE merchant_id = 'm-1' AND sku = 'cup'",
     ),
     "a reservation that was forgotten": (
         "I5 lines of open orders",
-        "UPDATE stock SET reserved = 0 WHERE merchant_id = 'm-1' AND sku = 'cup'",
+        "UPDATE stock SET reserved_milli = 0 WHERE merchant_id = 'm-1' AND sku = 'cup'",
     ),
     "a deleted stock row": (
         "I5 sum of its movements",
         "DELETE FROM stock WHERE merchant_id = 'm-2' AND sku = 'rare'",
     ),
-    "negative stock": (
-        "I5 neither is negative",
+    "a negative reservation": (
+        "I5 what is reserved is not negative",
         *without_keys("stock"),
-        "UPDATE stock SET on_hand = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
-        "UPDATE stock_movements SET quantity = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
+        "UPDATE stock SET reserved_milli = -1 WHERE merchant_id = 'm-2' AND sku = 'rare'",
+    ),
+    "negative stock without an exception": ("I5 has an open exception", *GONE),
+    "negative stock whose exception was closed": (
+        "I5 has an open exception",
+        *GONE,
+        "INSERT INTO stock_exceptions (merchant_id, location_id, sku, owner, opened_at_us,"
+        " closed_at_us, closed_by) VALUES ('m-2', 'main', 'rare', 'olga', 1, 2, 'olga')",
+    ),
+    "less stock than is reserved, and no exception": (
+        "I5 has an open exception",
+        "UPDATE stock SET on_hand_milli = 999 WHERE merchant_id = 'm-1' AND sku = 'cup'",
+        "UPDATE stock_movements SET quantity_milli = 3999"
+        " WHERE merchant_id = 'm-1' AND sku = 'cup' AND source_kind = 'OPENING'",
     ),
     "a sale whose movement is an adjustment": (
         "I5 have left the stock",
-        "UPDATE stock_movements SET order_key = NULL, kind = 'ADJUSTMENT' WHERE order_key = $sale",
+        "UPDATE stock_movements SET source_kind = 'DOCUMENT', reason = 'WRITE_OFF'"
+        " WHERE source_kind = 'ORDER' AND source_key = $sale",
     ),
     "a sale of a rejected order": (
         "I5 have left the stock",
-        MOVEMENT.format(kind="SALE", quantity=-1, key="$declined"),
-        MOVEMENT.format(kind="RECEIPT", quantity=1, key="NULL"),
+        MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key="$declined"),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
     ),
     "a sale of no order": (
         "I5 belongs to an order",
-        MOVEMENT.format(kind="SALE", quantity=-1, key=999),
-        MOVEMENT.format(kind="RECEIPT", quantity=1, key="NULL"),
+        MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key=999),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+    ),
+    "a sale of another order's day": (
+        "I5 order of its day",
+        MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key="$sale").replace("14,", "15,"),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+    ),
+    "a sale from a document": (
+        "I5 belongs to an order",
+        MOVEMENT.format(kind="DOCUMENT", reason="SALE", milli=-1, key=998),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
     ),
     "an illegal transition": (
         "I6 path of the table",
@@ -258,6 +289,18 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a deadline that passed long ago": (
         "I9 long passed",
         "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
+    ),
+    "a cancellation that was answered, of an order that was sold": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'sale' WHERE subject = 'cancelled'",
+    ),
+    "a cancellation that was answered, of an order that is not there": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'lost' WHERE subject = 'cancelled'",
+    ),
+    "a request that waits beside its order": (
+        "I12 waits for an order that is recorded",
+        "UPDATE requests SET state = 'WAITING' WHERE subject = 'paid'",
     ),
 }
 """{what happened: (invariant and some words of its rule, SQL, ...)}."""

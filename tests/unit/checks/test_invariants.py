@@ -55,16 +55,19 @@ def test_an_unbalanced_transaction_unbalances_its_merchant(database: Database) -
 
 
 def test_a_finding_names_the_row(database: Database) -> None:
-    database.corrupt("UPDATE stock SET on_hand = 7 WHERE merchant_id = 'm-2' AND sku = 'rare'")
+    database.corrupt(
+        "UPDATE stock SET on_hand_milli = 7 WHERE merchant_id = 'm-2' AND sku = 'rare'"
+    )
     (found,) = database.check()
     assert found.count == 1
     assert found.examples == (
-        "merchant_id=m-2 store_id=main sku=rare on_hand=7 moved=2 reserved=0 promised=0",
+        "merchant_id=m-2 location_id=main sku=rare lot= on_hand_milli=7 moved_milli=2000"
+        " reserved_milli=0 promised_milli=0",
     )
 
 
 def test_a_finding_counts_all_rows_and_shows_a_few(database: Database) -> None:
-    database.corrupt("UPDATE stock SET on_hand = on_hand + 1")
+    database.corrupt("UPDATE stock SET on_hand_milli = on_hand_milli + 1")
     (found,) = database.check()
     assert found.count == len(shop.STOCK) * 2
     assert len(found.examples) == findings.EXAMPLES_MAX
@@ -171,7 +174,7 @@ def test_a_canary_is_found_in_any_column(database: Database) -> None:
     (found,) = invariants.canaries(database.connection, ["tok_never_used", CANARY])
     assert found.invariant == "I10"
     assert sorted(found.examples) == [
-        "column=order_log.fact rows=9",
+        "column=order_log.fact rows=8",
         "column=order_refusals.explanation rows=1",
     ]
     assert CANARY not in str(found)

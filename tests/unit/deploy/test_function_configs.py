@@ -41,7 +41,7 @@ def test_files_in_the_tree_are_those_of_the_flow() -> None:
 
 @pytest.mark.parametrize("stage", topics.STAGES)
 def test_fields_are_pulsars(stage: handler.Stage) -> None:
-    config = function_configs.config_of(stage, settings.PulsarSettings())
+    config = function_configs.config_of(stage, settings.Settings.model_construct())
     assert set(config) <= set(KNOWN.split())
     for spec in config["inputSpecs"].values():
         assert set(spec) <= set(KNOWN_OF_A_TOPIC.split())
@@ -64,7 +64,8 @@ def test_nothing_is_lost_when_a_function_starts_or_goes(stage: handler.Stage) ->
 
 
 def test_topics_are_in_the_namespace_of_the_settings() -> None:
-    options = settings.PulsarSettings(tenant="other", namespace="place")
+    place = settings.PulsarSettings(tenant="other", namespace="place")
+    options = settings.Settings.model_construct(pulsar=place)
     config = function_configs.config_of(topics.PAYMENT, options, 3)
     assert list(config["inputSpecs"]) == [
         "persistent://other/place/orders.accepted",

@@ -7,7 +7,8 @@ from internal.flow import topics
 from internal.infra import settings
 
 WANTED = planning.with_package(
-    function_configs.config_of(topics.ORDER, settings.PulsarSettings(), 2), "digest-of-the-wheel"
+    function_configs.config_of(topics.ORDER, settings.Settings.model_construct(), 2),
+    "digest-of-the-wheel",
 )
 AS_THE_WORKER_TELLS = {
     **WANTED,

@@ -16,22 +16,22 @@ def letter(payload: str, merchant_id: str = "", order_id: str = "") -> dead_lett
 
 
 def test_one_order_goes_to_its_own_shard() -> None:
-    message = replay.message_of(letter(envelope.encode([FACT]).decode()))
+    message = replay.message_of(letter(envelope.encode([FACT]).decode()), 16)
     assert message.topic == "orders.placed"
-    assert message.key == ids.shard_of("m", "o-7")
+    assert message.key == ids.shard_of("m", "o-7", 16)
     assert message.payload == envelope.encode([FACT])
     assert message.properties["orders"] == "1"
 
 
 def test_what_cannot_be_read_is_sent_as_it_is() -> None:
-    message = replay.message_of(letter("{", "m", "o-7"))
-    assert (message.key, message.payload) == (ids.shard_of("m", "o-7"), b"{")
+    message = replay.message_of(letter("{", "m", "o-7"), 16)
+    assert (message.key, message.payload) == (ids.shard_of("m", "o-7", 16), b"{")
 
 
 def test_of_many_facts_the_first_readable_one_decides() -> None:
     whole = f'{{"v":1,"facts":[{{}},{envelope.encode([FACT]).decode()[16:-2]}]}}'
-    message = replay.message_of(letter(whole))
-    assert message.key == ids.shard_of("m", "o-7")
+    message = replay.message_of(letter(whole), 16)
+    assert message.key == ids.shard_of("m", "o-7", 16)
     assert message.properties["orders"] == "2"
 
 

@@ -28,7 +28,9 @@ def test_everything_that_is_read_is_kept_from_the_start() -> None:
 
 
 def test_a_client_hears_of_every_outcome() -> None:
-    assert set(topics.OUTCOMES) == set(topics.TOPIC_OF.values()) - {topics.PLACED}
+    commands = {topics.PLACED, topics.ORDER_COMMANDS}
+    assert set(topics.OUTCOMES) == set(topics.TOPIC_OF.values()) - commands
+    assert set(topics.DECIDED) | set(topics.ENDED) < set(topics.OUTCOMES)
 
 
 def test_stages_are_found_by_name() -> None:

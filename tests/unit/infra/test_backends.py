@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import backends, bus, migrate, settings
+from internal.infra import backends, bus, fixed_settings, migrate, settings
 from internal.infra.data_folder import files
 from internal.infra.embedded_bus import bus as embedded_bus
 from internal.infra.mysql import database as mysql
@@ -66,6 +66,21 @@ async def test_api_keys_have_connections_of_their_own(tmp_path: Path) -> None:
 async def test_a_full_engine_needs_its_servers(tmp_path: Path) -> None:
     database = backends.open_database(full(tmp_path))
     assert isinstance(database, mysql.MysqlDatabase)
-    with pytest.raises(errors.BusAway):
+    with pytest.raises(errors.DatabaseAway):
         await backends.open_bus(full(tmp_path), database)
     await database.close()
+    other = backends.open_database(embedded(tmp_path))
+    await other.write(fixed_settings.FIXED_SETTINGS.create)
+    with pytest.raises(errors.BusAway):
+        await backends.open_bus(full(tmp_path), other)
+    await other.close()
+
+
+async def test_a_start_with_other_keys_is_refused(tmp_path: Path) -> None:
+    options = embedded(tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        await backends.opened(options, stack)
+    changed = settings.TopicSettings(shard_keys=32)
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(errors.Misconfigured, match=r"SHARD_KEYS is 32, .* made with 16"):
+            await backends.opened(options.model_copy(update={"topics": changed}), stack)

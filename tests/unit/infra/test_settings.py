@@ -180,3 +180,9 @@ def test_a_token_goes_over_tls(name: str, place: str) -> None:
     settings.load(pulsar=plain)
     settings.load(pulsar={**plain, "token_file": "token", "allow_plain_text": True})
     settings.load(pulsar={name: f"{safe}://{place}", "token_file": "token"})
+
+
+def test_no_partition_is_without_a_key() -> None:
+    with pytest.raises(errors.Misconfigured, match=r"SOUK_TOPICS.*partitions must not be more"):
+        settings.load(topics={"shard_keys": 4, "partitions": 8})
+    assert settings.load(topics={"shard_keys": 8, "partitions": 8}).topics.partitions == 8

@@ -7,8 +7,8 @@ from internal.inventory import rules
 from internal.inventory.messages import Demand, Shortage, StockKey, StockLevel
 
 SKUS = st.sampled_from("abc")
-STORES = st.sampled_from(["north", "south"])
-KEYS = st.builds(StockKey, st.just("m-1"), STORES, SKUS)
+LOCATIONS = st.sampled_from(["north", "south"])
+KEYS = st.builds(StockKey, st.just("m-1"), LOCATIONS, SKUS)
 LEVELS = st.dictionaries(
     KEYS,
     st.tuples(st.integers(0, 20), st.integers(0, 20)).map(
@@ -16,23 +16,23 @@ LEVELS = st.dictionaries(
     ),
 )
 DEMANDS = st.lists(
-    st.builds(Demand, st.just("m-1"), STORES, st.dictionaries(SKUS, st.integers(1, 12))),
+    st.builds(Demand, st.just("m-1"), LOCATIONS, st.dictionaries(SKUS, st.integers(1, 12))),
     max_size=12,
 )
 
 
-def key(sku: str, store_id: str = "north") -> StockKey:
-    return StockKey("m-1", store_id, sku)
+def key(sku: str, location_id: str = "north") -> StockKey:
+    return StockKey("m-1", location_id, sku)
 
 
-def wants(store_id: str = "north", /, **quantities: int) -> Demand:
-    return Demand("m-1", store_id, quantities)
+def wants(location_id: str = "north", /, **quantities_milli: int) -> Demand:
+    return Demand("m-1", location_id, quantities_milli)
 
 
 @given(LEVELS, DEMANDS)
 def test_nothing_is_oversold(levels: dict[StockKey, StockLevel], demands: list[Demand]) -> None:
     _, reserved = rules.allocate(levels, demands)
-    assert all(0 < quantity <= levels[key].available for key, quantity in reserved.items())
+    assert all(0 < quantity <= levels[key].available_milli for key, quantity in reserved.items())
 
 
 @given(LEVELS, DEMANDS)
@@ -63,13 +63,16 @@ def test_a_shortage_is_always_real(
         _, before = rules.allocate(levels, demands[:place])
         wanted = rules.key_of(demand, shortage.sku)
         level = levels.get(wanted)
-        left = None if level is None else level.available - before.get(wanted, 0)
-        assert shortage == Shortage(shortage.sku, demand.quantities[shortage.sku], left)
-        assert left is None or left < shortage.wanted
+        left = None if level is None else level.available_milli - before.get(wanted, 0)
+        assert shortage == Shortage(shortage.sku, demand.quantities_milli[shortage.sku], left)
+        assert left is None or left < shortage.wanted_milli
 
 
 def test_a_demand_takes_what_an_earlier_one_left() -> None:
-    levels = {key("tea"): StockLevel(on_hand=5, reserved=1), key("cup"): StockLevel(9, 0)}
+    levels = {
+        key("tea"): StockLevel(on_hand_milli=5, reserved_milli=1),
+        key("cup"): StockLevel(9, 0),
+    }
     demands = [wants(tea=3), wants(tea=2, cup=1), wants(tea=1)]
     shortages, reserved = rules.allocate(levels, demands)
     assert shortages == [None, Shortage("tea", 2, 1), None]
@@ -89,3 +92,17 @@ def test_an_empty_demand_is_met() -> None:
 
 def test_demands_add_up() -> None:
     assert rules.total([wants(a=1, b=2), wants(a=3)]) == {key("a"): 4, key("b"): 2}
+
+
+def test_nothing_can_be_reserved_of_stock_that_is_promised_twice() -> None:
+    levels = {key("tea"): StockLevel(-2_000, 1_000)}
+    shortages, reserved = rules.allocate(levels, [wants(tea=1)])
+    assert (shortages, reserved) == ([Shortage("tea", 1, -3_000)], {})
+
+
+@given(st.integers(-50, 50), st.integers(0, 50), st.integers(-50, 50))
+def test_on_hand_is_the_count_and_what_moved_after_it(
+    on_hand_milli: int, counted_milli: int, moved_since_milli: int
+) -> None:
+    difference = rules.count_difference(on_hand_milli, counted_milli, moved_since_milli)
+    assert on_hand_milli + difference == counted_milli + moved_since_milli

@@ -1,6 +1,9 @@
 """The table of an order's states: no illegal path, an end to every path, no way out of an end."""
 
 import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from internal.kernel import states
 from internal.kernel.states import OrderState
 
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "states.md").read_text()
 LEGAL_MOVES = {
     ("PLACED", "ACCEPTED"),
     ("PLACED", "REJECTED"),
@@ -16,6 +20,7 @@ LEGAL_MOVES = {
     ("ACCEPTED", "PAID"),
     ("ACCEPTED", "REJECTED"),
     ("ACCEPTED", "CANCELLED"),
+    ("ACCEPTED", "EXPIRED"),
     ("PAID", "FINALIZED"),
     ("PAID", "REJECTED"),
 }
@@ -47,7 +52,7 @@ def test_moves(before: OrderState, after: OrderState) -> None:
 def test_a_terminal_state_has_no_exit(state: OrderState) -> None:
     exits = [after for after in OrderState if states.may_move(state, after)]
     assert states.is_terminal(state) == (not exits)
-    assert states.is_terminal(state) == (state in {"FINALIZED", "REJECTED", "CANCELLED"})
+    assert states.is_terminal(state) == (state in {"FINALIZED", "REJECTED", "CANCELLED", "EXPIRED"})
 
 
 @given(walks())
@@ -93,6 +98,39 @@ def test_legal_histories_by_hand(history: list[str]) -> None:
 )
 def test_illegal_histories_by_hand(history: list[str]) -> None:
     assert not states.is_legal_history([OrderState(state) for state in history])
+
+
+AXES: dict[str, Mapping[Any, frozenset[Any]]] = {
+    "order": states.ORDER_MOVES,
+    "stock": states.STOCK_MOVES,
+    "returned": states.RETURN_MOVES,
+}
+
+
+def drawing(moves: Mapping[Any, frozenset[Any]]) -> str:
+    """Draw an axis for Mermaid, in the order of its enum."""
+    members = list(moves)
+    steps = [
+        f"    {before} --> {after}"
+        for before in members
+        for after in sorted(moves[before], key=members.index)
+    ]
+    ends = [f"    {state} --> [*]" for state in members if not moves[state]]
+    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {members[0]}", *steps, *ends])
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_the_page_of_states_draws_the_tables(axis: str) -> None:
+    assert f"## {axis}\n\n" in PAGE
+    section = PAGE.split(f"## {axis}\n", 1)[1].split("\n## ", 1)[0]
+    assert drawing(AXES[axis]) in section, drawing(AXES[axis])
+
+
+@pytest.mark.parametrize("moves", AXES.values(), ids=AXES)
+def test_no_axis_goes_round(moves: Mapping[Any, frozenset[Any]]) -> None:
+    members = list(moves)
+    for before, afters in moves.items():
+        assert all(members.index(after) > members.index(before) for after in afters)
 
 
 def test_every_state_can_be_reached_and_left_for_an_end() -> None:

@@ -54,7 +54,7 @@ def bench_main(given: Sequence[str]) -> int:
         provisioning = full_site.Provisioning(
             lambda _: NoStack(), no_deployment, Path("no-such-functions.py")
         )
-        return bench_command.Places(Path(tempfile.gettempdir()), provisioning)
+        return bench_command.Places(Path(), Path(tempfile.gettempdir()), provisioning)
 
     return bench_command.main(given, places)
 
@@ -81,6 +81,8 @@ MISTAKES = [
     (bench_main, ["embedded", "--orders", "500", "--seconds", "5"], "not allowed with --orders"),
     (bench_main, ["full", "--only", "embedded_unary"], "'embedded_unary' is not one of"),
     (bench_main, ["embedded", "--dir", "data/stack"], "No such option: --dir"),
+    (bench_main, ["full", "--dir", "x", "--against", "main"], "not allowed with --dir"),
+    (bench_main, ["embedded", "--against", "mian"], "there is no commit 'mian' here"),
     (chaos_main, ["--instances", "0"], "'0' is not a whole number from 1"),
     (chaos_main, ["--seed", "x"], "'x' is not a whole number from 0"),
     (chaos_main, ["--only", "no such fault"], "--only names no fault"),

@@ -122,4 +122,4 @@ def test_a_discount_without_its_tax_is_no_more_than_with_it(case: snapshots.Case
 
 def test_an_order_demands_what_it_reserved() -> None:
     paid = next(fact for fact in facts.EXAMPLES if isinstance(fact, messages.OrderPaid))
-    assert rules.demand_of(paid) == Demand("m-1", "main", {"tea": 2, "cup": 3})
+    assert rules.demand_of(paid) == Demand("m-1", "main", {"tea": 2_000, "cup": 3_000})

@@ -15,6 +15,7 @@ from internal.pipeline import envelope
 from tests.support import facts, shop
 
 BATCHES = st.lists(facts.FACTS, min_size=1, max_size=6)
+SHARD_KEYS = 16
 
 
 @given(BATCHES)
@@ -24,7 +25,7 @@ def test_facts_come_back_as_they_were(batch: list[messages.Fact]) -> None:
 
 @given(BATCHES)
 def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fact]) -> None:
-    packed = topics.ENVELOPE.pack(batch)
+    packed = topics.ENVELOPE.pack(batch, SHARD_KEYS)
     places = [(message.topic, message.key) for message in packed]
     assert len(set(places)) == len(places)
     for message in packed:
@@ -36,14 +37,14 @@ def test_every_fact_goes_to_its_topic_and_shard_in_order(batch: list[messages.Fa
 
 
 def _place(fact: messages.Fact) -> tuple[str, str]:
-    return topics.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id)
+    return topics.TOPIC_OF[type(fact)], ids.shard_of(fact.merchant_id, fact.order_id, SHARD_KEYS)
 
 
 def test_no_message_is_too_large() -> None:
     """All of one order, so of one shard: three messages of a third each, in order."""
     notes = [f"{number}" * 300_000 for number in range(6)]
     batch = [msgspec.structs.replace(shop.placed("o"), note=note) for note in notes]
-    packed = topics.ENVELOPE.pack(batch)
+    packed = topics.ENVELOPE.pack(batch, SHARD_KEYS)
     assert len(packed) > 1
     assert all(len(message.payload) <= envelope.MESSAGE_BYTES_MAX for message in packed)
     inside = [fact for message in packed for fact in topics.ENVELOPE.facts_in(message.payload)]
@@ -52,12 +53,12 @@ def test_no_message_is_too_large() -> None:
 
 def test_one_fact_goes_however_large() -> None:
     huge = msgspec.structs.replace(shop.placed("o"), note="x" * 2 * envelope.MESSAGE_BYTES_MAX)
-    (message,) = topics.ENVELOPE.pack([huge])
+    (message,) = topics.ENVELOPE.pack([huge], SHARD_KEYS)
     assert topics.ENVELOPE.facts_in(message.payload) == [huge]
 
 
 def test_nothing_is_no_message() -> None:
-    assert topics.ENVELOPE.pack([]) == []
+    assert topics.ENVELOPE.pack([], SHARD_KEYS) == []
 
 
 @pytest.mark.parametrize("fact", facts.EXAMPLES, ids=lambda fact: type(fact).__name__)

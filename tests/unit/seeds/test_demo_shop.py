@@ -13,6 +13,7 @@ from internal.catalogue.messages import RoundingPoint
 from internal.console import values
 from internal.inventory import store as inventory_store
 from internal.kernel import cards, ids
+from internal.kernel.quantities import MILLI
 from internal.seeds import demo_shop
 from tests.support import staged_orders
 
@@ -92,9 +93,11 @@ def test_stock_is_plentiful_except_for_scarce_products(connection: sa.Connection
     seed(connection)
     levels = inventory_store.list_levels(connection, demo_shop.MERCHANT_ID)
     assert len(levels) == 400
-    scarce = {key.sku for key, level in levels if level.on_hand == demo_shop.SCARCE_UNITS}
+    scarce = {
+        key.sku for key, level in levels if level.on_hand_milli == demo_shop.SCARCE_UNITS * MILLI
+    }
     assert scarce == demo_shop.SCARCE_SKUS
-    others = {level.on_hand for key, level in levels if key.sku not in scarce}
-    assert others == {demo_shop.PLENTY_UNITS}
-    moved = connection.execute(sa.text("SELECT SUM(quantity) FROM stock_movements")).scalar()
-    assert moved == sum(level.on_hand for _, level in levels)
+    others = {level.on_hand_milli for key, level in levels if key.sku not in scarce}
+    assert others == {demo_shop.PLENTY_UNITS * MILLI}
+    moved = connection.execute(sa.text("SELECT SUM(quantity_milli) FROM stock_movements")).scalar()
+    assert moved == sum(level.on_hand_milli for _, level in levels)

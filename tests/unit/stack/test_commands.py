@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from internal.console import own_ports
 from internal.console.exit_codes import ExitCode
 from internal.deploy import command as deploy_command
-from internal.infra import own_ports
 from internal.kernel import errors
 from internal.stack import command, ports
 
@@ -54,8 +54,7 @@ def test_typo_is_named(given: list[str], said: str, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--parallelism", "0"], "'0' is not a whole number from 1 to 16"),
-        (["--parallelism", "17"], "'17' is not a whole number from 1 to 16"),
+        (["--parallelism", "0"], "'0' is not a whole number from 1 to 100000000"),
         (["--paralelism", "2"], "--paralelism; did you mean --parallelism?"),
         (["order_processing"], "unexpected extra argument"),
     ],
@@ -66,6 +65,16 @@ def test_typo_of_a_deployment_is_named(
     assert deploy_command.main(given) == ExitCode.USAGE
     err = capsys.readouterr().err
     assert said in err
+    assert err.count("\n") == 1
+
+
+def test_more_instances_than_keys_are_refused(
+    away: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--parallelism", "17", "--config", str(away)]
+    assert deploy_command.main(given) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert "--parallelism 17: SOUK_TOPICS__SHARD_KEYS is 16" in err
     assert err.count("\n") == 1
 
 

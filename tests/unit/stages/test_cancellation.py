@@ -53,7 +53,7 @@ def test_an_accepted_order_is_undone(line: staged_orders.StagedOrders) -> None:
     assert isinstance(fact, messages.OrderCancelled)
     assert (fact.version, fact.request_id) == (3, "c-1")
     assert fact.store_id == shop.STORE
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
     assert timeline(line)[-1] == ("cancel", "CANCELLED", "")
 
 
@@ -61,7 +61,7 @@ def test_a_repeated_request_gets_the_same_answer(line: staged_orders.StagedOrder
     line.step(shop.placed("o"))
     first = line.step(shop.cancel("o"))
     assert line.step(shop.cancel("o"), shop.cancel("o")) == first * 2
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
 
 
 def test_an_order_that_is_cancelled_stays_so(line: staged_orders.StagedOrders) -> None:
@@ -82,7 +82,7 @@ def test_several_requests_in_one_batch_undo_it_once(line: staged_orders.StagedOr
         ("OrderCancelled", "p"),
     ]
     assert answers(line)["c-2"] == (TOO_LATE, "CANCELLED", 3)
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
 
 
 def test_a_paid_order_is_not_undone(line: staged_orders.StagedOrders) -> None:
@@ -104,7 +104,7 @@ def test_another_merchants_order_is_not_undone(line: staged_orders.StagedOrders)
     line.step(shop.placed("o", merchant_id=shop.OTHER_MERCHANT))
     assert not line.step(shop.cancel("o"))
     levels = inventory_store.list_levels(line.connection, shop.OTHER_MERCHANT, sku="tea")
-    assert levels[0][1].reserved == 1
+    assert levels[0][1].reserved_milli == 1_000
     assert requests_of(line) == {"c-1": RequestState.WAITING}
 
 
@@ -135,7 +135,7 @@ def test_an_order_that_comes_after_its_cancellation(
         ("order_processing", "CANCELLED", ""),
     ]
     assert not view.attempts
-    assert line.level("tea").reserved == line.level("rare").reserved == 0
+    assert line.level("tea").reserved_milli == line.level("rare").reserved_milli == 0
     assert line.carry(order) == [fact]
     assert not line.carry(shop.placed("o", ("cup", 1)))
 
@@ -153,7 +153,7 @@ def test_an_order_and_its_cancellation_in_one_batch(line: staged_orders.StagedOr
     facts = line.carry(shop.cancel("o"), shop.placed("o", ("tea", 2)), shop.placed("p"))
     assert {fact.order_id for fact in facts if isinstance(fact, messages.OrderCancelled)} == {"o"}
     assert line.view("o").state == "CANCELLED"
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
 
 
 def test_others_of_the_batch_get_what_a_cancelled_order_does_not_take(
@@ -161,7 +161,7 @@ def test_others_of_the_batch_get_what_a_cancelled_order_does_not_take(
 ) -> None:
     line.step(shop.cancel("o"))
     line.carry(shop.placed("o", ("tea", 5)), shop.placed("p", ("tea", 2)))
-    assert line.level("tea") == StockLevel(998, 0)
+    assert line.level("tea") == StockLevel(998_000, 0)
 
 
 def test_an_order_that_its_operator_gives_up(line: staged_orders.StagedOrders) -> None:

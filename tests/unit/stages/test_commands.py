@@ -98,7 +98,7 @@ def test_an_order_that_did_not_see_the_request_is_found_by_the_second_pass(
     assert isinstance(outcome, handler.Settled)
     assert [type(fact) for fact in outcome.facts] == [messages.OrderCancelled]
     assert line.view("o").version == 3
-    assert line.level("tea").reserved == 0
+    assert line.level("tea").reserved_milli == 0
 
 
 class Renamed(messages.Requested, frozen=True, tag=True):

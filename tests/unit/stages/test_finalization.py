@@ -49,11 +49,12 @@ def test_a_sale_is_booked(line: staged_orders.StagedOrders) -> None:
 
 def test_stock_is_sold(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o", ("tea", 2), ("rare", 1)))
-    assert line.level("tea") == StockLevel(998, 0)
-    assert line.level("rare") == StockLevel(1, 0)
+    assert line.level("tea") == StockLevel(998_000, 0)
+    assert line.level("rare") == StockLevel(1_000, 0)
     movements = inventory_store.STOCK_MOVEMENTS
-    query = sa.select(movements.c.sku, movements.c.quantity).where(movements.c.kind == "SALE")
-    assert sorted(line.connection.execute(query).all()) == [("rare", -1), ("tea", -2)]
+    query = sa.select(movements.c.sku, movements.c.quantity_milli)
+    query = query.where(movements.c.reason == "SALE", movements.c.source_kind == "ORDER")
+    assert sorted(line.connection.execute(query).all()) == [("rare", -1_000), ("tea", -2_000)]
 
 
 def test_receipts_are_numbered_per_store(line: staged_orders.StagedOrders) -> None:
@@ -73,7 +74,7 @@ def test_a_repetition_sends_the_same_fact_and_sells_nothing(
     first = line.step(*paid)
     assert line.step(*paid) == first
     assert len(line.step(*paid, *paid)) == 1
-    assert line.level("tea") == StockLevel(999, 0)
+    assert line.level("tea") == StockLevel(999_000, 0)
     assert line.view("o").version == 4
 
 

@@ -127,7 +127,7 @@ def test_accepted_and_nothing_requested_is_rejected_at_once(held: Held) -> None:
     assert held.end() == GIVEN_UP
     view = held.line.view("o")
     assert (view.charge_state, view.stock_state, view.due_at_us) == ("NONE", "RELEASED", None)
-    assert held.line.level("tea").reserved == 0
+    assert held.line.level("tea").reserved_milli == 0
     assert not held.gateway.calls
 
 
@@ -156,7 +156,7 @@ def test_paid_is_voided_and_rejected(held: Held, tenders: Sequence[Tender]) -> N
     assert isinstance(rejected, messages.OrderRejected)
     assert (held.end(), held.line.view("o").charge_state) == (GIVEN_UP, "VOIDED")
     assert not held.gateway.captured
-    assert held.line.level("tea").reserved == 0
+    assert held.line.level("tea").reserved_milli == 0
     versions = [(it.version, it.state) for it in held.line.view("o").timeline]
     assert versions == [(1, "PLACED"), (2, "ACCEPTED"), (3, "PAID"), (4, "REJECTED")]
 
@@ -271,7 +271,7 @@ def test_an_order_that_is_not_recorded_is_recorded_as_rejected(held: Held) -> No
     assert held.end() == GIVEN_UP
     assert held.line.view("o").version == store.SECOND_VERSION
     assert held.line.step(placed) == list(result.facts), "a late message gets the same answer"
-    assert held.line.level("tea").reserved == 0
+    assert held.line.level("tea").reserved_milli == 0
     assert held.drop(Choice.REJECT) == held_orders.Result()
 
 

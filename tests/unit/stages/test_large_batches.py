@@ -7,11 +7,11 @@ from internal.catalogue.messages import Product
 from internal.flow import topics
 from internal.infra import bulk
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Movement, MovementKind, StockKey
+from internal.inventory.messages import StockKey
 from internal.kernel.facts import Fact
 from internal.orders import store
 from internal.pipeline import handler
-from tests.support import shop
+from tests.support import shop, stock
 from tests.support.staged_orders import StagedOrders
 
 ORDERS, LINES = handler.Limits().batch_orders_max, 26
@@ -23,9 +23,7 @@ def stock_up(connection: sa.Connection) -> None:
     products = [Product(shop.MERCHANT, sku, sku, 100, "EUR", "inside") for sku in SKUS]
     catalogue_store.save_products(connection, products)
     keys = [StockKey(shop.MERCHANT, shop.STORE, sku) for sku in SKUS]
-    inventory_store.receive(
-        connection, [Movement(key, MovementKind.RECEIPT, ORDERS, shop.NOW_US) for key in keys]
-    )
+    inventory_store.move(connection, [stock.moved(key, ORDERS) for key in keys], stock.OWNER)
 
 
 def settled(outcomes: list[handler.Outcome]) -> list[Fact]:
@@ -49,6 +47,6 @@ def test_more_rows_than_one_statement_takes(any_database: sa.Connection) -> None
     counted = sa.select(sa.func.count()).select_from(store.ORDER_LINES)
     assert any_database.execute(counted).scalar() == ORDERS * LINES
     levels = [staged.level(sku) for sku in SKUS]
-    assert {(level.on_hand, level.reserved) for level in levels} == {(0, 0)}
+    assert {(level.on_hand_milli, level.reserved_milli) for level in levels} == {(0, 0)}
     (late,) = settled(staged.record(topics.PLACED, staged.work(shop.placed("late", *lines))))
     assert late.refusal_code == "OUT_OF_STOCK"

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
-from internal.catalogue.messages import Store
+from internal.catalogue.messages import Product, Store
 from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import StockLevel
@@ -44,8 +44,8 @@ def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.StagedOrd
     amounts = (accepted.gross_minor, accepted.discount_minor, accepted.net_minor)
     assert amounts == (2_750, 275, 2_188)
     assert (accepted.tax_minor, accepted.total_minor) == (287 + 60, 2_535)
-    assert line.level("tea") == StockLevel(1_000, 2)
-    assert line.level("cup") == StockLevel(1_000, 3)
+    assert line.level("tea") == StockLevel(1_000_000, 2_000)
+    assert line.level("cup") == StockLevel(1_000_000, 3_000)
     kept = line.view("o")
     assert (kept.state, kept.charge_state, kept.stock_state) == ("ACCEPTED", "NONE", "RESERVED")
     assert [entry.state for entry in kept.timeline] == ["PLACED", "ACCEPTED"]
@@ -99,7 +99,7 @@ def test_an_order_is_refused_and_holds_nothing(
     assert isinstance(rejected, messages.OrderRejected)
     assert (rejected.stage, rejected.reason) == ("order_processing", reason)
     assert rejected.explanation
-    assert line.level("tea").reserved == line.level("rare").reserved == 0
+    assert line.level("tea").reserved_milli == line.level("rare").reserved_milli == 0
     if reason != "UNKNOWN_STORE":
         kept = line.view("o")
         assert (kept.state, kept.reason, kept.due_at_us) == ("REJECTED", reason, None)
@@ -115,7 +115,7 @@ def test_the_first_in_a_batch_gets_the_last_of_the_stock(line: staged_orders.Sta
     orders = [shop.placed(name, ("rare", 1)) for name in "abc"]
     facts = place(line, *orders)
     assert [type(fact).__name__ for (fact,) in facts][-1] == "OrderRejected"
-    assert line.level("rare") == StockLevel(2, 2)
+    assert line.level("rare") == StockLevel(2_000, 2_000)
 
 
 def test_two_lines_of_one_product_reserve_together(line: staged_orders.StagedOrders) -> None:
@@ -132,14 +132,14 @@ def test_a_repetition_sends_the_same_fact_again(line: staged_orders.StagedOrders
     line.clock.advance_us(5)
     assert place(line, order) == [first]
     assert place(line, order, order) == [first, first]
-    assert line.level("tea").reserved == 1
+    assert line.level("tea").reserved_milli == 1_000
 
 
 def test_a_repetition_within_a_batch_is_one_order(line: staged_orders.StagedOrders) -> None:
     order = shop.placed("o")
     first, second, third = place(line, order, order, shop.placed("p"))
     assert first == second != third
-    assert line.level("tea").reserved == 2
+    assert line.level("tea").reserved_milli == 2_000
 
 
 def test_a_repetition_of_a_refusal_is_refused_alike(line: staged_orders.StagedOrders) -> None:
@@ -163,7 +163,7 @@ def test_another_order_under_the_same_id_is_noted_once_and_changes_nothing(
     place(line, first)
     assert place(line, other, other) == [(), ()]
     assert place(line, other) == [()]
-    assert line.level("cup").reserved == 0
+    assert line.level("cup").reserved_milli == 0
     noted = [entry for entry in line.view("o").timeline if entry.reason == "ORDER_ID_REUSED"]
     assert [entry.fact for entry in noted] == [other]
     assert (noted[0].version, noted[0].state) == (2, "ACCEPTED")
@@ -173,7 +173,7 @@ def test_two_orders_under_one_id_in_a_batch(line: staged_orders.StagedOrders) ->
     first, other = shop.placed("o"), shop.placed("o", ("cup", 5))
     facts = place(line, first, other)
     assert [len(some) for some in facts] == [1, 0]
-    assert line.level("cup").reserved == 0
+    assert line.level("cup").reserved_milli == 0
 
 
 def test_merchants_do_not_share_order_ids(line: staged_orders.StagedOrders) -> None:
@@ -195,3 +195,18 @@ def test_what_cannot_be_explained_in_500_characters_is_cut(
         sa.select(sa.func.length(refusals.ORDER_REFUSALS.c.explanation))
     )
     assert length.scalar() == 500
+
+
+def test_a_service_needs_no_stock(line: staged_orders.StagedOrders) -> None:
+    """Beside goods, and alone: it is sold without a stock row."""
+    wrap = Product(
+        shop.MERCHANT, "wrap", "Wrapping", 100, "EUR", "inside", kind="SERVICE", is_stocked=False
+    )
+    catalogue_store.save_products(line.connection, [wrap])
+    both, alone = shop.placed("both", ("tea", 1), ("wrap", 2)), shop.placed("alone", ("wrap", 1))
+    facts = line.carry(both, alone)
+    assert [type(fact).__name__ for fact in facts].count("OrderFinalized") == 2
+    assert isinstance(facts[0], messages.OrderAccepted)
+    assert facts[0].lines == (messages.StockLine("tea", 1),)
+    assert line.level("tea") == StockLevel(999_000, 0)
+    assert not invariants.check(line.connection)

@@ -69,7 +69,7 @@ def test_a_declined_card_voids_the_other_and_releases_the_stock(counter: Counter
     assert rejected.explanation == "the card was declined: no_funds"
     assert not counter.gateway.captured
     assert counter.gateway.voided == {"m-1/o/1"}
-    assert counter.line.level("tea").reserved == 0
+    assert counter.line.level("tea").reserved_milli == 0
     charges = (counter.view().charge_state, counter.view().stock_state)
     assert charges == ("VOIDED", "RELEASED")
 

@@ -67,4 +67,5 @@ LEDGER_ENTRIES = sa.Table(
     columns.number("debit_minor"),
     columns.number("credit_minor"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )

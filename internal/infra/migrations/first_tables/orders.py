@@ -110,6 +110,7 @@ ORDER_LINES = sa.Table(
     columns.number("order_key", primary_key=True),
     columns.number("line_no", primary_key=True),
     columns.ident("sku"),
+    columns.optional_ident("location_id"),
     columns.words("name", 200),
     columns.number("quantity"),
     columns.number("unit_price_minor"),
@@ -134,4 +135,5 @@ ORDER_LOG = sa.Table(
     columns.document("fact"),
     columns.number("digest"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )

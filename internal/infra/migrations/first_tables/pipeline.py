@@ -85,6 +85,7 @@ JOURNAL = sa.Table(
     columns.words("made_by", 32),
     columns.optional_ident("request_id"),
     columns.number("at_us"),
+    info=columns.APPEND_ONLY,
 )
 
 OUTBOX = sa.Table(

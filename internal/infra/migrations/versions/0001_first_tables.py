@@ -7,9 +7,12 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 
+from internal.infra import columns
+from internal.infra.migrations import append_only
 from internal.infra.migrations.first_tables import (
     auth,
     catalogue,
+    infra,
     inventory,
     ledger,
     orders,
@@ -24,11 +27,11 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-ROOMS = (auth, catalogue, inventory, ledger, orders, payments, pipeline, requests, returns)
+ROOMS = (auth, catalogue, infra, inventory, ledger, orders, payments, pipeline, requests, returns)
 
 
 def upgrade() -> None:
-    """Create the tables and their indexes; those of an interrupted run are kept.
+    """Create the tables, their indexes and triggers; those of an interrupted run are kept.
 
     MySQL commits each statement by itself.
     """
@@ -39,6 +42,8 @@ def upgrade() -> None:
         for index in table.indexes:
             if index.name not in existing:
                 index.create(bind)
+        if table.info == columns.APPEND_ONLY:
+            append_only.protect(bind, table)
 
 
 def downgrade() -> None:

@@ -46,7 +46,7 @@ def _copy_sql(kept: clone_rows.OrderTable) -> str:
     joined = _LAST_RECEIPTS if "receipt_no" in kept.names else ""
     return (
         f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t {joined}"  # noqa: S608
-        f" WHERE t.{kept.order_key} <= :upto ORDER BY t.{kept.order_key}"
+        f" WHERE t.{kept.order_key} <= :upto AND {kept.where} ORDER BY t.{kept.order_key}"
     )
 
 
@@ -65,10 +65,12 @@ _LAST_RECEIPTS = (
 )
 _STOCK = """
     UPDATE stock s JOIN (
-      SELECT merchant_id, store_id, sku, SUM(quantity) AS moved
-      FROM stock_movements WHERE order_key <= :upto GROUP BY merchant_id, store_id, sku
-    ) m ON m.merchant_id = s.merchant_id AND m.store_id = s.store_id AND m.sku = s.sku
-    SET s.on_hand = s.on_hand + m.moved
+      SELECT merchant_id, location_id, sku, lot, SUM(quantity_milli) AS moved_milli
+      FROM stock_movements WHERE source_kind = 'ORDER' AND source_key <= :upto
+      GROUP BY merchant_id, location_id, sku, lot
+    ) m ON m.merchant_id = s.merchant_id AND m.location_id = s.location_id AND m.sku = s.sku
+      AND m.lot = s.lot
+    SET s.on_hand_milli = s.on_hand_milli + m.moved_milli
 """
 _COUNTERS = """
     UPDATE receipt_counters r JOIN (

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from internal.infra import bulk
 from internal.inventory import store as inventory_store
+from internal.inventory.messages import SourceKind
 from internal.ledger import store as ledger_store
 from internal.orders import parts, refusals
 from internal.orders import store as order_store
@@ -23,13 +24,18 @@ class OrderTable(NamedTuple):
     table: sa.Table
     order_key: str = "order_key"
     """The column with the order's key."""
-    drawn: str = ""
-    """A column whose values the database generates."""
+    source_kind: str = ""
+    """Only rows with this source_kind are of orders, if there is such a column."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns that are written."""
-        return tuple(column.name for column in self.table.columns if column.name != self.drawn)
+        return tuple(column.name for column in self.table.columns)
+
+    @property
+    def where(self) -> str:
+        """The condition in SQL for the rows of orders, of the table called t."""
+        return f"t.source_kind = '{self.source_kind}'" if self.source_kind else "1 = 1"
 
 
 TABLES = (
@@ -41,7 +47,7 @@ TABLES = (
     OrderTable(order_tenders.ORDER_TENDERS),
     OrderTable(payment_store.PAYMENT_ATTEMPTS),
     OrderTable(transactions.PAYMENT_TRANSACTIONS),
-    OrderTable(inventory_store.STOCK_MOVEMENTS, drawn="movement_key"),
+    OrderTable(inventory_store.STOCK_MOVEMENTS, "source_key", SourceKind.ORDER),
     OrderTable(ledger_store.LEDGER_ENTRIES, "source_key"),
 )
 
@@ -53,9 +59,10 @@ def read(connection: sa.Connection, after: int, upto: int) -> dict[OrderTable, l
     """Return all rows of the orders with keys in (after, upto]."""
     found: dict[OrderTable, list[list[Any]]] = {}
     for kept in TABLES:
-        key = kept.table.c[kept.order_key]
-        columns = [kept.table.c[name] for name in kept.names]
-        query = sa.select(*columns).where(key > after, key <= upto).order_by(key)
+        t = kept.table.alias("t")
+        key = t.c[kept.order_key]
+        query = sa.select(*(t.c[name] for name in kept.names)).order_by(key)
+        query = query.where(key > after, key <= upto, sa.text(kept.where))
         found[kept] = [list(row) for row in connection.execute(query)]
     return found
 

@@ -179,7 +179,7 @@ async def _connected(options: settings.Settings, stack: contextlib.AsyncExitStac
     database = backends.open_database(options)
     stack.push_async_callback(database.close)
     api = await stack.enter_async_context(admin.PulsarAdmin(options.pulsar))
-    broker = bus.PulsarBus(options.pulsar)
+    broker = bus.PulsarBus(options.pulsar, options.topics)
     await broker.open()
     stack.push_async_callback(broker.close)
     return Internals(options, database, broker, api)

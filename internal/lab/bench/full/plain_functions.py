@@ -47,6 +47,8 @@ _DONE = "SELECT COUNT(*) FROM orders WHERE status = 'DONE'"
 LOOK_EVERY_S = 0.1
 STALLED_S = 120.0
 PUBLISHED_MAX = 1_000
+ONE_PARTITION = settings.TopicSettings(partitions=1)
+"""Its messages have no keys."""
 DELETE_TRIES, DELETE_PAUSE_S = 10, 0.5
 
 
@@ -74,7 +76,7 @@ async def deployed(options: settings.Settings, file: Path) -> AsyncIterator[Plai
     async with contextlib.AsyncExitStack() as stack:
         database = await _made_database(options, stack)
         api = await stack.enter_async_context(admin.PulsarAdmin(options.pulsar))
-        broker = await _made_namespace(options.pulsar, api, stack)
+        broker = await _made_namespace(options, api, stack)
         await broker.ensure({name: [name] for name in functions})
         for class_name, name, after in zip(
             CLASSES, functions, [*functions[1:], f"done-{run}"], strict=True
@@ -157,11 +159,11 @@ async def _made_database(
 
 
 async def _made_namespace(
-    options: settings.PulsarSettings, api: admin.PulsarAdmin, stack: contextlib.AsyncExitStack
+    options: settings.Settings, api: admin.PulsarAdmin, stack: contextlib.AsyncExitStack
 ) -> bus.Bus:
-    await api.ensure_namespace()
-    stack.push_async_callback(_delete_namespace, api, options)
-    broker = pulsar_bus.PulsarBus(options)
+    await api.ensure_namespace(ONE_PARTITION.partitions)
+    stack.push_async_callback(_delete_namespace, api, options.pulsar)
+    broker = pulsar_bus.PulsarBus(options.pulsar, ONE_PARTITION)
     await broker.open()
     stack.push_async_callback(broker.close)
     return broker
@@ -171,11 +173,8 @@ async def _delete_namespace(api: admin.PulsarAdmin, options: settings.PulsarSett
     """Delete the topics first, again if an instance that is still ending recreates them."""
     place = f"{options.tenant}/{options.namespace}"
     for _ in range(DELETE_TRIES):
-        topics = await api.get(f"/admin/v2/persistent/{place}") or []
-        if not topics:
+        if not await api.delete_topics():
             break
-        for topic in topics:
-            await api.delete(f"/admin/v2/persistent/{topic.partition('://')[2]}", force=True)
         await asyncio.sleep(DELETE_PAUSE_S)
     await api.delete(f"/admin/v2/namespaces/{place}")
 

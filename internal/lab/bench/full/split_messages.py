@@ -44,7 +44,8 @@ async def watching(
     async def split() -> int:
         facts = await _copied(broker)
         await skip_all(topics.ORDER.subscription)
-        singles = [message for fact in facts for message in topics.ENVELOPE.pack([fact])]
+        keys = broker.shard_keys
+        singles = [message for fact in facts for message in topics.ENVELOPE.pack([fact], keys)]
         for start in range(0, len(singles), PUBLISHED_MAX):
             await broker.publish(singles[start : start + PUBLISHED_MAX])
         return len(singles)
@@ -54,7 +55,7 @@ async def watching(
         await skip_all(COPY_SUBSCRIPTION)
         yield split
     finally:
-        await api.delete(f"{place}/subscription/{COPY_SUBSCRIPTION}", force=True)
+        await api.drop_subscription(topics.PLACED, COPY_SUBSCRIPTION)
 
 
 async def _copied(broker: bus.Bus) -> list[Fact]:

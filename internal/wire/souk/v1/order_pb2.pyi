@@ -21,6 +21,7 @@ class OrderState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_STATE_FINALIZED: _ClassVar[OrderState]
     ORDER_STATE_REJECTED: _ClassVar[OrderState]
     ORDER_STATE_CANCELLED: _ClassVar[OrderState]
+    ORDER_STATE_EXPIRED: _ClassVar[OrderState]
 
 class ChargeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -64,6 +65,7 @@ ORDER_STATE_PAID: OrderState
 ORDER_STATE_FINALIZED: OrderState
 ORDER_STATE_REJECTED: OrderState
 ORDER_STATE_CANCELLED: OrderState
+ORDER_STATE_EXPIRED: OrderState
 CHARGE_STATE_UNSPECIFIED: ChargeState
 CHARGE_STATE_NONE: ChargeState
 CHARGE_STATE_PENDING: ChargeState

@@ -9,8 +9,12 @@ from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import ids
 from internal.kernel.states import OrderState
+from internal.pipeline import envelope
 from internal.views.order import OrderView
+from tests.unit.api import memory
 from tests.unit.api.orders import waiting
+
+KEY = ids.shard_of(*waiting.REF, memory.MemoryBus.shard_keys)
 
 
 @pytest.fixture
@@ -48,12 +52,30 @@ async def test_a_message_between_look_and_wait_is_not_lost(rig: waiting.Rig) -> 
 async def test_unreadable_messages_wake_no_call_and_break_nothing(rig: waiting.Rig) -> None:
     with rig.notifier.subscribe(waiting.REF, topics.OUTCOMES) as subscription:
         for payload in (b"", b"{", b"[]", b'{"v":1,"facts":[{}]}', b'{"facts":null}'):
-            await rig.bus.publish([bus.Outgoing(topics.PAID, "00", payload, {"orders": "1"})])
+            await rig.bus.publish([bus.Outgoing(topics.PAID, KEY, payload, {"orders": "1"})])
         await waiting.turns()
         rig.orders.record(waiting.fact())
         await rig.orders.tell(waiting.REF, topics.ACCEPTED)
         async with asyncio.timeout(1):
             await subscription.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "wakes"),
+    [
+        (topics.ACCEPTED, KEY, True),
+        (topics.FINALIZED, KEY, False),
+        (topics.ACCEPTED, "99", False),
+    ],
+    ids=["what it waits for", "another topic", "another key"],
+)
+async def test_only_messages_with_topic_and_key_of_a_waiting_call_are_read(
+    rig: waiting.Rig, topic: str, key: str, *, wakes: bool
+) -> None:
+    payload = envelope.encode([waiting.fact()])
+    with rig.notifier.subscribe(waiting.REF, topics.DECIDED) as subscription:
+        await rig.bus.publish([bus.Outgoing(topic, key, payload, {"orders": "1"})])
+        assert await subscription.wait(0.05) is wakes
 
 
 async def test_closing_wakes_every_call(rig: waiting.Rig) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from internal.api import options
 from internal.api.orders import notifier, order_loader, recent_orders, watch
+from internal.flow import topics
 from internal.kernel import ids
 from internal.orders.messages import OrderPlaced
 from tests.unit.api import memory
@@ -37,7 +38,7 @@ class Rig:
 
     async def _follow(self, timeout_s: float, *, look_at_once: bool) -> watch.Known:
         by_s = asyncio.get_running_loop().time() + timeout_s
-        with self.follower.listen(REF, watch.ENDED) as listener:
+        with self.follower.listen(REF, topics.ENDED) as listener:
             assert listener
             return await listener.until(watch.is_ended, by_s, look_at_once=look_at_once)
 

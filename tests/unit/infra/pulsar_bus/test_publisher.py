@@ -1,19 +1,20 @@
 """Publishing without a broker: errors come in time, and invalid messages are found first."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from internal.infra import bus
 from internal.infra.pulsar_bus import driver, publisher
-from internal.kernel import errors
+from internal.kernel import errors, ids
 from tests.support import no_pulsar
 
 
 async def test_publishing_while_the_broker_is_away() -> None:
     """Who waits behind somebody who is refused is refused with him, not after another timeout."""
     client = await asyncio.to_thread(driver.open_client, no_pulsar.NOWHERE, None)
-    ours = publisher.PulsarPublisher(client, no_pulsar.NOWHERE)
+    ours = publisher.PulsarPublisher(client, no_pulsar.NOWHERE, no_pulsar.TOPICS)
     calls = [ours.publish([bus.Outgoing("t", "k", b"x")]) for _ in range(9)]
     waiting = asyncio.gather(*calls, return_exceptions=True)
     answers = await asyncio.wait_for(waiting, 2 * no_pulsar.NOWHERE.operation_timeout_s + 1)
@@ -42,7 +43,19 @@ async def test_publishing_while_the_broker_is_away() -> None:
 )
 async def test_poison_is_seen_before_anything_is_sent(message: bus.Outgoing) -> None:
     client = await asyncio.to_thread(driver.open_client, no_pulsar.NOWHERE, None)
-    ours = publisher.PulsarPublisher(client, no_pulsar.NOWHERE)
+    ours = publisher.PulsarPublisher(client, no_pulsar.NOWHERE, no_pulsar.TOPICS)
     with pytest.raises(errors.Poison):
         await ours.publish([bus.Outgoing("t", "k", b"x"), message])
     await asyncio.to_thread(driver.close_quietly, client)
+
+
+@pytest.mark.parametrize(("shard_keys", "partitions"), [(16, 4), (16, 16), (256, 12), (5, 1)])
+def test_partitions_get_equally_many_keys(shard_keys: int, partitions: int) -> None:
+    found = Counter(publisher.partition_of(key, partitions) for key in ids.shard_keys(shard_keys))
+    assert set(found) == set(range(partitions))
+    assert max(found.values()) - min(found.values()) <= 1
+
+
+@pytest.mark.parametrize("key", ["", "order_processing", "²", "-1", "a" * 200])
+def test_any_key_has_a_partition(key: str) -> None:
+    assert publisher.partition_of(key, 4) in range(4)

@@ -47,7 +47,9 @@ async def test_sound_database_passes_and_is_summed_up(key: str, tmp_path: Path) 
 
 async def test_unsound_database_does_not_pass(key: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / files.DATABASE) as connection:
-        connection.execute("UPDATE stock SET on_hand = on_hand + 1 WHERE store_id = 'berlin'")
+        connection.execute(
+            "UPDATE stock SET on_hand_milli = on_hand_milli + 1 WHERE location_id = 'berlin'"
+        )
     connection.close()
     checked = await verification.Records(settings.of_folder(tmp_path), key).check([])
     assert not checked.is_ok
