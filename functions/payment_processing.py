@@ -85,7 +85,7 @@ class PaymentHandler:
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:
     for attempt in results:
-        what = "lookup" if effect.ask else attempt.kind.lower()
+        what = "lookup" if effect.ask else attempt.operation.lower()
         told = {"souk.attempt_key": attempt.key, "souk.attempt_state": str(attempt.state)}
         now_us = clock.SystemClock().now_us()
         traces.record(f"gateway {what}", effect.trace_id, began_us, now_us, told)
@@ -102,8 +102,7 @@ def _calls(plan: payment_processing.Plan) -> Calls | None:
     if isinstance(step, rules.Ask):
         return Calls(plan.accepted.merchant_id, step.attempts, ask=True, trace_id=trace_id)
     if isinstance(step, rules.Call):
-        to_send = tuple(a for a in step.attempts if rules.needs_call(a))
-        return Calls(plan.accepted.merchant_id, to_send, ask=False, trace_id=trace_id)
+        return Calls(plan.accepted.merchant_id, step.attempts, ask=False, trace_id=trace_id)
     return None
 
 

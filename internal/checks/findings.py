@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.kernel.states import ChargeState, OrderState
-from internal.payments.messages import AttemptKind, AttemptState
+from internal.payments.messages import AttemptState, MoneyOperation, Operation
 
 EXAMPLES_MAX = 5
 """Enough to see what is wrong; the count tells how often it occurs."""
@@ -21,9 +21,10 @@ PARAMETERS: Mapping[str, str] = {
     **{f"order_{state.name.lower()}": str(state) for state in OrderState},
     **{f"charge_{state.name.lower()}": str(state) for state in ChargeState},
     **{f"attempt_{state.name.lower()}": str(state) for state in AttemptState},
-    **{f"kind_{kind.name.lower()}": str(kind) for kind in AttemptKind},
+    **{f"request_{operation.name.lower()}": str(operation) for operation in Operation},
+    **{f"moved_{operation.name.lower()}": str(operation) for operation in MoneyOperation},
 }
-"""Query parameters that every rule may use, such as `:order_paid` and `:kind_void`."""
+"""Query parameters that every rule may use, such as `:order_paid` and `:request_void`."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.kernel import states
-from internal.payments import store, tenders
+from internal.payments import store
 from internal.payments.messages import AttemptState
 
 Captured = Mapping[str, int]
@@ -23,16 +23,16 @@ WINDOW_ORDERS = 5_000
 
 _CHARGES = sa.text(
     """
-    SELECT c.order_key, c.tender_no, c.attempt_no, c.attempt_key, c.amount_minor, c.state,
-      o.state AS order_state,
+    SELECT c.order_key, c.tender_no, c.attempt_no, c.attempt_key, c.asked_minor, c.answered_minor,
+      c.state, o.state AS order_state,
       (SELECT MIN(CASE WHEN v.state = :attempt_succeeded THEN 0 ELSE 1 END)
-         FROM payment_attempts v WHERE v.order_key = c.order_key AND v.kind = :kind_void
-           AND v.voids_key = c.attempt_key) AS void_open
+         FROM payment_attempts v WHERE v.order_key = c.order_key
+           AND v.operation = :request_void AND v.parent_no = c.attempt_no) AS void_open
     FROM payment_attempts c LEFT JOIN orders o ON o.order_key = c.order_key
     WHERE c.order_key > :after AND c.order_key <= :upto
-      AND c.kind = :kind_charge AND c.tender_kind IN :at_gateway
+      AND c.operation = :request_sale
     """
-).bindparams(sa.bindparam("at_gateway", expanding=True))
+)
 
 _NO_ATTEMPT = "the gateway holds money that no attempt knows of"
 _AGREES = "the gateway and the attempts agree on what is captured"
@@ -40,13 +40,14 @@ _ONE_CAPTURE = "the gateway captured a tender once at most"
 
 
 class _Charge(msgspec.Struct, frozen=True):
-    """One charge that the gateway settles."""
+    """One charge at the gateway."""
 
     order_key: int
     tender_no: int
     attempt_no: int
     attempt_key: str
-    amount_minor: int
+    asked_minor: int
+    answered_minor: int
     state: AttemptState
     order_state: str | None
     void_open: int | None
@@ -83,10 +84,8 @@ def check(
 
 def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
-    at_gateway = tenders.kinds_settled_by(tenders.SettledBy.GATEWAY)
-    parameters = {**findings.PARAMETERS, "at_gateway": at_gateway}
     for window in findings.windows(connection, keys, WINDOW_ORDERS):
-        rows = connection.execute(_CHARGES, {**parameters, **window})
+        rows = connection.execute(_CHARGES, {**findings.PARAMETERS, **window})
         yield [_charge(row) for row in rows]
 
 
@@ -106,14 +105,19 @@ def _check_second(
 
 
 def _agrees(charge: _Charge, there: int | None) -> bool:
-    """Tell whether the gateway may hold `there` for this charge."""
-    if there is not None and there != charge.amount_minor:
+    """Tell whether the gateway may hold `there` for this charge.
+
+    While its answer is missing it may have taken less than was asked for.
+    """
+    is_answered = charge.state in {AttemptState.SUCCEEDED, AttemptState.DIFFERENT}
+    if there is not None and is_answered and there != charge.answered_minor:
+        return False
+    if there is not None and not is_answered and there > charge.asked_minor:
         return False
     is_open = charge.state in {AttemptState.PENDING, AttemptState.UNKNOWN} or charge.void_open == 1
     if is_open or (charge.state is AttemptState.FAILED and not _is_order_terminal(charge)):
         return True
-    is_ours = charge.state is AttemptState.SUCCEEDED and charge.void_open is None
-    return is_ours == (there is not None)
+    return (is_answered and charge.void_open is None) == (there is not None)
 
 
 def _is_order_terminal(charge: _Charge) -> bool:
@@ -134,7 +138,8 @@ def _show(charge: _Charge, there: int | None) -> str:
     return findings.show(
         order_key=charge.order_key,
         key=charge.attempt_key,
-        here=charge.amount_minor,
+        asked=charge.asked_minor,
+        answered=charge.answered_minor,
         state=charge.state,
         at_gateway=there,
     )

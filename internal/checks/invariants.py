@@ -15,6 +15,7 @@ from internal.checks import money as money_checks
 from internal.checks import orders as order_checks
 from internal.checks import requests as request_checks
 from internal.checks import stock as stock_checks
+from internal.checks import tenders as tender_checks
 from internal.kernel import ids
 from internal.orders import refusals, store
 
@@ -56,6 +57,7 @@ def check(
         found += order_checks.check_acknowledged(connection, acknowledged, may_wait=may_wait)
     found += order_checks.check(connection, now_us)
     found += money_checks.check(connection)
+    found += tender_checks.check(connection)
     if captured_at_gateway is not None:
         found += gateway_checks.check(connection, captured_at_gateway, moving_at_gateway)
     found += stock_checks.check(connection)

@@ -1,6 +1,7 @@
-"""I3 and I4 in the database: captures, ledger entries and order totals agree.
+"""I3 and I4 in the database: tenders, ledger entries and order totals agree.
 
-The gateway's ledger is compared in `checks.gateway`. Writes nothing.
+Tenders are compared with their attempts and movements in `checks.tenders`, and the gateway's ledger
+in `checks.gateway`. Writes nothing.
 """
 
 import itertools
@@ -17,13 +18,12 @@ WINDOW_TRANSACTIONS = 20_000
 """Transactions that are summed by one query."""
 
 _HELD = """
-    (SELECT COALESCE(SUM(c.amount_minor), 0) FROM payment_attempts c
-      WHERE c.order_key = o.order_key AND c.kind = :kind_charge AND c.state = :attempt_succeeded
-        AND NOT EXISTS (SELECT 1 FROM payment_attempts v
-          WHERE v.order_key = c.order_key AND v.kind = :kind_void
-            AND v.state = :attempt_succeeded AND v.voids_key = c.attempt_key))
+    (SELECT COALESCE(SUM(t.captured_minor - t.refunded_minor), 0) FROM order_tenders t
+      WHERE t.order_key = o.order_key)
 """
-"""SQL: the money held for an order `o`, which is its charges that succeeded and were not voided."""
+"""SQL: the money held for an order `o`, which is what its tenders brought and did not give back."""
+_DUE = "o.total_minor + o.tip_minor + o.cash_rounding_minor - o.outstanding_minor"
+"""SQL: what the tenders of an order `o` have to bring."""
 
 _ANY_STORE = "%"
 _RECEIVING = " OR ".join(
@@ -33,36 +33,47 @@ _RECEIVING = " OR ".join(
 )
 """SQL: whether the account of an entry `e` receives payments."""
 
+
+def _booked(parameter: str) -> str:
+    """Return the SQL of what the sale of an order `o` credits to the accounts of a parameter."""
+    return f"""
+        (SELECT COALESCE(SUM(e.credit_minor - e.debit_minor), 0) FROM ledger_entries e
+          WHERE e.source_kind = :sale AND e.source_key = o.order_key
+            AND e.account LIKE :{parameter})
+    """  # noqa: S608 - a name of our own
+
+
 _FINALIZED_AGREES = findings.Rule(
     "I3",
-    "a finalized order's captures, ledger and total are one amount, and its tax is booked",
+    "a finalized order's captures, ledger and total are one amount; tax, tip, rounding are booked",
     f"""
-    SELECT merchant_id, order_id, total, held, booked, tax, tax_booked
+    SELECT merchant_id, order_id, due, held, booked, tax, tax_booked, tip, tip_booked,
+      rounding, rounding_booked
     FROM (
-      SELECT o.merchant_id, o.order_id, o.total_minor AS total, o.tax_minor AS tax,
-        {_HELD} AS held,
+      SELECT o.merchant_id, o.order_id, {_DUE} AS due, o.tax_minor AS tax, o.tip_minor AS tip,
+        o.cash_rounding_minor AS rounding, {_HELD} AS held,
+        {_booked("tips")} AS tip_booked, {_booked("rounding")} AS rounding_booked,
         (SELECT COALESCE(SUM(e.debit_minor - e.credit_minor), 0) FROM ledger_entries e
           WHERE e.source_kind = :sale AND e.source_key = o.order_key
             AND ({_RECEIVING})) AS booked,
-        (SELECT COALESCE(SUM(e.credit_minor - e.debit_minor), 0) FROM ledger_entries e
-          WHERE e.source_kind = :sale AND e.source_key = o.order_key
-            AND e.account LIKE :taxes) AS tax_booked
+        {_booked("taxes")} AS tax_booked
       FROM orders o WHERE o.state = :order_finalized
     ) AS q
-    WHERE held <> total OR booked <> total OR tax_booked <> tax
+    WHERE held <> due OR booked <> due OR tax_booked <> tax
+       OR tip_booked <> tip OR rounding_booked <> rounding
     """,  # noqa: S608 - a fragment of our own
 )
 _PAID_AGREES = findings.Rule(
     "I3",
-    "a paid order's captures are its total",
+    "a paid order's captures are its total, with tip and rounding",
     f"""
-    SELECT merchant_id, order_id, total, held
+    SELECT merchant_id, order_id, due, held
     FROM (
-      SELECT o.merchant_id, o.order_id, o.total_minor AS total, {_HELD} AS held
+      SELECT o.merchant_id, o.order_id, {_DUE} AS due, {_HELD} AS held
       FROM orders o
       WHERE o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)
     ) AS q
-    WHERE held <> total
+    WHERE held <> due
     """,  # noqa: S608
 )
 _PAID_RETURNS = findings.Rule(
@@ -72,7 +83,7 @@ _PAID_RETURNS = findings.Rule(
     SELECT o.merchant_id, o.order_id, o.charge_state FROM orders o
     WHERE o.state = :order_paid AND o.charge_state IN (:charge_pending, :charge_unknown)
       AND NOT EXISTS (SELECT 1 FROM payment_attempts v
-        WHERE v.order_key = o.order_key AND v.kind = :kind_void)
+        WHERE v.order_key = o.order_key AND v.operation = :request_void)
     """,
 )
 _NOTHING_HELD = findings.Rule(
@@ -93,7 +104,10 @@ _NOTHING_OPEN = findings.Rule(
     """
     SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
-    WHERE a.state IN (:attempt_pending, :attempt_unknown)
+    WHERE (a.state IN (:attempt_pending, :attempt_unknown)
+        OR (a.state = :attempt_different AND NOT EXISTS (SELECT 1 FROM payment_attempts v
+          WHERE v.order_key = a.order_key AND v.parent_no = a.attempt_no
+            AND v.state = :attempt_succeeded)))
       AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
         OR (o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)))
     """,
@@ -103,10 +117,10 @@ _ONE_CAPTURE = findings.Rule(
     "a tender is captured once at most",
     """
     SELECT c.order_key, c.tender_no, c.attempt_no FROM payment_attempts c
-    WHERE c.kind = :kind_charge AND c.state = :attempt_succeeded
+    WHERE c.operation = :request_sale AND c.state = :attempt_succeeded
       AND EXISTS (SELECT 1 FROM payment_attempts earlier
         WHERE earlier.order_key = c.order_key AND earlier.attempt_no < c.attempt_no
-          AND earlier.kind = :kind_charge AND earlier.state = :attempt_succeeded
+          AND earlier.operation = :request_sale AND earlier.state = :attempt_succeeded
           AND earlier.tender_no = c.tender_no)
     """,
 )
@@ -172,6 +186,8 @@ def check(connection: sa.Connection) -> list[findings.Finding]:
             for kind in AccountKind
         },
         "taxes": ledger_rules.tax_payable("%"),
+        "tips": ledger_rules.TIPS,
+        "rounding": ledger_rules.ROUNDING,
     }
     return findings.evaluate(connection, RULES, parameters) + _balance(connection)
 

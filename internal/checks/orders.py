@@ -114,8 +114,8 @@ _LEFT_BEHIND = findings.Rule(
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.closed_at_us IS NULL
         AND d.merchant_id = o.merchant_id AND d.order_id = o.order_id)
       AND NOT EXISTS (SELECT 1 FROM payment_attempts a WHERE a.order_key = o.order_key
-        AND (a.state = :attempt_unknown
-          OR (a.kind = :kind_void AND a.state = :attempt_declined)))
+        AND (a.state IN (:attempt_unknown, :attempt_different)
+          OR (a.operation = :request_void AND a.state = :attempt_declined)))
     """,
 )
 """A PENDING attempt owns nothing: driving its order on brings an answer, or makes it UNKNOWN."""
@@ -281,10 +281,16 @@ def _is_legal(row: sa.Row[tuple[object, ...]], versions: range) -> bool:
 
 
 def _axes(connection: sa.Connection) -> list[findings.Finding]:
-    """Group all orders by their three states, and check each combination once."""
+    """Group all orders by their three states, and check each combination once.
+
+    Where nothing is to be paid, nothing is charged, and that is all of it: NONE counts as FULL.
+    """
     query = sa.text(
         "SELECT state, charge_state, stock_state, COUNT(*) AS orders, MIN(order_key) AS example"
-        " FROM orders WHERE order_key > :after AND order_key <= :upto"
+        " FROM (SELECT order_key, state, stock_state, CASE WHEN charge_state = 'NONE'"
+        "  AND state IN ('PAID', 'FINALIZED') AND total_minor + tip_minor + cash_rounding_minor = 0"
+        "  THEN 'FULL' ELSE charge_state END AS charge_state"
+        "  FROM orders WHERE order_key > :after AND order_key <= :upto) AS axes"
         " GROUP BY state, charge_state, stock_state"
     )
     broken = findings.Collector("I6")

@@ -15,7 +15,7 @@ from internal.flow import backlogs, topics
 from internal.infra import bus, db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
-from internal.kernel.states import ChargeState, OrderState
+from internal.kernel.states import CHARGE_COMPLETE, OrderState
 from internal.orders import deadlines, messages, store
 from internal.pipeline.handler import Stage
 
@@ -32,7 +32,7 @@ def last_fact(state: str, charge_state: str) -> tuple[str, str, Stage | None]:
 
     The money of a paid order that was given up is returned by the payment stage.
     """
-    if state == OrderState.PAID and charge_state != ChargeState.FULL:
+    if state == OrderState.PAID and charge_state not in CHARGE_COMPLETE:
         state = OrderState.ACCEPTED
     return LAST_FACT.get(state, _NOWHERE)
 

@@ -1,7 +1,7 @@
 """The axes of an order, and the legal moves on each; docs/states.md draws them.
 
 Other modules compare the members of these enums, never strings. The charge has no moves of its own:
-one function derives it from the amounts of the order's tenders.
+payments/charges.py derives it from the amounts of the order's tenders.
 """
 
 from enum import StrEnum
@@ -24,11 +24,31 @@ class ChargeState(StrEnum):
     """How much of the money is known to be charged."""
 
     NONE = "NONE"
+    """No money was asked for: not yet, or because nothing is to be paid."""
     PENDING = "PENDING"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    """The customer must act first."""
     UNKNOWN = "UNKNOWN"
+    PARTLY_AUTHORIZED = "PARTLY_AUTHORIZED"
+    AUTHORIZED = "AUTHORIZED"
+    PARTLY_CAPTURED = "PARTLY_CAPTURED"
     FULL = "FULL"
+    """What is due is captured."""
+    OVERCHARGED = "OVERCHARGED"
+    OUTSTANDING = "OUTSTANDING"
+    """The customer owes the rest: a bank transfer or an invoice."""
     DECLINED = "DECLINED"
     VOIDED = "VOIDED"
+    EXPIRED = "EXPIRED"
+    PARTLY_REFUNDED = "PARTLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    DISPUTED = "DISPUTED"
+
+
+CHARGE_COMPLETE = frozenset({ChargeState.NONE, ChargeState.FULL})
+"""The charge states in which a PAID order can be finalized; NONE if nothing was to be paid. A PAID
+order in any other is given up, and its money is being returned.
+"""
 
 
 class StockState(StrEnum):

@@ -48,7 +48,11 @@ class Sale(msgspec.Struct, frozen=True):
     taxes_minor: tuple[tuple[str, int], ...]
     """(tax_code, amount)."""
     received: tuple[tuple[AccountKind, int], ...]
-    """(kind of account, amount) of every tender."""
+    """(kind of account, amount) of every tender, tips and rounding included."""
+    rounding_minor: int = 0
+    """Cash rounding: received less owed, so negative if the customer paid less."""
+    tips_minor: int = 0
+    """Owed to the staff: neither revenue nor taxed."""
 
 
 class Balance(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from internal.ledger.messages import AccountKind, Posting, Sale, Transaction
 
 REVENUE = "revenue"
 DISCOUNTS = "discounts"
+ROUNDING = "rounding"
+TIPS = "tips"
 RECEIVING_ACCOUNTS: dict[AccountKind, str] = {
     AccountKind.CASH_DRAWER: "cash_drawer:{store_id}",
     AccountKind.GATEWAY_CLEARING: "gateway_clearing",
@@ -36,6 +38,12 @@ def book_sale(sale: Sale) -> Transaction:
         Posting(DISCOUNTS, debit_minor=sale.discount_minor),
         Posting(REVENUE, credit_minor=sale.revenue_minor),
         *(Posting(tax_payable(code), credit_minor=amount) for code, amount in sale.taxes_minor),
+        Posting(TIPS, credit_minor=sale.tips_minor),
+        Posting(
+            ROUNDING,
+            debit_minor=max(0, -sale.rounding_minor),
+            credit_minor=max(0, sale.rounding_minor),
+        ),
     )
     transaction = Transaction(
         source_kind="sale",

@@ -126,6 +126,8 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
         named = {"store_id": self.store_id, "currency": self.currency, "body_hash": self.body_hash}
+        refs = [tender.tender_ref for tender in self.tenders]
+        named |= {f"tenders[{place}].tender_ref": ref for place, ref in enumerate(refs)}
         optional = {
             "terminal_id": self.terminal_id,
             "customer_id": self.customer_id,
@@ -134,7 +136,8 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         }
         named |= {name: value for name, value in optional.items() if value}
         skus = (line.sku for line in self.lines)
-        return OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        found = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
 
 
 class Requested(OrderCommand, frozen=True, omit_defaults=True):

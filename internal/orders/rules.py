@@ -1,39 +1,14 @@
-"""The rules of orders: what each tender pays, what may be cancelled. Pure."""
+"""The rules of orders: what may be cancelled, what is held of the stock. Pure."""
 
-from collections.abc import Collection, Sequence
-
-import msgspec
+from collections.abc import Collection
 
 from internal.catalogue.messages import PPM
 from internal.inventory.messages import Demand
 from internal.kernel import money
 from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState
-from internal.orders.messages import OrderAccepted, OrderPaid, RejectReason, StockLine
-from internal.payments.messages import Tender
-from internal.pricing.messages import PricedOrder, Refusal
-
-
-def settle_tenders(tenders: Sequence[Tender], priced: PricedOrder) -> tuple[Tender, ...] | Refusal:
-    """Give the open tender what the others leave; together they must be the total.
-
-    An order that costs nothing needs no tender, so tenders of 0 are dropped.
-    """
-    total, open_tenders = priced.total_minor, [t for t in tenders if t.amount_minor is None]
-    named = sum(t.amount_minor for t in tenders if t.amount_minor is not None)
-    rest = total - named
-    is_negative = any(t.amount_minor < 0 for t in tenders if t.amount_minor is not None)
-    if is_negative or rest < 0 or len(open_tenders) > 1 or (rest > 0 and not open_tenders):
-        return Refusal(
-            RejectReason.TENDERS_DO_NOT_COVER_TOTAL,
-            f"the tenders name {named} of {total} minor units of {priced.currency}"
-            f" and leave {len(open_tenders)} open; together they must be the total, none negative",
-        )
-    settled = (
-        msgspec.structs.replace(t, amount_minor=rest) if t.amount_minor is None else t
-        for t in tenders
-    )
-    return tuple(t for t in settled if t.amount_minor)
+from internal.orders.messages import OrderAccepted, OrderPaid, StockLine
+from internal.pricing.messages import PricedOrder
 
 
 def stock_lines(priced: PricedOrder, without_stock: Collection[str] = ()) -> tuple[StockLine, ...]:

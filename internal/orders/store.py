@@ -50,6 +50,16 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
+class ChargeAmounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums over an order's tenders, as its row shows them."""
+
+    tip_minor: int
+    cash_rounding_minor: int
+    authorized_minor: int
+    captured_minor: int
+    outstanding_minor: int
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """An order's step from one version to the next."""
 
@@ -63,6 +73,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     due_at_us: int | None = None
     at_us: int
     receipt_no: int | None = None
+    amounts: ChargeAmounts | None = None
+    """None: they stay as they are."""
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +101,7 @@ _SNAPSHOT = (
 _BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
 _BY_PLACE = bulk.Shape((("place", ORDERS.c.version), *_BY_MERCHANT.columns))
 _BY_KEY = bulk.shape_of(ORDERS, "order_key")
-_MOVE = bulk.shape_of(
-    ORDERS,
+_MOVED = (
     "order_key",
     "state",
     "charge_state",
@@ -99,8 +110,9 @@ _MOVE = bulk.shape_of(
     "due_at_us",
     "updated_at_us",
     "receipt_no",
-    from_version=ORDERS.c.version,
 )
+_AMOUNTS = ChargeAmounts.__struct_fields__
+_CHARGE = ("order_key", "charge_state", "due_at_us", *_AMOUNTS)
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
@@ -329,6 +341,11 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
     Raises:
         Conflict: an order moved under this transaction; repeat the whole of it.
     """
+    _move(connection, _MOVED, [m for m in moves if m.amounts is None])
+    _move(connection, (*_MOVED, *_AMOUNTS), [m for m in moves if m.amounts])
+
+
+def _move(connection: sa.Connection, names: tuple[str, ...], moves: Sequence[Transition]) -> None:
     rows = [
         (
             m.order_key,
@@ -339,24 +356,36 @@ def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:
             m.due_at_us,
             m.at_us,
             m.receipt_no,
+            *(msgspec.structs.astuple(m.amounts) if m.amounts else ()),
             m.from_version,
         )
         for m in moves
     ]
-    changes = bulk.assign(*_MOVE.names[1:-1])
+    shape = bulk.shape_of(ORDERS, *names, from_version=ORDERS.c.version)
     guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
-    bulk.update_deferred(connection, ORDERS, _MOVE, ("order_key",), changes, rows, guard)
+    changes = bulk.assign(*names[1:])
+    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows, guard)
     refused = [refusals.Refused(m.order_key, m.reason, m.explanation) for m in moves]
     refusals.add(connection, refused)
 
 
-def set_charge(
-    connection: sa.Connection, changes: Sequence[tuple[int, ChargeState, int | None]]
-) -> None:
-    """Set what is known of the charge, and the deadline: (order_key, charge_state, due_at_us)."""
-    shape = bulk.shape_of(ORDERS, "order_key", "charge_state", "due_at_us")
-    what = bulk.assign("charge_state", "due_at_us")
-    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, changes)
+class OpenCharge(msgspec.Struct, frozen=True):
+    """What is known of an order's charge, and the order's deadline."""
+
+    order_key: int
+    state: ChargeState
+    due_at_us: int | None
+    amounts: ChargeAmounts
+
+
+def set_charge(connection: sa.Connection, changes: Sequence[OpenCharge]) -> None:
+    """Set what is known of the charges of orders whose payment goes on."""
+    rows = [
+        (it.order_key, it.state, it.due_at_us, *msgspec.structs.astuple(it.amounts))
+        for it in changes
+    ]
+    shape, what = bulk.shape_of(ORDERS, *_CHARGE), bulk.assign(*_CHARGE[1:])
+    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, rows)
 
 
 def log(connection: sa.Connection, entries: Sequence[LogEntry]) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from loguru import logger
 
-from internal.kernel import errors
+from internal.kernel import errors, money
 from internal.payments import store
 from internal.payments.gateways.port import Answer, Charge, Gateway, GatewayStatus, Void
-from internal.payments.messages import Attempt, AttemptKind, AttemptState
+from internal.payments.messages import Attempt, AttemptState, Operation
 
 
 async def send(gateway: Gateway, merchant_id: str, attempt: Attempt, timeout_s: float) -> Attempt:
@@ -83,8 +83,8 @@ def _log(attempt: Attempt, error: BaseException) -> None:
     places = traceback.extract_tb(error.__traceback__)
     place = f"{places[-1].name}, line {places[-1].lineno}" if places else "nowhere"
     logger.bind(attempt_key=attempt.key).error(
-        "the gateway's adapter failed, so the {kind} is UNKNOWN: {type} in {place}",
-        kind=attempt.kind,
+        "the gateway's adapter failed, so the {operation} is UNKNOWN: {type} in {place}",
+        operation=attempt.operation,
         type=f"{type(error).__module__}.{type(error).__qualname__}",
         place=place,
     )
@@ -98,12 +98,12 @@ async def _look_up(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answ
 
 
 async def _request(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answer:
-    if attempt.kind is AttemptKind.VOID:
-        return await gateway.void(Void(attempt.key, attempt.voids_key))
+    if attempt.operation is Operation.VOID:
+        return await gateway.void(Void(attempt.key, attempt.parent_key))
     charge = Charge(
         key=attempt.key,
         merchant_id=merchant_id,
-        amount_minor=attempt.amount_minor,
+        amount_minor=attempt.asked_minor,
         currency=attempt.currency,
         card_token=attempt.card_token,
     )
@@ -111,7 +111,7 @@ async def _request(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answ
 
 
 def _unanswered(attempt: Attempt, state: AttemptState) -> Attempt:
-    return msgspec.structs.replace(attempt, state=state, checks=attempt.checks + 1)
+    return msgspec.structs.replace(attempt, state=state, tries=attempt.tries + 1)
 
 
 def _answered(attempt: Attempt, answer: Answer) -> Attempt:
@@ -120,10 +120,22 @@ def _answered(attempt: Attempt, answer: Answer) -> Attempt:
     Raises:
         Exception: it is not an answer; a status that the port does not know proves nothing.
     """
-    succeeded = GatewayStatus(answer.status) is GatewayStatus.SUCCEEDED
     return msgspec.structs.replace(
         attempt,
-        state=AttemptState.SUCCEEDED if succeeded else AttemptState.DECLINED,
+        state=_state_of(attempt, answer),
+        answered_minor=money.checked(answer.amount_minor),
+        answered_currency=store.fitting("answered_currency", answer.currency),
         gateway_reference=store.fitting("gateway_reference", answer.reference),
         decline_code=store.fitting("decline_code", answer.decline_code),
     )
+
+
+def _state_of(attempt: Attempt, answer: Answer) -> AttemptState:
+    """A sale succeeds only with the amount and the currency that were asked for."""
+    if GatewayStatus(answer.status) is GatewayStatus.DECLINED:
+        return AttemptState.DECLINED
+    asked = attempt.asked_minor, attempt.currency
+    is_different = (answer.amount_minor, answer.currency) != asked
+    if attempt.operation is Operation.SALE and is_different:
+        return AttemptState.DIFFERENT
+    return AttemptState.SUCCEEDED

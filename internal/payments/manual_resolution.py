@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from internal.kernel import errors
 from internal.payments import rules
-from internal.payments.messages import Attempt, AttemptKind, AttemptState
+from internal.payments.messages import Attempt, AttemptState, Operation
 from internal.payments.store import PAYMENT_ATTEMPTS
 
 BY_OPERATOR = "decided_by_operator"
@@ -37,20 +37,22 @@ IS_ASKED_ABOUT = (AttemptState.PENDING, AttemptState.UNKNOWN)
 def undecided_where(pending_before_us: int) -> sa.ColumnElement[bool]:
     """Return the condition of `is_undecided` in SQL."""
     is_stale = (_T.state == AttemptState.PENDING) & (_T.updated_at_us < pending_before_us)
-    is_refused_void = (_T.kind == AttemptKind.VOID) & (_T.state == AttemptState.DECLINED)
-    return (_T.state == AttemptState.UNKNOWN) | is_refused_void | is_stale
+    is_refused_void = (_T.operation == Operation.VOID) & (_T.state == AttemptState.DECLINED)
+    is_open = _T.state.in_((AttemptState.UNKNOWN, AttemptState.DIFFERENT))
+    return is_open | is_refused_void | is_stale
 
 
 def is_undecided(attempt: Attempt, pending_before_us: int = 0) -> bool:
-    """Tell whether the result is unknown, or the gateway has refused a void.
+    """Tell whether the result is unknown or differs, or the gateway has refused a void.
 
     A PENDING attempt is undecided if it was recorded before `pending_before_us`: the gateway's
     timeout has passed, so the process that called it has lost the answer.
     """
     if attempt.state is AttemptState.PENDING:
         return attempt.updated_at_us < pending_before_us
-    is_refused_void = attempt.kind is AttemptKind.VOID and attempt.state is AttemptState.DECLINED
-    return attempt.state is AttemptState.UNKNOWN or is_refused_void
+    is_declined = attempt.state is AttemptState.DECLINED
+    is_refused_void = attempt.operation is Operation.VOID and is_declined
+    return attempt.state in {AttemptState.UNKNOWN, AttemptState.DIFFERENT} or is_refused_void
 
 
 def decided(attempt: Attempt, verdict: Verdict, reference: str) -> Attempt:
@@ -59,21 +61,32 @@ def decided(attempt: Attempt, verdict: Verdict, reference: str) -> Attempt:
     Raises:
         InvalidInput: the verdict would leave it undecided.
     """
-    reference = reference or attempt.gateway_reference
-    is_void = attempt.kind is AttemptKind.VOID
+    is_void = attempt.operation is Operation.VOID
+    is_different = attempt.state is AttemptState.DIFFERENT
+    code, tries = "", attempt.tries
+    answered = attempt.answered_minor, attempt.answered_currency
     match verdict:
         case Verdict.SUCCEEDED:
-            state, code, checks = AttemptState.SUCCEEDED, "", attempt.checks
+            state, answered = AttemptState.SUCCEEDED, (attempt.asked_minor, attempt.currency)
         case Verdict.DECLINED if is_void:
             what = "a refused void leaves the money here: say succeeded once it is given back, or"
             raise errors.InvalidInput([("--as", f"{what} failed to have it sent again")])
+        case Verdict.DECLINED if is_different:
+            what = "the gateway took another amount: say succeeded once it has taken all of it, or"
+            raise errors.InvalidInput([("--as", f"{what} failed to have it voided")])
         case Verdict.DECLINED:
-            state, code, checks = AttemptState.DECLINED, BY_OPERATOR, attempt.checks
+            state, code = AttemptState.DECLINED, BY_OPERATOR
         case Verdict.FAILED:
-            checks = 1 if is_void else len(rules.RETRY_AFTER_S) + 1
-            state, code = AttemptState.FAILED, ""
+            tries = 1 if is_void else len(rules.RETRY_AFTER_S) + 1
+            state, code = AttemptState.FAILED, rules.GIVEN_UP if is_different else ""
     return msgspec.structs.replace(
-        attempt, state=state, gateway_reference=reference, decline_code=code, checks=checks
+        attempt,
+        state=state,
+        answered_minor=answered[0],
+        answered_currency=answered[1],
+        gateway_reference=reference or attempt.gateway_reference,
+        decline_code=code,
+        tries=tries,
     )
 
 
@@ -90,8 +103,10 @@ def override(connection: sa.Connection, before: Attempt, after: Attempt, at_us: 
         .values(
             state=after.state,
             gateway_reference=after.gateway_reference,
+            answered_minor=after.answered_minor,
+            answered_currency=after.answered_currency,
             decline_code=after.decline_code,
-            checks=after.checks,
+            tries=after.tries,
             updated_at_us=at_us,
         )
     )
@@ -105,4 +120,4 @@ def restart_checks(connection: sa.Connection, order_key: int) -> None:
     They are due at once, because the first delay after the last answer has passed.
     """
     unknown = (_T.order_key == order_key, _T.state == AttemptState.UNKNOWN)
-    connection.execute(PAYMENT_ATTEMPTS.update().where(*unknown).values(checks=1))
+    connection.execute(PAYMENT_ATTEMPTS.update().where(*unknown).values(tries=1))

@@ -1,10 +1,11 @@
 """Decides the next step of a payment from its tenders and the attempts so far. Pure.
 
-Each tender has one charge under one idempotency key, sent again under that key until the gateway
-has answered: money cannot be taken twice, however often and by whichever process it is sent. The
-gateway is asked about an UNKNOWN attempt, which never becomes FAILED. If a tender is declined, or
-the gateway stays unreachable, everything is voided by key before the order is refused. Each attempt
-keeps its own appointments: none waits for another.
+Each tender that a gateway settles has one sale under one idempotency key, sent again under that
+key until the gateway has answered: money cannot be taken twice, however often and by whichever
+process it is sent. The gateway is asked about an UNKNOWN attempt, which never becomes FAILED. If a
+tender is declined, or the gateway stays unreachable, everything is voided by key before the order
+is refused. Each attempt keeps its own appointments: none waits for another. Cash is taken last,
+once all sales have succeeded, and needs no attempt.
 Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and their failures.
 """
 
@@ -16,11 +17,10 @@ from internal.kernel.clock import US_PER_SECOND
 from internal.payments import tenders
 from internal.payments.messages import (
     Attempt,
-    AttemptKind,
     AttemptState,
     Captured,
+    Operation,
     Tender,
-    TenderKind,
 )
 
 ASK_AFTER_S = (5, 30, 120, 600, 3600)
@@ -36,7 +36,7 @@ GIVEN_UP = "given_up_by_operator"
 
 
 class Call(msgspec.Struct, frozen=True):
-    """Record these new attempts, then send those that are still PENDING to the gateway."""
+    """Record these new attempts, then send them to the gateway."""
 
     attempts: tuple[Attempt, ...]
 
@@ -94,38 +94,48 @@ def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int) -> Ste
             was recorded.
         now_us: the current time.
     """
-    charges = {a.tender_no: a for a in attempts if a.kind is AttemptKind.CHARGE}
+    sales = {a.tender_no: a for a in attempts if a.operation is Operation.SALE}
     is_unpayable = any(map(_is_final_failure, attempts))
-    held = _held(attempts, charges) if is_unpayable else []
+    held = _held(attempts, sales) if is_unpayable else []
     if held:
-        return Call(tuple(_void(payment, _attempt_no(attempts, n), c) for n, c in enumerate(held)))
+        return Call(tuple(_void(payment, _attempt_no(attempts, n), s) for n, s in enumerate(held)))
     uncertain = [a for a in attempts if _is_uncertain(a, is_unpayable=is_unpayable)]
     if uncertain:
         return _resolve(uncertain, now_us)
     if is_unpayable:
-        return _refuse(attempts, charges)
-    missing = [number for number in range(len(payment.tenders)) if number not in charges]
+        return _refuse(attempts, sales)
+    missing = [number for number in _at_gateway(payment) if number not in sales]
     if missing:
         return Call(
             tuple(
-                _charge(payment, _attempt_no(attempts, n), tender)
-                for n, tender in enumerate(missing)
+                _sale(payment, _attempt_no(attempts, n), tender_no)
+                for n, tender_no in enumerate(missing)
             )
         )
-    return Paid(tuple(_captured(charges[number]) for number in range(len(payment.tenders))))
+    numbered = enumerate(payment.tenders, start=1)
+    return Paid(tuple(_captured(tender, sales.get(number)) for number, tender in numbered))
+
+
+def _at_gateway(payment: Payment) -> list[int]:
+    """Return the numbers of the tenders that the gateway settles."""
+    return [
+        number
+        for number, tender in enumerate(payment.tenders, start=1)
+        if tenders.of_kind(tender.kind).settled_by is tenders.SettledBy.GATEWAY
+    ]
 
 
 def _is_final_failure(attempt: Attempt) -> bool:
     """Tell whether this attempt makes it impossible to pay the order, as every void does."""
-    given_up = attempt.state is AttemptState.FAILED and attempt.checks > len(RETRY_AFTER_S)
-    is_void = attempt.kind is AttemptKind.VOID
+    given_up = attempt.state is AttemptState.FAILED and attempt.tries > len(RETRY_AFTER_S)
+    is_void = attempt.operation is Operation.VOID
     return is_void or given_up or attempt.state is AttemptState.DECLINED
 
 
 def _is_uncertain(attempt: Attempt, *, is_unpayable: bool) -> bool:
-    """Tell whether to ask the gateway about it; not about a failed charge that will be voided."""
-    if attempt.state is AttemptState.FAILED:
-        return not is_unpayable or attempt.kind is AttemptKind.VOID
+    """Tell whether its result is missing; of a sale that will be voided it may stay so."""
+    if attempt.state in {AttemptState.FAILED, AttemptState.DIFFERENT}:
+        return not is_unpayable or attempt.operation is Operation.VOID
     return attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}
 
 
@@ -143,9 +153,9 @@ def _due_us(attempt: Attempt) -> int | None:
     if attempt.state is AttemptState.PENDING:
         return attempt.updated_at_us
     if attempt.state is AttemptState.FAILED:
-        delay_s = RETRY_AFTER_S[min(attempt.checks, len(RETRY_AFTER_S)) - 1]
-    elif attempt.checks <= len(ASK_AFTER_S):
-        delay_s = ASK_AFTER_S[attempt.checks - 1]
+        delay_s = RETRY_AFTER_S[min(attempt.tries, len(RETRY_AFTER_S)) - 1]
+    elif attempt.state is AttemptState.UNKNOWN and attempt.tries <= len(ASK_AFTER_S):
+        delay_s = ASK_AFTER_S[attempt.tries - 1]
     else:
         return None
     return attempt.updated_at_us + delay_s * US_PER_SECOND
@@ -156,57 +166,51 @@ def _attempt_no(attempts: Sequence[Attempt], place: int) -> int:
     return len(attempts) + 1 + place
 
 
-def _charge(payment: Payment, attempt_no: int, tender_no: int) -> Attempt:
-    tender = payment.tenders[tender_no]
+def _sale(payment: Payment, attempt_no: int, tender_no: int) -> Attempt:
+    tender = payment.tenders[tender_no - 1]
     return Attempt(
         order_key=payment.order_key,
         attempt_no=attempt_no,
-        kind=AttemptKind.CHARGE,
+        operation=Operation.SALE,
         tender_no=tender_no,
-        tender_kind=tender.kind,
-        amount_minor=tender.amount_minor or 0,
+        asked_minor=tender.due_minor,
         currency=payment.currency,
         key=f"{payment.name}/{attempt_no}",
-        state=_first_state(tender.kind),
+        state=AttemptState.PENDING,
         card_token=tender.card_token,
     )
 
 
-def _first_state(kind: TenderKind) -> AttemptState:
-    """Return the state of a new attempt: the till settles its own at once."""
-    is_settled = tenders.of_kind(kind).settled_by is tenders.SettledBy.TILL
-    return AttemptState.SUCCEEDED if is_settled else AttemptState.PENDING
+_MAY_HOLD = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.DIFFERENT})
 
 
-def _held(attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> list[Attempt]:
-    """Return the charges that hold or may hold money and have no void yet.
+def _held(attempts: Sequence[Attempt], sales: dict[int, Attempt]) -> list[Attempt]:
+    """Return the sales that hold or may hold money and have no void yet.
 
     One that waits for the gateway's verdict is not among them: it is asked about first.
     """
-    voided = {a.tender_no for a in attempts if a.kind is AttemptKind.VOID}
+    voided = {a.tender_no for a in attempts if a.operation is Operation.VOID}
     return [
-        charge
-        for number, charge in charges.items()
-        if charge.state in {AttemptState.SUCCEEDED, AttemptState.FAILED} and number not in voided
+        sale for number, sale in sales.items() if sale.state in _MAY_HOLD and number not in voided
     ]
 
 
-def _refuse(attempts: Sequence[Attempt], charges: dict[int, Attempt]) -> Step:
+def _refuse(attempts: Sequence[Attempt], sales: dict[int, Attempt]) -> Step:
     """Refuse the order, since nothing is left to void.
 
     A gateway that refuses a void leaves us with money that we owe: an operator must decide.
     """
-    voids = [a for a in attempts if a.kind is AttemptKind.VOID]
+    voids = [a for a in attempts if a.operation is Operation.VOID]
     if any(a.state is AttemptState.DECLINED for a in voids):
         return Wait(None)
-    for charge in charges.values():
-        if charge.state is AttemptState.DECLINED:
-            return Declined(charge.decline_code)
-    return Declined("" if any(map(_is_unreachable, charges.values())) else GIVEN_UP)
+    for sale in sales.values():
+        if sale.state is AttemptState.DECLINED:
+            return Declined(sale.decline_code)
+    return Declined("" if any(map(_is_unreachable, sales.values())) else GIVEN_UP)
 
 
-def _is_unreachable(charge: Attempt) -> bool:
-    return _is_final_failure(charge) and charge.decline_code != GIVEN_UP
+def _is_unreachable(sale: Attempt) -> bool:
+    return _is_final_failure(sale) and sale.decline_code != GIVEN_UP
 
 
 def give_up(
@@ -214,57 +218,56 @@ def give_up(
 ) -> tuple[tuple[Attempt, ...], tuple[Attempt, ...]]:
     """Return the attempts of a payment that an operator ends, and the voids that it needs then.
 
-    A charge whose result is missing is given up and voided by its key, as any that may hold money.
+    A sale whose result is missing is given up and voided by its key, as any that may hold money.
     """
-    after = tuple(
-        _given_up(attempt) if _is_open_charge(attempt) else attempt for attempt in attempts
-    )
-    charges = {a.tender_no: a for a in after if a.kind is AttemptKind.CHARGE}
-    held = enumerate(_held(after, charges))
-    return after, tuple(_void(payment, _attempt_no(after, n), charge) for n, charge in held)
+    after = tuple(_given_up(attempt) if _is_open_sale(attempt) else attempt for attempt in attempts)
+    sales = {a.tender_no: a for a in after if a.operation is Operation.SALE}
+    held = enumerate(_held(after, sales))
+    return after, tuple(_void(payment, _attempt_no(after, n), sale) for n, sale in held)
 
 
-def _is_open_charge(attempt: Attempt) -> bool:
+def _is_open_sale(attempt: Attempt) -> bool:
     is_open = attempt.state in {AttemptState.PENDING, AttemptState.UNKNOWN}
-    return is_open and attempt.kind is AttemptKind.CHARGE
+    return is_open and attempt.operation is Operation.SALE
 
 
-def _given_up(charge: Attempt) -> Attempt:
+def _given_up(sale: Attempt) -> Attempt:
     return msgspec.structs.replace(
-        charge,
+        sale,
         state=AttemptState.FAILED,
         decline_code=GIVEN_UP,
-        checks=len(RETRY_AFTER_S) + 1,
+        tries=len(RETRY_AFTER_S) + 1,
     )
 
 
-def _void(payment: Payment, attempt_no: int, charge: Attempt) -> Attempt:
-    return msgspec.structs.replace(
-        charge,
+def _void(payment: Payment, attempt_no: int, sale: Attempt) -> Attempt:
+    return Attempt(
+        order_key=payment.order_key,
         attempt_no=attempt_no,
-        kind=AttemptKind.VOID,
+        operation=Operation.VOID,
+        tender_no=sale.tender_no,
+        asked_minor=sale.asked_minor,
+        currency=sale.currency,
         key=f"{payment.name}/{attempt_no}",
-        voids_key=charge.key,
-        state=_first_state(charge.tender_kind),
-        gateway_reference="",
-        decline_code="",
-        checks=0,
-        updated_at_us=0,
+        state=AttemptState.PENDING,
+        parent_no=sale.attempt_no,
+        parent_key=sale.key,
     )
 
 
-def _captured(charge: Attempt) -> Captured:
-    return Captured(charge.tender_kind, charge.amount_minor, charge.gateway_reference)
+def _captured(tender: Tender, sale: Attempt | None) -> Captured:
+    return Captured(
+        tender_kind=tender.kind,
+        amount_minor=tender.due_minor,
+        gateway_reference=sale.gateway_reference if sale else "",
+        tip_minor=tender.tip_minor,
+        rounding_minor=tender.rounding_minor,
+    )
 
 
 def needs_operator(step: Step) -> bool:
     """Tell whether only an operator can decide the next step."""
     return isinstance(step, Wait) and step.until_us is None
-
-
-def needs_call(attempt: Attempt) -> bool:
-    """Tell whether a new attempt has to be sent to the gateway."""
-    return attempt.state is AttemptState.PENDING
 
 
 def most_certain(results: Iterable[Attempt]) -> list[Attempt]:
@@ -286,5 +289,6 @@ _CERTAINTY = {
     AttemptState.FAILED: 1,
     AttemptState.UNKNOWN: 2,
     AttemptState.DECLINED: 3,
+    AttemptState.DIFFERENT: 3,
     AttemptState.SUCCEEDED: 3,
 }

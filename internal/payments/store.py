@@ -1,4 +1,4 @@
-"""The SQL of payment attempts.
+"""The SQL of payment attempts, which are requests to a gateway.
 
 An attempt is inserted before its call and updated after it; rows are never deleted.
 """
@@ -10,57 +10,91 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
-from internal.payments import rules, tenders
-from internal.payments.messages import Attempt, AttemptKind, AttemptState
+from internal.payments import rules, transactions
+from internal.payments.messages import Attempt, AttemptState, MoneyMovement, Operation
 
 PAYMENT_ATTEMPTS = sa.Table(
     "payment_attempts",
     db.METADATA,
     columns.number("order_key", primary_key=True),
     columns.number("attempt_no", primary_key=True),
-    columns.code("kind"),
     columns.number("tender_no"),
-    columns.code("tender_kind"),
-    columns.number("amount_minor"),
-    columns.code("currency", chars_max=3),
-    columns.code("attempt_key", chars_max=160),
+    columns.code("operation"),
+    columns.number("parent_no", default=0),
     columns.code("state"),
+    columns.number("asked_minor"),
+    columns.code("currency", chars_max=3),
+    columns.number("answered_minor", default=0),
+    columns.words("answered_currency", 3),
+    columns.code("attempt_key", chars_max=160),
+    columns.number("key_expires_at_us", nullable=True),
+    columns.number("gateway_account_key", nullable=True),
     columns.words("card_token", 128),
-    columns.words("voids_key", 160),
     columns.words("gateway_reference", 128),
     columns.words("decline_code", 64),
-    columns.number("checks", default=0),
+    columns.words("advice", 32),
+    columns.words("three_ds_version", 16),
+    columns.words("eci", 8),
+    columns.words("exemption", 32),
+    columns.number("is_liability_shifted", default=0),
+    columns.number("is_final", default=0),
+    columns.number("due_at_us", nullable=True),
+    columns.number("tries", default=0),
+    columns.number("leased_until_us", nullable=True),
+    columns.number("at_us"),
     columns.number("updated_at_us"),
 )
 
 
 class History(msgspec.Struct, frozen=True):
-    """All attempts of one order, by number."""
+    """All attempts of one order, by number, and all movements of its money."""
 
     attempts: tuple[Attempt, ...] = ()
+    movements: tuple[MoneyMovement, ...] = ()
 
 
-_COLUMNS = tuple(PAYMENT_ATTEMPTS.c.keys())
+_NEW = (
+    "order_key",
+    "attempt_no",
+    "tender_no",
+    "operation",
+    "parent_no",
+    "state",
+    "asked_minor",
+    "currency",
+    "attempt_key",
+    "card_token",
+    "at_us",
+    "updated_at_us",
+)
 _ORDER = bulk.shape_of(PAYMENT_ATTEMPTS, "order_key")
 _CHANGED = (
     "order_key",
     "attempt_no",
     "state",
+    "answered_minor",
+    "answered_currency",
     "gateway_reference",
     "decline_code",
-    "checks",
+    "tries",
     "updated_at_us",
 )
 _CHANGE = bulk.shape_of(PAYMENT_ATTEMPTS, *_CHANGED)
 
 
 def histories(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, History]:
-    """Return the histories of these orders, by order; orders without attempts are left out."""
-    return histories_in(bulk.select(connection, *histories_query(order_keys)))
+    """Return the histories of these orders, by order; orders without one are left out."""
+    queries = [attempts_query(order_keys), transactions.query(order_keys)]
+    tried, moved = bulk.select_many(connection, queries)
+    attempts, movements = attempts_in(tried), transactions.movements_in(moved)
+    return {
+        key: History(attempts.get(key, ()), movements.get(key, ()))
+        for key in attempts.keys() | movements.keys()
+    }
 
 
-def histories_query(order_keys: Sequence[int]) -> bulk.Query:
-    """Return the query of `histories`, to run it together with others; `histories_in` reads it."""
+def attempts_query(order_keys: Sequence[int]) -> bulk.Query:
+    """Return the query of all attempts of these orders; `attempts_in` reads its answer."""
     query = (
         "SELECT t.* FROM {w} CROSS JOIN payment_attempts t ON t.order_key = {w.order_key}"
         " ORDER BY t.order_key, t.attempt_no"
@@ -68,30 +102,34 @@ def histories_query(order_keys: Sequence[int]) -> bulk.Query:
     return bulk.Query(_ORDER, query, [(key,) for key in order_keys])
 
 
-def histories_in(rows: Sequence[bulk.Row]) -> dict[int, History]:
-    """Return the histories in the rows of `histories_query`, by order."""
-    attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
+def attempts_in(rows: Sequence[bulk.Row]) -> dict[int, tuple[Attempt, ...]]:
+    """Return the attempts in the rows of `attempts_query`, by order."""
+    found: defaultdict[int, dict[int, Attempt]] = defaultdict(dict)
     for row in rows:
-        attempts[row.order_key].append(_attempt(row))
-    return {key: History(tuple(found)) for key, found in attempts.items()}
+        earlier = found[row.order_key]
+        parent = earlier.get(row.parent_no)
+        earlier[row.attempt_no] = _attempt(row, parent.key if parent else "")
+    return {key: tuple(attempts.values()) for key, attempts in found.items()}
 
 
-def _attempt(row: sa.Row[tuple[int | str, ...]]) -> Attempt:
+def _attempt(row: bulk.Row, parent_key: str) -> Attempt:
     return Attempt(
         order_key=row.order_key,
         attempt_no=row.attempt_no,
-        kind=AttemptKind(row.kind),
+        operation=Operation(row.operation),
         tender_no=row.tender_no,
-        tender_kind=tenders.of_kind(row.tender_kind).kind,
-        amount_minor=row.amount_minor,
+        asked_minor=row.asked_minor,
         currency=row.currency,
         key=row.attempt_key,
         state=AttemptState(row.state),
         card_token=row.card_token,
-        voids_key=row.voids_key,
+        parent_no=row.parent_no,
+        parent_key=parent_key,
+        answered_minor=row.answered_minor,
+        answered_currency=row.answered_currency,
         gateway_reference=row.gateway_reference,
         decline_code=row.decline_code,
-        checks=row.checks,
+        tries=row.tries,
         updated_at_us=row.updated_at_us,
     )
 
@@ -112,39 +150,39 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
         (
             a.order_key,
             a.attempt_no,
-            a.kind,
             a.tender_no,
-            a.tender_kind,
-            a.amount_minor,
+            a.operation,
+            a.parent_no,
+            a.state,
+            a.asked_minor,
             a.currency,
             a.key,
-            a.state,
             a.card_token,
-            a.voids_key,
-            a.gateway_reference,
-            a.decline_code,
-            a.checks,
+            at_us,
             at_us,
         )
         for a in attempts
     ]
-    bulk.insert_deferred(connection, PAYMENT_ATTEMPTS, _COLUMNS, rows)
+    bulk.insert_deferred(connection, PAYMENT_ATTEMPTS, _NEW, rows)
 
 
 def update(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:
     """Record the results of attempts.
 
-    An answer of the gateway is final: nothing replaces SUCCEEDED or DECLINED. FAILED never replaces
-    UNKNOWN, because a request that did not arrive proves nothing about an earlier one.
+    An answer of the gateway is final: nothing replaces SUCCEEDED, DECLINED or DIFFERENT. FAILED
+    never replaces UNKNOWN, because a request that did not arrive proves nothing about an earlier
+    one.
     """
     rows = [
         (
             a.order_key,
             a.attempt_no,
             a.state,
+            a.answered_minor,
+            a.answered_currency,
             a.gateway_reference,
             a.decline_code,
-            a.checks,
+            a.tries,
             at_us,
         )
         for a in rules.most_certain(attempts)

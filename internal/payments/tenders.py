@@ -11,7 +11,7 @@ import msgspec
 
 from internal.kernel import errors
 from internal.ledger.messages import AccountKind
-from internal.payments.messages import Captured, TenderKind
+from internal.payments.messages import Captured, Tender, TenderKind
 
 
 class SettledBy(Enum):
@@ -33,6 +33,8 @@ class TenderType(msgspec.Struct, frozen=True, kw_only=True):
     settled_by: SettledBy
     account: AccountKind
     """Receives the money when the sale is booked."""
+    is_cash: bool = False
+    """Paid in coins and notes: it gives change, and is rounded as the store rounds cash."""
 
     @property
     def has_token(self) -> bool:
@@ -48,6 +50,7 @@ TYPES: dict[str, TenderType] = {
             wire_field="cash",
             settled_by=SettledBy.TILL,
             account=AccountKind.CASH_DRAWER,
+            is_cash=True,
         ),
         TenderType(
             kind=TenderKind.CARD,
@@ -86,6 +89,14 @@ def of_wire_field(wire_field: str | None, path: str) -> TenderType:
 
 NO_FIELD = "exactly one field is required in oneof"
 """As protovalidate says it, which refuses such a request first."""
+
+
+def with_refs(wanted: Iterable[Tender]) -> tuple[Tender, ...]:
+    """Give tenders without a `tender_ref` one by their place: "t1", "t2"."""
+    return tuple(
+        tender if tender.tender_ref else msgspec.structs.replace(tender, tender_ref=f"t{number}")
+        for number, tender in enumerate(wanted, start=1)
+    )
 
 
 def received(captured: Iterable[Captured]) -> tuple[tuple[AccountKind, int], ...]:

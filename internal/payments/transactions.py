@@ -1,11 +1,17 @@
 """Every movement of money, for cash as for cards: finance's transaction table. Only appended.
 
-An amount is signed: what came in is positive, what went out is negative.
+An amount is signed: what came in is positive, what went out is negative. docs/finance.md explains
+the columns.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
 import sqlalchemy as sa
 
-from internal.infra import columns, db
+from internal.infra import bulk, columns, db
+from internal.payments.messages import MoneyMovement, MoneyOperation
 
 PAYMENT_TRANSACTIONS = sa.Table(
     "payment_transactions",
@@ -28,3 +34,74 @@ PAYMENT_TRANSACTIONS = sa.Table(
     sa.Index("payment_transactions_by_day", "business_day", "order_key"),
     info=columns.APPEND_ONLY,
 )
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """The movements of one order that are new."""
+
+    order_key: int
+    recorded: int
+    """How many were recorded before: the numbers go on from there."""
+    movements: tuple[MoneyMovement, ...]
+    currency: str
+    business_day: int
+
+
+_NEW = (
+    "order_key",
+    "transaction_no",
+    "tender_no",
+    "attempt_no",
+    "operation",
+    "amount_minor",
+    "currency",
+    "reference",
+    "business_day",
+    "at_us",
+)
+_ORDER = bulk.shape_of(PAYMENT_TRANSACTIONS, "order_key")
+
+
+def append(connection: sa.Connection, moved: Sequence[Moved], at_us: int) -> None:
+    """Append the movements of orders whose rows are locked.
+
+    Raises:
+        IntegrityError: one of the numbers is taken.
+    """
+    rows = [
+        (
+            of.order_key,
+            number,
+            it.tender_no,
+            it.attempt_no,
+            it.operation,
+            it.amount_minor,
+            of.currency,
+            it.reference,
+            of.business_day,
+            at_us,
+        )
+        for of in moved
+        for number, it in enumerate(of.movements, start=of.recorded + 1)
+    ]
+    bulk.insert_deferred(connection, PAYMENT_TRANSACTIONS, _NEW, rows)
+
+
+def query(order_keys: Sequence[int]) -> bulk.Query:
+    """Return the query of all movements of these orders; `movements_in` reads its answer."""
+    sql = (
+        "SELECT t.order_key, t.tender_no, t.attempt_no, t.operation, t.amount_minor, t.reference"
+        " FROM {w} CROSS JOIN payment_transactions t ON t.order_key = {w.order_key}"
+        " ORDER BY t.order_key, t.transaction_no"
+    )
+    return bulk.Query(_ORDER, sql, [(key,) for key in order_keys])
+
+
+def movements_in(rows: Sequence[bulk.Row]) -> dict[int, tuple[MoneyMovement, ...]]:
+    """Return the movements in the rows of `query`, by order."""
+    found: defaultdict[int, list[MoneyMovement]] = defaultdict(list)
+    for order_key, tender_no, attempt_no, operation, amount_minor, reference in rows:
+        what = MoneyOperation(operation)
+        movement = MoneyMovement(tender_no, attempt_no, what, amount_minor, reference)
+        found[order_key].append(movement)
+    return {key: tuple(movements) for key, movements in found.items()}

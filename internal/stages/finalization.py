@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Movement, Reason, SourceKind
-from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.kernel.states import CHARGE_COMPLETE, OrderState, StockState
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import Sale
@@ -22,13 +22,13 @@ NAME = messages.LogStage.FINALIZATION
 
 
 _O = store.ORDERS.c
-IS_READY = (_O.state == OrderState.PAID) & (_O.charge_state == ChargeState.FULL)
+IS_READY = (_O.state == OrderState.PAID) & _O.charge_state.in_(CHARGE_COMPLETE)
 """The condition of `is_ready` in SQL."""
 
 
 def is_ready(order: store.OrderSnapshot) -> bool:
     """Tell whether the order is paid; the money of one that was given up is being returned."""
-    return order.state is OrderState.PAID and order.charge_state is ChargeState.FULL
+    return order.state is OrderState.PAID and order.charge_state in CHARGE_COMPLETE
 
 
 def finalize(
@@ -97,6 +97,8 @@ def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
         discount_minor=fact.discount_net_minor,
         taxes_minor=tuple((tax.tax_code, tax.tax_minor) for tax in fact.taxes),
         received=tenders.received(fact.captured),
+        rounding_minor=sum(it.rounding_minor for it in fact.captured),
+        tips_minor=sum(it.tip_minor for it in fact.captured),
     )
 
 
@@ -132,7 +134,7 @@ def _move(order: store.OrderSnapshot, receipt_no: int, now_us: int) -> store.Tra
         order_key=order.order_key,
         from_version=order.version,
         state=OrderState.FINALIZED,
-        charge_state=ChargeState.FULL,
+        charge_state=order.charge_state,
         stock_state=StockState.COMMITTED,
         at_us=now_us,
         receipt_no=receipt_no,

@@ -17,7 +17,7 @@ from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage, StockKey
 from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
-from internal.orders import messages, rules, store
+from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
@@ -239,7 +239,8 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     priced = pricing_rules.price(request, snapshot)
     if isinstance(priced, Refusal):
         return PricedDraft(placed, None, day, refusal=priced)
-    tenders = rules.settle_tenders(placed.tenders, priced)
+    shop = snapshot.stores[placed.merchant_id, placed.store_id]
+    tenders = tender_rules.settle(placed.tenders, priced, shop)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
     lines = rules.stock_lines(priced, _without_stock(placed, snapshot))

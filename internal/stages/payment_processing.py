@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.kernel.states import CHARGE_COMPLETE, ChargeState, OrderState, StockState
 from internal.orders import messages, store
 from internal.orders import rules as rules_of_orders
-from internal.payments import manual_resolution, rules
+from internal.payments import manual_resolution, order_tenders, outcomes, rules, transactions
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, AttemptState, Captured
+from internal.payments.messages import Attempt, Captured, MoneyMovement
 
 NAME = messages.LogStage.PAYMENT
 EndFact = messages.OrderPaid | messages.OrderRejected
@@ -30,20 +30,22 @@ class Plan(msgspec.Struct, frozen=True):
     order: store.OrderSnapshot
     attempts: tuple[Attempt, ...]
     new_attempts: tuple[Attempt, ...]
+    movements: tuple[MoneyMovement, ...]
+    """The recorded ones."""
     step: rules.Step
 
 
 _O = store.ORDERS.c
 HAS_OPEN_PAYMENT = (_O.state == OrderState.ACCEPTED) | (
-    (_O.state == OrderState.PAID) & (_O.charge_state != ChargeState.FULL)
+    (_O.state == OrderState.PAID) & _O.charge_state.not_in(CHARGE_COMPLETE)
 )
 """The condition of `has_open_payment` in SQL."""
 
 
 def has_open_payment(order: store.OrderSnapshot) -> bool:
     """Tell whether the order waits for its payment, or a paid one for the return of its money."""
-    is_returned = order.state is OrderState.PAID and order.charge_state is not ChargeState.FULL
-    return order.state is OrderState.ACCEPTED or is_returned
+    is_open = order.charge_state not in CHARGE_COMPLETE
+    return order.state is OrderState.ACCEPTED or (order.state is OrderState.PAID and is_open)
 
 
 def plan(
@@ -67,16 +69,11 @@ def plan_one(
     history: payments_store.History,
     now_us: int,
 ) -> Plan:
-    """Take steps until one needs the gateway or time, or is the end."""
-    payment, attempts = _payment(accepted), history.attempts
-    new: tuple[Attempt, ...] = ()
-    while True:
-        step = rules.next_step(payment, attempts, now_us)
-        if not isinstance(step, rules.Call):
-            return Plan(accepted, order, attempts, new, step)
-        attempts, new = (*attempts, *step.attempts), (*new, *step.attempts)
-        if any(rules.needs_call(attempt) for attempt in step.attempts):
-            return Plan(accepted, order, attempts, new, step)
+    """Decide the next step of one order."""
+    step = rules.next_step(_payment(accepted), history.attempts, now_us)
+    new = step.attempts if isinstance(step, rules.Call) else ()
+    attempts = (*history.attempts, *new)
+    return Plan(accepted, order, attempts, new, history.movements, step)
 
 
 def _payment(accepted: messages.OrderAccepted) -> rules.Payment:
@@ -104,25 +101,27 @@ def give_up(
     histories = payments_store.histories(connection, [order.order_key for _, order in orders])
     plans = []
     for accepted, order in orders:
-        before = histories.get(order.order_key, NO_HISTORY).attempts
-        after, voids = rules.give_up(_payment(accepted), before)
-        for was, is_now in zip(before, after, strict=True):
+        before = histories.get(order.order_key, NO_HISTORY)
+        after, voids = rules.give_up(_payment(accepted), before.attempts)
+        for was, is_now in zip(before.attempts, after, strict=True):
             if is_now is not was:
                 manual_resolution.override(connection, was, is_now, now_us)
-        plans.append(_plan_of_given_up(accepted, order, (*after, *voids), voids, now_us))
+        given_up = payments_store.History((*after, *voids), before.movements)
+        plans.append(_plan_of_given_up(accepted, order, given_up, voids, now_us))
     return carry_out(connection, plans, now_us, due_at_us=now_us)
 
 
 def _plan_of_given_up(
     accepted: messages.OrderAccepted,
     order: store.OrderSnapshot,
-    attempts: tuple[Attempt, ...],
+    history: payments_store.History,
     voids: tuple[Attempt, ...],
     now_us: int,
 ) -> Plan:
-    if not attempts:
-        return Plan(accepted, order, (), (), rules.Declined(rules.GIVEN_UP))
-    found = plan_one(accepted, order, payments_store.History(attempts), now_us)
+    if not history.attempts:
+        step = rules.Declined(rules.GIVEN_UP)
+        return Plan(accepted, order, (), (), history.movements, step)
+    found = plan_one(accepted, order, history, now_us)
     return msgspec.structs.replace(found, new_attempts=(*voids, *found.new_attempts))
 
 
@@ -135,16 +134,53 @@ def carry_out(
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
+    became = {p.order.order_key: _outcome(p) for p in plans}
+    _record_money(connection, plans, became, now_us)
     waiting = [p for p in plans if not isinstance(p.step, rules.Paid | rules.Declined)]
-    store.set_charge(connection, [_still_open(p, due_at_us) for p in waiting])
+    opened = [_still_open(p, became[p.order.order_key], due_at_us) for p in waiting]
+    store.set_charge(connection, opened)
     paid = [_paid(p, p.step.captured, now_us) for p in plans if isinstance(p.step, rules.Paid)]
     refused = [_refused(p, p.step, now_us) for p in plans if isinstance(p.step, rules.Declined)]
     orders = {p.order.order_key: p for p in plans}
     facts: list[EndFact] = [*paid, *refused]
-    store.move(connection, [_move(orders[f.order_key], f, now_us, due_at_us) for f in facts])
-    store.log(connection, [_entry(f, orders[f.order_key].order, now_us) for f in facts])
+    ends = [(orders[f.order_key], became[f.order_key], f) for f in facts]
+    store.move(connection, [_move(*end, now_us, due_at_us) for end in ends])
+    store.log(connection, [_entry(f, p.order, now_us) for p, _, f in ends])
     _release_stock(connection, [orders[f.order_key].accepted for f in refused])
     return {fact.order_key: fact for fact in facts}
+
+
+def _outcome(p: Plan) -> outcomes.Outcome:
+    """Return what became of the tenders; of an order given up before its payment, of none."""
+    is_untouched = isinstance(p.step, rules.Declined) and not (p.attempts or p.movements)
+    wanted = () if is_untouched else p.accepted.tenders
+    return outcomes.of(wanted, p.attempts, p.step, p.movements)
+
+
+def _record_money(
+    connection: sa.Connection,
+    plans: Sequence[Plan],
+    became: dict[int, outcomes.Outcome],
+    now_us: int,
+) -> None:
+    """Record the tenders and the movements of their money."""
+    new: list[order_tenders.Found] = []
+    known: list[order_tenders.Found] = []
+    moved = []
+    for p in plans:
+        key, day = p.order.order_key, p.accepted.business_day
+        found = order_tenders.Found(key, became[key].tenders, day)
+        (new if _begins(p.order) else known).append(found)
+        moves, currency = became[key].moved, p.accepted.currency
+        moved.append(transactions.Moved(key, len(p.movements), moves, currency, day))
+    order_tenders.add(connection, new, now_us)
+    order_tenders.update(connection, known, now_us)
+    transactions.append(connection, moved, now_us)
+
+
+def _begins(order: store.OrderSnapshot) -> bool:
+    """Tell whether the order's payment begins, so that its tenders are not recorded yet."""
+    return order.state is OrderState.ACCEPTED and order.charge_state is ChargeState.NONE
 
 
 def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> dict[int, EndFact]:
@@ -166,11 +202,19 @@ def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> 
 _END_EVENTS = {OrderState.REJECTED: (messages.ACCEPTED_EVENT, messages.GIVEN_UP_EVENT)}
 
 
-def _still_open(p: Plan, due_at_us: int) -> tuple[int, ChargeState, int | None]:
-    unknown = any(attempt.state is AttemptState.UNKNOWN for attempt in p.attempts)
-    charge = ChargeState.UNKNOWN if unknown else ChargeState.PENDING
+def _still_open(p: Plan, became: outcomes.Outcome, due_at_us: int) -> store.OpenCharge:
     due = p.step.until_us if isinstance(p.step, rules.Wait) else due_at_us
-    return p.order.order_key, charge, due
+    return store.OpenCharge(p.order.order_key, became.state, due, _amounts(became))
+
+
+def _amounts(became: outcomes.Outcome) -> store.ChargeAmounts:
+    return store.ChargeAmounts(
+        tip_minor=sum(it.tender.tip_minor for it in became.tenders),
+        cash_rounding_minor=sum(it.tender.rounding_minor for it in became.tenders),
+        authorized_minor=became.total("authorized_minor"),
+        captured_minor=became.total("captured_minor"),
+        outstanding_minor=became.total("outstanding_minor"),
+    )
 
 
 def _paid(p: Plan, captured: tuple[Captured, ...], now_us: int) -> messages.OrderPaid:
@@ -226,35 +270,31 @@ def _explain(declined: rules.Declined) -> tuple[str, str]:
     return messages.RejectReason.GATEWAY_UNAVAILABLE, what
 
 
-def _move(p: Plan, fact: EndFact, now_us: int, due_at_us: int) -> store.Transition:
+def _move(
+    p: Plan, became: outcomes.Outcome, fact: EndFact, now_us: int, due_at_us: int
+) -> store.Transition:
     if isinstance(fact, messages.OrderPaid):
-        state, charge, stock = OrderState.PAID, ChargeState.FULL, StockState.RESERVED
         return store.Transition(
             order_key=fact.order_key,
             from_version=p.order.version,
-            state=state,
-            charge_state=charge,
-            stock_state=stock,
+            state=OrderState.PAID,
+            charge_state=became.state,
+            stock_state=StockState.RESERVED,
             due_at_us=due_at_us,
             at_us=now_us,
+            amounts=_amounts(became),
         )
     return store.Transition(
         order_key=fact.order_key,
         from_version=p.order.version,
         state=OrderState.REJECTED,
-        charge_state=_charge_of_rejected(p.attempts),
+        charge_state=became.state,
         stock_state=StockState.RELEASED,
         reason=fact.reason,
         explanation=fact.explanation,
         at_us=now_us,
+        amounts=_amounts(became),
     )
-
-
-def _charge_of_rejected(attempts: Sequence[Attempt]) -> ChargeState:
-    if not attempts:
-        return ChargeState.NONE
-    voided = any(attempt.state is AttemptState.SUCCEEDED for attempt in attempts)
-    return ChargeState.VOIDED if voided else ChargeState.DECLINED
 
 
 def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAccepted]) -> None:

@@ -16,14 +16,14 @@ from internal.kernel.clock import US_PER_SECOND
 from internal.orders import store
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, AttemptKind, AttemptState
+from internal.payments.messages import Attempt, AttemptState, Operation
 from internal.stages import payment_processing
 
 LISTED_MAX = 1_000
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """A request to the gateway whose outcome is unknown, or a void that it refused.
+    """A request to the gateway whose outcome is unknown or differs, or a void that it refused.
 
     A PENDING one was recorded before its call, and its answer was lost on the way back.
     """
@@ -32,13 +32,16 @@ class Undecided(msgspec.Struct, frozen=True):
     merchant_id: str
     order_id: str
     attempt_no: int
-    kind: AttemptKind
+    operation: Operation
     tender_no: int
-    amount_minor: int
+    asked_minor: int
     currency: str
+    answered_minor: int
+    answered_currency: str
+    """What the gateway said that it moved, if it said so."""
     attempt_key: str
     state: AttemptState
-    checks: int
+    tries: int
     """How often the gateway was asked."""
     asked_at_us: int
     next_check_us: int | None
@@ -67,13 +70,15 @@ _UNDECIDED = sa.select(
     _O.merchant_id,
     _O.order_id,
     _A.attempt_no,
-    _A.kind,
+    _A.operation,
     _A.tender_no,
-    _A.amount_minor,
+    _A.asked_minor,
     _A.currency,
+    _A.answered_minor,
+    _A.answered_currency,
     _A.attempt_key,
     _A.state,
-    _A.checks,
+    _A.tries,
     _A.updated_at_us.label("asked_at_us"),
     _O.due_at_us.label("next_check_us"),
 ).where(_O.order_key == _A.order_key, payment_processing.HAS_OPEN_PAYMENT)
@@ -93,7 +98,8 @@ def undecided(
     rows = connection.execute(query.order_by(*order).limit(LISTED_MAX))
     return [
         Undecided(
-            **row._asdict() | {"kind": AttemptKind(row.kind), "state": AttemptState(row.state)}
+            **row._asdict()
+            | {"operation": Operation(row.operation), "state": AttemptState(row.state)}
         )
         for row in rows
     ]
@@ -128,8 +134,8 @@ def decide(
     if after.state is AttemptState.DECLINED:
         _require_silence(connection, order)
     manual_resolution.override(connection, before, after, resolution.at_us)
-    what = f"{before.kind} {before.amount_minor} {before.currency}, {before.state} to {after.state}"
-    detail = f"{what} {after.gateway_reference}".rstrip()
+    asked = f"{before.operation} {before.asked_minor} {before.currency}"
+    detail = f"{asked}, {before.state} to {after.state} {after.gateway_reference}".rstrip()
     audit_log.log(connection, [_action(resolution, f"PAYMENT_{after.state}", after, detail)])
     _make_due(connection, order, resolution.at_us)
     return after
@@ -144,11 +150,11 @@ def ask(connection: sa.Connection, resolution: Resolution) -> list[Attempt]:
     order, attempts = _lock(connection, resolution)
     unknown = [it for it in attempts if it.state in manual_resolution.IS_ASKED_ABOUT]
     if not unknown:
-        why = "the gateway has refused to void it" if attempts else "nothing is UNKNOWN"
+        why = "it has answered" if attempts else "nothing is UNKNOWN"
         text = f"there is nothing to ask about the order {order.order_id}: {why}"
         raise errors.InvalidInput([("", text)])
     manual_resolution.restart_checks(connection, order.order_key)
-    asked = [(it, f"{it.kind}, asked {it.checks} times before") for it in unknown]
+    asked = [(it, f"{it.operation}, asked {it.tries} times before") for it in unknown]
     audit_log.log(connection, [_action(resolution, "PAYMENT_ASKED", *each) for each in asked])
     _make_due(connection, order, resolution.at_us)
     return unknown

@@ -1,7 +1,7 @@
 """An order as its merchant sees it, read from all its tables in one snapshot. Writes nothing."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +11,10 @@ from internal.infra import bulk
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages, rules, store
+from internal.payments import order_tenders
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, Tender
+from internal.payments.order_tenders import TenderRecord
 from internal.pricing.messages import PricedLine, TaxBucket
 
 
@@ -67,8 +69,8 @@ class OrderView(msgspec.Struct, frozen=True):
     price_trace: tuple[str, ...]
     lines: tuple[PricedLine, ...]
     taxes: tuple[TaxBucket, ...]
-    tenders: tuple[Tender, ...]
-    """Tenders with their amounts once the order is accepted, and as they were sent until then."""
+    tenders: tuple[TenderRecord, ...]
+    """With their amounts once the order is accepted, and as they were sent until then."""
     attempts: tuple[Attempt, ...]
     timeline: tuple[TimelineEntry, ...]
     next_commands: tuple[str, ...]
@@ -93,24 +95,26 @@ def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_log, attempts = bulk.select_many(
+    found_lines, found_log, found_attempts, found_tenders = bulk.select_many(
         connection,
         [
             _rows_of(store.ORDER_LINES, keys),
             _rows_of(store.ORDER_LOG, keys),
-            payments_store.histories_query(keys),
+            payments_store.attempts_query(keys),
+            order_tenders.query(keys),
         ],
     )
     lines = _by_order(found_lines, operator.attrgetter("line_no"))
     log = _by_order(found_log, operator.attrgetter("version", "at_us"))
-    histories = payments_store.histories_in(attempts)
-    nothing = payments_store.History()
+    attempts = payments_store.attempts_in(found_attempts)
+    tenders = order_tenders.records_in(found_tenders)
     return [
         _view(
             row,
             tuple(_line(found) for found in lines.get(row.order_key, ())),
             tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
-            histories.get(row.order_key, nothing).attempts,
+            attempts.get(row.order_key, ()),
+            tenders.get(row.order_key, {}),
         )
         for row in rows
     ]
@@ -158,6 +162,7 @@ def _view(
     lines: tuple[PricedLine, ...],
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
+    recorded: Mapping[int, TenderRecord],
 ) -> OrderView:
     values = {name: getattr(row, name) for name in _COLUMNS}
     state, charge = OrderState(row.state), ChargeState(row.charge_state)
@@ -173,8 +178,7 @@ def _view(
         "timeline": timeline,
         "attempts": attempts,
         "taxes": _fact_of(timeline, messages.OrderAccepted, "taxes"),
-        "tenders": _fact_of(timeline, messages.OrderAccepted, "tenders")
-        or _fact_of(timeline, messages.OrderPlaced, "tenders"),
+        "tenders": _tenders(timeline, recorded),
         "next_commands": rules.next_commands(state, charge),
     }
     return OrderView(**values)
@@ -183,7 +187,20 @@ def _view(
 _COLUMNS = [name for name in OrderView.__struct_fields__ if name in store.ORDERS.c]
 
 
-def _fact_of(timeline: Sequence[TimelineEntry], kind: type, field: str) -> tuple[object, ...]:
+def _tenders(
+    timeline: Sequence[TimelineEntry], recorded: Mapping[int, TenderRecord]
+) -> tuple[TenderRecord, ...]:
+    """Return the tenders, as recorded where the payment has begun."""
+    wanted: tuple[Tender, ...] = _fact_of(timeline, messages.OrderAccepted, "tenders") or _fact_of(
+        timeline, messages.OrderPlaced, "tenders"
+    )
+    return tuple(
+        recorded.get(number, TenderRecord(tender_no=number, tender=tender))
+        for number, tender in enumerate(wanted, start=1)
+    )
+
+
+def _fact_of(timeline: Sequence[TimelineEntry], kind: type, field: str) -> tuple[Any, ...]:
     for entry in timeline:
         if isinstance(entry.fact, kind):
             return tuple(getattr(entry.fact, field))

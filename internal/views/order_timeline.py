@@ -103,10 +103,10 @@ def _payment_steps(connection: sa.Connection, view: order_view.OrderView) -> Ite
     rows = connection.execute(query.where(table.order_key == view.order_key))
     at_us = {row[0]: row[1] for row in rows}
     for it in view.attempts:
-        what = f"attempt {it.attempt_no}: {it.kind} {it.tender_kind} {it.state}"
+        what = f"attempt {it.attempt_no}: {it.operation} of tender {it.tender_no} {it.state}"
         why = " ".join(filter(None, (it.decline_code, it.gateway_reference)))
-        if it.checks:
-            why = f"tried {it.checks}x {why}".rstrip()
+        if it.tries:
+            why = f"tried {it.tries}x {why}".rstrip()
         yield Step(at_us[it.attempt_no], "gateway", what, why)
 
 

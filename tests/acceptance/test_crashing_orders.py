@@ -89,7 +89,7 @@ async def send(folder: Path, order_ids: Sequence[str]) -> None:
 
 
 def order(order_id: str) -> OrderPlaced:
-    tenders = (Tender(TenderKind.CARD, None, "tok_ok"),)
+    tenders = (Tender(TenderKind.CARD, "t1", card_token="tok_ok"),)
     lines = (WantedLine("COFFEE-250", 1),)
     now_us = clock.SystemClock().now_us()
     names = (demo_shop.MERCHANT_ID, order_id, "berlin", demo_shop.CURRENCY)

@@ -13,7 +13,7 @@ import pytest
 from internal.kernel import errors
 from internal.payments import gateway_calls
 from internal.payments.gateways.port import Charge, Gateway, GatewayStatus, Void
-from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
+from internal.payments.messages import Attempt, AttemptState, Operation
 
 KEYS = itertools.count(1)
 
@@ -31,6 +31,8 @@ class GatewayAccess(Protocol):
     """A token whose first charge never arrives."""
     away_once: str
     """A token whose first connection is refused."""
+    partial: str
+    """A token whose charges take less than was asked for: 350 of 700."""
 
     def open(self) -> Gateway:
         """Open the gateway."""
@@ -56,10 +58,9 @@ def attempt(token: str, state: AttemptState = AttemptState.PENDING) -> Attempt:
     return Attempt(
         order_key=1,
         attempt_no=1,
-        kind=AttemptKind.CHARGE,
-        tender_no=0,
-        tender_kind=TenderKind.CARD,
-        amount_minor=request.amount_minor,
+        operation=Operation.SALE,
+        tender_no=1,
+        asked_minor=request.amount_minor,
         currency="EUR",
         key=request.key,
         state=state,
@@ -81,12 +82,24 @@ class GatewayContract:
         answer = await gateway.charge(request)
         assert answer.status is GatewayStatus.SUCCEEDED
         assert answer.reference
+        assert (answer.amount_minor, answer.currency) == (700, "EUR")
         assert access.captured() == {request.key: 700}
 
     async def test_a_charge_is_declined(self, access: GatewayAccess, gateway: Gateway) -> None:
         answer = await gateway.charge(charge(access.declined))
         assert (answer.status, answer.decline_code) == (GatewayStatus.DECLINED, "no_funds")
+        assert (answer.amount_minor, answer.currency) == (0, "")
         assert not access.captured()
+
+    async def test_a_part_of_the_amount_is_told(
+        self, access: GatewayAccess, gateway: Gateway
+    ) -> None:
+        request = charge(access.partial)
+        answer = await gateway.charge(request)
+        assert answer.status is GatewayStatus.SUCCEEDED
+        assert (answer.amount_minor, answer.currency) == (350, "EUR")
+        assert await gateway.lookup(request.key) == answer
+        assert access.captured() == {request.key: 350}
 
     @pytest.mark.parametrize("kind", ["ok", "declined"])
     async def test_the_same_key_again_is_the_same_answer(
@@ -204,6 +217,7 @@ class GatewayContract:
         [
             ("ok", AttemptState.SUCCEEDED),
             ("declined", AttemptState.DECLINED),
+            ("partial", AttemptState.DIFFERENT),
             ("lost_answer", AttemptState.UNKNOWN),
             ("lost_request", AttemptState.UNKNOWN),
             ("away_once", AttemptState.FAILED),
@@ -216,6 +230,9 @@ class GatewayContract:
         sent = await gateway_calls.send(gateway, "m-1", pending, 5.0)
         assert sent.state is state
         asked = await gateway_calls.ask(gateway, "m-1", sent, 5.0)
-        is_good = kind != "declined"
-        assert asked.state is (AttemptState.SUCCEEDED if is_good else AttemptState.DECLINED)
-        assert access.captured() == ({pending.key: 700} if is_good else {})
+        if kind in {"declined", "partial"}:
+            assert asked.state is sent.state
+        else:
+            assert asked.state is AttemptState.SUCCEEDED
+        taken = {"declined": {}, "partial": {pending.key: 350}}
+        assert access.captured() == taken.get(kind, {pending.key: 700})

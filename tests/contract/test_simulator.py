@@ -29,6 +29,7 @@ class SimulatorAccess:
     lost_answer = "tok_lost_answer"
     lost_request = "tok_timeout_before"
     away_once = "tok_away_once"
+    partial = "tok_partial:350"
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,8 +59,8 @@ class FaultyByToken(gateways.FaultyGateway):
     async def charge(self, request: Charge) -> Answer:
         if request.key not in self._met and request.card_token.startswith("LOST"):
             self.faults.append(Fault[request.card_token])
-        if request.key not in self._met and request.card_token == "AWAY":
-            self.faults.append(Fault.AWAY)
+        if request.key not in self._met and request.card_token in {"AWAY", "PARTIAL"}:
+            self.faults.append(Fault[request.card_token])
         self._met.add(request.key)
         return await super().charge(request)
 
@@ -72,6 +73,7 @@ class MemoryAccess:
     lost_answer = "LOST_ANSWER"
     lost_request = "LOST_REQUEST"
     away_once = "AWAY"
+    partial = "PARTIAL"
 
     def __init__(self) -> None:
         self._gateway = FaultyByToken()
@@ -144,7 +146,7 @@ async def test_asking_a_gateway_that_is_away_resolves_nothing(state: str, after:
     away = gateways.FaultyGateway([Fault.AWAY])
     asked = attempt("tok_ok", AttemptState(state))
     result = await gateway_calls.ask(away, "m-1", asked, 5.0)
-    assert (result.state, result.checks) == (after, asked.checks + 1)
+    assert (result.state, result.tries) == (after, asked.tries + 1)
 
 
 async def outcomes(path: Path, seed: int) -> Counter[str]:

@@ -474,7 +474,7 @@ def letter(order_id: str) -> dead_letters.DeadLetter:
         "berlin",
         demo_shop.CURRENCY,
         (WantedLine(SKU, 1),),
-        (Tender(TenderKind.CARD, None, "tok_ok"),),
+        (Tender(TenderKind.CARD, "t1", card_token="tok_ok"),),
         "0" * 64,
         clock.SystemClock().now_us(),
     )

@@ -69,7 +69,7 @@ async def test_a_decided_payment_goes_on(
 ) -> None:
     await unknown(world, token)
     (it,) = await world.database.read(payment_review.undecided)
-    assert (it.order_id, it.attempt_no, it.state, it.checks) == ("o", 1, "UNKNOWN", 1)
+    assert (it.order_id, it.attempt_no, it.state, it.tries) == ("o", 1, "UNKNOWN", 1)
     assert "UNKNOWN payment" in (await tell(world)).waits_for
     await decide(world, verdict)
     with pytest.raises(errors.InvalidInput):

@@ -22,9 +22,23 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INTS = st.integers(INT64_MIN, INT64_MAX)
 IDS = st.from_regex(ids.ID, fullmatch=True)
 SKUS = TEXTS.map(_as_sku)
-TENDERS = st.builds(Tender, st.sampled_from(TenderKind), st.none() | INTS, TEXTS)
-CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS)
+TENDERS = st.builds(
+    Tender,
+    st.sampled_from(TenderKind),
+    IDS,
+    st.none() | INTS,
+    given_minor=INTS,
+    tip_minor=INTS,
+    change_minor=INTS,
+    rounding_minor=INTS,
+    card_token=TEXTS,
+)
+CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS, INTS, INTS)
 DISCOUNTS = st.builds(Discount, st.sampled_from(DiscountKind), INTS)
+
+
+def _ref(tender: Tender) -> str:
+    return tender.tender_ref
 
 
 def _some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
@@ -42,7 +56,7 @@ def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict
         "lines": _some(st.builds(messages.StockLine, skus, INTS)),
         "wanted": _some(st.builds(WantedLine, skus, INTS, st.none() | INTS)),
         "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS)),
-        "tenders": _some(TENDERS),
+        "tenders": st.lists(TENDERS, max_size=3, unique_by=_ref).map(tuple),
         "captured": _some(CAPTURED),
         "discount": st.none() | DISCOUNTS,
     }
@@ -91,8 +105,14 @@ _AMOUNTS = {
     "total_minor": 2_535,
     "discount_net_minor": 243,
 }
-_TENDERS = (Tender(TenderKind.CASH, 500), Tender(TenderKind.CARD, 2_035, "tok_ok"))
-_CAPTURED = (Captured(TenderKind.CASH, 500), Captured(TenderKind.CARD, 2_035, "ref-1"))
+_TENDERS = (
+    Tender(TenderKind.CASH, "notes", 500, given_minor=1_000, change_minor=501, rounding_minor=-1),
+    Tender(TenderKind.CARD, "t2", 2_035, tip_minor=200, card_token="tok_ok"),
+)
+_CAPTURED = (
+    Captured(TenderKind.CASH, 499, rounding_minor=-1),
+    Captured(TenderKind.CARD, 2_235, "ref-1", tip_minor=200),
+)
 
 EXAMPLES: tuple[messages.Fact, ...] = (
     messages.OrderPlaced(
@@ -101,7 +121,10 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         store_id="main",
         currency="EUR",
         lines=(WantedLine("tea", 2, 1_000), WantedLine("cup", 3)),
-        tenders=(Tender(TenderKind.CASH, 500), Tender(TenderKind.CARD, None, "tok_ok")),
+        tenders=(
+            Tender(TenderKind.CASH, "notes", 500, given_minor=1_000),
+            Tender(TenderKind.CARD, "t2", tip_minor=200, card_token="tok_ok"),
+        ),
         body_hash="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         placed_at_us=1_700_000_000_000_000,
         discount=Discount(DiscountKind.BASIS_POINTS, 1_000),

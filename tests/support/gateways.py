@@ -27,6 +27,8 @@ class Fault(Enum):
     """The effect, but no answer."""
     BROKEN = auto()
     """The effect, and then an error that the port does not know."""
+    PARTIAL = auto()
+    """Only half of the amount is taken."""
 
 
 class FaultyGateway:
@@ -41,6 +43,7 @@ class FaultyGateway:
         self.amounts: dict[str, int] = {}
         self.voided: set[str] = set()
         self.calls: Counter[str] = Counter()
+        self._is_partial = False
 
     @property
     def captured(self) -> dict[str, int]:
@@ -74,6 +77,7 @@ class FaultyGateway:
             raise errors.GatewayAway("refused")
         if fault is Fault.LOST_REQUEST:
             raise errors.GatewaySilent("the request was lost")
+        self._is_partial = fault is Fault.PARTIAL
         answer = act()
         if fault is Fault.LOST_ANSWER:
             raise errors.GatewaySilent("the answer was lost")
@@ -85,8 +89,10 @@ class FaultyGateway:
         if request.key not in self.answers:
             _, is_declined, code = request.card_token.partition("tok_declined:")
             status = GatewayStatus.DECLINED if is_declined else GatewayStatus.SUCCEEDED
-            self.answers[request.key] = Answer(status, f"ref-{request.key}", code)
-            self.amounts[request.key] = request.amount_minor
+            taken = request.amount_minor // 2 if self._is_partial else request.amount_minor
+            told = (0, "") if is_declined else (taken, request.currency)
+            self.answers[request.key] = Answer(status, f"ref-{request.key}", code, *told)
+            self.amounts[request.key] = taken
         return self.answers[request.key]
 
     def _void(self, request: Void) -> Answer:

@@ -132,8 +132,8 @@ def test_an_order_has_few_columns() -> None:
 def test_an_order_takes_few_bytes() -> None:
     """On average, as InnoDB stores them: 8 bytes a number, one more than its length a text."""
     placed = [
-        shop.placed(f"till-17-2026-{n:06}", ("tea", 2), ("cup", 1), tenders=(tender(),))
-        for n, tender in enumerate([shop.cash, shop.card] * 10)
+        shop.placed(f"till-17-2026-{n:06}", ("tea", 2), ("cup", 1), tenders=(tender,))
+        for n, tender in enumerate([shop.cash(), shop.card()] * 10)
     ]
     with staged_orders.database() as connection:
         shop.open_for_business(connection)

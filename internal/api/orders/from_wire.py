@@ -42,8 +42,8 @@ def placed(
     Raises:
         InvalidMoney: an amount is not in the order's currency, cannot be expressed in it, or is too
             small.
-        InvalidInput: a tender is of no known kind, more than one leaves its amount out, or the
-            sale is too far in the future.
+        InvalidInput: a tender is of no known kind, more than one leaves its amount out, two have
+            the same name, or the sale is too far in the future.
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
@@ -128,23 +128,32 @@ def _lines(
 
 
 def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> tuple[Tender, ...]:
-    read = tuple(
+    read = tender_types.with_refs(
         _tender(tender, currency, f"{path}tenders[{index}]") for index, tender in enumerate(tenders)
     )
     if sum(tender.amount_minor is None for tender in read) > 1:
         what = "at most one tender may leave its amount out"
+        raise errors.InvalidInput([(f"{path}tenders", what)])
+    if len({tender.tender_ref for tender in read}) < len(read):
+        what = "each tender_ref must be unique within the order; t1, t2 and so on are by place"
         raise errors.InvalidInput([(f"{path}tenders", what)])
     return read
 
 
 def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
     row = tender_types.of_wire_field(tender.WhichOneof("kind"), f"{path}.kind")
+    way = getattr(tender, row.wire_field)
     return Tender(
         kind=row.kind,
+        tender_ref=tender.tender_ref,
         amount_minor=_minor(tender.amount, currency, f"{path}.amount", 1)
         if tender.HasField("amount")
         else None,
-        card_token=getattr(tender, row.wire_field).token if row.has_token else "",
+        given_minor=_minor(way.given, currency, f"{path}.{row.wire_field}.given", 1)
+        if row.is_cash and way.HasField("given")
+        else 0,
+        tip_minor=_minor(tender.tip, currency, f"{path}.tip", 1) if tender.HasField("tip") else 0,
+        card_token=way.token if row.has_token else "",
     )
 
 

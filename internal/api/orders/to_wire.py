@@ -11,9 +11,10 @@ from google.type import money_pb2
 from internal.kernel import money
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import OrderState
-from internal.orders.messages import OrderPaid, OrderPlaced
+from internal.orders.messages import OrderPlaced
 from internal.payments import tenders as tender_types
-from internal.payments.messages import Tender
+from internal.payments.messages import Attempt, Operation
+from internal.payments.order_tenders import TenderRecord
 from internal.pricing.messages import PricedLine, PricedOrder, TaxBucket
 from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import OrderSummary
@@ -97,7 +98,10 @@ def _placed(fact: OrderPlaced) -> order_pb2.Order:
         charge_state=order_pb2.CHARGE_STATE_NONE,
         stock_state=order_pb2.STOCK_STATE_NONE,
         lines=_wanted_lines(fact),
-        tenders=_tenders(fact.tenders, fact.currency),
+        tenders=[
+            _tender(TenderRecord(tender_no=number, tender=tender), fact.currency)
+            for number, tender in enumerate(fact.tenders, start=1)
+        ],
         placed_at=_instant(fact.placed_at_us),
         updated_at=_instant(fact.placed_at_us),
         note=fact.note,
@@ -121,7 +125,7 @@ def _recorded(view: OrderView) -> order_pb2.Order:
         charge_state=f"CHARGE_STATE_{view.charge_state}",
         stock_state=f"STOCK_STATE_{view.stock_state}",
         version=view.version,
-        tenders=_tenders(view.tenders, view.currency, view.timeline),
+        tenders=[_tender(it, view.currency, view.attempts) for it in view.tenders],
         receipt_number=view.receipt_no or 0,
         price_trace=view.price_trace,
         allowed_commands=[_COMMANDS[name] for name in view.next_commands if name in _COMMANDS],
@@ -203,21 +207,32 @@ def _totals(of: OrderView | PricedOrder) -> order_pb2.OrderTotals:
     )
 
 
-def _tenders(
-    tenders: Sequence[Tender], currency: str, timeline: Sequence[TimelineEntry] = ()
-) -> list[order_pb2.OrderTender]:
-    """Return the tenders, each with what it paid; a paid order lists both in the same order."""
-    found = []
-    for tender in tenders:
-        shown = order_pb2.OrderTender(kind=tender_kind_of(tender.kind))
-        if tender.amount_minor is not None:
-            shown.amount.CopyFrom(money_of(tender.amount_minor, currency))
-        found.append(shown)
-    paid = next((e.fact for e in timeline if isinstance(e.fact, OrderPaid)), None)
-    for shown, captured in zip(found, paid.captured if paid else (), strict=False):
-        shown.captured.CopyFrom(money_of(captured.amount_minor, currency))
-        shown.gateway_reference = captured.gateway_reference
-    return found
+def _tender(
+    it: TenderRecord, currency: str, attempts: Sequence[Attempt] = ()
+) -> order_pb2.OrderTender:
+    tender = it.tender
+    own = (a for a in attempts if a.tender_no == it.tender_no and a.operation is Operation.SALE)
+    shown = order_pb2.OrderTender(
+        kind=tender_kind_of(tender.kind),
+        tender_ref=tender.tender_ref,
+        state=f"CHARGE_STATE_{it.state}",
+        gateway_reference=next((attempt.gateway_reference for attempt in own), ""),
+    )
+    if tender.amount_minor is not None:
+        shown.amount.CopyFrom(money_of(tender.amount_minor, currency))
+    for name, minor in (
+        ("captured", it.captured_minor),
+        ("given", tender.given_minor),
+        ("change", tender.change_minor),
+        ("tip", tender.tip_minor),
+        ("rounding", tender.rounding_minor),
+        ("authorized", it.authorized_minor),
+        ("voided", it.voided_minor),
+        ("refunded", it.refunded_minor),
+    ):
+        if minor:
+            getattr(shown, name).CopyFrom(money_of(minor, currency))
+    return shown
 
 
 def _instant(at_us: int) -> timestamp_pb2.Timestamp:

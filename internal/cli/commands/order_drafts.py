@@ -23,8 +23,13 @@ FILE_CHARS_MAX = 1_000_000
 """An order may take 64 KiB on the wire; its JSON takes several times that."""
 BASIS_POINTS_PER_PERCENT = 100
 _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?%")
-_TENDER_FORMS = tuple(
-    f"{row.wire_field}:TOKEN" if row.has_token else row.wire_field for row in tenders.TYPES.values()
+_DETAIL = {
+    row.wire_field: ":TOKEN" if row.has_token else "[:GIVEN]" if row.is_cash else ""
+    for row in tenders.TYPES.values()
+}
+_TENDER_FORMS = tuple(f"{name}{detail}" for name, detail in _DETAIL.items())
+_TENDER = re.compile(
+    r"(?P<name>[^:=+]+)(?::(?P<detail>[^=+]+))?(?:=(?P<amount>[^+]+))?(?:\+(?P<tip>.+))?"
 )
 _QUANTITY = re.compile(r"[0-9]{1,9}")
 
@@ -73,8 +78,9 @@ class Placing:
     pay: Annotated[
         list[str],
         typer.Option(
-            metavar=f"{'|'.join(_TENDER_FORMS)}[=AMOUNT]",
-            help="A tender; once for each. One may omit its amount: it takes the rest.",
+            metavar=f"{'|'.join(_TENDER_FORMS)}[=AMOUNT][+TIP]",
+            help="A tender; once for each. One may omit its amount: it takes the rest. Cash above"
+            " what is due gives change.",
         ),
     ] = dataclasses.field(default_factory=list)
     order_id: Annotated[
@@ -196,19 +202,24 @@ def _tenders(pay: Sequence[str], currency: str) -> list[order_pb2.Tender]:
 
 
 def _tender(text: str, currency: str) -> order_pb2.Tender:
-    how, equals, amount = text.partition("=")
-    name, colon, token = how.partition(":")
-    row = next((row for row in tenders.TYPES.values() if row.wire_field == name), None)
-    if row is None or not (token if row.has_token else not colon):
+    form = _TENDER.fullmatch(text)
+    parts = form.groupdict(default="") if form else {}
+    row = next((row for row in tenders.TYPES.values() if row.wire_field == parts.get("name")), None)
+    detail = parts.get("detail")
+    if row is None or not (detail if row.has_token else not detail or row.is_cash):
         forms = ", ".join(_TENDER_FORMS)
-        raise _unreadable("--pay", text, f"{forms}, with or without an amount such as =12.50")
+        what = f"{forms}, with or without an amount such as =12.50 and a tip such as +1.50"
+        raise _unreadable("--pay", text, what)
     tender = order_pb2.Tender()
-    way = getattr(tender, name)
+    way = getattr(tender, row.wire_field)
     way.SetInParent()
     if row.has_token:
-        way.token = token
-    if equals:
-        tender.amount.CopyFrom(_amount(amount, currency, "--pay"))
+        way.token = detail
+    elif detail:
+        way.given.CopyFrom(_amount(detail, currency, "--pay"))
+    for name in ("amount", "tip"):
+        if parts[name]:
+            getattr(tender, name).CopyFrom(_amount(parts[name], currency, "--pay"))
     return tender
 
 

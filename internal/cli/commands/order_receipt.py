@@ -192,7 +192,21 @@ def _tenders(tenders: Sequence[order_pb2.OrderTender]) -> RenderableType:
             f"captured {amount(tender.captured)}" if tender.HasField("captured") else "not captured"
         )
         table.add_row(f"Paid by {kind}", wanted, got, tender.gateway_reference)
+        for label, name in _MORE_OF_TENDER:
+            if tender.HasField(name):
+                table.add_row(f"  {label}", amount(getattr(tender, name)))
     return table
+
+
+_MORE_OF_TENDER: tuple[tuple[str, Any], ...] = (
+    ("Tip", "tip"),
+    ("Rounding", "rounding"),
+    ("Given", "given"),
+    ("Change", "change"),
+    ("Voided", "voided"),
+    ("Refunded", "refunded"),
+)
+"""The label and the field of what a tender may have besides its amount."""
 
 
 def _taken_off(it: money_pb2.Money) -> str:

@@ -18,7 +18,7 @@ from internal.console.options import AsJson, flattened
 from internal.infra import clock
 from internal.kernel import ids
 from internal.payments import manual_resolution
-from internal.payments.messages import Attempt
+from internal.payments.messages import Attempt, AttemptState
 from internal.stages import payment_review
 
 app = lazy_groups.new()
@@ -65,13 +65,22 @@ def _show_table(found: Sequence[payment_review.Undecided]) -> None:
         table.add_row(
             f"{it.merchant_id}/{it.order_id}",
             str(it.attempt_no),
-            output.amount(it.amount_minor, it.currency),
-            f"{it.checks}x",
-            f"{it.kind} {it.state}",
+            output.amount(it.asked_minor, it.currency),
+            f"{it.tries}x",
+            _what(it),
             output.moment(it.asked_at_us),
             "you decide" if it.next_check_us is None else output.moment(it.next_check_us),
         )
     output.terminal().print(table)
+
+
+def _what(it: payment_review.Undecided) -> str:
+    """Say what was asked for, and how much the gateway took if it took something else."""
+    what = f"{it.operation} {it.state}"
+    if it.state is not AttemptState.DIFFERENT:
+        return what
+    taken = f"{it.answered_minor} minor units {it.answered_currency}".rstrip()
+    return f"{what}: it took {taken}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,9 +192,9 @@ def _as_json(attempts: Sequence[Attempt]) -> dict[str, object]:
         "attempts": [
             {
                 "attempt_no": it.attempt_no,
-                "kind": it.kind,
+                "operation": it.operation,
                 "state": it.state,
-                "amount": output.amount(it.amount_minor, it.currency),
+                "amount": output.amount(it.asked_minor, it.currency),
                 "attempt_key": it.key,
                 "gateway_reference": it.gateway_reference,
             }

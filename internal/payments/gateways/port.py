@@ -20,6 +20,9 @@ class Answer(msgspec.Struct, frozen=True):
     status: GatewayStatus
     reference: str
     decline_code: str = ""
+    amount_minor: int = 0
+    """What a charge took, which may differ from what was asked for."""
+    currency: str = ""
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 The token of a charge decides its outcome, so that a test can choose it; `tok_random` draws one by
 seed and key. The ledger survives kill -9, as the ledger of a remote gateway would.
 
-tok_ok captured · tok_declined:<code> declined · tok_slow captured after `slow_s` ·
+tok_ok captured · tok_partial:<minor units> captured, but no more than these ·
+tok_declined:<code> declined · tok_slow captured after `slow_s` ·
 tok_timeout_before never arrives, no answer · tok_lost_answer captured, but the answer is lost ·
 tok_away refuses connections · tok_away_once does so once
 """
@@ -157,7 +158,9 @@ class SimulatedGateway:
     def _capture(self, request: Charge, behaviour: str) -> Answer:
         _, _, code = behaviour.partition("tok_declined:")
         status = GatewayStatus.DECLINED if code else GatewayStatus.SUCCEEDED
-        answer = Answer(status, f"sim_{digest_of(request.key)}", code)
+        taken_minor = 0 if code else _taken_minor(request, behaviour)
+        currency = "" if code else request.currency
+        answer = Answer(status, f"sim_{digest_of(request.key)}", code, taken_minor, currency)
         if self._store("CHARGE", request, answer):
             return answer
         return self._find(request.key) or answer  # another process was faster
@@ -165,9 +168,11 @@ class SimulatedGateway:
     def _find(self, key: str) -> Answer | None:
         with self._answering(errors.GatewaySilent):
             row = self._connection.execute(
-                "SELECT status, reference, decline_code FROM requests WHERE request_key = ?", (key,)
+                "SELECT status, reference, decline_code, amount_minor, currency FROM requests"
+                " WHERE request_key = ?",
+                (key,),
             ).fetchone()
-        return Answer(GatewayStatus(row[0]), row[1], row[2]) if row else None
+        return Answer(GatewayStatus(row[0]), *row[1:]) if row else None
 
     def _count_call(self, key: str) -> None:
         with self._answering(errors.GatewaySilent):
@@ -185,8 +190,8 @@ class SimulatedGateway:
                     kind,
                     charge_key or request.key,
                     request.merchant_id,
-                    request.amount_minor,
-                    request.currency,
+                    answer.amount_minor,
+                    answer.currency,
                     answer.status,
                     answer.reference,
                     answer.decline_code,
@@ -210,6 +215,12 @@ class SimulatedGateway:
             if known is None:
                 raise
             raise known from error
+
+
+def _taken_minor(request: Charge, behaviour: str) -> int:
+    """Return what is captured: all that was asked for, unless the token says less."""
+    _, _, partial = behaviour.partition("tok_partial:")
+    return min(int(partial), request.amount_minor) if partial else request.amount_minor
 
 
 def _without_amount(key: str) -> Charge:

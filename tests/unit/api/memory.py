@@ -21,7 +21,8 @@ from internal.kernel.facts import Fact
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages
 from internal.orders.messages import LogStage, OrderPlaced
-from internal.payments.messages import Captured
+from internal.payments.messages import Attempt, AttemptState, Captured, Operation
+from internal.payments.order_tenders import TenderRecord
 from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
 from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
@@ -193,6 +194,8 @@ class MemoryOrders:
         """Take an order one step further, as the later stages do."""
         before = self.views[ref]
         assert states.may_move(before.state, state)
+        if state is OrderState.PAID and before.tenders:
+            before = _paid(before)
         after = msgspec.structs.replace(
             before,
             state=state,
@@ -346,11 +349,33 @@ def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
         price_trace=("base prices",),
         lines=lines,
         taxes=(),
-        tenders=fact.tenders,
+        tenders=tuple(
+            TenderRecord(tender_no=number, tender=tender)
+            for number, tender in enumerate(fact.tenders, start=1)
+        ),
         attempts=(),
         timeline=(),
         next_commands=("CancelOrder",),
     )
+
+
+def _paid(view: OrderView) -> OrderView:
+    """Pay an order with its first tender."""
+    paid = msgspec.structs.replace(
+        view.tenders[0], state=ChargeState.FULL, captured_minor=view.total_minor
+    )
+    sale = Attempt(
+        order_key=view.order_key,
+        attempt_no=1,
+        operation=Operation.SALE,
+        tender_no=1,
+        asked_minor=view.total_minor,
+        currency=view.currency,
+        key=f"{view.merchant_id}/{view.order_id}/1",
+        state=AttemptState.SUCCEEDED,
+        gateway_reference="gw-1",
+    )
+    return msgspec.structs.replace(view, tenders=(paid, *view.tenders[1:]), attempts=(sale,))
 
 
 def _fact(
@@ -367,7 +392,7 @@ def _fact(
     }
     if state is OrderState.PAID:
         amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
-        captured = tuple(Captured(t.kind, view.total_minor, "gw-1") for t in view.tenders)
+        captured = tuple(Captured(t.tender.kind, view.total_minor, "gw-1") for t in view.tenders)
         return messages.OrderPaid(
             **common, **amounts, currency=view.currency, lines=(), taxes=(), captured=captured
         )

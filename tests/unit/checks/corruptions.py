@@ -23,8 +23,15 @@ def replaces_tables(statements: Sequence[str]) -> bool:
 LOG = "stage, event_id, version, state, reason, fact, digest, at_us"
 """The columns that `$log` stands for."""
 ATTEMPT = (
-    "INSERT INTO payment_attempts SELECT {key}, 9, 'CHARGE', 0, 'CASH', {minor}, '{currency}',"
-    " 'another', '{state}', '', '', '', '', 0, 0"
+    "INSERT INTO payment_attempts (order_key, attempt_no, tender_no, operation, parent_no, state,"
+    " asked_minor, currency, attempt_key, at_us, updated_at_us)"
+    " SELECT {key}, {no}, 1, '{operation}', {parent}, '{state}', 5, '{currency}', 'key-{no}', 0, 0"
+)
+SALE = {"no": 8, "operation": "SALE", "parent": 0, "state": "DECLINED", "currency": "EUR"}
+TRANSACTION = (
+    "INSERT INTO payment_transactions (order_key, transaction_no, tender_no, operation,"
+    " amount_minor, currency, business_day, at_us)"
+    " SELECT {key}, 9, 1, 'SALE', {minor}, 'EUR', 0, 0"
 )
 ENTRY = "INSERT INTO ledger_entries VALUES ('sale', 999, {no}, 'm-1', 'a', 'EUR', {minor}, 0, 0)"
 MOVEMENT = (
@@ -53,9 +60,62 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "INSERT INTO order_log (order_key, $log) SELECT 999, $log FROM order_log"
         " WHERE order_key = $unknown_sku",
     ),
-    "a capture of another amount": (
+    "a movement of another amount": (
+        "I3 sum of its movements",
+        "UPDATE payment_transactions SET amount_minor = 1 WHERE order_key = $sale",
+    ),
+    "a movement that was lost": (
+        "I3 sum of its movements",
+        "DELETE FROM payment_transactions WHERE order_key = $sale",
+    ),
+    "a tip that counts as sale": (
+        "I3 its tip, its rounding and its change",
+        "UPDATE payment_transactions SET operation = 'SALE' WHERE operation = 'TIP'",
+    ),
+    "rounding that counts as sale": (
+        "I3 its tip, its rounding and its change",
+        "UPDATE payment_transactions SET operation = 'SALE' WHERE operation = 'ROUNDING'",
+    ),
+    "change that counts as sale": (
+        "I3 its tip, its rounding and its change",
+        "UPDATE payment_transactions SET operation = 'SALE' WHERE operation = 'CHANGE'",
+    ),
+    "a movement in another currency": (
+        "I3 in its order's currency",
+        "UPDATE payment_transactions SET currency = 'JPY' WHERE order_key = $sale",
+    ),
+    "a movement of no tender": (
+        "I3 movement of money belongs to a tender",
+        TRANSACTION.format(key="$cancelled", minor=5),
+    ),
+    "a tender of no order": (
+        "I3 tender belongs to an order",
+        "INSERT INTO order_tenders (order_key, tender_no, tender_ref, kind, state, amount_minor,"
+        " at_us, updated_at_us) SELECT 999, 1, 't1', 'CASH', 'NONE', 5, 0, 0",
+    ),
+    "a tender of another amount": (
+        "I3 its amount, its tip and its rounding",
+        "UPDATE order_tenders SET amount_minor = amount_minor + 1 WHERE order_key = $paid",
+    ),
+    "change that was never given": (
+        "I3 less its change",
+        "UPDATE order_tenders SET given_minor = given_minor + 1 WHERE order_key = $sale",
+    ),
+    "an order's row of another capture": (
+        "I3 sums of its tenders",
+        "UPDATE orders SET captured_minor = 1 WHERE order_key = $sale",
+    ),
+    "an order's row of another authorization": (
+        "I3 sums of its tenders",
+        "UPDATE orders SET authorized_minor = 1 WHERE order_key = $paid",
+    ),
+    "a tip on a wrong account": (
         "I3 one amount",
-        "UPDATE payment_attempts SET amount_minor = 1 WHERE order_key = $sale",
+        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'tips'",
+    ),
+    "rounding on a wrong account": (
+        "I3 one amount",
+        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'rounding'",
     ),
     "money on a wrong account": (
         "I3 one amount",
@@ -71,33 +131,40 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "I3 one amount",
         "DELETE FROM ledger_entries WHERE source_key = $split",
     ),
-    "an attempt that was lost": (
-        "I3 one amount",
-        "DELETE FROM payment_attempts WHERE order_key = $sale",
-    ),
     "a paid order of another amount": (
         "I3 captures are its total",
         "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
     ),
-    "a rejected order without its void": (
+    "a rejected order that holds money": (
         "I3 holds no money",
-        "DELETE FROM payment_attempts WHERE kind = 'VOID' AND tender_kind = 'CASH'",
+        "UPDATE order_tenders SET captured_minor = 5 WHERE order_key = $declined AND tender_no = 1",
+        TRANSACTION.format(key="$declined", minor=5),
+        "UPDATE orders SET captured_minor = 5 WHERE order_key = $declined",
     ),
     "a rejection while a charge is unknown": (
         "I3 verdict on an attempt is missing",
-        "UPDATE payment_attempts SET state = 'UNKNOWN' WHERE kind = 'CHARGE' AND order_key = $away",
+        "UPDATE payment_attempts SET state = 'UNKNOWN'"
+        " WHERE operation = 'SALE' AND order_key = $away",
     ),
     "a tender captured twice": (
         "I3 captured once",
-        ATTEMPT.format(key="$sale", minor=0, currency="EUR", state="SUCCEEDED"),
+        ATTEMPT.format(key="$paid", **(SALE | {"state": "SUCCEEDED"})),
+        ATTEMPT.format(
+            key="$paid",
+            **(SALE | {"no": 9, "operation": "VOID", "parent": 8, "state": "SUCCEEDED"}),
+        ),
     ),
     "an attempt of no order": (
         "I3 belongs to an order",
-        ATTEMPT.format(key=999, minor=5, currency="EUR", state="DECLINED"),
+        ATTEMPT.format(key=999, **SALE),
+    ),
+    "an attempt for cash": (
+        "I3 tender that the gateway settles",
+        ATTEMPT.format(key="$sale", **SALE),
     ),
     "an attempt in another currency": (
         "I3 in its currency",
-        ATTEMPT.format(key="$sale", minor=5, currency="JPY", state="DECLINED"),
+        ATTEMPT.format(key="$paid", **(SALE | {"currency": "JPY"})),
     ),
     "credits that are wrong but balance in sum": (
         "I4 every transaction",

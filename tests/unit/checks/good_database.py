@@ -57,7 +57,12 @@ def trade(connection: sa.Connection) -> dict[str, int]:
         shop.placed("declined", tenders=(shop.cash(200), shop.card(token="tok_declined:no"))),
         shop.placed("unknown-sku", ("nope", 1)),
         shop.placed("gift", ("gift", 1)),
-        shop.placed("sale", merchant_id=shop.OTHER_MERCHANT),
+        shop.placed(
+            "sale",
+            ("cup", 1),
+            tenders=(shop.cash(given=500, tip=50),),
+            merchant_id=shop.OTHER_MERCHANT,
+        ),
     )
     line.carry(shop.placed("sale", ("cup", 1)))  # another order under the same id
     line.step(*line.step(shop.placed("paid", ("cup", 4), tenders=(shop.card(),))))

@@ -49,11 +49,11 @@ def test_rules_that_hold_are_left_out(connection: sa.Connection) -> None:
 
 
 def test_rules_may_use_the_names_of_states_and_kinds(connection: sa.Connection) -> None:
-    names = ("order_paid", "attempt_unknown", "kind_void")
+    names = ("order_paid", "attempt_unknown", "request_void")
     count_to(connection, 1)
     query = ", ".join(f":{name} AS {name}" for name in names)
     (found,) = findings.evaluate(connection, [rule(f"SELECT {query}")])
-    assert found.examples == ("order_paid=PAID attempt_unknown=UNKNOWN kind_void=VOID",)
+    assert found.examples == ("order_paid=PAID attempt_unknown=UNKNOWN request_void=VOID",)
 
 
 @given(keys=st.sets(st.integers(-5, 60), max_size=20), size=st.integers(1, 25))

@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from internal.checks import gateway
 from internal.infra import db
 from internal.kernel.states import OrderState
-from internal.payments.messages import AttemptKind, AttemptState, TenderKind
+from internal.payments.messages import AttemptState, Operation
 from tests.support import staged_orders
 
 AMOUNT = 700
 KEY = "m-1/o-1/1"
 Charge = AttemptState
+ANSWERED = {Charge.SUCCEEDED, Charge.DIFFERENT}
 Order = OrderState
 BOTH, HELD, NOT_HELD = {None, AMOUNT}, {AMOUNT}, {None}
 """Which of the gateway's ledgers agree: without the charge, or with it."""
@@ -37,18 +38,20 @@ def add_attempt(connection: sa.Connection, state: AttemptState, **fields: int | 
     values = {
         "order_key": 1,
         "attempt_no": 1,
-        "kind": AttemptKind.CHARGE,
-        "tender_no": 0,
-        "tender_kind": TenderKind.CARD,
-        "amount_minor": AMOUNT,
+        "operation": Operation.SALE,
+        "tender_no": 1,
+        "parent_no": 0,
+        "asked_minor": AMOUNT,
+        "answered_minor": AMOUNT if state in ANSWERED else 0,
+        "answered_currency": "EUR" if state in ANSWERED else "",
         "currency": "EUR",
         "attempt_key": KEY,
         "state": state,
         "card_token": "tok_ok",
-        "voids_key": "",
         "gateway_reference": "",
         "decline_code": "",
-        "checks": 0,
+        "tries": 0,
+        "at_us": 0,
         "updated_at_us": 0,
     }
     table = db.METADATA.tables["payment_attempts"]
@@ -61,9 +64,9 @@ def add_void(connection: sa.Connection, state: AttemptState, attempt_no: int) ->
         connection,
         state,
         attempt_no=attempt_no,
-        kind=AttemptKind.VOID,
+        operation=Operation.VOID,
         attempt_key=key,
-        voids_key=KEY,
+        parent_no=1,
     )
 
 
@@ -120,10 +123,26 @@ def test_a_charge_that_is_moving_is_skipped(connection: sa.Connection) -> None:
     assert sentences(connection, {KEY: 1, "other": 2}, KEY, "other") == []
 
 
-def test_cash_is_not_expected_at_the_gateway(connection: sa.Connection) -> None:
-    add_order(connection, Order.PAID)
-    add_attempt(connection, Charge.SUCCEEDED, tender_kind=TenderKind.CASH)
-    assert sentences(connection, {}) == []
+@pytest.mark.parametrize(
+    ("there", "agrees"), [(None, False), (AMOUNT, False), (350, True), (351, False)]
+)
+def test_another_amount_is_at_the_gateway_as_it_said(
+    connection: sa.Connection, there: int | None, *, agrees: bool
+) -> None:
+    add_order(connection, Order.ACCEPTED)
+    add_attempt(connection, Charge.DIFFERENT, answered_minor=350)
+    captured = {} if there is None else {KEY: there}
+    assert sentences(connection, captured) == ([] if agrees else [gateway._AGREES])
+
+
+@pytest.mark.parametrize("state", [Charge.PENDING, Charge.UNKNOWN])
+def test_without_an_answer_the_gateway_may_have_taken_less(
+    connection: sa.Connection, state: AttemptState
+) -> None:
+    add_order(connection, Order.ACCEPTED)
+    add_attempt(connection, state)
+    assert sentences(connection, {KEY: AMOUNT - 1}) == []
+    assert sentences(connection, {KEY: AMOUNT + 1}) == [gateway._AGREES]
 
 
 def test_every_capture_without_an_attempt_is_named(connection: sa.Connection) -> None:
@@ -136,7 +155,7 @@ def test_every_capture_without_an_attempt_is_named(connection: sa.Connection) ->
 def test_two_tenders_of_an_order_may_both_be_captured(connection: sa.Connection) -> None:
     add_order(connection, Order.PAID)
     add_attempt(connection, Charge.SUCCEEDED)
-    add_attempt(connection, Charge.SUCCEEDED, attempt_no=2, tender_no=1, attempt_key="second")
+    add_attempt(connection, Charge.SUCCEEDED, attempt_no=2, tender_no=2, attempt_key="second")
     assert sentences(connection, {KEY: AMOUNT, "second": AMOUNT}) == []
 
 

@@ -62,33 +62,26 @@ def test_windows_change_nothing(
     assert (found.invariant, found.count) == ("I4", 2)
 
 
-@pytest.mark.parametrize("state", ["ACCEPTED", "PAID", "REJECTED", "CANCELLED"])
-def test_a_voided_charge_is_not_held(database: Database, state: str) -> None:
-    """A charge and its void add up to nothing, which only a paid order may not have."""
-    database.corrupt(
-        "INSERT INTO payment_attempts SELECT order_key, 8, 'CHARGE', 8, 'CARD', 500, currency,"
-        " 'late', 'SUCCEEDED', '', '', '', '', 0, 0 FROM orders WHERE order_key = $cancelled",
-        "INSERT INTO payment_attempts SELECT order_key, 9, 'VOID', 8, 'CARD', 500, currency,"
-        " 'late-void', 'SUCCEEDED', '', 'late', '', '', 0, 0 FROM orders"
-        " WHERE order_key = $cancelled",
-        "UPDATE orders SET state = '$state' WHERE order_key = $cancelled",
-        state=state,
-    )
-    found = [finding.sentence for finding in money.check(database.connection)]
-    assert found == (["a paid order's captures are its total"] if state == "PAID" else [])
-
-
 @pytest.mark.parametrize("void_state", ["PENDING", "UNKNOWN", "DECLINED", "FAILED"])
-def test_a_charge_is_held_until_its_void_succeeds(database: Database, void_state: str) -> None:
+def test_an_order_does_not_end_while_its_void_is_open(database: Database, void_state: str) -> None:
     database.corrupt(
         "UPDATE payment_attempts SET state = '$state'"
-        " WHERE kind = 'VOID' AND order_key = $declined",
+        " WHERE operation = 'VOID' AND order_key = $away",
         state=void_state,
     )
     found = [finding.sentence for finding in money.check(database.connection)]
-    assert "a rejected or cancelled order holds no money" in found
     is_open = void_state in {"PENDING", "UNKNOWN"}
-    assert len(found) == (2 if is_open else 1)
+    verdict = "no order ends while the gateway's verdict on an attempt is missing"
+    assert found == ([verdict] if is_open else [])
+
+
+def test_an_order_ends_with_another_amount_only_if_it_was_voided(database: Database) -> None:
+    different = "UPDATE payment_attempts SET state = 'DIFFERENT' WHERE operation = 'SALE'"
+    database.corrupt(f"{different} AND order_key = $away")
+    assert not money.check(database.connection)
+    database.corrupt(f"{different} AND order_key = $declined")
+    (found,) = money.check(database.connection)
+    assert "verdict on an attempt" in found.sentence
 
 
 @pytest.mark.parametrize("account", ["gatewayXclearing", "GATEWAY_CLEARING", "gateway_clearing2"])

@@ -121,10 +121,12 @@ def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
     [
         corruptions.LETTER.format(order="open", closed="NULL, ''"),
         "UPDATE payment_attempts SET order_key = $open WHERE order_key = $asked",
-        "UPDATE payment_attempts SET order_key = $open, kind = 'VOID', state = 'DECLINED'"
+        "UPDATE payment_attempts SET order_key = $open, state = 'DIFFERENT'"
+        " WHERE order_key = $asked",
+        "UPDATE payment_attempts SET order_key = $open, operation = 'VOID', state = 'DECLINED'"
         " WHERE order_key = $asked",
     ],
-    ids=["an open letter", "an unknown payment", "a refused void"],
+    ids=["an open letter", "an unknown payment", "another amount", "a refused void"],
 )
 def test_an_order_without_a_deadline_may_belong_to_a_letter_or_an_operator(
     database: Database, owner: str

@@ -13,22 +13,23 @@ from loguru import logger
 from internal.kernel import errors
 from internal.payments import gateway_calls
 from internal.payments.gateways.port import Answer, Charge, GatewayStatus, Void
-from internal.payments.messages import Attempt, AttemptKind, AttemptState, TenderKind
+from internal.payments.messages import Attempt, AttemptState, Operation
 
 TOKEN = "tok_of_a_card"
 CHARGE = Attempt(
     order_key=7,
     attempt_no=1,
-    kind=AttemptKind.CHARGE,
-    tender_no=0,
-    tender_kind=TenderKind.CARD,
-    amount_minor=700,
+    operation=Operation.SALE,
+    tender_no=1,
+    asked_minor=700,
     currency="EUR",
     key="m-1/o-1/1",
     state=AttemptState.PENDING,
     card_token=TOKEN,
 )
-VOID = msgspec.structs.replace(CHARGE, kind=AttemptKind.VOID, key="m-1/o-1/2", voids_key=CHARGE.key)
+VOID = msgspec.structs.replace(
+    CHARGE, operation=Operation.VOID, key="m-1/o-1/2", parent_key=CHARGE.key
+)
 UNFORESEEN = [
     ConnectionResetError(104, f"reset while {TOKEN} was sent"),
     ssl.SSLError("record layer failure"),
@@ -101,7 +102,7 @@ async def test_any_other_error_is_unknown_and_logged_without_card_data(
     logged: list[str], error: Exception, how: str, attempt: Attempt
 ) -> None:
     result = await call(how, failing(error), attempt)
-    assert (result.state, result.checks) == (AttemptState.UNKNOWN, 1)
+    assert (result.state, result.tries) == (AttemptState.UNKNOWN, 1)
     (line,) = logged
     assert line.startswith("ERROR")
     assert type(error).__name__ in line
@@ -133,15 +134,40 @@ async def test_what_is_no_answer_proves_nothing(
 
 
 async def test_a_status_as_text_is_that_status() -> None:
-    captured = Answer("SUCCEEDED", "ref")  # type: ignore[arg-type]
+    captured = Answer("SUCCEEDED", "ref", "", 700, "EUR")  # type: ignore[arg-type]
     assert (await call("send", answering(captured), CHARGE)).state is AttemptState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "told", [(), (699, "EUR"), (701, "EUR"), (700, "JPY"), (700, ""), (0, "EUR"), (-700, "EUR")]
+)
+@pytest.mark.parametrize("how", ["send", "ask"])
+async def test_another_amount_or_currency_is_no_success(
+    how: str, told: tuple[int, str] | tuple[()]
+) -> None:
+    answer = Answer(GatewayStatus.SUCCEEDED, "ref", "", *told)
+    result = await call(how, answering(answer), CHARGE)
+    assert result.state is AttemptState.DIFFERENT
+    assert (result.answered_minor, result.answered_currency) == (told or (0, ""))
+    assert result.gateway_reference == "ref"
+
+
+async def test_an_amount_that_no_column_holds_is_no_answer(logged: list[str]) -> None:
+    answer = Answer(GatewayStatus.SUCCEEDED, "ref", "", 2**63, "EUR")
+    assert (await call("send", answering(answer), CHARGE)).state is AttemptState.UNKNOWN
+    assert len(logged) == 1
+
+
+async def test_a_void_needs_no_amount() -> None:
+    answer = Answer(GatewayStatus.SUCCEEDED, "ref")
+    assert (await call("send", answering(answer), VOID)).state is AttemptState.SUCCEEDED
 
 
 async def test_texts_of_a_gateway_fit_their_columns() -> None:
     long = Answer(GatewayStatus.DECLINED, "r" * 500, "c" * 500 + "\ud800")
     result = await call("send", answering(long), CHARGE)
     assert (result.gateway_reference, result.decline_code) == ("r" * 128, "c" * 64)
-    half = Answer(GatewayStatus.SUCCEEDED, "ref-\ud800")
+    half = Answer(GatewayStatus.SUCCEEDED, "ref-\ud800", "", 700, "EUROS")
     assert (await call("send", answering(half), CHARGE)).gateway_reference == "ref-?"
 
 
@@ -190,7 +216,7 @@ async def test_a_library_that_cancels_its_own_work_cancels_nothing_else(
 
 
 async def test_every_result_counts_whatever_becomes_of_the_others() -> None:
-    captured = answering(Answer(GatewayStatus.SUCCEEDED, "ref"))
+    captured = answering(Answer(GatewayStatus.SUCCEEDED, "ref", "", 700, "EUR"))
     broken = [failing(error) for error in UNFORESEEN]
     results = await gateway_calls.all_of(
         [call("send", gateway, CHARGE) for gateway in (*broken, captured)]

@@ -20,9 +20,9 @@ from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages
 from internal.orders import store as orders_store
-from internal.payments import gateway_calls, manual_resolution, rules, tenders
+from internal.payments import gateway_calls, manual_resolution, rules, tenders, transactions
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, AttemptKind, AttemptState, Tender, TenderKind
+from internal.payments.messages import Attempt, AttemptState, Operation, Tender, TenderKind
 from internal.stages import payment_processing
 from tests.support import gateways, profiles, staged_orders
 from tests.support.gateways import Fault
@@ -31,8 +31,9 @@ TENDERS = st.lists(
     st.builds(
         Tender,
         st.sampled_from(TenderKind),
-        st.integers(1, 10**6),
-        st.sampled_from(["tok_ok", "tok_ok", "tok_declined:no_funds"]),
+        amount_minor=st.integers(1, 10**6),
+        tip_minor=st.sampled_from([0, 0, 150]),
+        card_token=st.sampled_from(["tok_ok", "tok_ok", "tok_declined:no_funds"]),
     ),
     min_size=1,
     max_size=3,
@@ -102,6 +103,9 @@ class PaymentModel(RuleBasedStateMachine):
     def history(self) -> payments_store.History:
         return payments_store.histories(self.connection, [1]).get(1, payment_processing.NO_HISTORY)
 
+    def moved(self) -> int:
+        return sum(movement.amount_minor for movement in self.history().movements)
+
     @precondition(lambda self: self.end is None)
     @rule()
     def take_the_message(self) -> None:
@@ -109,13 +113,15 @@ class PaymentModel(RuleBasedStateMachine):
         now_us = self.clock.now_us()
         plan = payment_processing.plan_one(self.accepted, RECORDED, self.history(), now_us)
         payments_store.add(self.connection, plan.new_attempts, now_us)
+        moved = payment_processing._outcome(plan).moved
+        new = transactions.Moved(1, len(plan.movements), moved, "EUR", 0)
+        transactions.append(self.connection, [new], now_us)
         self.check_states()
         if isinstance(plan.step, rules.Paid | rules.Declined):
             self.end = plan.step
         elif isinstance(plan.step, rules.Call | rules.Ask):
             is_question = isinstance(plan.step, rules.Ask)
-            to_do = filter(_is_sent, plan.step.attempts)
-            self.jobs += [Job(attempt, is_question) for attempt in to_do]
+            self.jobs += [Job(attempt, is_question) for attempt in plan.step.attempts]
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), faults=FAULTS)
@@ -174,6 +180,7 @@ class PaymentModel(RuleBasedStateMachine):
             if states[-1] is not attempt.state:
                 assert states[-1] is not AttemptState.SUCCEEDED, states
                 assert states[-1] is not AttemptState.DECLINED, states
+                assert states[-1] is not AttemptState.DIFFERENT, states
                 is_failed = attempt.state is AttemptState.FAILED
                 assert not (states[-1] is AttemptState.UNKNOWN and is_failed), states
                 states.append(attempt.state)
@@ -184,7 +191,7 @@ class PaymentModel(RuleBasedStateMachine):
         assert self.gateway.captured.keys() <= attempts.keys()
         captures = Counter(attempts[key].tender_no for key in self.gateway.captured)
         assert all(count == 1 for count in captures.values())
-        charges = Counter(a.tender_no for a in attempts.values() if a.kind is AttemptKind.CHARGE)
+        charges = Counter(a.tender_no for a in attempts.values() if a.operation is Operation.SALE)
         assert all(count == 1 for count in charges.values())
 
     @invariant()
@@ -197,10 +204,16 @@ class PaymentModel(RuleBasedStateMachine):
     def paid_is_captured(self) -> None:
         if isinstance(self.end, rules.Paid):
             at_gateway = [t for t in self.accepted.tenders if tenders.of_kind(t.kind).has_token]
-            expected = sum(tender.amount_minor or 0 for tender in at_gateway)
+            expected = sum(tender.due_minor for tender in at_gateway)
             assert sum(self.gateway.captured.values()) == expected
-            assert sum(c.amount_minor for c in self.end.captured) == self.accepted.total_minor
+            due = sum(tender.due_minor for tender in self.accepted.tenders)
+            assert sum(c.amount_minor for c in self.end.captured) == due == self.moved()
             assert not self.gateway.voided
+
+    @invariant()
+    def money_moves_once(self) -> None:
+        identities = Counter(movement.identity for movement in self.history().movements)
+        assert all(count == 1 for count in identities.values())
 
     @invariant()
     def given_up_is_never_paid(self) -> None:
@@ -208,13 +221,16 @@ class PaymentModel(RuleBasedStateMachine):
 
     @invariant()
     def a_charge_is_voided_once(self) -> None:
-        voids = Counter(a.voids_key for a in self.history().attempts if a.kind is AttemptKind.VOID)
+        voids = Counter(
+            a.parent_key for a in self.history().attempts if a.operation is Operation.VOID
+        )
         assert all(count == 1 for count in voids.values())
 
     @invariant()
     def declined_is_voided(self) -> None:
         if isinstance(self.end, rules.Declined):
             assert not self.gateway.captured
+            assert self.moved() == 0
 
     def teardown(self) -> None:
         """End every payment once the gateway answers again, unless an operator must decide."""
@@ -246,13 +262,10 @@ class PaymentModel(RuleBasedStateMachine):
         self.declined_is_voided()
 
 
-def _is_sent(attempt: Attempt) -> bool:
-    return tenders.of_kind(attempt.tender_kind).has_token
-
-
 def _needs_operator(attempt: Attempt) -> bool:
     is_unknown = attempt.state is AttemptState.UNKNOWN
-    return is_unknown and attempt.checks > len(rules.ASK_AFTER_S)
+    is_asked_in_vain = is_unknown and attempt.tries > len(rules.ASK_AFTER_S)
+    return is_asked_in_vain or attempt.state is AttemptState.DIFFERENT
 
 
 TestPayments = PaymentModel.TestCase

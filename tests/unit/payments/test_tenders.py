@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-import sqlalchemy as sa
 from google.protobuf import (
     descriptor,
     descriptor_pb2,
@@ -19,13 +18,12 @@ from google.protobuf import (
 
 from internal.api import calls
 from internal.api.orders import from_wire, to_wire
-from internal.checks import gateway as gateway_checks
 from internal.kernel import errors
 from internal.ledger import rules as ledger_rules
 from internal.ledger.messages import AccountKind, Posting, Sale
 from internal.orders.messages import OrderPlaced
-from internal.payments import rules, store, tenders
-from internal.payments.messages import AttemptState, Captured, Tender, TenderKind
+from internal.payments import rules, tenders
+from internal.payments.messages import Captured, Tender, TenderKind
 from internal.payments.tenders import SettledBy, TenderType
 from internal.wire.souk.v1 import order_pb2
 from tests.unit.api import memory
@@ -109,7 +107,7 @@ def test_the_wire_knows_the_same_kinds() -> None:
 
 
 def test_an_unknown_kind_is_an_error_and_never_cash() -> None:
-    payment = rules.Payment(7, "m-1/o-1", "EUR", (Tender(UNKNOWN, 700),))
+    payment = rules.Payment(7, "m-1/o-1", "EUR", (Tender(UNKNOWN, amount_minor=700),))
     for use in (
         lambda: tenders.of_kind(UNKNOWN),
         lambda: to_wire.tender_kind_of(UNKNOWN),
@@ -141,24 +139,20 @@ def test_a_kind_of_the_wire_without_a_row_is_refused() -> None:
 
 def test_a_new_kind_arrives_from_the_wire_and_returns_to_it(voucher: TenderType) -> None:
     placed = read(draft_with_voucher())
-    assert placed.tenders == (Tender(voucher.kind, 300), Tender(TenderKind.CASH))
+    assert placed.tenders == (Tender(voucher.kind, "t1", 300), Tender(TenderKind.CASH, "t2"))
     kinds = wire_with_voucher().FindEnumTypeByName("souk.v1.TenderKind")
     assert to_wire.tender_kind_of(voucher.kind) in kinds.values_by_name
 
 
-def test_a_new_kind_is_settled_by_the_party_of_its_row(
-    voucher: TenderType, any_database: sa.Connection
-) -> None:
-    payment = rules.Payment(7, "m-1/o-1", "EUR", (Tender(voucher.kind, 300),))
-    call = rules.next_step(payment, (), 0)
-    assert isinstance(call, rules.Call)
-    assert [attempt.state for attempt in call.attempts] == [AttemptState.SUCCEEDED]
-    store.add(any_database, call.attempts, 0)
-    recorded = store.histories(any_database, [7])[7].attempts
-    assert recorded == call.attempts
-    paid = rules.next_step(payment, recorded, 0)
+def test_a_new_kind_is_settled_by_the_party_of_its_row(voucher: TenderType) -> None:
+    payment = rules.Payment(7, "m-1/o-1", "EUR", (Tender(voucher.kind, "t1", 300),))
+    paid = rules.next_step(payment, (), 0)
     assert paid == rules.Paid((Captured(voucher.kind, 300),))
-    assert gateway_checks.check(any_database, {}) == []
+
+
+def test_a_tender_without_a_name_is_named_by_its_place() -> None:
+    named = tenders.with_refs([Tender(TenderKind.CASH), Tender(TenderKind.CARD, "mine")])
+    assert [it.tender_ref for it in named] == ["t1", "mine"]
 
 
 def test_a_new_kind_is_booked_on_the_account_of_its_row(voucher: TenderType) -> None:

@@ -230,7 +230,8 @@ def test_voids_that_are_under_way_go_on(held: Held, choice: Choice) -> None:
     held.drop(choice)
     held.drive_on(seconds=5)
     assert held.end() == GIVEN_UP
-    assert [it.kind for it in held.line.view("o").attempts] == ["CHARGE"] * 2 + ["VOID"] * 2
+    made = [it.operation for it in held.line.view("o").attempts]
+    assert made == ["SALE"] * 2 + ["VOID"] * 2
 
 
 def test_a_refused_void_waits_for_an_operator(held: Held) -> None:

@@ -11,6 +11,7 @@ from internal.flow import topics
 from internal.inventory.messages import StockLevel
 from internal.kernel.facts import Fact
 from internal.orders import messages, refusals, tables
+from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import handler
 from internal.pricing.messages import Discount, DiscountKind
 from tests.support import shop, staged_orders
@@ -40,7 +41,10 @@ def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.StagedOrd
     ((accepted,),) = place(line, order)
     assert isinstance(accepted, messages.OrderAccepted)
     assert accepted.lines == (messages.StockLine("tea", 2), messages.StockLine("cup", 3))
-    assert accepted.tenders == (shop.cash(500), shop.card(2_035))
+    assert accepted.tenders == (
+        Tender(TenderKind.CASH, "t1", 500, given_minor=500),
+        Tender(TenderKind.CARD, "t2", 2_035, card_token=shop.OK),
+    )
     amounts = (accepted.gross_minor, accepted.discount_minor, accepted.net_minor)
     assert amounts == (2_750, 275, 2_188)
     assert (accepted.tax_minor, accepted.total_minor) == (287 + 60, 2_535)

@@ -55,9 +55,9 @@ def test_cash_is_paid_without_a_call(counter: Counter) -> None:
 def test_two_tenders_are_captured(counter: Counter) -> None:
     (paid,) = counter.line.step(counter.accept(shop.cash(300), shop.card()))
     assert isinstance(paid, messages.OrderPaid)
-    by_card = Captured(TenderKind.CARD, 700, "ref-m-1/o/2")
+    by_card = Captured(TenderKind.CARD, 700, "ref-m-1/o/1")
     assert paid.captured == (Captured(TenderKind.CASH, 300), by_card)
-    assert counter.gateway.captured == {"m-1/o/2": 700}
+    assert counter.gateway.captured == {"m-1/o/1": 700}
     assert (counter.view().state, counter.view().charge_state) == ("PAID", "FULL")
 
 
@@ -78,6 +78,32 @@ def test_a_declined_card_alone_leaves_nothing_to_void(counter: Counter) -> None:
     counter.line.step(counter.accept(shop.card(token="tok_declined:no_funds")))
     assert counter.view().charge_state == "DECLINED"
     assert counter.gateway.calls == {"charge": 1}
+
+
+def test_cash_beside_a_declined_card_is_never_taken(counter: Counter) -> None:
+    refused = shop.card(token="tok_declined:no_funds")
+    (rejected,) = counter.line.step(counter.accept(shop.cash(400), refused))
+    assert isinstance(rejected, messages.OrderRejected)
+    view = counter.view()
+    assert view.charge_state == "DECLINED"
+    assert [(it.state, it.captured_minor) for it in view.tenders] == [("NONE", 0), ("DECLINED", 0)]
+
+
+def test_another_amount_waits_for_an_operator_and_is_never_full(counter: Counter) -> None:
+    """The gateway takes 3.50 of 7.00, and the card's other half is not charged again."""
+    accepted = counter.accept(shop.card(300), shop.card())
+    counter.gateway.faults.extend([Fault.NONE, Fault.PARTIAL])
+    assert not counter.line.step(accepted)
+    view = counter.view()
+    assert (view.state, view.charge_state, view.due_at_us) == ("ACCEPTED", "UNKNOWN", None)
+    assert [(a.state, a.asked_minor, a.answered_minor) for a in view.attempts] == [
+        ("SUCCEEDED", 300, 300),
+        ("DIFFERENT", 700, 350),
+    ]
+    assert [(it.state, it.captured_minor) for it in view.tenders] == [("FULL", 300), ("UNKNOWN", 0)]
+    counter.line.clock.advance_us(3_600 * SECOND_US)
+    assert not counter.line.step(accepted)
+    assert counter.gateway.calls == {"charge": 2}
 
 
 def test_a_lost_answer_is_asked_for_when_its_time_has_come(counter: Counter) -> None:
@@ -146,7 +172,7 @@ def test_a_gateway_that_stays_away_charges_nothing(counter: Counter) -> None:
     (rejected,) = counter.line.step(accepted)
     assert isinstance(rejected, messages.OrderRejected)
     assert rejected.reason == "GATEWAY_UNAVAILABLE"
-    assert counter.gateway.voided == {"m-1/o/2"}
+    assert counter.gateway.voided == {"m-1/o/1"}
 
 
 def test_a_gateway_that_comes_back_in_time_is_paid(counter: Counter) -> None:

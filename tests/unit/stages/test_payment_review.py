@@ -92,7 +92,7 @@ def test_captured_after_all(review: Review) -> None:
     review.drive_on()
     assert review.end() == "FINALIZED"
     assert review.log() == [
-        ("PAYMENT_SUCCEEDED", 1, "CHARGE 1000 EUR, UNKNOWN to SUCCEEDED ref-m-1/o/1")
+        ("PAYMENT_SUCCEEDED", 1, "SALE 1000 EUR, UNKNOWN to SUCCEEDED ref-m-1/o/1")
     ]
 
 
@@ -102,6 +102,37 @@ def test_declined_for_certain(review: Review) -> None:
     review.drive_on()
     assert review.end() == "REJECTED PAYMENT_DECLINED"
     assert not review.gateway.calls["void"]
+
+
+def different(review: Review) -> None:
+    """Place an order of which the gateway takes only half."""
+    (review.accepted,) = review.line.step(shop.placed("o", tenders=(shop.card(),)))
+    review.gateway.faults.append(Fault.PARTIAL)
+    assert not review.drive_on()
+    (it,) = payment_review.undecided(review.connection)
+    assert (it.state, it.asked_minor, it.answered_minor) == ("DIFFERENT", 1_000, 500)
+    assert (it.currency, it.answered_currency, it.next_check_us) == ("EUR", "EUR", None)
+
+
+def test_another_amount_is_voided_if_it_is_given_up(review: Review) -> None:
+    different(review)
+    with pytest.raises(errors.InvalidInput, match="took another amount"):
+        review.decide(Verdict.DECLINED)
+    with pytest.raises(errors.InvalidInput, match="it has answered"):
+        review.ask()
+    review.decide(Verdict.FAILED)
+    review.drive_on()
+    assert review.end() == "REJECTED GIVEN_UP_BY_OPERATOR"
+    assert not review.gateway.captured
+
+
+def test_another_amount_is_paid_once_the_gateway_has_taken_the_rest(review: Review) -> None:
+    different(review)
+    review.gateway.amounts["m-1/o/1"] = 1_000  # by hand, at the gateway
+    review.decide(Verdict.SUCCEEDED)
+    review.drive_on()
+    assert review.end() == "FINALIZED"
+    assert [it.captured_minor for it in review.line.view("o").tenders] == [1_000]
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.LOST_ANSWER])
@@ -123,7 +154,7 @@ def test_a_void_without_an_answer_is_decided_too(review: Review) -> None:
         review.drive_on()
         review.line.clock.advance_us(3_600 * US_PER_SECOND)
     (void,) = payment_review.undecided(review.connection)
-    assert (void.kind, void.attempt_no, void.next_check_us) == ("VOID", 2, None)
+    assert (void.operation, void.attempt_no, void.next_check_us) == ("VOID", 2, None)
     with pytest.raises(errors.InvalidInput, match="given back"):
         review.decide(Verdict.DECLINED)
     review.decide(Verdict.SUCCEEDED)
@@ -151,7 +182,7 @@ def test_the_gateway_is_asked_again(review: Review) -> None:
     review.drive_on()
     assert review.gateway.calls["lookup"] == before + 1
     assert review.end() == "FINALIZED"
-    assert review.log() == [("PAYMENT_ASKED", 1, f"CHARGE, asked {asked.checks} times before")]
+    assert review.log() == [("PAYMENT_ASKED", 1, f"SALE, asked {asked.tries} times before")]
 
 
 def test_a_payment_that_stays_unknown_returns_to_the_operators(review: Review) -> None:

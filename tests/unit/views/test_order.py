@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages
-from internal.payments.messages import AttemptKind, AttemptState, TenderKind
+from internal.payments.messages import AttemptState, Operation, TenderKind
 from internal.pricing.messages import Discount, DiscountKind
 from internal.views import order as order_view
 from tests.support import gateways, shop, staged_orders
@@ -43,13 +43,12 @@ def test_a_finalized_order_is_read_from_all_its_tables(stages: staged_orders.Sta
     assert sum(bucket.tax_minor for bucket in view.taxes) == view.tax_minor
     assert view.price_trace[0].startswith("line 1: 2 x base price 10.00")
     assert view.price_trace[-1].startswith("tax rounded")
-    assert [(it.kind, it.tender_kind, it.amount_minor, it.state) for it in view.attempts] == [
-        (AttemptKind.CHARGE, TenderKind.CASH, 500, AttemptState.SUCCEEDED),
-        (AttemptKind.CHARGE, TenderKind.CARD, 2_035, AttemptState.SUCCEEDED),
+    assert [(it.operation, it.tender_no, it.answered_minor, it.state) for it in view.attempts] == [
+        (Operation.SALE, 2, 2_035, AttemptState.SUCCEEDED),
     ]
-    assert [(it.kind, it.amount_minor) for it in view.tenders] == [
-        (TenderKind.CASH, 500),
-        (TenderKind.CARD, 2_035),
+    assert [(it.tender.kind, it.captured_minor, it.state) for it in view.tenders] == [
+        (TenderKind.CASH, 500, ChargeState.FULL),
+        (TenderKind.CARD, 2_035, ChargeState.FULL),
     ]
     assert [(entry.version, type(entry.fact)) for entry in view.timeline] == [
         (1, messages.OrderPlaced),
@@ -69,7 +68,9 @@ def test_an_order_that_could_not_be_priced_has_no_amounts(
     assert "nope" in view.explanation
     assert (view.gross_minor, view.total_minor) == (0, 0)
     assert (view.lines, view.taxes, view.attempts, view.price_trace) == ((), (), (), ())
-    assert view.tenders == (shop.card(),)
+    (tender,) = view.tenders
+    assert (tender.tender.tender_ref, tender.tender.amount_minor) == ("t1", None)
+    assert tender.state is ChargeState.NONE
 
 
 def test_an_open_order_may_be_cancelled(stages: staged_orders.StagedOrders) -> None:
@@ -129,5 +130,5 @@ def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.Stag
     for name, quantity in (("o-1", 1), ("o-3", 3)):
         view = found[name]
         assert [line.quantity for line in view.lines] == [quantity]
-        assert [it.amount_minor for it in view.attempts] == [view.total_minor] == [quantity * 1_000]
+        assert [it.asked_minor for it in view.attempts] == [view.total_minor] == [quantity * 1_000]
         assert {entry.fact.order_id for entry in view.timeline} == {name}

@@ -76,7 +76,7 @@ def test_a_finalized_order_waits_for_nothing(stages: staged_orders.StagedOrders)
         ("finalization", "OrderFinalized, FINALIZED version 4"),
     ]
     (asked,) = (step for step in found.steps if step.who == "gateway")
-    assert asked.what == "attempt 1: CHARGE CARD SUCCEEDED"
+    assert asked.what == "attempt 1: SALE of tender 1 SUCCEEDED"
     assert "ref-m-1/o-1/1" in asked.why
 
 

@@ -32,6 +32,16 @@ class ChargeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHARGE_STATE_FULL: _ClassVar[ChargeState]
     CHARGE_STATE_DECLINED: _ClassVar[ChargeState]
     CHARGE_STATE_VOIDED: _ClassVar[ChargeState]
+    CHARGE_STATE_ACTION_REQUIRED: _ClassVar[ChargeState]
+    CHARGE_STATE_PARTLY_AUTHORIZED: _ClassVar[ChargeState]
+    CHARGE_STATE_AUTHORIZED: _ClassVar[ChargeState]
+    CHARGE_STATE_PARTLY_CAPTURED: _ClassVar[ChargeState]
+    CHARGE_STATE_OVERCHARGED: _ClassVar[ChargeState]
+    CHARGE_STATE_OUTSTANDING: _ClassVar[ChargeState]
+    CHARGE_STATE_EXPIRED: _ClassVar[ChargeState]
+    CHARGE_STATE_PARTLY_REFUNDED: _ClassVar[ChargeState]
+    CHARGE_STATE_REFUNDED: _ClassVar[ChargeState]
+    CHARGE_STATE_DISPUTED: _ClassVar[ChargeState]
 
 class StockState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -73,6 +83,16 @@ CHARGE_STATE_UNKNOWN: ChargeState
 CHARGE_STATE_FULL: ChargeState
 CHARGE_STATE_DECLINED: ChargeState
 CHARGE_STATE_VOIDED: ChargeState
+CHARGE_STATE_ACTION_REQUIRED: ChargeState
+CHARGE_STATE_PARTLY_AUTHORIZED: ChargeState
+CHARGE_STATE_AUTHORIZED: ChargeState
+CHARGE_STATE_PARTLY_CAPTURED: ChargeState
+CHARGE_STATE_OVERCHARGED: ChargeState
+CHARGE_STATE_OUTSTANDING: ChargeState
+CHARGE_STATE_EXPIRED: ChargeState
+CHARGE_STATE_PARTLY_REFUNDED: ChargeState
+CHARGE_STATE_REFUNDED: ChargeState
+CHARGE_STATE_DISPUTED: ChargeState
 STOCK_STATE_UNSPECIFIED: StockState
 STOCK_STATE_NONE: StockState
 STOCK_STATE_RESERVED: StockState
@@ -137,18 +157,24 @@ class Discount(_message.Message):
     def __init__(self, amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., basis_points: _Optional[int] = ...) -> None: ...
 
 class Tender(_message.Message):
-    __slots__ = ("cash", "card", "amount")
+    __slots__ = ("cash", "card", "amount", "tender_ref", "tip")
     CASH_FIELD_NUMBER: _ClassVar[int]
     CARD_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TENDER_REF_FIELD_NUMBER: _ClassVar[int]
+    TIP_FIELD_NUMBER: _ClassVar[int]
     cash: CashTender
     card: CardTender
     amount: _money_pb2.Money
-    def __init__(self, cash: _Optional[_Union[CashTender, _Mapping]] = ..., card: _Optional[_Union[CardTender, _Mapping]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+    tender_ref: str
+    tip: _money_pb2.Money
+    def __init__(self, cash: _Optional[_Union[CashTender, _Mapping]] = ..., card: _Optional[_Union[CardTender, _Mapping]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tender_ref: _Optional[str] = ..., tip: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class CashTender(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("given",)
+    GIVEN_FIELD_NUMBER: _ClassVar[int]
+    given: _money_pb2.Money
+    def __init__(self, given: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class CardTender(_message.Message):
     __slots__ = ("token",)
@@ -299,16 +325,34 @@ class OrderTotals(_message.Message):
     def __init__(self, gross: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., discount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., net: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class OrderTender(_message.Message):
-    __slots__ = ("kind", "amount", "captured", "gateway_reference")
+    __slots__ = ("kind", "amount", "captured", "gateway_reference", "tender_ref", "state", "given", "change", "tip", "rounding", "authorized", "voided", "refunded")
     KIND_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     CAPTURED_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TENDER_REF_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    TIP_FIELD_NUMBER: _ClassVar[int]
+    ROUNDING_FIELD_NUMBER: _ClassVar[int]
+    AUTHORIZED_FIELD_NUMBER: _ClassVar[int]
+    VOIDED_FIELD_NUMBER: _ClassVar[int]
+    REFUNDED_FIELD_NUMBER: _ClassVar[int]
     kind: TenderKind
     amount: _money_pb2.Money
     captured: _money_pb2.Money
     gateway_reference: str
-    def __init__(self, kind: _Optional[_Union[TenderKind, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., gateway_reference: _Optional[str] = ...) -> None: ...
+    tender_ref: str
+    state: ChargeState
+    given: _money_pb2.Money
+    change: _money_pb2.Money
+    tip: _money_pb2.Money
+    rounding: _money_pb2.Money
+    authorized: _money_pb2.Money
+    voided: _money_pb2.Money
+    refunded: _money_pb2.Money
+    def __init__(self, kind: _Optional[_Union[TenderKind, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., gateway_reference: _Optional[str] = ..., tender_ref: _Optional[str] = ..., state: _Optional[_Union[ChargeState, str]] = ..., given: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., change: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tip: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., rounding: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., authorized: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., voided: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "explanation")

@@ -36,13 +36,25 @@ def cash(amount: money_pb2.Money | None = None) -> o.Tender:
     return o.Tender(cash=o.CashTender(), amount=amount)
 
 
+def named(tender_ref: str, units: int) -> o.Tender:
+    return o.Tender(cash=o.CashTender(), amount=money(units), tender_ref=tender_ref)
+
+
 def test_every_field_arrives() -> None:
     draft = memory.draft(
         terminal_id="till-1",
         note="ring twice",
         lines=[line(money(3, 500_000_000)), o.DraftLine(sku="rose", quantity=12)],
         discount=o.Discount(basis_points=250),
-        tenders=[cash(money(5)), o.Tender(card=o.CardTender(token="tok"))],
+        tenders=[
+            o.Tender(
+                cash=o.CashTender(given=money(10)),
+                amount=money(5),
+                tip=money(1, 500_000_000),
+                tender_ref="notes",
+            ),
+            o.Tender(card=o.CardTender(token="tok")),
+        ],
     )
     fact = placed(draft)
     assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
@@ -50,7 +62,10 @@ def test_every_field_arrives() -> None:
     assert (fact.placed_at_us, fact.trace_id) == (17, "trace")
     assert fact.lines == (WantedLine("tea", 1, 350), WantedLine("rose", 12))
     assert fact.discount == Discount(DiscountKind.BASIS_POINTS, 250)
-    assert fact.tenders == (Tender(TenderKind.CASH, 500), Tender(TenderKind.CARD, None, "tok"))
+    assert fact.tenders == (
+        Tender(TenderKind.CASH, "notes", 500, 1_000, 150),
+        Tender(TenderKind.CARD, "t2", card_token="tok"),
+    )
     assert fact.body_hash == ids.digest(draft.SerializeToString(deterministic=True))
 
 
@@ -91,6 +106,10 @@ def test_the_hash_covers_the_draft_and_nothing_else() -> None:
         ({"tenders": [cash(), cash(money(0))]}, "order.tenders[1].amount"),
         ({"tenders": [cash(money(-5))]}, "order.tenders[0].amount"),
         ({"tenders": [cash(), cash()]}, "order.tenders"),
+        ({"tenders": [o.Tender(cash=o.CashTender(given=money(0)))]}, "order.tenders[0].cash.given"),
+        ({"tenders": [o.Tender(cash=o.CashTender(), tip=money(-1))]}, "order.tenders[0].tip"),
+        ({"tenders": [named("a", 1), named("a", 2)]}, "order.tenders"),
+        ({"tenders": [named("t2", 1), cash()]}, "order.tenders"),
         ({"sold_at": timestamp_pb2.Timestamp(seconds=86_401)}, "order.sold_at"),
     ],
 )

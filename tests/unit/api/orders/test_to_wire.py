@@ -18,7 +18,7 @@ FACT = OrderPlaced(
     "s-1",
     "EUR",
     (WantedLine("tea", 2), WantedLine("rose", 1)),
-    (Tender(TenderKind.CARD, None, "tok_secret"),),
+    (Tender(TenderKind.CARD, "t1", card_token="tok_secret"),),
     "hash",
     1_700_000_000_123_456,
     terminal_id="till-1",

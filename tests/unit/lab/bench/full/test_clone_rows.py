@@ -22,7 +22,8 @@ ROWS_OF_CASH = {
     "orders": 1,
     "order_lines": 1,
     "order_log": 4,
-    "payment_attempts": 1,
+    "order_tenders": 1,
+    "payment_transactions": 1,
     "stock_movements": 1,
     "ledger_entries": 3,
 }

@@ -1,0 +1,147 @@
+"""What became of an order's tenders: their amounts, their states, and the money that moved. Pure.
+
+It follows from the attempts, from the next step, and from what had moved before. A movement that is
+missing is made up for, whoever decided on its attempt.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from internal.kernel.states import ChargeState
+from internal.payments import charges, rules, tenders
+from internal.payments.charges import TenderAmounts
+from internal.payments.messages import (
+    Attempt,
+    AttemptState,
+    MoneyMovement,
+    MoneyOperation,
+    Operation,
+    Tender,
+)
+
+
+class TenderOutcome(msgspec.Struct, frozen=True):
+    """A tender with what became of it."""
+
+    tender_no: int
+    tender: Tender
+    amounts: TenderAmounts
+    state: ChargeState
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a payment so far."""
+
+    tenders: tuple[TenderOutcome, ...]
+    moved: tuple[MoneyMovement, ...]
+    """The movements that are new."""
+    state: ChargeState
+
+    def total(self, name: str) -> int:
+        """Return the sum of one of the amounts over all tenders."""
+        return sum(getattr(it.amounts, name) for it in self.tenders)
+
+
+class _Course(msgspec.Struct, frozen=True):
+    """The course of one tender's payment."""
+
+    tender_no: int
+    tender: Tender
+    sale: Attempt | None
+    void: Attempt | None
+    is_taken: bool
+    """Its money was taken, by the gateway or at the till."""
+    is_returned: bool
+
+
+def of(
+    wanted: Sequence[Tender],
+    attempts: Sequence[Attempt],
+    step: rules.Step,
+    before: Sequence[MoneyMovement],
+) -> Outcome:
+    """Return what became of a payment.
+
+    Args:
+        wanted: the order's tenders, each with its amount.
+        attempts: all of its attempts.
+        step: its next step.
+        before: the movements that are recorded already.
+    """
+    courses = [
+        _course(number, tender, attempts, step, before)
+        for number, tender in enumerate(wanted, start=1)
+    ]
+    known = {it.identity for it in before}
+    found = tuple(_outcome(course) for course in courses)
+    due_minor = sum(tender.due_minor for tender in wanted)
+    return Outcome(
+        found,
+        tuple(it for course in courses for it in _movements(course) if it.identity not in known),
+        charges.charge_of(due_minor, [it.amounts for it in found]),
+    )
+
+
+def _course(
+    number: int,
+    tender: Tender,
+    attempts: Sequence[Attempt],
+    step: rules.Step,
+    before: Sequence[MoneyMovement],
+) -> _Course:
+    own = {it.operation: it for it in attempts if it.tender_no == number}
+    sale, void = own.get(Operation.SALE), own.get(Operation.VOID)
+    if tenders.of_kind(tender.kind).settled_by is tenders.SettledBy.TILL:
+        is_taken = isinstance(step, rules.Paid) or any(it.tender_no == number for it in before)
+        is_returned = is_taken and isinstance(step, rules.Declined)
+    else:
+        is_taken, is_returned = _has_succeeded(sale), _has_succeeded(void)
+    return _Course(number, tender, sale, void, is_taken, is_returned)
+
+
+def _has_succeeded(attempt: Attempt | None) -> bool:
+    return attempt is not None and attempt.state is AttemptState.SUCCEEDED
+
+
+def _outcome(it: _Course) -> TenderOutcome:
+    amounts = _amounts(it)
+    state = charges.charge_of(it.tender.due_minor, [amounts])
+    return TenderOutcome(it.tender_no, it.tender, amounts, state)
+
+
+def _amounts(it: _Course) -> TenderAmounts:
+    due = it.tender.due_minor
+    held = due if it.is_taken and it.sale else 0
+    if it.is_returned:
+        return TenderAmounts(authorized_minor=held, voided_minor=due)
+    if it.is_taken and it.void is None:
+        return TenderAmounts(authorized_minor=held, captured_minor=due)
+    last = it.void or it.sale
+    if last is None:
+        return TenderAmounts()
+    captured = due if it.is_taken else 0
+    if last.state in {AttemptState.UNKNOWN, AttemptState.DIFFERENT}:
+        return TenderAmounts(authorized_minor=held, captured_minor=captured, unknown_minor=due)
+    if last.state is AttemptState.DECLINED and it.void is None:
+        return TenderAmounts(declined_minor=due)
+    return TenderAmounts(authorized_minor=held, captured_minor=captured, pending_minor=due)
+
+
+def _movements(it: _Course) -> Iterator[MoneyMovement]:
+    if not it.is_taken:
+        return
+    tender, sale, void = it.tender, it.sale, it.void
+    attempt_no, reference = (sale.attempt_no, sale.gateway_reference) if sale else (0, "")
+    for operation, minor in (
+        (MoneyOperation.SALE, (tender.amount_minor or 0) + tender.change_minor),
+        (MoneyOperation.TIP, tender.tip_minor),
+        (MoneyOperation.ROUNDING, tender.rounding_minor),
+        (MoneyOperation.CHANGE, -tender.change_minor),
+    ):
+        if minor:
+            yield MoneyMovement(it.tender_no, attempt_no, operation, minor, reference)
+    if it.is_returned and tender.due_minor:
+        attempt_no, reference = (void.attempt_no, void.gateway_reference) if void else (0, "")
+        back = -tender.due_minor
+        yield MoneyMovement(it.tender_no, attempt_no, MoneyOperation.VOID, back, reference)
