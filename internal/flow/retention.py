@@ -15,6 +15,7 @@ from internal.kernel.clock import US_PER_SECOND, Clock
 from internal.requests import store
 
 S_PER_DAY = 86_400
+LOOK_EVERY_S = 600.0
 ROWS_AT_ONCE = 500
 """Rows in one transaction: their locks are held for a few milliseconds."""
 
@@ -28,7 +29,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def options_of(chosen: settings.Settings) -> Options:
     """Return the options that the settings give."""
-    return Options(chosen.requests.forget_every_s, chosen.requests.kept_days)
+    return Options(LOOK_EVERY_S, chosen.janitor.requests_kept_days)
 
 
 class Retention:

@@ -197,19 +197,12 @@ class JanitorSettings(Group):
     """How many orders it drives on per look."""
     redrive_after_s: float = pydantic.Field(default=30.0, gt=0, le=3_600)
     """How long a redriven order is left alone."""
+    requests_kept_days: int = pydantic.Field(default=30, ge=1, le=3_650)
+    """How long the answers to commands are kept, for those that are sent again."""
     subscription_lag_max_s: float = pydantic.Field(default=604_800.0, ge=1, le=31_536_000)
     """A subscription to Souk's topics that is not Souk's own is dropped when its oldest message is
     older: what one integrator has forgotten would fill the broker's disk.
     """
-
-
-class RequestSettings(Group):
-    """The answers that are kept for commands that are sent again."""
-
-    kept_days: int = pydantic.Field(default=30, ge=1, le=3_650)
-    """How long; what was charged or moved stays unique for good, by rows of its own."""
-    forget_every_s: float = pydantic.Field(default=600.0, gt=0, le=86_400)
-    """How often older ones are looked for and deleted."""
 
 
 class IntakeSettings(Group):
@@ -312,7 +305,6 @@ class Settings(pydantic_settings.BaseSettings):
     stages: StageSettings = StageSettings()
     gateway: GatewaySettings = GatewaySettings()
     janitor: JanitorSettings = JanitorSettings()
-    requests: RequestSettings = RequestSettings()
     intake: IntakeSettings = IntakeSettings()
     metrics: MetricsSettings = MetricsSettings()
     traces: TracesSettings = TracesSettings()

@@ -4,7 +4,6 @@ The log is also the stages' claim: one row per event and stage.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -12,9 +11,8 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, refusals, tables
+from internal.orders import awaited, codec, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
-from internal.requests.messages import RequestState, SubjectKind
 
 ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
 
@@ -99,7 +97,6 @@ _SNAPSHOT = (
     " t.version"
 )
 _BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
-_BY_PLACE = bulk.Shape((("place", ORDERS.c.version), *_BY_MERCHANT.columns))
 _BY_KEY = bulk.shape_of(ORDERS, "order_key")
 _MOVED = (
     "order_key",
@@ -197,15 +194,7 @@ def _snapshot(row: bulk.Row) -> OrderSnapshot:
     )
 
 
-class Added(NamedTuple):
-    """The keys of orders that were just inserted."""
-
-    keys: dict[ids.OrderRef, int]
-    awaited: tuple[ids.OrderRef, ...]
-    """Those that requests wait for: see requests.store.find_open."""
-
-
-def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> Added:
+def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> awaited.Added:
     """Insert orders and their lines.
 
     Raises:
@@ -215,8 +204,8 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> Added:
     rows = [_new_row(order) for order in orders]
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
-    found = _inserted(connection, names)
-    keys = [row.order_key for row in found]
+    added = awaited.find_added(connection, names)
+    keys = list(added.keys.values())
     lines = [
         (key, order.placed.store_id if line.sku in order.stocked else "", *_line_row(line))
         for key, order in zip(keys, orders, strict=True)
@@ -230,26 +219,7 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> Added:
         for key, order in zip(keys, orders, strict=True)
     ]
     refusals.add(connection, refused)
-    awaited = tuple(name for name, row in zip(names, found, strict=True) if row.is_awaited)
-    return Added(dict(zip(names, keys, strict=True)), awaited)
-
-
-def _inserted(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[bulk.Row]:
-    """Return the keys that the database gave to new orders, and whether requests wait for them.
-
-    A request that finds no order is committed before it looks again; this looks after the order is
-    inserted. So one of the two sees the other, whatever the order of the commits.
-    """
-    query = (
-        "SELECT w.place, t.order_key, EXISTS (SELECT 1 FROM requests r"  # noqa: S608 - our own names
-        " WHERE r.merchant_id = t.merchant_id AND r.subject = t.order_id"
-        f" AND r.subject_kind = '{SubjectKind.ORDER}'"
-        f" AND r.state IN ('{RequestState.RECEIVED}', '{RequestState.WAITING}')) AS is_awaited"
-        " FROM {w} CROSS JOIN orders t"
-        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
-    )
-    rows = [(place, *name) for place, name in enumerate(names)]
-    return sorted(bulk.select(connection, _BY_PLACE, query, rows))
+    return added
 
 
 _NEW_COLUMNS = (

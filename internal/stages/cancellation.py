@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, early_cancellation, messages, rules, store
+from internal.orders import awaited, codec, messages, rules, store
 from internal.requests import store as requests_store
 from internal.requests.messages import RequestState, SubjectKind
 
@@ -107,7 +107,7 @@ def _entry(change: Change, now_us: int) -> store.LogEntry:
     )
 
 
-def honour(connection: sa.Connection, added: store.Added, now_us: int) -> dict[ids.OrderRef, str]:
+def honour(connection: sa.Connection, added: awaited.Added, now_us: int) -> dict[ids.OrderRef, str]:
     """Cancel those of the orders that were just inserted for which cancel requests wait.
 
     Returns:
@@ -121,7 +121,7 @@ def honour(connection: sa.Connection, added: store.Added, now_us: int) -> dict[i
     oldest: dict[ids.OrderRef, str] = {}
     for cancel in cancels:
         oldest.setdefault(ids.OrderRef(cancel.merchant_id, cancel.subject), cancel.request_id)
-    early_cancellation.cancel(connection, sorted(added.keys[ref] for ref in oldest))
+    awaited.cancel(connection, sorted(added.keys[ref] for ref in oldest))
     answer = messages.CommandAnswer(OrderState.CANCELLED, store.SECOND_VERSION)
     done = {"state": RequestState.DONE, "answer": codec.encode_answer(answer), "at_us": now_us}
     requests_store.change(connection, [msgspec.structs.replace(it, **done) for it in cancels])

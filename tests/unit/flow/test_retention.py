@@ -22,9 +22,9 @@ def connection() -> Iterator[sa.Connection]:
         yield opened
 
 
-def watch(connection: sa.Connection, interval_s: float = 0.001) -> retention.Retention:
-    options = retention.Options(interval_s, kept_days=30)
-    return retention.Retention(ports.MemoryDatabase(connection), ManualClock(shop.NOW_US), options)
+def watch(database: ports.MemoryDatabase) -> retention.Retention:
+    options = retention.Options(interval_s=0.001, kept_days=30)
+    return retention.Retention(database, ManualClock(shop.NOW_US), options)
 
 
 def kept(connection: sa.Connection) -> set[str]:
