@@ -58,7 +58,8 @@ class Document:
             "--document",
             metavar="ID",
             show_default="a new one",
-            help="Its name, such as a delivery note's number. A document is recorded once.",
+            help="Its name, such as a delivery note's number. It is recorded once: the same again "
+            "gets the same answer, and another document of that name is refused.",
         ),
     ] = ""
     owner: Annotated[
