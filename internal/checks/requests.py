@@ -41,4 +41,4 @@ _PARAMETERS = {
 
 def check(connection: sa.Connection) -> list[findings.Finding]:
     """Return the broken rules about requests."""
-    return findings.evaluate(connection, RULES, {**findings.PARAMETERS, **_PARAMETERS})
+    return findings.evaluate(connection, RULES, parameters={**findings.PARAMETERS, **_PARAMETERS})
