@@ -28,9 +28,17 @@ class OrderHandler:
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
         """See StageHandler.record: commands first, which lock orders; stock is locked last."""
-        placed = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
-        requested = [w.fact for w in work if isinstance(w.fact, messages.Requested)]
-        done = commands.carry_out(connection, requested, now_us)
+        placed = [
+            messages.Submission(w.fact, w.private)
+            for w in work
+            if isinstance(w.fact, messages.OrderPlaced)
+        ]
+        asked = [
+            messages.Asked(w.fact, w.private)
+            for w in work
+            if isinstance(w.fact, messages.Requested)
+        ]
+        done = commands.carry_out(connection, asked, now_us)
         due_at_us = now_us + topics.PAYMENT.deadline_s * US_PER_SECOND
         of_placed = iter(
             order_processing.place(connection, placed, now_us, due_at_us, done.released)

@@ -2,10 +2,11 @@
 
 Fields are only ever added, with a default: yesterday's messages stay readable. Facts are in the
 past tense. Amounts are minor units of the order's currency, instants microseconds since the epoch.
+No fact has free text of a merchant or a token: these are in its private half.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -13,6 +14,7 @@ from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.payments.messages import Captured, Tender
 from internal.pricing.messages import Discount, TaxBucket, WantedLine
+from internal.privacy.messages import NOTHING, Private
 
 CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 """The reason of a cancelled order: the merchant's own words are not put into metrics."""
@@ -99,7 +101,6 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     placed_at_us: int
     discount: Discount | None = None
     terminal_id: str = ""
-    note: str = ""
     trace_id: str = ""
     sold_at_us: int = 0
     """When the sale happened; 0: when it was placed."""
@@ -140,6 +141,18 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
 
 
+class Submission(NamedTuple):
+    """An order as its merchant sent it: the fact, and the private half beside it."""
+
+    placed: OrderPlaced
+    private: Private = NOTHING
+
+    @property
+    def body_hash(self) -> str:
+        """Tells a retry from another order; it covers both halves."""
+        return self.placed.body_hash
+
+
 class Requested(OrderCommand, frozen=True, omit_defaults=True):
     """A command about an order, under an id of its merchant's own: see internal/requests.
 
@@ -149,9 +162,9 @@ class Requested(OrderCommand, frozen=True, omit_defaults=True):
     method: ClassVar[str]
 
     request_id: str
-    body_hash: str
-    """Tells a retry from another command under the same id."""
     requested_at_us: int
+    body_hash: str = ""
+    """Tells a retry from another command under the same id; it covers both halves."""
     trace_id: str = ""
 
     @property
@@ -175,7 +188,12 @@ class CancelRequested(Requested, frozen=True, omit_defaults=True, tag=True):
 
     method = "CancelOrder"
 
-    reason: str = ""
+
+class Asked(NamedTuple):
+    """A command as its merchant sent it, with its private half."""
+
+    command: Requested
+    private: Private = NOTHING
 
 
 class CommandAnswer(msgspec.Struct, frozen=True):

@@ -7,9 +7,6 @@ import msgspec
 from internal.kernel import ids
 from internal.requests.messages import Request
 
-HASH_DIGITS = 32
-"""128 bits: a merchant that finds two bodies with one hash deceives only itself."""
-
 
 class Verdict(StrEnum):
     """What a request is to those recorded before."""
@@ -28,5 +25,5 @@ def judge(known: Request | None, body_hash: str) -> Verdict:
 
 
 def hash_of(*values: object) -> str:
-    """Return the hash of a request's meaning: its fields in a fixed order, without its id."""
-    return ids.digest(msgspec.json.encode(values))[:HASH_DIGITS]
+    """Return 32 hex digits of a request's meaning: its fields in a fixed order, without its id."""
+    return ids.short_digest(msgspec.json.encode(values))

@@ -14,6 +14,8 @@ from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import awaited, codec, messages, rules, store
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import reason_name
 from internal.requests import store as requests_store
 from internal.requests.messages import RequestState, SubjectKind
 
@@ -35,24 +37,31 @@ def refusal_of(order: store.OrderSnapshot) -> str:
 
 def undo(
     connection: sa.Connection,
-    cancels: Sequence[tuple[messages.CancelRequested, store.OrderSnapshot]],
+    cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
     now_us: int,
 ) -> list[Change]:
     """Undo accepted orders, whose rows are locked; all but their stock is written."""
     claims = [(o.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT) for _, o in cancels]
     logged = store.find_claims(connection, claims)
     changes = []
-    for (request, order), claim in zip(cancels, claims, strict=True):
+    for (asked, order), claim in zip(cancels, claims, strict=True):
         accepted = logged[claim][1]
         assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
-        changes.append(_change(request, order, accepted, now_us))
+        changes.append(_change(asked.command, order, accepted, now_us))
     store.move(connection, [_transition(order, now_us) for _, order in cancels])
     store.log(connection, [_entry(change, now_us) for change in changes])
+    reasons = [_reason(*each) for each in cancels if each[0].private.note]
+    privacy_store.add(connection, privacy_store.Subject.ORDER, reasons, now_us)
     return changes
 
 
+def _reason(asked: messages.Asked, order: store.OrderSnapshot) -> privacy_store.Held:
+    values = {reason_name(asked.command.request_id): asked.private.note}
+    return privacy_store.Held(order.order_key, order.merchant_id, values)
+
+
 def _change(
-    request: messages.CancelRequested,
+    request: messages.Requested,
     order: store.OrderSnapshot,
     accepted: messages.OrderAccepted,
     now_us: int,

@@ -8,8 +8,8 @@ committed the second one looks for the order with a lock. The order stage looks 
 after it has inserted an order. So one of the two always sees the other.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -17,6 +17,7 @@ from internal.infra import bulk
 from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.orders import codec, messages, store
+from internal.privacy.messages import Private
 from internal.requests import rules
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
@@ -34,8 +35,11 @@ class Command(NamedTuple):
     """The refusal if there is no such order; "" if the command waits for it."""
     refusal_of: Callable[[store.OrderSnapshot], str]
     """Returns why an order in its state cannot take the command; "" if it can."""
-    carry_out: Callable[[sa.Connection, Any, int], Sequence[cancellation.Change]]
-    """Takes (command, locked order) of those that can, and the time; writes all but stock."""
+    carry_out: Callable[
+        [sa.Connection, Sequence[tuple[messages.Asked, store.OrderSnapshot]], int],
+        Sequence[cancellation.Change],
+    ]
+    """Takes those that can with their locked orders, and the time; writes all but stock."""
 
 
 COMMANDS: dict[type, Command] = {
@@ -71,19 +75,21 @@ class _Decision(NamedTuple):
 
 
 def carry_out(
-    connection: sa.Connection, commands: Sequence[messages.Requested], now_us: int
+    connection: sa.Connection, asked: Sequence[messages.Asked], now_us: int
 ) -> CarriedOut:
     """Carry out the commands that are new; repeat the facts that the others have led to.
 
     Raises:
         Conflict: another transaction took the same command or order; repeat the whole transaction.
     """
-    if not commands:
+    if not asked:
         return CarriedOut([], [])
+    commands = [it.command for it in asked]
     known, orders = _find(connection, commands)
     todo = _without_answer(commands, known)
     orders |= _lock(connection, todo, known, orders)
-    decisions = _decide(connection, todo, orders, now_us)
+    halves = {id(it.command): it.private for it in asked}
+    decisions = _decide(connection, todo, orders, halves, now_us)
     for key, command in todo.items():
         if ref_of(command) not in orders:
             decisions[key] = _without_order(command, known.get(key))
@@ -138,9 +144,16 @@ def _lock(connection: sa.Connection, todo: Todo, known: Requests, orders: Orders
 
 
 def _decide(
-    connection: sa.Connection, todo: Todo, orders: Orders, now_us: int
+    connection: sa.Connection,
+    todo: Todo,
+    orders: Orders,
+    halves: Mapping[int, Private],
+    now_us: int,
 ) -> dict[RequestKey, _Decision]:
-    """Decide the commands whose orders are there, one change of each order at most."""
+    """Decide the commands whose orders are there, one change of each order at most.
+
+    `halves` has the private half of each by the fact's id().
+    """
     decisions, accepted = {}, dict[ids.OrderRef, messages.Requested]()
     for key, command in todo.items():
         ref = ref_of(command)
@@ -152,10 +165,11 @@ def _decide(
         else:
             accepted[ref] = command
     for kind, row in COMMANDS.items():
-        pairs = [(asked, orders[ref]) for ref, asked in accepted.items() if type(asked) is kind]
+        of_kind = {ref: command for ref, command in accepted.items() if type(command) is kind}
+        pairs = [(messages.Asked(c, halves[id(c)]), orders[ref]) for ref, c in of_kind.items()]
         changes = row.carry_out(connection, pairs, now_us) if pairs else ()
-        for (asked, _), it in zip(pairs, changes, strict=True):
-            decisions[key_of(asked)] = _Decision(
+        for command, it in zip(of_kind.values(), changes, strict=True):
+            decisions[key_of(command)] = _Decision(
                 RequestState.DONE, (it.fact,), "", it.order, (it.released,)
             )
     return decisions

@@ -21,6 +21,8 @@ from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import NOTHING, Private, values_of
 from internal.stages import cancellation
 
 NAME = messages.LogStage.ORDER
@@ -59,16 +61,16 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
 def place(
     connection: sa.Connection,
-    orders: Sequence[messages.OrderPlaced],
+    submissions: Sequence[messages.Submission],
     now_us: int,
     due_at_us: int,
     released: Sequence[Demand] = (),
 ) -> list[Facts]:
-    """Record the new ones among `orders`; return for each what is to be sent.
+    """Record the new ones among the orders; return for each what is to be sent.
 
     Args:
         connection: in a transaction.
-        orders: as they were placed.
+        submissions: as they were placed.
         now_us: the time.
         due_at_us: the deadline of the next stage.
         released: the stock that other orders of this transaction give up.
@@ -76,14 +78,16 @@ def place(
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
-    if not orders:
+    if not submissions:
         _change_stock(connection, {}, inventory_rules.total(released))
         return []
+    orders = [submission.placed for submission in submissions]
     refs = [_ref(order) for order in orders]
     known = store.find(connection, refs)
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
-    decided, reservations = _decide_and_add(connection, new, now_us, due_at_us)
+    private = {id(placed): half for placed, half in submissions if half is not NOTHING}
+    decided, reservations = _decide_and_add(connection, new, private, now_us, due_at_us)
     repeated = [order for order in orders if new.get(_ref(order)) is not order]
     again = _repeat(connection, repeated, now_us) if repeated else {}
     # Last: every order of the shop waits for these rows.
@@ -155,10 +159,14 @@ def _conflict_entry(
 def _decide_and_add(
     connection: sa.Connection,
     new: dict[ids.OrderRef, messages.OrderPlaced],
+    private: Mapping[int, Private],
     now_us: int,
     due_at_us: int,
 ) -> tuple[dict[ids.OrderRef, messages.Fact], dict[StockKey, int]]:
-    """Record new orders; return their facts, and the stock that is still to be reserved."""
+    """Record new orders; return their facts, and the stock that is still to be reserved.
+
+    `private` has the private half of an order by the fact's id().
+    """
     if not new:
         return {}, {}
     snapshot = load_snapshot(connection, list(new.values()))
@@ -168,6 +176,7 @@ def _decide_and_add(
     shortages, reservations = inventory_rules.allocate(levels, demands)
     drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
     added, facts = _add(connection, drafts, now_us, due_at_us)
+    _keep_apart(connection, facts, [d.placed for d in drafts], private, now_us)
     if any(d.cancelled_by for d in added):
         reservations = inventory_rules.total([d.demand() for d in added])
     return dict(zip(new, facts, strict=True)), reservations
@@ -196,6 +205,22 @@ def _change_stock(
         inventory_store.lock_levels(connection, sorted({*reservations, *released}))
     inventory_store.release(connection, released)
     inventory_store.reserve(connection, reservations)
+
+
+def _keep_apart(
+    connection: sa.Connection,
+    facts: Sequence[NewFact],
+    orders: Sequence[messages.OrderPlaced],
+    private: Mapping[int, Private],
+    now_us: int,
+) -> None:
+    """Record the private halves of new orders, where they can be erased."""
+    held = [
+        privacy_store.Held(fact.order_key, fact.merchant_id, values_of(private[id(placed)]))
+        for fact, placed in zip(facts, orders, strict=True)
+        if id(placed) in private
+    ]
+    privacy_store.add(connection, privacy_store.Subject.ORDER, held, now_us)
 
 
 def refuse(

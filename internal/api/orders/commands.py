@@ -31,7 +31,7 @@ class Command(msgspec.Struct, frozen=True):
     response: type[message.Message]
     """With the fields of CancelOrderResponse."""
     fact: type[messages.Requested]
-    from_wire: Callable[[Any, calls.Origin], messages.Requested]
+    from_wire: Callable[[Any, calls.Origin], messages.Asked]
     """Takes a validated request."""
     too_late: str
     """The reason of the refusal if the order has ended."""
@@ -75,17 +75,19 @@ class Commander:
             DatabaseAway: the order cannot be looked up now.
             BusAway: the command was not sent.
         """
-        fact = command.from_wire(request, call.origin)
+        asked = command.from_wire(request, call.origin)
+        fact = asked.command
         known = await self._loader.command(_ref_of(fact))
         if answer := self._answer(command, fact, known, replayed=True):
             return answer
         if known.request is None and known.order and watch.is_ended(known.order):
             return _refused(command, fact, command.too_late, known.order.state)
-        return await self._send_and_wait(command, fact, call, is_new=known.request is None)
+        return await self._send_and_wait(command, asked, call, is_new=known.request is None)
 
     async def _send_and_wait(
-        self, command: Command, fact: messages.Requested, call: calls.Call, *, is_new: bool
+        self, command: Command, asked: messages.Asked, call: calls.Call, *, is_new: bool
     ) -> calls.Answer:
+        fact, private = asked
         ref, known = _ref_of(fact), ports.KnownCommand()
 
         async def look() -> calls.Answer | None:
@@ -97,7 +99,7 @@ class Commander:
             if listener is None:
                 return refusals.share_used(self._follower.retry_after_s)
             if is_new:
-                packed = topics.ENVELOPE.pack([fact], self._publisher.shard_keys)
+                packed = topics.ENVELOPE.pack([fact], self._publisher.shard_keys, [private])
                 await self._publisher.publish(packed)
             answer: calls.Answer | None = await listener.until_found(look, call.answer_by_s)
         if answer is None and _is_waiting(known.request):

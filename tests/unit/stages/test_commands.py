@@ -1,7 +1,6 @@
 """Commands are carried out once each, in any order, however often their messages come."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 import pytest
@@ -109,12 +108,12 @@ class Renamed(messages.Requested, frozen=True, tag=True):
 
 def rename(
     connection: sa.Connection,
-    asked: Sequence[tuple[Any, store.OrderSnapshot]],
+    asked: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
     now_us: int,
 ) -> list[cancellation.Change]:
     """Carry it out as a toy: one version more, nothing else."""
     changes = []
-    for command, order in asked:
+    for (command, _), order in asked:
         table = store.ORDERS
         after = msgspec.structs.replace(order, version=order.version + 1)
         this = table.c.order_key == order.order_key
@@ -151,7 +150,7 @@ class TestNewCommand:
 
     @staticmethod
     def renamed(order_id: str, request_id: str) -> Renamed:
-        return Renamed(shop.MERCHANT, order_id, request_id, rules.hash_of(order_id), shop.NOW_US)
+        return Renamed(shop.MERCHANT, order_id, request_id, shop.NOW_US, rules.hash_of(order_id))
 
     def test_changes_an_order_once_per_request(self, line: staged_orders.StagedOrders) -> None:
         """Two that change one order never share a transaction."""
