@@ -195,7 +195,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         ),
     ),
     "an attempt of no order": (
-        "I3 belongs to an order",
+        "I3 an attempt belongs to an order",
         ATTEMPT.format(key=999, **SALE),
     ),
     "an attempt for cash": (
