@@ -39,6 +39,9 @@ ELSEWHERE = {
     "the gateway captured a tender once at most": (
         f"{HERE}/test_invariants.py::test_a_second_capture_at_the_gateway_is_found"
     ),
+    "a tender at the gateway that waits for no answer holds what its attempts captured": (
+        f"{HERE}/test_tenders.py::test_a_tender_that_its_attempts_contradict_is_found"
+    ),
     "debits equal credits, per merchant and currency": (
         f"{HERE}/test_invariants.py::test_an_unbalanced_transaction_unbalances_its_merchant"
     ),
