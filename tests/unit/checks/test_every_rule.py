@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +73,7 @@ class Rule(NamedTuple):
     sentence: str
 
 
+@lru_cache(maxsize=1)
 def rules() -> list[Rule]:
     """Return every rule that a check may report, as the sources have them."""
     found = {rule for path in SOURCES for rule in rules_in(ast.parse(path.read_text()))}
