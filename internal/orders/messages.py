@@ -2,15 +2,18 @@
 
 Fields are only ever added, with a default: yesterday's messages stay readable. Facts are in the
 past tense. Amounts are minor units of the order's currency, instants microseconds since the epoch.
+No fact has free text of a merchant or a token: these are in its private half.
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from internal.kernel import ids
 from internal.payments.messages import Captured, Tender
-from internal.pricing.messages import Discount, TaxBucket, WantedLine
+from internal.pricing.messages import Adjustment, TaxBucket, WantedLine
+from internal.privacy.messages import NOTHING, Private
 
 CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 """The reason of a cancelled order: the merchant's own words are not put into metrics."""
@@ -95,9 +98,8 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     tenders: tuple[Tender, ...]
     body_hash: str
     placed_at_us: int
-    discount: Discount | None = None
+    adjustments: tuple[Adjustment, ...] = ()
     terminal_id: str = ""
-    note: str = ""
     trace_id: str = ""
     sold_at_us: int = 0
     """When the sale happened; 0: when it was placed."""
@@ -134,16 +136,48 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         }
         named |= {name: value for name, value in optional.items() if value}
         skus = (line.sku for line in self.lines)
-        found = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
-        return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+        flaw = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        flaw = flaw or _pricing_flaw(self.lines, self.adjustments)
+        return flaw or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+
+
+def _pricing_flaw(lines: tuple[WantedLine, ...], adjustments: tuple[Adjustment, ...]) -> str:
+    """Return what is wrong with the optional names in what decides a price."""
+    for line in lines:
+        flaw = ids.flaw(line_ref=line.line_ref) if line.line_ref else ""
+        if flaw or line.adjustments:
+            flaw = flaw or _pricing_flaw((), line.adjustments)
+        if flaw:
+            return flaw
+    for it in adjustments:
+        named = {"code": it.code, "reason_code": it.reason_code, "allowed_by": it.allowed_by}
+        flaw = ids.flaw(**{name: value for name, value in named.items() if value})
+        if flaw:
+            return flaw
+    return ""
+
+
+class Submission(NamedTuple):
+    """An order as its merchant sent it: the fact, and the private half beside it."""
+
+    placed: OrderPlaced
+    private: Private = NOTHING
+
+    @property
+    def body_hash(self) -> str:
+        """Tells a retry from another order; it covers both halves."""
+        return self.placed.body_hash
 
 
 class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
-    """A merchant wants an order undone. `request_id` makes a retry harmless."""
+    """A merchant wants an order undone. `request_id` makes a retry harmless.
+
+    `body_hash` tells a retry from another request under the same id.
+    """
 
     request_id: str
     requested_at_us: int
-    reason: str = ""
+    body_hash: str = ""
     trace_id: str = ""
 
     @property
@@ -165,11 +199,11 @@ class StockLine(msgspec.Struct, frozen=True):
     """A quantity of one product, for stock."""
 
     sku: str
-    quantity: int
+    quantity_milli: int
 
 
 def _goods_flaw(lines: tuple[StockLine, ...], taxes: tuple[TaxBucket, ...]) -> str:
-    codes = {f"taxes[{place}]": tax.tax_code for place, tax in enumerate(taxes)}
+    codes = {f"taxes[{place}]": tax.code for place, tax in enumerate(taxes)}
     return ids.flaw(**codes) or ids.sku_flaw(line.sku for line in lines)
 
 
@@ -245,7 +279,8 @@ class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """Undone at the merchant's request before any money moved; its stock is released."""
 
     request_id: str
-    reason: str = ""
+    body_hash: str = ""
+    """Of the request."""
     trace_id: str = ""
 
     @property

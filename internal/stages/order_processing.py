@@ -21,6 +21,8 @@ from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import NOTHING, Private, values_of
 
 NAME = messages.LogStage.ORDER
 Facts = tuple[messages.Fact, ...]
@@ -38,28 +40,30 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     def demand(self) -> Demand:
         """Return what it needs of the stock: nothing when it is refused already."""
-        quantities_milli = {line.sku: line.quantity * quantities.MILLI for line in self.lines}
+        quantities_milli = {line.sku: line.quantity_milli for line in self.lines}
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities_milli)
 
 
 def place(
     connection: sa.Connection,
-    orders: Sequence[messages.OrderPlaced],
+    submissions: Sequence[messages.Submission],
     now_us: int,
     due_at_us: int,
 ) -> list[Facts]:
-    """Record the new ones among `orders`; return for each what is to be sent.
+    """Record the new ones among the orders; return for each what is to be sent.
 
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
-    if not orders:
+    if not submissions:
         return []
+    orders = [submission.placed for submission in submissions]
     refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
     known = store.find(connection, refs)
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
-    decided = _decide_and_add(connection, new, now_us, due_at_us)
+    private = {id(placed): half for placed, half in submissions if half is not NOTHING}
+    decided = _decide_and_add(connection, new, private, now_us, due_at_us)
     repeated = [
         order
         for order in orders
@@ -135,9 +139,11 @@ def _conflict_entry(
 def _decide_and_add(
     connection: sa.Connection,
     new: dict[ids.OrderRef, messages.OrderPlaced],
+    private: Mapping[int, Private],
     now_us: int,
     due_at_us: int,
 ) -> dict[ids.OrderRef, messages.Fact]:
+    """Record new orders; `private` has the private half of an order by the fact's id()."""
     if not new:
         return {}
     snapshot = load_snapshot(connection, list(new.values()))
@@ -149,9 +155,26 @@ def _decide_and_add(
     keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
     facts = [_fact(d, keys[ref], now_us) for ref, d in zip(new, drafts, strict=True)]
     _log(connection, drafts, facts, now_us)
+    _keep_apart(connection, drafts, keys, private, now_us)
     # Last: every order of the shop waits for these rows.
     inventory_store.reserve(connection, reservations)
     return dict(zip(new, facts, strict=True))
+
+
+def _keep_apart(
+    connection: sa.Connection,
+    drafts: Sequence[PricedDraft],
+    keys: Mapping[ids.OrderRef, int],
+    private: Mapping[int, Private],
+    now_us: int,
+) -> None:
+    """Record the private halves of new orders, where they can be erased."""
+    held = []
+    for placed in (d.placed for d in drafts if id(d.placed) in private):
+        order_key = keys[ids.OrderRef(placed.merchant_id, placed.order_id)]
+        values = values_of(private[id(placed)])
+        held.append(privacy_store.Held(order_key, placed.merchant_id, values))
+    privacy_store.add(connection, privacy_store.Subject.ORDER, held, now_us)
 
 
 def refuse(
@@ -189,7 +212,12 @@ def load_snapshot(
 def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDraft:
     """Price an order and complete its tenders."""
     request = PriceRequest(
-        placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
+        merchant_id=placed.merchant_id,
+        store_id=placed.store_id,
+        currency=placed.currency,
+        lines=placed.lines,
+        sold_at_us=placed.sale_at_us,
+        adjustments=placed.adjustments,
     )
     day = business_day_of(placed, snapshot.stores)
     priced = pricing_rules.price(request, snapshot)
@@ -199,14 +227,8 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     tenders = tender_rules.settle(placed.tenders, priced, shop)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
-    lines = rules.stock_lines(priced, _without_stock(placed, snapshot))
+    lines = rules.stock_lines(priced)
     return PricedDraft(placed, priced, day, lines, tenders)
-
-
-def _without_stock(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> frozenset[str]:
-    """Return the SKUs of the order's services, gift cards and the like."""
-    products = (snapshot.products.get((placed.merchant_id, line.sku)) for line in placed.lines)
-    return frozenset(it.sku for it in products if it and not it.is_stocked)
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
@@ -237,7 +259,6 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
         placed=d.placed,
         state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
         stock_state=StockState.NONE if refusal else StockState.RESERVED,
-        stocked=frozenset(() if refusal else (line.sku for line in d.lines)),
         currency=d.priced.currency if d.priced else d.placed.currency,
         business_day=d.business_day,
         priced=d.priced,

@@ -4,18 +4,28 @@ Requests are validated before. Money is read here, exactly, and must be in the o
 caller passes in the merchant and the time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import msgspec
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 
 from internal.api import calls
-from internal.kernel import errors, ids, money
+from internal.kernel import errors, facts, money, unit_prices
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders.messages import CancelRequested, Channel, OrderPlaced
+from internal.kernel.unit_prices import UnitPrice
+from internal.orders.messages import CancelRequested, Channel, OrderPlaced, Submission
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
-from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.pricing import rules as pricing_rules
+from internal.pricing.messages import (
+    Adjustment,
+    AdjustmentKind,
+    AdjustmentSource,
+    PriceRequest,
+    WantedLine,
+)
+from internal.privacy.messages import NOTHING, Private
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 SOLD_AHEAD_MAX_US = 24 * 3_600 * US_PER_SECOND
@@ -23,48 +33,52 @@ SOLD_AHEAD_MAX_US = 24 * 3_600 * US_PER_SECOND
 
 
 def body_of(draft: order_pb2.OrderDraft) -> bytes:
-    """Return the one encoding of a draft that is measured, searched and hashed."""
+    """Return the one encoding of a draft that is measured and searched."""
     return draft.SerializeToString(deterministic=True)
 
 
-def placed(
-    draft: order_pb2.OrderDraft, body: bytes, origin: calls.Origin, path: str
-) -> OrderPlaced:
-    """Return the fact of a validated draft.
+def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Submission:
+    """Return the fact of a validated draft, with its private half.
 
     Args:
         draft: what the merchant sent.
-        body: the draft's `body_of`.
         origin: where it comes from.
         path: leads the path of every field in its request ("order.").
 
     Raises:
         InvalidMoney: an amount is not in the order's currency, cannot be expressed in it, or is too
             small.
-        InvalidInput: a tender is of no known kind, more than one leaves its amount out, two have
-            the same name, or the sale is too far in the future.
+        InvalidInput: a tender is of no known kind, more than one leaves its amount out, two of
+            them or two lines have the same name, or the sale is too far in the future.
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
-    return OrderPlaced(
+    tenders = _tenders(draft.tenders, currency, path)
+    private = Private(draft.note, _tokens(draft.tenders, tenders))
+    unstamped = OrderPlaced(
         merchant_id=origin.merchant_id,
         order_id=draft.order_id,
         store_id=draft.store_id,
         currency=currency,
         lines=_lines(draft.lines, currency, path),
-        tenders=_tenders(draft.tenders, currency, path),
-        body_hash=ids.digest(body),
-        placed_at_us=origin.at_us,
-        discount=_discount(draft.discount, currency, path) if draft.HasField("discount") else None,
+        tenders=tenders,
+        body_hash="",
+        placed_at_us=0,
+        adjustments=_adjustments(draft.adjustments, currency, path) if draft.adjustments else (),
         terminal_id=draft.terminal_id,
-        note=draft.note,
-        trace_id=origin.trace_id,
         sold_at_us=_sold_at_us(draft, origin.at_us, path),
         channel=_CHANNELS[draft.channel],
         customer_id=draft.customer_id,
         shift_id=draft.shift_id,
         cashier_id=draft.cashier_id,
     )
+    fact = msgspec.structs.replace(
+        unstamped,
+        body_hash=facts.body_hash(unstamped, private),
+        placed_at_us=origin.at_us,
+        trace_id=origin.trace_id,
+    )
+    return Submission(fact, NOTHING if private == NOTHING else private)
 
 
 def _sold_at_us(draft: order_pb2.OrderDraft, now_us: int, path: str) -> int:
@@ -83,45 +97,69 @@ _CHANNELS = {
 }
 
 
-def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str) -> PriceRequest:
+def price_request(
+    request: order_service_pb2.QuoteOrderRequest, origin: calls.Origin
+) -> PriceRequest:
     """Return what a validated quote asks for.
 
     Raises:
         InvalidMoney: as for `placed`.
+        InvalidInput: two lines have one name.
     """
     currency = request.currency
     money.exponent_of(currency, "currency")
-    discount = _discount(request.discount, currency, "") if request.HasField("discount") else None
-    lines = _lines(request.lines, currency, "")
-    return PriceRequest(merchant_id, request.store_id, currency, lines, discount)
+    return PriceRequest(
+        merchant_id=origin.merchant_id,
+        store_id=request.store_id,
+        currency=currency,
+        lines=_lines(request.lines, currency, ""),
+        sold_at_us=origin.at_us,
+        adjustments=_adjustments(request.adjustments, currency, ""),
+    )
 
 
 def cancel_requested(
     request: order_service_pb2.CancelOrderRequest, origin: calls.Origin
-) -> CancelRequested:
-    """Return the fact of a validated cancel request."""
-    return CancelRequested(
+) -> tuple[CancelRequested, Private]:
+    """Return the fact of a validated cancel request, and its private half."""
+    private = Private(request.reason)
+    unstamped = CancelRequested(
         merchant_id=origin.merchant_id,
         order_id=request.order_id,
         request_id=request.request_id,
+        requested_at_us=0,
+    )
+    fact = msgspec.structs.replace(
+        unstamped,
         requested_at_us=origin.at_us,
-        reason=request.reason,
+        body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
     )
+    return fact, private
 
 
 def _lines(
     lines: Iterable[order_pb2.DraftLine], currency: str, path: str
 ) -> tuple[WantedLine, ...]:
-    return tuple(
-        WantedLine(
-            line.sku,
-            line.quantity,
-            _minor(line.expected_price, currency, f"{path}lines[{index}].expected_price", 0)
-            if line.HasField("expected_price")
-            else None,
-        )
-        for index, line in enumerate(lines)
+    read = tuple(
+        _line(line, currency, f"{path}lines[{index}].") for index, line in enumerate(lines)
+    )
+    twice = pricing_rules.repeated_ref(read)
+    if twice:
+        what = f"two lines have the line_ref {twice}; a line without one has its number"
+        raise errors.InvalidInput([(f"{path}lines", what)])
+    return read
+
+
+def _line(line: order_pb2.DraftLine, currency: str, path: str) -> WantedLine:
+    return WantedLine(
+        line.sku,
+        line.quantity_milli,
+        _expected_price(line.expected_price, currency, f"{path}expected_price")
+        if line.HasField("expected_price")
+        else None,
+        line.line_ref,
+        _adjustments(line.adjustments, currency, path) if line.adjustments else (),
     )
 
 
@@ -138,6 +176,16 @@ def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> t
     return read
 
 
+def _tokens(sent: Iterable[order_pb2.Tender], read: Sequence[Tender]) -> dict[str, str]:
+    """Return the tokens of the tenders that have one, by their references."""
+    rows = [tender_types.of_kind(tender.kind) for tender in read]
+    return {
+        tender.tender_ref: getattr(wire, row.wire_field).token
+        for wire, tender, row in zip(sent, read, rows, strict=True)
+        if row.has_token
+    }
+
+
 def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
     row = tender_types.of_wire_field(tender.WhichOneof("kind"), f"{path}.kind")
     way = getattr(tender, row.wire_field)
@@ -151,26 +199,54 @@ def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
         if row.is_cash and way.HasField("given")
         else 0,
         tip_minor=_minor(tender.tip, currency, f"{path}.tip", 1) if tender.HasField("tip") else 0,
-        card_token=way.token if row.has_token else "",
     )
 
 
-def _discount(discount: order_pb2.Discount, currency: str, path: str) -> Discount:
-    if discount.HasField("basis_points"):
-        return Discount(DiscountKind.BASIS_POINTS, discount.basis_points)
-    amount_minor = _minor(discount.amount, currency, f"{path}discount.amount", 1)
-    return Discount(DiscountKind.AMOUNT, amount_minor)
+def _adjustments(
+    adjustments: Iterable[order_pb2.Adjustment], currency: str, path: str
+) -> tuple[Adjustment, ...]:
+    return tuple(
+        _adjustment(it, currency, f"{path}adjustments[{index}]")
+        for index, it in enumerate(adjustments)
+    )
+
+
+def _adjustment(it: order_pb2.Adjustment, currency: str, path: str) -> Adjustment:
+    kind, value = AdjustmentKind.BASIS_POINTS, it.basis_points
+    if it.HasField("amount"):
+        kind, value = AdjustmentKind.AMOUNT, _minor(it.amount, currency, f"{path}.amount", 1)
+    return Adjustment(kind, value, _SOURCES[it.source], it.code, it.reason_code, it.allowed_by)
+
+
+_SOURCES = {
+    order_pb2.ADJUSTMENT_SOURCE_UNSPECIFIED: AdjustmentSource.MANUAL,
+    order_pb2.ADJUSTMENT_SOURCE_MANUAL: AdjustmentSource.MANUAL,
+    order_pb2.ADJUSTMENT_SOURCE_PROMOTION: AdjustmentSource.PROMOTION,
+    order_pb2.ADJUSTMENT_SOURCE_COUPON: AdjustmentSource.COUPON,
+}
+
+
+def _expected_price(amount: money_pb2.Money, currency: str, field: str) -> UnitPrice:
+    _check_currency(amount, currency, field)
+    price = unit_prices.from_parts(currency, amount.units, amount.nanos, field)
+    if price.scaled < 0:
+        raise errors.InvalidMoney([(field, "must not be below zero")])
+    return price
 
 
 def _minor(amount: money_pb2.Money, currency: str, field: str, least_minor: int) -> int:
-    if amount.currency_code != currency:
-        what = f"currency_code must be {currency}, the currency of the whole"
-        raise errors.InvalidMoney([(field, what)])
+    _check_currency(amount, currency, field)
     minor = money.from_parts(currency, amount.units, amount.nanos, field)
     if minor < least_minor:
         what = "must be above zero" if least_minor else "must not be below zero"
         raise errors.InvalidMoney([(field, what)])
     return minor
+
+
+def _check_currency(amount: money_pb2.Money, currency: str, field: str) -> None:
+    if amount.currency_code != currency:
+        what = f"currency_code must be {currency}, the currency of the whole"
+        raise errors.InvalidMoney([(field, what)])
 
 
 def instant_us(at: timestamp_pb2.Timestamp) -> int:

@@ -17,6 +17,7 @@ from internal.cli.commands import merchants, product_files
 from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, values
 from internal.console.options import AsJson
+from internal.kernel import unit_prices
 
 app = lazy_groups.new()
 
@@ -63,7 +64,7 @@ def list_products(
 def _show(products: Iterable[Product]) -> None:
     table = output.table("SKU", "Name", "Price", "Tax", "Sold", right=["Price"])
     for it in products:
-        price = output.amount(it.price_minor, it.currency)
+        price = f"{unit_prices.to_text(it.unit_price, it.currency)} {it.currency}"
         sold = output.yes_or_no(good=it.active, yes="yes", no="no")
         table.add_row(it.sku, it.name, price, it.tax_code, sold)
     output.terminal().print(table)

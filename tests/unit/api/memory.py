@@ -18,13 +18,16 @@ from internal.infra import bus
 from internal.kernel import errors, ids, states
 from internal.kernel.clock import ManualClock
 from internal.kernel.facts import Fact
+from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
 from internal.orders.messages import LogStage, OrderPlaced
 from internal.payments.messages import Attempt, AttemptState, Captured, Operation
 from internal.payments.order_tenders import TenderRecord
 from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
+from internal.privacy.messages import NOTHING, Private
 from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import Filter, Listing, OrderSummary, Page
 from internal.wire.souk.v1 import order_pb2 as o
@@ -105,8 +108,12 @@ class MemoryBus:
 
     def facts(self) -> list[Fact]:
         """Return every fact on every topic, in the order of publishing."""
-        found = [topics.ENVELOPE.facts_in(message.payload) for message in self.messages]
-        return [fact for facts in found for fact in facts if not isinstance(fact, errors.Poison)]
+        opened = [it.fact for it in self.opened()]
+        return [fact for fact in opened if not isinstance(fact, errors.Poison)]
+
+    def opened(self) -> list[envelope.Opened]:
+        """Return every fact with its private half, in the order of publishing."""
+        return [it for message in self.messages for it in topics.ENVELOPE.open(message.payload)]
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -175,13 +182,14 @@ class MemoryOrders:
         if self.is_away:
             raise errors.DatabaseAway("in this test")
 
-    def record(self, fact: OrderPlaced) -> OrderView:
+    def record(self, fact: OrderPlaced, private: Private = NOTHING) -> OrderView:
         """Accept an order, as the order stage does; one recorded before stays as it is."""
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         if ref not in self.views:
             view = _accepted(fact, len(self.views) + 1)
             self.views[ref] = msgspec.structs.replace(
                 view,
+                note=private.note,
                 timeline=(
                     TimelineEntry(
                         LogStage.INTAKE, "placed", 1, OrderState.PLACED, "", fact.placed_at_us, fact
@@ -229,16 +237,16 @@ class MemoryOrders:
         placed = await self._bus.tail([topics.PLACED])
         while True:
             for delivery in await placed.receive(1_000):
-                for fact in topics.ENVELOPE.facts_in(delivery.payload):
-                    await self._process(fact)
+                for fact, _, private in topics.ENVELOPE.open(delivery.payload):
+                    await self._process(fact, private)
 
-    async def _process(self, fact: Fact | errors.Poison) -> None:
+    async def _process(self, fact: Fact | errors.Poison, private: Private) -> None:
         if isinstance(fact, messages.CancelRequested):
             await self._cancel(fact)
         if not isinstance(fact, OrderPlaced):
             return
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
-        self.record(fact)
+        self.record(fact, private)
         await self.tell(ref, topics.ACCEPTED)
         for state, topic in (
             (OrderState.PAID, topics.PAID),
@@ -289,15 +297,15 @@ def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
             line_no=number,
             sku=line.sku,
             name=line.sku.title(),
-            quantity=line.quantity,
-            unit_price_minor=PRICES.get(line.sku, 100),
-            gross_minor=line.quantity * PRICES.get(line.sku, 100),
+            line_ref=line.line_ref or str(number),
+            location_id=fact.store_id,
+            quantity_milli=line.quantity_milli,
+            unit_price=UnitPrice(PRICES.get(line.sku, 100)),
+            gross_minor=line.quantity_milli * PRICES.get(line.sku, 100) // MILLI,
             discount_minor=0,
-            tax_code="none",
-            tax_rate_ppm=0,
-            tax_inclusive=False,
             tax_minor=0,
-            total_minor=line.quantity * PRICES.get(line.sku, 100),
+            total_minor=line.quantity_milli * PRICES.get(line.sku, 100) // MILLI,
+            parts=(),
         )
         for number, line in enumerate(fact.lines, start=1)
     )
@@ -332,7 +340,6 @@ def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
         updated_at_us=fact.placed_at_us + 1,
         due_at_us=None,
         trace_id=fact.trace_id,
-        price_trace=("base prices",),
         lines=lines,
         taxes=(),
         tenders=tuple(
@@ -388,7 +395,7 @@ def _fact(
         )
     if state is OrderState.CANCELLED and request:
         return messages.OrderCancelled(
-            **common, request_id=request.request_id, reason=request.reason
+            **common, request_id=request.request_id, body_hash=request.body_hash
         )
     return messages.OrderRejected(**common, stage="test", reason=view.reason, explanation="no")
 
@@ -420,9 +427,7 @@ class MemoryPrices:
         )
         view = _accepted(placed, 1)
         amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
-        return PricedOrder(
-            currency=request.currency, lines=view.lines, taxes=(), trace=("base prices",), **amounts
-        )
+        return PricedOrder(currency=request.currency, lines=view.lines, taxes=(), **amounts)
 
 
 class MemoryBacklog:
@@ -457,9 +462,9 @@ class Backend:
 
     async def record_all(self) -> None:
         """Record every order that was published."""
-        for fact in self.bus.facts():
+        for fact, _, private in self.bus.opened():
             if isinstance(fact, OrderPlaced):
-                self.orders.record(fact)
+                self.orders.record(fact, private)
 
 
 def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:
@@ -468,7 +473,7 @@ def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:
         "order_id": order_id,
         "store_id": "s-1",
         "currency": "EUR",
-        "lines": [o.DraftLine(sku="tea", quantity=2)],
+        "lines": [o.DraftLine(sku="tea", quantity_milli=2_000)],
         "tenders": [o.Tender(cash=o.CashTender())],
     }
     return o.OrderDraft(**(values | others))  # type: ignore[arg-type]

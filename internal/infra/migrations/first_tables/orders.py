@@ -14,25 +14,17 @@ ORDER_LINE_PARTS = sa.Table(
     columns.number("part_no", primary_key=True),
     columns.code("kind"),
     columns.words("code", 64),
-    columns.words("rule", 64),
+    columns.code("rule"),
+    columns.code("rounding_mode"),
     columns.words("source", 16),
+    columns.optional_ident("reason_code"),
     columns.optional_ident("allowed_by"),
-    columns.number("tax_rate_key", nullable=True),
-    columns.number("rate_ppm", nullable=True),
+    columns.number("adjustment_no", default=0),
+    columns.number("tax_rate_key", default=0),
+    columns.number("rate_ppm", default=0),
     columns.number("inclusive", default=0),
     columns.number("base_minor"),
     columns.number("amount_minor"),
-)
-
-PRIVATE_VALUES = sa.Table(
-    "private_values",
-    METADATA,
-    columns.code("subject_kind", primary_key=True, chars_max=16),
-    columns.number("subject_key", primary_key=True),
-    columns.code("name", primary_key=True, chars_max=96),
-    columns.ident("merchant_id"),
-    columns.document("content"),
-    columns.number("at_us"),
 )
 
 RECEIPT_COUNTERS = sa.Table(
@@ -96,7 +88,6 @@ ORDERS = sa.Table(
     columns.number("updated_at_us"),
     columns.number("due_at_us", nullable=True),
     columns.words("trace_id", 64),
-    columns.document("price_trace"),
     sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
     sa.UniqueConstraint(
         "merchant_id", "store_id", "receipt_series", "receipt_no", name="orders_by_receipt"
@@ -111,18 +102,24 @@ ORDER_LINES = sa.Table(
     METADATA,
     columns.number("order_key", primary_key=True),
     columns.number("line_no", primary_key=True),
+    columns.ident("line_ref"),
+    columns.code("kind", default="ITEM"),
+    columns.number("parent_line_no", default=0),
     columns.ident("sku"),
     columns.optional_ident("location_id"),
     columns.words("name", 200),
-    columns.number("quantity"),
-    columns.number("unit_price_minor"),
+    columns.number("quantity_milli"),
+    columns.number("unit_price_scaled"),
+    columns.number("unit_price_scale"),
+    columns.code("price_source", default="BASE"),
+    columns.number("unit_cost_scaled", nullable=True),
+    columns.number("unit_cost_scale", nullable=True),
     columns.number("gross_minor"),
     columns.number("discount_minor"),
-    columns.ident("tax_code"),
-    columns.number("tax_rate_ppm"),
-    columns.number("tax_inclusive"),
-    columns.number("tax_minor"),
     columns.number("total_minor"),
+    columns.number("cancelled_milli", default=0),
+    columns.number("returned_milli", default=0),
+    columns.number("refunded_minor", default=0),
 )
 
 ORDER_LOG = sa.Table(

@@ -13,7 +13,7 @@ from internal.api import options
 from internal.api.orders import recent_orders, submission_batcher
 from internal.kernel import errors, ids
 from internal.kernel.states import OrderState
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, Submission
 from internal.pricing.messages import WantedLine
 from tests.unit.api import memory
 
@@ -40,7 +40,7 @@ class Rig:
 
     async def submit(self, *facts: OrderPlaced) -> list[submission_batcher.Verdict]:
         async with asyncio.timeout(5):
-            return await self.batcher.submit(facts)
+            return await self.batcher.submit([Submission(fact) for fact in facts])
 
     def start(self, *facts: OrderPlaced) -> asyncio.Task[list[submission_batcher.Verdict]]:
         return asyncio.create_task(self.submit(*facts))
@@ -173,7 +173,7 @@ async def test_a_full_queue_takes_all_of_a_call_or_nothing() -> None:
 
 async def test_a_queue_of_large_orders_is_full_earlier() -> None:
     limits = options.Limits(queue_lines_max=250, batch_orders_max=1, batches_in_flight_max=1)
-    lines = (WantedLine("tea", 1),) * 100
+    lines = (WantedLine("tea", 1_000),) * 100
     large = [msgspec.structs.replace(fact(name), lines=lines) for name in "abcd"]
     async for rig in made(limits):
         with rig.bus.standing_still():
