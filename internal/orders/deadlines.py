@@ -40,7 +40,7 @@ def names_of(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, 
 def oldest_unfinished_us(connection: sa.Connection) -> int | None:
     """Return when the oldest order with a deadline was placed."""
     oldest = sa.func.min(store.ORDERS.c.placed_at_us)
-    query = sa.select(oldest).where(store.ORDERS.c.due_at_us.is_not(None))
+    query = sa.select(oldest).where(store.ORDERS.c.due_at_us >= 0)
     return connection.execute(query).scalar()
 
 

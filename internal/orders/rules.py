@@ -19,10 +19,13 @@ def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
     return tuple(StockLine(sku, milli) for sku, milli in sums.items())
 
 
+NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
+"""The refusal of a cancel request that comes too late."""
+
+
 def may_cancel(state: OrderState, charge: ChargeState, *, is_kept_open: bool) -> bool:
-    """Tell whether its merchant can cancel an order: as long as no money is held or asked for."""
-    is_untouched = charge is ChargeState.NONE or (is_kept_open and charge in HOLDS_NOTHING)
-    return state is OrderState.ACCEPTED and is_untouched
+    """Tell whether its merchant can cancel an order: open ones always, others before any charge."""
+    return state is OrderState.ACCEPTED and (is_kept_open or charge is ChargeState.NONE)
 
 
 HOLDS_NOTHING = frozenset({ChargeState.NONE, ChargeState.DECLINED, ChargeState.VOIDED})
@@ -42,10 +45,11 @@ def next_commands(
     state: OrderState, charge: ChargeState, opened: OpenPayment | None = None
 ) -> tuple[str, ...]:
     """List the commands that the merchant may send next; `opened` is there if it is kept open."""
-    cancel = ("CancelOrder",) if may_cancel(state, charge, is_kept_open=opened is not None) else ()
-    if state is not OrderState.ACCEPTED or (opened and opened.is_ending):
+    if not may_cancel(state, charge, is_kept_open=opened is not None):
         return ()
-    return cancel
+    if opened and opened.is_ending:
+        return ()
+    return ("CancelOrder",)
 
 
 def net_discount(priced: PricedOrder) -> int:

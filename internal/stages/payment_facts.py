@@ -1,7 +1,9 @@
 """How the end of a payment is told: its fact, the order's step, and the entry of the log. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from internal.kernel import ids
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, store
 from internal.payments import outcomes, rules
@@ -26,10 +28,14 @@ END_EVENTS: dict[OrderState, tuple[str, ...]] = {
 """The events under which the last fact of an order may be logged; of any other ACCEPTED_EVENT."""
 
 
-def fact_of(p: Plan, now_us: int, request_id: str) -> EndFact | None:
+NO_REQUEST = "cancelled"
+"""Stands for the id of a cancel request that waited longer than requests are kept."""
+
+
+def fact_of(p: Plan, now_us: int, cancelled_by: Mapping[ids.OrderRef, str]) -> EndFact | None:
     """Return the fact of a payment that has ended; None for one that goes on.
 
-    `request_id` is that of the request that has cancelled it.
+    `cancelled_by` has the ids of the requests that have cancelled orders.
     """
     match p.step:
         case rules.Paid():
@@ -39,6 +45,8 @@ def fact_of(p: Plan, now_us: int, request_id: str) -> EndFact | None:
         case rules.Undone(Ending.GIVEN_UP):
             return _rejected(p, now_us, *_explain(rules.GIVEN_UP))
         case rules.Undone(Ending.CANCELLED):
+            ref = ids.OrderRef(p.order.merchant_id, p.order.order_id)
+            request_id = cancelled_by.get(ref, NO_REQUEST)
             return messages.OrderCancelled(**_common(p, now_us), request_id=request_id)
         case rules.Undone():
             return messages.OrderExpired(**_common(p, now_us))

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
+from internal.kernel import ids
 from internal.kernel.states import CHARGE_COMPLETE, OrderState
 from internal.orders import messages, store
 from internal.orders import rules as rules_of_orders
@@ -18,7 +19,7 @@ from internal.payments import manual_resolution, order_tenders, outcomes, rules,
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, Ending
 from internal.pipeline import appointments
-from internal.stages import open_orders, payment_facts, payment_plans
+from internal.stages import cancellation, open_orders, payment_facts, payment_plans
 from internal.stages.payment_facts import EndFact
 from internal.stages.payment_plans import NO_HISTORY, Plan
 
@@ -97,7 +98,8 @@ def carry_out(
     payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
     became = {p.order.order_key: _outcome(p) for p in plans}
     _record_money(connection, plans, became, now_us)
-    found = ((p, payment_facts.fact_of(p, now_us, "")) for p in plans)
+    cancelled_by = _answer_cancels(connection, plans, now_us)
+    found = ((p, payment_facts.fact_of(p, now_us, cancelled_by)) for p in plans)
     facts = {p.order.order_key: fact for p, fact in found if fact}
     waiting = [p for p in plans if p.order.order_key not in facts]
     opened = [_still_open(p, became[p.order.order_key], due_at_us) for p in waiting]
@@ -115,6 +117,15 @@ def carry_out(
     refused = [p.accepted for p, fact in ended if not isinstance(fact, messages.OrderPaid)]
     _release_stock(connection, refused)
     return facts
+
+
+def _answer_cancels(
+    connection: sa.Connection, plans: Sequence[Plan], now_us: int
+) -> dict[ids.OrderRef, str]:
+    """Answer the requests that wait for these orders' end; return the id of one for each order."""
+    cancelled = [p.order for p in plans if p.step == rules.Undone(Ending.CANCELLED)]
+    versions = {ids.OrderRef(it.merchant_id, it.order_id): it.version + 1 for it in cancelled}
+    return cancellation.answer_waiting(connection, versions, now_us)
 
 
 def left_open(plans: Sequence[Plan], now_us: int) -> dict[int, messages.OrderLeftOpen]:
