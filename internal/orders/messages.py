@@ -6,13 +6,14 @@ No fact has free text of a merchant or a token: these are in its private half.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from internal.kernel import ids
+from internal.kernel.states import OrderState
 from internal.payments.messages import Captured, Tender
-from internal.pricing.messages import Discount, TaxBucket, WantedLine
+from internal.pricing.messages import Adjustment, TaxBucket, WantedLine
 from internal.privacy.messages import NOTHING, Private
 
 CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
@@ -98,7 +99,7 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     tenders: tuple[Tender, ...]
     body_hash: str
     placed_at_us: int
-    discount: Discount | None = None
+    adjustments: tuple[Adjustment, ...] = ()
     terminal_id: str = ""
     trace_id: str = ""
     sold_at_us: int = 0
@@ -136,8 +137,25 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         }
         named |= {name: value for name, value in optional.items() if value}
         skus = (line.sku for line in self.lines)
-        found = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
-        return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+        flaw = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        flaw = flaw or _pricing_flaw(self.lines, self.adjustments)
+        return flaw or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+
+
+def _pricing_flaw(lines: tuple[WantedLine, ...], adjustments: tuple[Adjustment, ...]) -> str:
+    """Return what is wrong with the optional names in what decides a price."""
+    for line in lines:
+        flaw = ids.flaw(line_ref=line.line_ref) if line.line_ref else ""
+        if flaw or line.adjustments:
+            flaw = flaw or _pricing_flaw((), line.adjustments)
+        if flaw:
+            return flaw
+    for it in adjustments:
+        named = {"code": it.code, "reason_code": it.reason_code, "allowed_by": it.allowed_by}
+        flaw = ids.flaw(**{name: value for name, value in named.items() if value})
+        if flaw:
+            return flaw
+    return ""
 
 
 class Submission(NamedTuple):
@@ -152,15 +170,18 @@ class Submission(NamedTuple):
         return self.placed.body_hash
 
 
-class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
-    """A merchant wants an order undone. `request_id` makes a retry harmless.
+class Requested(OrderCommand, frozen=True, omit_defaults=True):
+    """A command about an order, under an id of its merchant's own: see internal/requests.
 
-    `body_hash` tells a retry from another request under the same id.
+    `method` is a class's own constant: its name at the API, which is part of the request's key.
     """
+
+    method: ClassVar[str]
 
     request_id: str
     requested_at_us: int
     body_hash: str = ""
+    """Tells a retry from another command under the same id; it covers both halves."""
     trace_id: str = ""
 
     @property
@@ -175,18 +196,39 @@ class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
-        return OrderCommand.flaw(self) or ids.flaw(request_id=self.request_id)
+        named = {"request_id": self.request_id, "body_hash": self.body_hash}
+        return OrderCommand.flaw(self) or ids.flaw(**named)
+
+
+class CancelRequested(Requested, frozen=True, omit_defaults=True, tag=True):
+    """A merchant wants an order undone, or never carried out if it is not recorded yet."""
+
+    method = "CancelOrder"
+
+
+class Asked(NamedTuple):
+    """A command as its merchant sent it, with its private half."""
+
+    command: Requested
+    private: Private = NOTHING
+
+
+class CommandAnswer(msgspec.Struct, frozen=True):
+    """The order as a command left it, or found it if it was refused."""
+
+    state: OrderState
+    version: int
 
 
 class StockLine(msgspec.Struct, frozen=True):
     """A quantity of one product, for stock."""
 
     sku: str
-    quantity: int
+    quantity_milli: int
 
 
 def _goods_flaw(lines: tuple[StockLine, ...], taxes: tuple[TaxBucket, ...]) -> str:
-    codes = {f"taxes[{place}]": tax.tax_code for place, tax in enumerate(taxes)}
+    codes = {f"taxes[{place}]": tax.code for place, tax in enumerate(taxes)}
     return ids.flaw(**codes) or ids.sku_flaw(line.sku for line in lines)
 
 
@@ -259,11 +301,9 @@ class OrderRejected(RecordedFact, frozen=True, omit_defaults=True, tag=True):
 
 
 class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
-    """Undone at the merchant's request before any money moved; its stock is released."""
+    """Undone at the merchant's request before any money moved; no stock is reserved any more."""
 
     request_id: str
-    body_hash: str = ""
-    """Of the request."""
     trace_id: str = ""
 
     @property

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, refusals, tables
+from internal.orders import awaited, codec, lines, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 
-ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
+ORDERS, ORDER_LOG = tables.ORDERS, tables.ORDER_LOG
 
 Claim = tuple[int, str, str]
 """(order_key, stage, event_id)."""
@@ -81,8 +81,6 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     placed: messages.OrderPlaced
     state: OrderState
     stock_state: StockState
-    stocked: frozenset[str] = frozenset()
-    """The SKUs that take their quantity from the store's stock."""
     currency: str
     business_day: int
     priced: PricedOrder | None
@@ -97,7 +95,6 @@ _SNAPSHOT = (
     " t.version"
 )
 _BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
-_BY_PLACE = bulk.Shape((("place", ORDERS.c.version), *_BY_MERCHANT.columns))
 _BY_KEY = bulk.shape_of(ORDERS, "order_key")
 _MOVED = (
     "order_key",
@@ -114,15 +111,27 @@ _CHARGE = ("order_key", "charge_state", "due_at_us", *_AMOUNTS)
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
+_FIND = (
+    f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
+    " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
+)
+
+
 def find(
     connection: sa.Connection, keys: Sequence[ids.OrderRef]
 ) -> dict[ids.OrderRef, OrderSnapshot]:
     """Return those of the orders that are recorded."""
-    query = (
-        f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
-        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
-    )
-    found = map(_snapshot, bulk.select(connection, _BY_MERCHANT, query, keys))
+    return found_in(bulk.select(connection, *query_of(keys)))
+
+
+def query_of(keys: Sequence[ids.OrderRef]) -> bulk.Query:
+    """Return the query of `find`, to be run with others: `found_in` reads its answer."""
+    return bulk.Query(_BY_MERCHANT, _FIND, keys)
+
+
+def found_in(rows: Sequence[bulk.Row]) -> dict[ids.OrderRef, OrderSnapshot]:
+    """Return the orders in the answer to `query_of`."""
+    found = map(_snapshot, rows)
     return {ids.OrderRef(order.merchant_id, order.order_id): order for order in found}
 
 
@@ -134,6 +143,16 @@ def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Orde
     )
     rows = bulk.select(connection, _BY_KEY, query, [(key,) for key in order_keys], lock=True)
     return {order.order_key: order for order in map(_snapshot, rows)}
+
+
+def lock_named(
+    connection: sa.Connection, refs: Sequence[ids.OrderRef]
+) -> dict[ids.OrderRef, OrderSnapshot]:
+    """Return those of the orders that are recorded and lock their rows. `refs` are sorted.
+
+    An order that another transaction is about to record is waited for.
+    """
+    return found_in(bulk.select(connection, *query_of(refs), lock=True))
 
 
 def lock_with_digest(
@@ -173,8 +192,8 @@ def _snapshot(row: bulk.Row) -> OrderSnapshot:
     )
 
 
-def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.OrderRef, int]:
-    """Insert orders and their lines; return the order_key that each was given.
+def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> awaited.Added:
+    """Insert orders and their lines.
 
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
@@ -183,32 +202,16 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     rows = [_new_row(order) for order in orders]
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
-    keys = _keys_of(connection, names)
-    lines = [
-        (key, order.placed.store_id if line.sku in order.stocked else "", *_line_row(line))
-        for key, order in zip(keys, orders, strict=True)
-        if order.priced
-        for line in order.priced.lines
-    ]
-    names_of_lines = ("order_key", "location_id", *_LINE_COLUMNS)
-    bulk.insert_deferred(connection, ORDER_LINES, names_of_lines, lines)
+    added = awaited.find_added(connection, names)
+    keys = list(added.keys.values())
+    pairs = zip(keys, orders, strict=True)
+    lines.add(connection, [(key, order.priced) for key, order in pairs if order.priced])
     refused = [
         refusals.Refused(key, order.reason, order.explanation)
         for key, order in zip(keys, orders, strict=True)
     ]
     refusals.add(connection, refused)
-    return dict(zip(names, keys, strict=True))
-
-
-def _keys_of(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[int]:
-    """Return the keys that the database gave to orders that were just inserted."""
-    query = (
-        "SELECT w.place, t.order_key FROM {w} CROSS JOIN orders t"
-        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
-    )
-    rows = [(place, *name) for place, name in enumerate(names)]
-    found = dict(map(tuple, bulk.select(connection, _BY_PLACE, query, rows)))
-    return [found[place] for place in range(len(names))]
+    return added
 
 
 _NEW_COLUMNS = (
@@ -237,12 +240,6 @@ _NEW_COLUMNS = (
     "updated_at_us",
     "due_at_us",
     "trace_id",
-    "price_trace",
-)
-_LINE_COLUMNS = tuple(
-    name
-    for name in ORDER_LINES.c.keys()  # noqa: SIM118 - of a collection of columns
-    if name not in {"order_key", "location_id"}
 )
 _NOTHING = (0, 0, 0, 0, 0)
 
@@ -280,7 +277,6 @@ def _new_row(order: NewOrder) -> bulk.Values:
         order.at_us,
         order.due_at_us,
         placed.trace_id,
-        "\n".join(priced.trace) if priced else "",
     )
 
 
@@ -288,10 +284,6 @@ FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
 """ACCEPTED or REJECTED, by the order stage."""
-
-
-def _line_row(line: msgspec.Struct) -> list[int | str]:
-    return [getattr(line, name) for name in _LINE_COLUMNS]
 
 
 def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:

@@ -171,6 +171,14 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         AGAIN.format(days=1),
         *REBALANCE,
     ),
+    "a finalized order of another amount": (
+        "I3 a finalized order's captures are its total",
+        "UPDATE order_tenders SET amount_minor = amount_minor + 1, given_minor = given_minor + 1,"
+        " captured_minor = captured_minor + 1 WHERE order_key = $sale",
+        "UPDATE payment_transactions SET amount_minor = amount_minor + 1"
+        " WHERE order_key = $sale AND operation = 'SALE'",
+        "UPDATE orders SET captured_minor = captured_minor + 1 WHERE order_key = $sale",
+    ),
     "a paid order of another amount": (
         "I3 a paid order's captures are its total",
         "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
@@ -195,7 +203,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         ),
     ),
     "an attempt of no order": (
-        "I3 belongs to an order",
+        "I3 an attempt belongs to an order",
         ATTEMPT.format(key=999, **SALE),
     ),
     "an attempt for cash": (
@@ -407,6 +415,18 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a deadline that passed long ago": (
         "I9 long passed",
         "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
+    ),
+    "a cancellation that was answered, of an order that was sold": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'sale' WHERE subject = 'cancelled'",
+    ),
+    "a cancellation that was answered, of an order that is not there": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'lost' WHERE subject = 'cancelled'",
+    ),
+    "a request that waits beside its order": (
+        "I12 waits for an order that is recorded",
+        "UPDATE requests SET state = 'WAITING' WHERE subject = 'paid'",
     ),
 }
 """{what happened: (invariant and some words of its rule, SQL, ...)}."""
