@@ -150,12 +150,11 @@ async def everything_happens(
 
 
 async def cancel_one_in_time(world: World, canaries: Canaries) -> None:
-    """Put an order and its cancel request into one message."""
+    """Have a cancel request come with its order."""
     order, request = shop.placed("undone", tenders=(shop.card(),)), shop.cancel("undone", "c-9")
     batch: list[messages.Fact] = [order, request]
     halves = [canaries.half(fact, "undone") for fact in batch]
-    payload = envelope.encode(batch, halves)
-    await world.bus.publish([bus.Outgoing(topics.PLACED, "00", payload, {"orders": "2"})])
+    await world.bus.publish(topics.ENVELOPE.pack(batch, world.bus.shard_keys, halves))
     await world.drain()
 
 

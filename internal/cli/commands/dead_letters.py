@@ -9,8 +9,7 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import actor, database
-from internal.cli.commands import dead_letter_selection
+from internal.cli import actor, database, dead_letter_selection
 from internal.cli.options import Data
 from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson, Yes, flattened

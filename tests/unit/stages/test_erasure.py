@@ -155,7 +155,7 @@ def test_what_dead_letters_hold_is_erased_too_and_they_are_not_whole_then(desk: 
 def test_the_reason_of_a_cancel_request_is_erased(desk: Desk) -> None:
     desk.place()
     request = desk.line.work(shop.cancel("o"), note="the customer, Ms Miller, is ill")
-    desk.line.record(topics.TOPIC_OF[messages.CancelRequested], request)
+    desk.line.record(topics.PLACED, request)
     assert desk.line.view("o").state == "CANCELLED"
     assert desk.erase() == erasure.Erased(4, ())
     assert desk.values() == []
