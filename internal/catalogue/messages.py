@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from internal.kernel import ids
 from internal.kernel.money import RoundingMode
 from internal.kernel.unit_prices import UnitPrice
 
@@ -108,3 +109,37 @@ class CatalogueSnapshot(msgspec.Struct, frozen=True):
     """By (merchant_id, sku)."""
     tax_rates: dict[tuple[str, str], tuple[TaxRate, ...]]
     """All that the taxes of a code ever had, by (merchant_id, tax_code)."""
+
+
+class ProductsChanged(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, kw_only=True):
+    """Products were added or replaced. A large import has several of these, of one version."""
+
+    merchant_id: str
+    catalogue_version: int
+    skus: tuple[str, ...]
+    at_us: int
+    trace_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """See kernel.facts.Fact."""
+        return "catalogue"
+
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return ""
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return ids.flaw(merchant_id=self.merchant_id) or ids.sku_flaw(self.skus)
