@@ -1,4 +1,4 @@
-"""I12: an order's amounts are the sums of its lines, and a line's those of its parts.
+"""I13: an order's amounts are the sums of its lines, and a line's those of its parts.
 
 Writes nothing.
 """
@@ -10,7 +10,7 @@ from internal.checks.scope import EVERYTHING, Scope
 from internal.pricing.messages import PartKind
 
 _ORDERS_ADD_UP = findings.Rule(
-    "I12",
+    "I13",
     "an order's amounts are the sums of its lines, and its net and tax are its total",
     """
     SELECT merchant_id, order_id, gross_minor, gross, discount_minor, discount, tax_minor, tax,
@@ -33,7 +33,7 @@ _ORDERS_ADD_UP = findings.Rule(
     """,
 )
 _LINES_ADD_UP = findings.Rule(
-    "I12",
+    "I13",
     "a line's discount is the sum of its parts, and its total the gross less that, with tax on top",
     """
     SELECT order_key, line_no, gross_minor, discount_minor, discount, on_top, total_minor
@@ -51,7 +51,7 @@ _LINES_ADD_UP = findings.Rule(
     """,
 )
 _PARTS_HAVE_LINES = findings.Rule(
-    "I12",
+    "I13",
     "a part of a price belongs to a line, and the line to an order",
     """
     SELECT p.order_key, p.line_no, p.part_no, p.kind

@@ -171,6 +171,14 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         AGAIN.format(days=1),
         *REBALANCE,
     ),
+    "a finalized order of another amount": (
+        "I3 a finalized order's captures are its total",
+        "UPDATE order_tenders SET amount_minor = amount_minor + 1, given_minor = given_minor + 1,"
+        " captured_minor = captured_minor + 1 WHERE order_key = $sale",
+        "UPDATE payment_transactions SET amount_minor = amount_minor + 1"
+        " WHERE order_key = $sale AND operation = 'SALE'",
+        "UPDATE orders SET captured_minor = captured_minor + 1 WHERE order_key = $sale",
+    ),
     "a paid order of another amount": (
         "I3 a paid order's captures are its total",
         "UPDATE orders SET total_minor = 7, gross_minor = 7, net_minor = 7, tax_minor = 0"
@@ -198,7 +206,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         ),
     ),
     "an attempt of no order": (
-        "I3 belongs to an order",
+        "I3 an attempt belongs to an order",
         ATTEMPT.format(key=999, **SALE),
     ),
     "an attempt for cash": (
@@ -412,29 +420,41 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
     ),
     "an order that costs more than its lines": (
-        "I12 sums of its lines",
+        "I13 sums of its lines",
         "UPDATE orders SET gross_minor = gross_minor + 1 WHERE order_key = $sale",
     ),
     "an order with a discount that no line has": (
-        "I12 sums of its lines",
+        "I13 sums of its lines",
         "UPDATE orders SET discount_minor = discount_minor + 1 WHERE order_key = $split",
     ),
     "a tax that is changed on a line alone": (
-        "I12 sums of its lines",
+        "I13 sums of its lines",
         "UPDATE order_line_parts SET amount_minor = amount_minor + 1"
         " WHERE order_key = $sale AND kind = 'TAX' AND inclusive = 1",
     ),
     "a line with a discount that no part has": (
-        "I12 sum of its parts",
+        "I13 sum of its parts",
         "UPDATE order_lines SET discount_minor = 1, gross_minor = gross_minor + 1"
         " WHERE order_key = $sale",
         "UPDATE orders SET discount_minor = 1, gross_minor = gross_minor + 1"
         " WHERE order_key = $sale",
     ),
     "a part of a price without a line": (
-        "I12 belongs to a line",
+        "I13 belongs to a line",
         "INSERT INTO order_line_parts (order_key, line_no, part_no, kind, rule, rounding_mode,"
         " base_minor, amount_minor) VALUES (999, 1, 1, 'TAX', 'LINE', 'UP', 1, 1)",
+    ),
+    "a cancellation that was answered, of an order that was sold": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'sale' WHERE subject = 'cancelled'",
+    ),
+    "a cancellation that was answered, of an order that is not there": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'lost' WHERE subject = 'cancelled'",
+    ),
+    "a request that waits beside its order": (
+        "I12 waits for an order that is recorded",
+        "UPDATE requests SET state = 'WAITING' WHERE subject = 'paid'",
     ),
 }
 """{what happened: (invariant and some words of its rule, SQL, ...)}."""
