@@ -12,6 +12,7 @@ import msgspec
 
 from internal.kernel import ids
 from internal.kernel.states import OrderState
+from internal.orders.fact_bases import OrderCommand, RecordedFact
 from internal.payments.messages import Captured, OnDecline, Tender
 from internal.pricing.messages import Adjustment, TaxBucket, WantedLine
 from internal.privacy.messages import NOTHING, Private
@@ -20,65 +21,6 @@ CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 """The reason of a cancelled order: the merchant's own words are not put into metrics."""
 HOLD_ENDED = "HOLD_ENDED"
 """The reason of an expired order."""
-
-
-class OrderCommand(msgspec.Struct, frozen=True):
-    """A merchant's message about an order, which may not be recorded yet."""
-
-    merchant_id: str
-    order_id: str
-
-    @property
-    def key(self) -> str:
-        """See kernel.facts.Fact."""
-        return self.order_id
-
-    def flaw(self) -> str:
-        """See kernel.facts.Fact."""
-        return ids.flaw(merchant_id=self.merchant_id, order_id=self.order_id)
-
-    @property
-    def refusal_code(self) -> str:
-        """See kernel.facts.Fact."""
-        return ""
-
-
-class RecordedFact(msgspec.Struct, frozen=True):
-    """A stage's fact about a recorded order. `order_key` is the database's name for the order."""
-
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
-
-    @property
-    def key(self) -> str:
-        """See kernel.facts.Fact."""
-        return self.order_id
-
-    @property
-    def occurred_at_us(self) -> int:
-        """See kernel.facts.Fact."""
-        return self.at_us
-
-    @property
-    def started_at_us(self) -> int:
-        """See kernel.facts.Fact."""
-        return self.placed_at_us
-
-    @property
-    def refusal_code(self) -> str:
-        """See kernel.facts.Fact."""
-        return ""
-
-    def flaw(self) -> str:
-        """See kernel.facts.Fact."""
-        return ids.flaw(
-            merchant_id=self.merchant_id, order_id=self.order_id, store_id=self.store_id
-        )
 
 
 class Channel(StrEnum):

@@ -10,9 +10,9 @@ import msgspec
 
 from internal.catalogue.messages import Store
 from internal.kernel import money
-from internal.orders.messages import RejectReason
+from internal.orders.messages import OrderPlaced, RejectReason
 from internal.payments import tenders as tender_types
-from internal.payments.messages import Tender
+from internal.payments.messages import OnDecline, Tender
 from internal.pricing.messages import PricedOrder, Refusal, RefusalReason
 
 
@@ -41,15 +41,16 @@ def settle(
     return _settle(wanted, priced.total_minor, priced.currency, store)
 
 
-def settle_open(
-    wanted: Sequence[Tender], priced: PricedOrder, store: Store
+def settle_placed(
+    placed: OrderPlaced, priced: PricedOrder, store: Store
 ) -> tuple[Tender, ...] | Refusal:
-    """Do what `settle` does for an order that is kept open: its tenders may also be too few.
+    """Do what `settle` does for a new order; the tenders of one that is kept open may be too few.
 
     Then each is settled as if it was added alone, and a later one gets what is left.
     """
+    wanted = placed.tenders
     whole = settle(wanted, priced, store)
-    if not isinstance(whole, Refusal):
+    if not isinstance(whole, Refusal) or placed.on_decline is OnDecline.REFUSE:
         return whole
     left_minor, settled = priced.total_minor, list[Tender]()
     for tender in wanted:

@@ -18,7 +18,7 @@ from internal.inventory.messages import Demand, Shortage, StockKey
 from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store, tender_rules
-from internal.payments.messages import OnDecline, Tender
+from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
 from internal.privacy import store as privacy_store
@@ -81,7 +81,7 @@ def place(
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     if not submissions:
-        _change_stock(connection, {}, inventory_rules.total(released))
+        inventory_store.exchange(connection, {}, inventory_rules.total(released))
         return []
     orders = [submission.placed for submission in submissions]
     refs = [_ref(order) for order in orders]
@@ -93,7 +93,7 @@ def place(
     repeated = [order for order in orders if new.get(_ref(order)) is not order]
     again = _repeat(connection, repeated, now_us) if repeated else {}
     # Last: every order of the shop waits for these rows.
-    _change_stock(connection, reservations, inventory_rules.total(released))
+    inventory_store.exchange(connection, reservations, inventory_rules.total(released))
     return [
         again[id(order)] if id(order) in again else (decided[ref],)
         for ref, order in zip(refs, orders, strict=True)
@@ -198,18 +198,6 @@ def _add(
     return drafts, facts
 
 
-def _change_stock(
-    connection: sa.Connection,
-    reservations: Mapping[StockKey, int],
-    released: Mapping[StockKey, int],
-) -> None:
-    """Reserve and release stock, with all rows locked in one order."""
-    if reservations and released:
-        inventory_store.lock_levels(connection, sorted({*reservations, *released}))
-    inventory_store.release(connection, released)
-    inventory_store.reserve(connection, reservations)
-
-
 def _keep_apart(
     connection: sa.Connection,
     facts: Sequence[NewFact],
@@ -273,9 +261,7 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     if isinstance(priced, Refusal):
         return PricedDraft(placed, None, day, refusal=priced)
     shop = snapshot.stores[placed.merchant_id, placed.store_id]
-    is_kept_open = placed.on_decline is OnDecline.KEEP_OPEN
-    settle = tender_rules.settle_open if is_kept_open else tender_rules.settle
-    tenders = settle(placed.tenders, priced, shop)
+    tenders = tender_rules.settle_placed(placed, priced, shop)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
     lines = rules.stock_lines(priced)
