@@ -4,12 +4,20 @@ import msgspec
 
 from internal.kernel import ids
 
+SUBJECT_KIND = "order"
+"""The kind of what every fact here is about."""
+
 
 class OrderCommand(msgspec.Struct, frozen=True):
     """A merchant's message about an order, which may not be recorded yet."""
 
     merchant_id: str
     order_id: str
+
+    @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return SUBJECT_KIND
 
     @property
     def key(self) -> str:
@@ -36,6 +44,11 @@ class RecordedFact(msgspec.Struct, frozen=True):
     version: int
     at_us: int
     placed_at_us: int
+
+    @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return SUBJECT_KIND
 
     @property
     def key(self) -> str:
