@@ -415,7 +415,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         LETTER.format(kind="order", order="paid", closed="NULL, ''").replace("m-1", "m-2"),
     ),
     "an order left behind beside the letter of something else with its name": (
-        "I11 deadline, an open dead letter",
+        "I11 hold, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
         LETTER.format(kind="stock", order="paid", closed="NULL, ''"),
     ),
