@@ -106,7 +106,7 @@ async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> No
         instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)
     )
     accepted = await first.carry(first.handlers[0], orders)
-    requests = [shop.cancel(order.order_id) for order in orders]
+    requests = [shop.cancel(order.order_id, f"c-{order.order_id}") for order in orders]
     more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
     async with asyncio.timeout(60):
         await asyncio.gather(first.run(accepted), second.run([*more, *requests]), third.run(more))
