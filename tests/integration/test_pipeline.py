@@ -383,7 +383,7 @@ async def test_only_the_poison_becomes_a_dead_letter(world: World, stage: handle
     assert set(await world.states(*(order.order_id for order in good))) == {"FINALIZED"}
     letters = await world.letters()
     assert {letter.stage for letter in letters} == {stage.name}
-    of_orders = [letter.order_id for letter in letters if letter.order_id]
+    of_orders = [letter.subject for letter in letters if letter.subject]
     each = len(stage.topics)  # the same of the same order is kept once, for each topic
     assert len(letters) - len(of_orders) == each * (2 * len(POISON) - 2 * len(set(of_orders)))
     assert len(of_orders) == each * len(set(of_orders))
@@ -404,7 +404,7 @@ async def test_an_id_that_only_one_database_tells_apart_is_unreadable(
     )
     await world.drain()
     (letter,) = await world.letters()
-    assert (letter.code, letter.order_id) == ("UNREADABLE_FACT", "")
+    assert (letter.code, letter.subject) == ("UNREADABLE_FACT", "")
     assert repr(twin) in letter.explanation
     after = await world.dump()
     of_orders = ("orders", "order_lines", "order_log", "stock", "stage_attempts")
@@ -440,7 +440,7 @@ async def test_a_dead_letter_is_replayed_when_its_cause_is_gone(world: World) ->
     await world.run(facts[1], shop.placed("b"))
     assert await world.states("a", "b") == ["ACCEPTED", "FINALIZED"]
     (letter,) = await world.letters()
-    assert (letter.code, letter.order_id) == ("NOT_IN_THE_LOG", "a")
+    assert (letter.code, letter.subject) == ("NOT_IN_THE_LOG", "a")
     assert await world.pass_time(600) == 0
     await world.database.write(lambda c: c.execute(show))
     assert await _replay(world, letter.letter_key) == 1
@@ -473,7 +473,7 @@ async def test_a_reservation_that_vanished_holds_up_one_order(world: World) -> N
     await world.pass_time(2)
     assert await world.states("a", "b") == ["PAID", "FINALIZED"]
     (letter,) = await world.letters()
-    assert (letter.code, letter.order_id, letter.stage) == ("CONFLICT", "a", "finalization")
+    assert (letter.code, letter.subject, letter.stage) == ("CONFLICT", "a", "finalization")
     back = inventory_store.STOCK.update().where(tea).values(reserved_milli=1_000)
     await world.database.write(lambda c: c.execute(back))
     assert await _replay(world, letter.letter_key) == 1
