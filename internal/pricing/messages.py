@@ -68,7 +68,7 @@ class PriceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PartKind(StrEnum):
-    """What a part of a line's price is."""
+    """The kind of a part of a line's price."""
 
     TAX = "TAX"
     DISCOUNT = "DISCOUNT"
