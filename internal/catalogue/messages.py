@@ -121,6 +121,11 @@ class ProductsChanged(msgspec.Struct, frozen=True, omit_defaults=True, tag=True,
     trace_id: str = ""
 
     @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return "catalogue"
+
+    @property
     def key(self) -> str:
         """See kernel.facts.Fact."""
         return "catalogue"

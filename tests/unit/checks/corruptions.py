@@ -77,9 +77,9 @@ GONE = (
 """SQL that takes away all of a product, and a little more."""
 
 LETTER = (
-    "INSERT INTO dead_letters (stage, topic, code, explanation, merchant_id, order_id, payload,"
-    " at_us, closed_at_us, closed_by) VALUES"
-    " ('finalization', 'orders.paid', 'BUG', '', 'm-1', '{order}', '', 1, {closed})"
+    "INSERT INTO dead_letters (stage, topic, code, explanation, subject_kind, merchant_id,"
+    " subject, payload, at_us, closed_at_us, closed_by) VALUES"
+    " ('finalization', 'orders.paid', 'BUG', '', '{kind}', 'm-1', '{order}', '', 1, {closed})"
 )
 
 CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -404,12 +404,17 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "an order whose letter was dropped, and that is left behind": (
         "I11 deadline, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
-        LETTER.format(order="paid", closed="7, 'dropped'"),
+        LETTER.format(kind="order", order="paid", closed="7, 'dropped'"),
     ),
     "an order left behind beside the letter of another merchant": (
         "I11 deadline, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
-        LETTER.format(order="paid", closed="NULL, ''").replace("m-1", "m-2"),
+        LETTER.format(kind="order", order="paid", closed="NULL, ''").replace("m-1", "m-2"),
+    ),
+    "an order left behind beside the letter of something else with its name": (
+        "I11 deadline, an open dead letter",
+        "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
+        LETTER.format(kind="stock", order="paid", closed="NULL, ''"),
     ),
     "a terminal state with a deadline": (
         "I9 has no deadline",
