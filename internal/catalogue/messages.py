@@ -70,7 +70,7 @@ class TaxRate(msgspec.Struct, frozen=True):
 
     merchant_id: str
     tax_code: str
-    """What products name."""
+    """The code that products name."""
     code: str
     """The tax's own, as receipts and the ledger name it: GST."""
     name: str
