@@ -82,7 +82,7 @@ def cash(units: int) -> o.Tender:
 
 async def test_a_declined_card_is_followed_by_cash_on_the_same_order(till: Payments) -> None:
     await till.open()
-    declined = (await till.add(card(token="tok_declined_no_funds"))).payment
+    declined = (await till.add(card(token="tok_declined:no_funds"))).payment
     assert declined.tender.state == o.CHARGE_STATE_DECLINED
     assert declined.tender.decline_code
     assert declined.left_to_pay == euros(20)
