@@ -44,6 +44,7 @@ def mysql_books(mysql_server: mariadb.Server) -> Iterator[settings.MysqlSettings
         engine = mysql_server.engine(options.database)
         with engine.begin() as connection:
             migrate.upgrade(connection)
+            mariadb.unprotect(connection)
         engine.dispose()
         yield options
 

@@ -20,7 +20,8 @@ import pydantic
 import pytest
 import sqlalchemy as sa
 
-from internal.infra import db, settings
+from internal.infra import columns, db, settings
+from internal.infra.migrations import append_only
 from internal.infra.mysql import database as mysql
 
 VARIABLE = "SOUK_TEST_MYSQL"
@@ -89,6 +90,14 @@ def _prepare(own: Any, _record: object) -> None:  # noqa: ANN401 - the driver's 
     cursor = own.cursor()
     for statement in mysql.SESSION:
         cursor.execute(statement)
+
+
+def unprotect(connection: sa.Connection) -> None:
+    """Let rows of append-only tables be deleted and corrupted."""
+    for table in db.METADATA.sorted_tables:
+        for action in append_only.ACTIONS if table.info == columns.APPEND_ONLY else ():
+            name = append_only.trigger_name(table.name, action)
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
 def clear(connection: sa.Connection) -> None:
