@@ -118,6 +118,9 @@ def test_orders_are_varied() -> None:
     assert {draft.store_id for draft in good} == set(SHOP.store_ids)
     assert max(len(draft.lines) for draft in good) > 20
     assert any(line.HasField("expected_price") for draft in good for line in draft.lines)
+    last = [draft.tenders[-1] for draft in good]
+    assert any(tender.HasField("tip") for tender in last)
+    assert any(tender.HasField("cash") and tender.cash.HasField("given") for tender in last)
 
 
 def test_repeated_orders_follow_their_original() -> None:
