@@ -42,7 +42,8 @@ class Kiosk:
 
     def moved(self) -> list[tuple[int, str, int]]:
         """Return the movements of the order: (tender_no, operation, amount)."""
-        history = payments_store.histories(self.connection, [1])[1]
+        key = self.line.view("o").order_key
+        history = payments_store.histories(self.connection, [key])[key]
         return [(it.tender_no, str(it.operation), it.amount_minor) for it in history.movements]
 
     def booked(self) -> dict[str, int]:
