@@ -14,6 +14,7 @@ from internal.flow import topics
 from internal.infra import failpoints, settings
 from internal.kernel import ids
 from internal.kernel.states import OrderState
+from internal.ledger import accounts
 from internal.orders import deadlines, messages
 from internal.pipeline import function, handler
 from internal.stages import finalization, recorded_facts
@@ -23,6 +24,9 @@ class FinalizationHandler:
     """Claim, decide and record for paid orders."""
 
     spec = topics.FINALIZATION
+
+    def __init__(self) -> None:
+        self._accounts = accounts.KnownAccounts()
 
     def record(
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
@@ -34,7 +38,10 @@ class FinalizationHandler:
         claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
         paid = recorded_facts.facts_of(connection, open_orders, claimed, messages.OrderPaid)
         done = finalization.finalize(
-            connection, [(paid[o.order_key], o) for o in open_orders], now_us
+            connection,
+            [(paid[o.order_key], o) for o in open_orders],
+            now_us,
+            self._accounts,
         )
         passed = [o for o in orders.values() if o.state is OrderState.FINALIZED]
         done |= finalization.repeat(connection, passed)

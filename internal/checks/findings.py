@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel.states import ChargeState, OrderState
 from internal.payments.messages import AttemptState, MoneyOperation, Operation
 
@@ -49,10 +50,17 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    connection: sa.Connection, rules: Sequence[Rule], parameters: Mapping[str, Any] = PARAMETERS
+    connection: sa.Connection,
+    rules: Sequence[Rule],
+    scope: Scope = EVERYTHING,
+    parameters: Mapping[str, Any] = PARAMETERS,
 ) -> list[Finding]:
-    """Evaluate the rules one by one and return the broken ones."""
-    found = (_evaluate_one(connection, rule, parameters) for rule in rules)
+    """Evaluate the rules one by one and return the broken ones.
+
+    Besides `parameters` a query may use those of the scope, such as `:after`.
+    """
+    values = {**parameters, **scope.parameters}
+    found = (_evaluate_one(connection, rule, values) for rule in rules)
     return [finding for finding in found if finding is not None]
 
 
@@ -72,15 +80,23 @@ def _evaluate_one(
     return Finding(rule.invariant, rule.sentence, count, examples)
 
 
-def windows(connection: sa.Connection, key: sa.Column[int], size: int) -> Iterator[dict[str, int]]:
-    """Yield windows of `size` keys, over all keys, as the query parameters `:after` and `:upto`.
+def windows(
+    connection: sa.Connection,
+    key: sa.Column[int],
+    size: int,
+    where: sa.ColumnElement[bool] | None = None,
+) -> Iterator[dict[str, int]]:
+    """Yield windows of `size` keys as the query parameters `:after` and `:upto`.
+
+    They cover all keys, or those of the rows for which `where` holds.
 
     A query that sorts, or a comparison in memory, then covers one window at a time.
     """
-    first, last = connection.execute(sa.select(sa.func.min(key), sa.func.max(key))).one()
+    keys = sa.select(sa.func.min(key), sa.func.max(key))
+    first, last = connection.execute(keys if where is None else keys.where(where)).one()
     if first is not None:
-        for after in range(first - 1, last, size):
-            yield {"after": after, "upto": after + size}
+        for start in range(first - 1, last, size):
+            yield {"after": start, "upto": start + size}
 
 
 def show(**values: object) -> str:

@@ -4,13 +4,14 @@ Reads the attempts window by window; writes nothing. While the gateway's verdict
 its void is missing, the charge may or may not be at the gateway.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from internal.checks import findings
+from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel import states
 from internal.payments import store
 from internal.payments.messages import AttemptState
@@ -55,21 +56,23 @@ class _Charge(msgspec.Struct, frozen=True):
 
 
 def check(
-    connection: sa.Connection, captured: Captured, moving: Collection[str] = ()
+    connection: sa.Connection,
+    captured: Captured,
+    scope: Scope = EVERYTHING,
 ) -> list[findings.Finding]:
     """Return where the gateway's ledger and the attempts disagree.
 
     Args:
         connection: a snapshot.
         captured: the gateway's ledger.
-        moving: keys of charges that changed at the gateway around the time of the snapshot.
+        scope: what is checked.
     """
-    captured = {key: minor for key, minor in captured.items() if key not in moving}
+    captured = {key: minor for key, minor in captured.items() if key not in scope.moving}
     broken, known = findings.Collector("I3"), 0
-    for window in _windows(connection):
+    for window in _windows(connection, scope):
         tenders: dict[tuple[int, int], str] = {}
         for charge in window:
-            if charge.attempt_key in moving:
+            if charge.attempt_key in scope.moving:
                 continue
             there = captured.get(charge.attempt_key)
             if there is not None:
@@ -78,13 +81,18 @@ def check(
             if not _agrees(charge, there):
                 broken.add(_AGREES, _show(charge, there))
     if known < len(captured):
-        _add_unknown(connection, broken, captured)
+        _add_unknown(connection, broken, captured, scope)
     return broken.findings()
 
 
-def _windows(connection: sa.Connection) -> Iterator[list[_Charge]]:
+def keys_of(connection: sa.Connection, scope: Scope) -> set[str]:
+    """Return the idempotency keys of the scope's charges."""
+    return {charge.attempt_key for window in _windows(connection, scope) for charge in window}
+
+
+def _windows(connection: sa.Connection, scope: Scope) -> Iterator[list[_Charge]]:
     keys = store.PAYMENT_ATTEMPTS.c.order_key
-    for window in findings.windows(connection, keys, WINDOW_ORDERS):
+    for window in findings.windows(connection, keys, WINDOW_ORDERS, keys > scope.after):
         rows = connection.execute(_CHARGES, {**findings.PARAMETERS, **window})
         yield [_charge(row) for row in rows]
 
@@ -125,10 +133,12 @@ def _is_order_terminal(charge: _Charge) -> bool:
     return state is None or states.is_terminal(states.OrderState(state))
 
 
-def _add_unknown(connection: sa.Connection, broken: findings.Collector, captured: Captured) -> None:
+def _add_unknown(
+    connection: sa.Connection, broken: findings.Collector, captured: Captured, scope: Scope
+) -> None:
     """Add the captures that have no attempt. Reads the attempts again, only if there are any."""
     unknown = set(captured)
-    for window in _windows(connection):
+    for window in _windows(connection, scope):
         unknown.difference_update(charge.attempt_key for charge in window)
     for key in sorted(unknown):
         broken.add(_NO_ATTEMPT, findings.show(key=key, captured=captured[key]))

@@ -4,17 +4,19 @@ The database evaluates every rule for all orders, at once or window by window, s
 not grow with them. Writes nothing. An order that is still in progress is not a finding.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from internal.checks import findings
+from internal.checks import findings, seals
 from internal.checks import gateway as gateway_checks
+from internal.checks import ledger as ledger_checks
 from internal.checks import money as money_checks
 from internal.checks import orders as order_checks
 from internal.checks import stock as stock_checks
 from internal.checks import tenders as tender_checks
+from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel import ids
 from internal.orders import refusals, store
 
@@ -33,44 +35,47 @@ def check(
     connection: sa.Connection,
     *,
     captured_at_gateway: Mapping[str, int] | None = None,
-    moving_at_gateway: Collection[str] = (),
     backlog: Mapping[str, int] | None = None,
     acknowledged: Iterable[ids.OrderRef] | None = None,
     may_wait: bool = False,
     now_us: int | None = None,
+    scope: Scope = EVERYTHING,
 ) -> list[Finding]:
     """Return every rule that does not hold.
 
     Args:
         connection: a snapshot of the database; nothing is written.
         captured_at_gateway: {idempotency key: minor units} in the gateway's own ledger.
-        moving_at_gateway: keys whose charges changed there while the snapshot was taken.
         backlog: {subscription: messages not acknowledged}; all should be 0.
         acknowledged: orders that were answered OK; iterated once, in batches. Each must be in a
             terminal state.
         may_wait: accept those of them that wait for an operator.
         now_us: the current time, to find deadlines that passed long ago.
+        scope: the part of the database that is checked.
     """
     found: list[Finding] = []
     if acknowledged is not None:
         found += order_checks.check_acknowledged(connection, acknowledged, may_wait=may_wait)
-    found += order_checks.check(connection, now_us)
-    found += money_checks.check(connection)
-    found += tender_checks.check(connection)
+    found += order_checks.check(connection, scope, now_us)
+    found += money_checks.check(connection, scope)
+    found += tender_checks.check(connection, scope)
+    found += ledger_checks.check(connection, scope)
+    found += seals.check(connection, scope)
     if captured_at_gateway is not None:
-        found += gateway_checks.check(connection, captured_at_gateway, moving_at_gateway)
-    found += stock_checks.check(connection)
+        found += gateway_checks.check(connection, captured_at_gateway, scope)
+    found += stock_checks.check(connection, scope)
     if backlog is not None:
         found += order_checks.check_backlog(backlog)
     return sorted(found, key=lambda finding: int(finding.invariant[1:]))
 
 
-def summary(connection: sa.Connection) -> list[Tally]:
-    """Return the number of orders by state and reason."""
-    group = (store.ORDERS.c.state, refusals.REASON)
+def summary(connection: sa.Connection, scope: Scope = EVERYTHING) -> list[Tally]:
+    """Return the number of orders of the scope by state and reason."""
+    orders = store.ORDERS.c
+    group = (orders.state, refusals.REASON)
     query = sa.select(*group, sa.func.count()).select_from(refusals.WITH_ORDERS)
-    rows = connection.execute(query.group_by(*group).order_by(*group))
-    return [Tally(*row) for row in rows]
+    query = query.where(orders.order_key > scope.after).group_by(*group).order_by(*group)
+    return [Tally(*row) for row in connection.execute(query)]
 
 
 def canaries(connection: sa.Connection, numbers: Sequence[str]) -> list[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import sqlalchemy as sa
 
 from internal.checks import findings
+from internal.checks.scope import NOT_SEALED, Scope
 from internal.infra import bulk
 from internal.kernel import ids, states
 from internal.kernel.clock import US_PER_SECOND
@@ -27,8 +28,10 @@ _DOUBLED = findings.Rule(
     "I2",
     "an order is recorded once",
     """
-    SELECT merchant_id, order_id, COUNT(*) AS orders FROM orders
-    GROUP BY merchant_id, order_id HAVING COUNT(*) > 1
+    SELECT o.merchant_id, o.order_id, o.order_key FROM orders o
+    WHERE o.order_key > :after AND EXISTS (SELECT 1 FROM orders other
+      WHERE other.merchant_id = o.merchant_id AND other.order_id = o.order_id
+        AND other.order_key < o.order_key)
     """,
 )
 _LOG_HAS_ORDERS = findings.Rule(
@@ -36,7 +39,8 @@ _LOG_HAS_ORDERS = findings.Rule(
     "a row of the order log belongs to an order",
     """
     SELECT l.order_key, l.stage, l.event_id
-    FROM order_log l LEFT JOIN orders o ON o.order_key = l.order_key WHERE o.order_key IS NULL
+    FROM order_log l LEFT JOIN orders o ON o.order_key = l.order_key
+    WHERE l.order_key > :after AND o.order_key IS NULL
     """,
 )
 _CLAIMED_TWICE = findings.Rule(
@@ -44,49 +48,55 @@ _CLAIMED_TWICE = findings.Rule(
     "an event is claimed once",
     """
     SELECT order_key, stage, event_id, COUNT(*) AS claims FROM order_log
-    GROUP BY order_key, stage, event_id HAVING COUNT(*) > 1
+    WHERE order_key > :after GROUP BY order_key, stage, event_id HAVING COUNT(*) > 1
     """,
 )
+_RECEIPTS = f"""
+    (
+      SELECT merchant_id, store_id, sealed_receipts * :is_sealed AS receipts,
+        sealed_last_no * :is_sealed AS highest, last_no AS counted
+      FROM receipt_counters
+      UNION ALL
+      SELECT o.merchant_id, o.store_id, COUNT(*), MAX(o.receipt_no), 0 FROM orders o
+      WHERE o.order_key > :after AND o.receipt_no IS NOT NULL AND {NOT_SEALED}
+      GROUP BY o.merchant_id, o.store_id
+    ) AS sides
+"""  # noqa: S608 - a fragment of our own
+"""SQL: of each store the number of receipts, the highest of them, and its counter."""
 _RECEIPTS_RUN = findings.Rule(
     "I7",
     "a store's receipt numbers are 1, 2, 3 and so on, without a gap",
-    """
-    SELECT merchant_id, store_id, COUNT(*) AS receipts,
-      MIN(receipt_no) AS lowest, MAX(receipt_no) AS highest
-    FROM orders WHERE receipt_no IS NOT NULL GROUP BY merchant_id, store_id
-    HAVING COUNT(*) <> MAX(receipt_no) OR MIN(receipt_no) <> 1
-    """,
+    f"""
+    SELECT merchant_id, store_id, SUM(receipts) AS receipts, MAX(highest) AS highest
+    FROM {_RECEIPTS} GROUP BY merchant_id, store_id HAVING SUM(receipts) <> MAX(highest)
+    """,  # noqa: S608
 )
 _RECEIPTS_DIFFER = findings.Rule(
     "I7",
     "a store gives a receipt number once",
     """
-    SELECT merchant_id, store_id, receipt_no, COUNT(*) AS orders
-    FROM orders WHERE receipt_no IS NOT NULL
-    GROUP BY merchant_id, store_id, receipt_no HAVING COUNT(*) > 1
+    SELECT o.merchant_id, o.store_id, o.receipt_no, o.order_key FROM orders o
+    WHERE o.order_key > :after AND o.receipt_no IS NOT NULL AND EXISTS (SELECT 1 FROM orders other
+      WHERE other.merchant_id = o.merchant_id AND other.store_id = o.store_id
+        AND other.receipt_series = o.receipt_series AND other.receipt_no = o.receipt_no
+        AND other.order_key <> o.order_key)
     """,
 )
 _COUNTERS_AGREE = findings.Rule(
     "I7",
     "a store's receipt counter stands at its last receipt",
-    """
-    SELECT merchant_id, store_id, SUM(counted) AS counted, SUM(given) AS given
-    FROM (
-      SELECT merchant_id, store_id, last_no AS counted, 0 AS given FROM receipt_counters
-      UNION ALL
-      SELECT merchant_id, store_id, 0, MAX(receipt_no) FROM orders
-      WHERE receipt_no IS NOT NULL GROUP BY merchant_id, store_id
-    ) AS sides
-    GROUP BY merchant_id, store_id HAVING SUM(counted) <> SUM(given)
-    """,
+    f"""
+    SELECT merchant_id, store_id, SUM(counted) AS counted, MAX(highest) AS given
+    FROM {_RECEIPTS} GROUP BY merchant_id, store_id HAVING SUM(counted) <> MAX(highest)
+    """,  # noqa: S608
 )
 _RECEIPT_MEANS_FINALIZED = findings.Rule(
     "I7",
     "every finalized order has a receipt number, and no other order has one",
     """
     SELECT merchant_id, order_id, state, receipt_no FROM orders
-    WHERE (state = :order_finalized AND receipt_no IS NULL)
-       OR (state <> :order_finalized AND receipt_no IS NOT NULL)
+    WHERE order_key > :after AND ((state = :order_finalized AND receipt_no IS NULL)
+       OR (state <> :order_finalized AND receipt_no IS NOT NULL))
     """,
 )
 _TERMINAL_BUT_DUE = findings.Rule(
@@ -94,7 +104,7 @@ _TERMINAL_BUT_DUE = findings.Rule(
     "an order in a terminal state has no deadline",
     """
     SELECT merchant_id, order_id, state, due_at_us FROM orders
-    WHERE due_at_us IS NOT NULL
+    WHERE due_at_us >= 0
       AND state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
     """,
 )
@@ -110,7 +120,7 @@ _LEFT_BEHIND = findings.Rule(
     "an open order has a deadline, an open dead letter or an undecided payment",
     """
     SELECT o.merchant_id, o.order_id, o.state FROM orders o
-    WHERE o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
+    WHERE o.order_key > :after AND o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.closed_at_us IS NULL
         AND d.merchant_id = o.merchant_id AND d.order_id = o.order_id)
       AND NOT EXISTS (SELECT 1 FROM payment_attempts a WHERE a.order_key = o.order_key
@@ -161,17 +171,17 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
 """The charge and stock states that a recorded order may have in each order state."""
 
 
-def check(connection: sa.Connection, now_us: int | None) -> list[findings.Finding]:
+def check(connection: sa.Connection, scope: Scope, now_us: int | None) -> list[findings.Finding]:
     """Return the broken rules about orders, their log, claims and receipts: see RULES and AXES.
 
     Deadlines are checked if `now_us` is given.
     """
-    found = findings.evaluate(connection, RULES)
-    found += _histories(connection)
-    found += _axes(connection)
+    found = findings.evaluate(connection, RULES, scope)
+    found += _histories(connection, scope)
+    found += _axes(connection, scope)
     if now_us is not None:
         overdue_us = now_us - OVERDUE_AFTER_S * US_PER_SECOND
-        found += findings.evaluate(connection, (_OVERDUE,), {"overdue_us": overdue_us})
+        found += findings.evaluate(connection, (_OVERDUE,), scope, {"overdue_us": overdue_us})
     return found
 
 
@@ -223,17 +233,22 @@ def _longest_history(state: OrderState = OrderState.PLACED) -> int:
     return 1 + max(map(_longest_history, states.ORDER_MOVES[state]), default=0)
 
 
-def _histories(connection: sa.Connection) -> list[findings.Finding]:
+def _histories(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:
     """Group all orders by their history in the log, and check each of the few histories once."""
     broken, versions = findings.Collector("I6"), range(1, _longest_history() + 1)
     query = sa.text(_histories_sql(versions))
-    for window in findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS):
+    for window in _windows(connection, scope):
         for row in connection.execute(query, window):
             if not _is_legal(row, versions):
                 history = ">".join(str(getattr(row, f"high{n}")) for n in versions)
                 where = {"order_key": row.example, "state": row.state, "version": row.version}
                 broken.add(_LEGAL_HISTORY, findings.show(**where, history=history), row.orders)
     return broken.findings()
+
+
+def _windows(connection: sa.Connection, scope: Scope) -> Iterator[dict[str, int]]:
+    key = store.ORDERS.c.order_key
+    return findings.windows(connection, key, WINDOW_ORDERS, key > scope.after)
 
 
 _LEGAL_HISTORY = (
@@ -278,7 +293,7 @@ def _is_legal(row: sa.Row[tuple[object, ...]], versions: range) -> bool:
     return named[-1] == row.state and states.is_legal_history([OrderState(n) for n in named])
 
 
-def _axes(connection: sa.Connection) -> list[findings.Finding]:
+def _axes(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:
     """Group all orders by their three states, and check each combination once.
 
     Where nothing is to be paid, nothing is charged, and that is all of it: NONE counts as FULL.
@@ -292,7 +307,7 @@ def _axes(connection: sa.Connection) -> list[findings.Finding]:
         " GROUP BY state, charge_state, stock_state"
     )
     broken = findings.Collector("I6")
-    for window in findings.windows(connection, store.ORDERS.c.order_key, WINDOW_ORDERS):
+    for window in _windows(connection, scope):
         for row in connection.execute(query, window):
             if (row.charge_state, row.stock_state) not in AXES.get(row.state, ()):
                 example = findings.show(**row._asdict())

@@ -3,13 +3,15 @@
 Memory grows with the stock rows, not with the orders.
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from internal.checks import findings
+from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
 from internal.inventory import store
 from internal.inventory.messages import Reason, SourceKind, StockKey, StockLevel
 
@@ -28,7 +30,7 @@ _SALES_MOVED = findings.Rule(
         (SELECT COALESCE(-SUM(m.quantity_milli), 0) FROM stock_movements m
           WHERE m.business_day = o.business_day AND m.source_kind = :source_order
             AND m.source_key = o.order_key) AS sold_milli
-      FROM orders o
+      FROM orders o WHERE o.order_key > :after
     ) AS q
     WHERE sold_milli <> CASE WHEN state = :order_finalized THEN wanted_milli ELSE 0 END
     """,
@@ -41,7 +43,8 @@ _SALES_HAVE_ORDERS = findings.Rule(
     FROM stock_movements m
     LEFT JOIN orders o ON o.order_key = m.source_key AND o.business_day = m.business_day
       AND m.source_kind = :source_order
-    WHERE (m.reason = :reason_sale OR m.source_kind = :source_order) AND o.order_key IS NULL
+    WHERE m.business_day > :sealed_day
+      AND (m.reason = :reason_sale OR m.source_kind = :source_order) AND o.order_key IS NULL
     """,
 )
 BELOW_RESERVED = findings.Rule(
@@ -59,7 +62,7 @@ BELOW_RESERVED = findings.Rule(
 )
 
 
-def check(connection: sa.Connection) -> list[findings.Finding]:
+def check(connection: sa.Connection, scope: Scope = EVERYTHING) -> list[findings.Finding]:
     """Return the broken rules about stock."""
     parameters = {
         **findings.PARAMETERS,
@@ -67,18 +70,21 @@ def check(connection: sa.Connection) -> list[findings.Finding]:
         "source_order": str(SourceKind.ORDER),
     }
     rules = (_SALES_MOVED, _SALES_HAVE_ORDERS, BELOW_RESERVED)
-    return findings.evaluate(connection, rules, parameters) + _levels(connection)
+    return findings.evaluate(connection, rules, scope, parameters) + _levels(connection, scope)
 
 
-def _levels(connection: sa.Connection) -> list[findings.Finding]:
+def _levels(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:
     """Compare every stock row with the sums of its movements and of the open orders' lines."""
-    moved, reserved = _moved(connection), _reserved(connection)
+    moved, reserved = _moved(connection, scope), _reserved(connection, scope)
     broken = findings.Collector("I5")
     t = store.STOCK.c
     by_key = (t.merchant_id, t.location_id, t.sku, t.lot)
-    for row in connection.execute(sa.select(*by_key, t.on_hand_milli, t.reserved_milli)):
-        key, level = StockKey(*row[:4]), StockLevel(*row[4:])
-        _compare(broken, key, level, StockLevel(moved.pop(key, 0), reserved.pop(key, 0)))
+    levels = sa.select(*by_key, t.on_hand_milli, t.reserved_milli, t.sealed_milli)
+    for row in connection.execute(levels):
+        key, level = StockKey(*row[:4]), StockLevel(*row[4:6])
+        sealed = 0 if scope.is_everything else row.sealed_milli
+        should = StockLevel(sealed + moved.pop(key, 0), reserved.pop(key, 0))
+        _compare(broken, key, level, should)
     for key in sorted(moved.keys() | reserved.keys()):
         _compare(broken, key, StockLevel(0, 0), StockLevel(moved[key], reserved[key]))
     return broken.findings()
@@ -101,23 +107,49 @@ def _compare(
         broken.add(_AGREES, example)
 
 
-def _moved(connection: sa.Connection) -> Counter[StockKey]:
+def _moved(connection: sa.Connection, scope: Scope) -> Counter[StockKey]:
+    """Return what moved, but for sales that are sealed."""
+    late = [] if scope.is_everything else [(_LATE, scope.parameters | _ORDER_KIND)]
+    windows = ((_MOVED, window) for window in _windows(connection, scope))
+    return _summed(connection, itertools.chain(windows, late))
+
+
+def sold_between(connection: sa.Connection, values: Mapping[str, Any]) -> Counter[StockKey]:
+    """Return what the orders sold that a seal adds: see seals.plan."""
+    return _summed(connection, [(_SEALED, {**values, **_ORDER_KIND})])
+
+
+def _summed(
+    connection: sa.Connection, queries: Iterable[tuple[sa.TextClause, Mapping[str, Any]]]
+) -> Counter[StockKey]:
     sums: Counter[StockKey] = Counter()
-    for window in _windows(connection):
-        for row in connection.execute(_MOVED, window):
+    for query, parameters in queries:
+        for row in connection.execute(query, parameters):
             sums[StockKey(*row[:4])] += int(row[4])
     return sums
 
 
-def _windows(connection: sa.Connection) -> Iterator[dict[str, Any]]:
-    """Yield ranges of the movements' primary key: all of them, a part at a time."""
-    for day, kind, first, last in connection.execute(_SOURCES).all():
-        for after in range(first - 1, last, WINDOW_SOURCES):
-            yield {"day": day, "kind": kind, "after": after, "upto": after + WINDOW_SOURCES}
+def _windows(connection: sa.Connection, scope: Scope) -> Iterator[dict[str, Any]]:
+    """Yield ranges of the movements' primary key: those of one day and kind, a part at a time."""
+    for day in _days(connection):
+        for kind in SourceKind:
+            if kind is SourceKind.ORDER and day <= scope.sealed_day:
+                continue
+            of_kind = {"day": day, "kind": str(kind)}
+            first, last = connection.execute(_BOUNDS, of_kind).one()
+            for after in range(first - 1, last, WINDOW_SOURCES) if first is not None else ():
+                yield of_kind | {"after": after, "upto": after + WINDOW_SOURCES}
 
 
-def _reserved(connection: sa.Connection) -> Counter[StockKey]:
-    rows = connection.execute(_RESERVED, findings.PARAMETERS)
+def _days(connection: sa.Connection) -> Iterator[int]:
+    """Yield the business days with movements, by a look into the key for each of them."""
+    day: int | None = -1
+    while (day := connection.execute(_NEXT_DAY, {"day": day}).scalar()) is not None:
+        yield day
+
+
+def _reserved(connection: sa.Connection, scope: Scope) -> Counter[StockKey]:
+    rows = connection.execute(_RESERVED, {**findings.PARAMETERS, **scope.parameters})
     return Counter({StockKey(*row[:3]): int(row[3]) for row in rows})
 
 
@@ -125,11 +157,24 @@ _AGREES = (
     "stock on hand is the sum of its movements, reserved stock the lines of open orders, and what"
     " is reserved is not negative"
 )
-_SOURCES = sa.text(
-    """
-    SELECT business_day, source_kind, MIN(source_key), MAX(source_key) FROM stock_movements
-    GROUP BY business_day, source_kind
-    """
+_ORDER_KIND = {"source_order": str(SourceKind.ORDER)}
+_NEXT_DAY = sa.text("SELECT MIN(business_day) FROM stock_movements WHERE business_day > :day")
+_BOUNDS = sa.text(
+    "SELECT MIN(source_key), MAX(source_key) FROM stock_movements"
+    " WHERE business_day = :day AND source_kind = :kind"
+)
+_OF_ORDERS = """
+    SELECT m.merchant_id, m.location_id, m.sku, m.lot, SUM(m.quantity_milli)
+    FROM orders o JOIN stock_movements m ON m.business_day = o.business_day
+      AND m.source_kind = :source_order AND m.source_key = o.order_key
+    WHERE o.order_key > :after AND {condition}
+    GROUP BY m.merchant_id, m.location_id, m.sku, m.lot
+"""
+_LATE = sa.text(_OF_ORDERS.format(condition=f"o.business_day <= :sealed_day AND {NOT_SEALED}"))
+_SEALED = sa.text(
+    _OF_ORDERS.format(
+        condition=f"o.order_key <= :upto AND o.business_day <= :business_day AND {NOT_SEALED}"
+    )
 )
 _MOVED = sa.text(
     """
@@ -143,7 +188,7 @@ _RESERVED = sa.text(
     """
     SELECT o.merchant_id, l.location_id, l.sku, SUM(l.quantity * 1000)
     FROM orders o JOIN order_lines l ON l.order_key = o.order_key AND l.location_id <> ''
-    WHERE o.state IN (:order_accepted, :order_paid)
+    WHERE o.order_key > :after AND o.state IN (:order_accepted, :order_paid)
     GROUP BY o.merchant_id, l.location_id, l.sku
     """
 )

@@ -6,6 +6,7 @@ Writes nothing.
 import sqlalchemy as sa
 
 from internal.checks import findings
+from internal.checks.scope import EVERYTHING, Scope
 from internal.payments import tenders
 
 _AT_GATEWAY = ", ".join(
@@ -39,7 +40,7 @@ _HOLDS_ITS_MOVEMENTS = findings.Rule(
     FROM (
       SELECT t.order_key, t.tender_no, t.captured_minor - t.refunded_minor AS held,
         {_MOVED.format(more="")} AS moved
-      FROM order_tenders t
+      FROM order_tenders t WHERE t.order_key > :after
     ) AS q
     WHERE held <> moved
     """,  # noqa: S608 - fragments of our own
@@ -53,7 +54,7 @@ _PARTS_MOVED = findings.Rule(
       SELECT t.order_key, t.tender_no, t.tip_minor, t.rounding_minor, t.change_minor,
         {_moved_for("tip")} AS tip, {_moved_for("rounding")} AS rounding,
         {_moved_for("change")} AS handed_back
-      FROM order_tenders t WHERE t.captured_minor <> 0
+      FROM order_tenders t WHERE t.order_key > :after AND t.captured_minor <> 0
     ) AS q
     WHERE tip <> tip_minor OR rounding <> rounding_minor OR handed_back <> -change_minor
     """,  # noqa: S608
@@ -65,7 +66,8 @@ _HOLDS_WHAT_THE_GATEWAY_TOOK = findings.Rule(
     SELECT order_key, tender_no, captured_minor, captured_by_attempts
     FROM (
       SELECT t.order_key, t.tender_no, t.captured_minor, {_CAPTURED} AS captured_by_attempts
-      FROM order_tenders t WHERE t.kind IN ({_AT_GATEWAY}) AND t.pending_minor = 0
+      FROM order_tenders t
+      WHERE t.order_key > :after AND t.kind IN ({_AT_GATEWAY}) AND t.pending_minor = 0
     ) AS q
     WHERE captured_minor <> captured_by_attempts
     """,  # noqa: S608
@@ -76,8 +78,9 @@ _GIVEN_AGREES = findings.Rule(
     """
     SELECT order_key, tender_no, given_minor, change_minor, amount_minor, tip_minor, rounding_minor
     FROM order_tenders
-    WHERE change_minor < 0 OR (change_minor > 0 AND given_minor = 0) OR (given_minor <> 0
-      AND given_minor - change_minor <> amount_minor + tip_minor + rounding_minor)
+    WHERE order_key > :after
+      AND (change_minor < 0 OR (change_minor > 0 AND given_minor = 0) OR (given_minor <> 0
+        AND given_minor - change_minor <> amount_minor + tip_minor + rounding_minor))
     """,
 )
 _ORDER_SUMS = findings.Rule(
@@ -90,12 +93,13 @@ _ORDER_SUMS = findings.Rule(
       SELECT order_key, SUM(tip_minor) AS tip, SUM(rounding_minor) AS rounding,
         SUM(authorized_minor) AS authorized, SUM(captured_minor) AS captured,
         SUM(refunded_minor) AS refunded
-      FROM order_tenders GROUP BY order_key
+      FROM order_tenders WHERE order_key > :after GROUP BY order_key
     ) AS t ON t.order_key = o.order_key
-    WHERE o.tip_minor <> COALESCE(t.tip, 0) OR o.cash_rounding_minor <> COALESCE(t.rounding, 0)
+    WHERE o.order_key > :after AND (o.tip_minor <> COALESCE(t.tip, 0)
+       OR o.cash_rounding_minor <> COALESCE(t.rounding, 0)
        OR o.authorized_minor <> COALESCE(t.authorized, 0)
        OR o.captured_minor <> COALESCE(t.captured, 0)
-       OR o.refunded_minor <> COALESCE(t.refunded, 0)
+       OR o.refunded_minor <> COALESCE(t.refunded, 0))
     """,
 )
 _PAID_IN_FULL = findings.Rule(
@@ -104,7 +108,8 @@ _PAID_IN_FULL = findings.Rule(
     """
     SELECT order_key, tender_no, state, captured_minor, amount_minor, tip_minor, rounding_minor
     FROM order_tenders
-    WHERE state = :charge_full AND captured_minor <> amount_minor + tip_minor + rounding_minor
+    WHERE order_key > :after AND state = :charge_full
+      AND captured_minor <> amount_minor + tip_minor + rounding_minor
     """,
 )
 _TENDERS_HAVE_ORDERS = findings.Rule(
@@ -112,7 +117,8 @@ _TENDERS_HAVE_ORDERS = findings.Rule(
     "a tender belongs to an order",
     """
     SELECT t.order_key, t.tender_no
-    FROM order_tenders t LEFT JOIN orders o ON o.order_key = t.order_key WHERE o.order_key IS NULL
+    FROM order_tenders t LEFT JOIN orders o ON o.order_key = t.order_key
+    WHERE t.order_key > :after AND o.order_key IS NULL
     """,
 )
 _MOVEMENTS_HAVE_TENDERS = findings.Rule(
@@ -123,7 +129,8 @@ _MOVEMENTS_HAVE_TENDERS = findings.Rule(
     FROM payment_transactions m
       LEFT JOIN order_tenders t ON t.order_key = m.order_key AND t.tender_no = m.tender_no
       LEFT JOIN orders o ON o.order_key = m.order_key
-    WHERE t.order_key IS NULL OR o.order_key IS NULL OR o.currency <> m.currency
+    WHERE m.order_key > :after
+      AND (t.order_key IS NULL OR o.order_key IS NULL OR o.currency <> m.currency)
     """,
 )
 _ATTEMPTS_HAVE_TENDERS = findings.Rule(
@@ -133,7 +140,7 @@ _ATTEMPTS_HAVE_TENDERS = findings.Rule(
     SELECT a.order_key, a.attempt_no, a.tender_no
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
       LEFT JOIN order_tenders t ON t.order_key = a.order_key AND t.tender_no = a.tender_no
-    WHERE t.order_key IS NULL OR t.kind NOT IN ({_AT_GATEWAY})
+    WHERE a.order_key > :after AND (t.order_key IS NULL OR t.kind NOT IN ({_AT_GATEWAY}))
     """,  # noqa: S608
 )
 RULES = (
@@ -149,6 +156,6 @@ RULES = (
 )
 
 
-def check(connection: sa.Connection) -> list[findings.Finding]:
+def check(connection: sa.Connection, scope: Scope = EVERYTHING) -> list[findings.Finding]:
     """Return the broken rules about tenders."""
-    return findings.evaluate(connection, RULES)
+    return findings.evaluate(connection, RULES, scope)

@@ -75,11 +75,12 @@ def insert_deferred(
 class Guard(NamedTuple):
     """A condition for a row to be updated, and the text of the Conflict if not all rows were.
 
-    Without a text, the rows are not counted.
+    Without a text, the rows are not counted. `missed` is called before the Conflict is raised.
     """
 
     sql: str = ""
     conflict: str = ""
+    missed: Callable[[], None] = lambda: None
 
 
 NO_GUARD = Guard()
@@ -101,7 +102,7 @@ def update_deferred(
     """
     statement = _update(table, shape, keys, changes, guard.sql)
     wanted = len(rows) if guard.conflict else None
-    _defer(connection, statement, rows, partial(_update_verdict, guard.conflict, wanted))
+    _defer(connection, statement, rows, partial(_update_verdict, guard, wanted))
 
 
 def _insert_verdict(conflict: str, answer: int | Exception) -> BaseException | None:
@@ -121,11 +122,14 @@ _KNOWN_KEY = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID", "SQLITE
 
 
 def _update_verdict(
-    conflict: str, wanted: int | None, answer: int | Exception
+    guard: Guard, wanted: int | None, answer: int | Exception
 ) -> BaseException | None:
     if not isinstance(answer, int):
         return answer
-    return errors.Conflict(conflict) if wanted is not None and answer != wanted else None
+    if wanted is None or answer == wanted:
+        return None
+    guard.missed()
+    return errors.Conflict(guard.conflict)
 
 
 def update(

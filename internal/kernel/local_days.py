@@ -130,6 +130,13 @@ def business_day(at_us: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int
     return date.year * 10_000 + date.month * 100 + date.day
 
 
+def day_before(business_day: int) -> int:
+    """Return the calendar day before a business day, both as YYYYMMDD."""
+    year, rest = divmod(business_day, 10_000)
+    date = datetime.date(year, *divmod(rest, 100)) - datetime.timedelta(days=1)
+    return date.year * 10_000 + date.month * 100 + date.day
+
+
 @functools.lru_cache(maxsize=1024)
 def _begins_us(day: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int:
     midnight = datetime.datetime.combine(datetime.date.fromordinal(day), datetime.time())

@@ -13,6 +13,8 @@ RECEIPT_COUNTERS = sa.Table(
     columns.ident("merchant_id", primary_key=True),
     columns.ident("store_id", primary_key=True),
     columns.number("last_no", default=0),
+    columns.number("sealed_receipts", default=0),
+    columns.number("sealed_last_no", default=0),
 )
 
 

@@ -10,7 +10,8 @@ from enum import Enum, auto
 import msgspec
 
 from internal.kernel import errors
-from internal.ledger.messages import AccountKind
+from internal.ledger import rules
+from internal.ledger.messages import AccountKind, AccountRef
 from internal.payments.messages import Captured, Tender, TenderKind
 
 
@@ -56,7 +57,7 @@ TYPES: dict[str, TenderType] = {
             kind=TenderKind.CARD,
             wire_field="card",
             settled_by=SettledBy.GATEWAY,
-            account=AccountKind.GATEWAY_CLEARING,
+            account=AccountKind.CLEARING,
         ),
     )
 }
@@ -99,13 +100,15 @@ def with_refs(wanted: Iterable[Tender]) -> tuple[Tender, ...]:
     )
 
 
-def received(captured: Iterable[Captured]) -> tuple[tuple[AccountKind, int], ...]:
-    """Return (kind of account, amount) of every capture.
+def received(captured: Iterable[Captured], store_id: str) -> tuple[tuple[AccountRef, int], ...]:
+    """Return (account, amount) of every capture in a store.
 
     Raises:
         Poison: one of them is of no known kind.
     """
-    return tuple((of_kind(it.tender_kind).account, it.amount_minor) for it in captured)
+    return tuple(
+        (rules.ref(of_kind(it.tender_kind).account, store_id), it.amount_minor) for it in captured
+    )
 
 
 def kinds_settled_by(party: SettledBy) -> list[str]:

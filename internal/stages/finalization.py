@@ -12,6 +12,7 @@ from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Movement, Reason, SourceKind
 from internal.kernel.states import CHARGE_COMPLETE, OrderState, StockState
+from internal.ledger import accounts, balances
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import Sale
@@ -35,8 +36,15 @@ def finalize(
     connection: sa.Connection,
     orders: Sequence[tuple[messages.OrderPaid, store.OrderSnapshot]],
     now_us: int,
+    known: accounts.KnownAccounts,
 ) -> dict[int, messages.OrderFinalized]:
     """Bring paid orders to their end; return their facts by order_key.
+
+    Args:
+        connection: in a transaction.
+        orders: what each of them was paid with, and its row, which is locked.
+        now_us: the time.
+        known: the ledger accounts that this process knows.
 
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
@@ -44,7 +52,7 @@ def finalize(
     paid = [fact for fact, _ in orders]
     demands = [rules.demand_of(fact) for fact in paid]
     inventory_store.add_movements(connection, _sales(paid, demands, now_us))
-    ledger_store.append(connection, [ledger_rules.book_sale(_sale(fact, now_us)) for fact in paid])
+    _book(connection, paid, now_us, known)
     numbers = _number(connection, paid)
     facts = [_finalized(fact, numbers[fact.order_key], now_us) for fact in paid]
     store.move(connection, [_move(order, numbers[order.order_key], now_us) for _, order in orders])
@@ -86,17 +94,30 @@ def _sales(
     ]
 
 
+def _book(
+    connection: sa.Connection,
+    paid: Sequence[messages.OrderPaid],
+    now_us: int,
+    known: accounts.KnownAccounts,
+) -> None:
+    sales = [ledger_rules.book_sale(_sale(fact, now_us)) for fact in paid]
+    if paid:
+        shard = balances.shard_of(paid[0].merchant_id, paid[0].order_id)
+        ledger_store.append(connection, sales, known, shard)
+
+
 def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
     return Sale(
         order_key=fact.order_key,
         merchant_id=fact.merchant_id,
         store_id=fact.store_id,
         currency=fact.currency,
+        business_day=fact.business_day,
         at_us=now_us,
         revenue_minor=fact.net_minor + fact.discount_net_minor,
         discount_minor=fact.discount_net_minor,
         taxes_minor=tuple((tax.tax_code, tax.tax_minor) for tax in fact.taxes),
-        received=tenders.received(fact.captured),
+        received=tenders.received(fact.captured, fact.store_id),
         rounding_minor=sum(it.rounding_minor for it in fact.captured),
         tips_minor=sum(it.tip_minor for it in fact.captured),
     )

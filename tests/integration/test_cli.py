@@ -19,8 +19,9 @@ from internal.host import engine
 from internal.infra import clock, logs, migrate, settings
 from internal.infra.data_folder import files
 from internal.kernel import ids
+from internal.ledger import accounts
 from internal.ledger import store as ledger_store
-from internal.ledger.messages import Posting, Transaction
+from internal.ledger.messages import AccountKind, AccountRef, Posting, Transaction
 from internal.orders.messages import OrderPlaced
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import dead_letters, envelope
@@ -291,9 +292,18 @@ class TestDatabaseCommands:
     def test_a_broken_invariant_is_exit_code_4(self, bare: Souk, tmp_path: Path) -> None:
         here = ("--data", str(tmp_path))
         bare("migrate", *here)
-        lonely = Posting("cash_drawer:berlin", debit_minor=700)
-        broken = Transaction("sale", 1, "m", "EUR", 1, (lonely,))
-        database.write(tmp_path, lambda connection: ledger_store.append(connection, [broken]))
+        lonely = Posting(AccountRef(AccountKind.CASH_DRAWER, "berlin"), 700)
+        broken = Transaction(
+            source_kind="sale",
+            source_key=1,
+            business_day=20_261_128,
+            merchant_id="m",
+            currency="EUR",
+            at_us=1,
+            postings=(lonely,),
+        )
+        known = accounts.KnownAccounts()
+        database.write(tmp_path, lambda c: ledger_store.append(c, [broken], known, 0))
         balances = bare("ledger", "balances", *here)
         assert balances.code == 4
         assert "Sum 7.00 0.00 7.00" in balances.words

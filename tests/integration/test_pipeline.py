@@ -61,14 +61,14 @@ async def test_an_order_comes_to_its_end(world: World) -> None:
         ("payment_processing", 3, "PAID"),
         ("finalization", 4, "FINALIZED"),
     ]
-    balances = await world.database.read(lambda c: ledger_store.balances(c, shop.MERCHANT))
+    balances = await world.database.read(lambda c: ledger_store.find_balances(c, shop.MERCHANT))
     assert {b.account: b.debit_minor - b.credit_minor for b in balances} == {
         "cash_drawer:main": 500,
-        "gateway_clearing": 2_035,
-        "discounts": 243,
-        "revenue": -2_431,
-        "tax_payable:inside": -287,
-        "tax_payable:on-top": -60,
+        "clearing": 2_035,
+        "discount:main": 243,
+        "revenue:main": -2_431,
+        "tax:main:inside": -287,
+        "tax:main:on-top": -60,
     }
     levels = await world.database.read(lambda c: inventory_store.list_levels(c, shop.MERCHANT))
     left = {key.sku: (level.on_hand_milli, level.reserved_milli) for key, level in levels}

@@ -38,10 +38,11 @@ _PRODUCTS = (
 def open_for_business(connection: sa.Connection) -> None:
     """Fill the catalogue and the stock of two merchants. `ghost` is never stocked."""
     for merchant_id in (MERCHANT, OTHER_MERCHANT):
-        _fill(connection, merchant_id)
+        open_merchant(connection, merchant_id)
 
 
-def _fill(connection: sa.Connection, merchant_id: str) -> None:
+def open_merchant(connection: sa.Connection, merchant_id: str) -> None:
+    """Fill the catalogue and the stock of one merchant."""
     step_minor = ROUNDING_STEP if merchant_id == OTHER_MERCHANT else 0
     store = Store(merchant_id, STORE, "The shop", "EUR", cash_rounding_step_minor=step_minor)
     catalogue_store.save_stores(connection, [store])

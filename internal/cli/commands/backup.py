@@ -108,7 +108,7 @@ def _copy(options: settings.Settings, fresh: Path) -> backup_files.Contents:
 
 def _check(options: settings.Settings, fresh: Path) -> bool:
     storage = options.storage.model_copy(update={"data_dir": fresh})
-    _, findings = check.examine(options.model_copy(update={"storage": storage}))
+    findings = check.examine(options.model_copy(update={"storage": storage})).findings
     for finding in findings:
         output.warn(f"{finding.invariant}: {finding.sentence}: {finding.count} times not")
     return not findings

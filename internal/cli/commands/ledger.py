@@ -45,7 +45,7 @@ def balances(*, merchant: MerchantId = "", data: Data = None, as_json: AsJson = 
     """
 
     def find(connection: sa.Connection) -> list[Balance]:
-        return store.balances(
+        return store.find_balances(
             connection, merchants.require(connection, merchant) if merchant else ""
         )
 

@@ -169,7 +169,7 @@ def _lowest_stock(
 def _with_sums(
     connection: sa.Connection, merchant_id: str, found: Sequence[findings.Finding]
 ) -> Checked:
-    balances = ledger_store.balances(connection, merchant_id)
+    balances = ledger_store.find_balances(connection, merchant_id)
     levels = inventory_store.list_levels(connection, merchant_id)
     return Checked(
         found,

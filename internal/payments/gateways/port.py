@@ -1,6 +1,6 @@
 """The port of a payment gateway. Idempotency keys are ours: one never moves money twice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -79,8 +79,11 @@ class GatewayLedger(Protocol):
     The checks compare it with the payment attempts; the lab copies and clears it.
     """
 
-    def captured_by_key(self) -> dict[str, int]:
-        """Return {idempotency key: minor units} of charges that were captured and not voided."""
+    def captured_by_key(self, keys: Collection[str] | None = None) -> dict[str, int]:
+        """Return {idempotency key: minor units} of charges that were captured and not voided.
+
+        Of these keys only, if they are given.
+        """
         ...
 
     def requests(self) -> Sequence[RecordedRequest]:

@@ -5,7 +5,7 @@ other module names it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,8 +60,12 @@ def ledger_file(options: settings.Settings) -> Path | None:
     return _entry(options.gateway.name).ledger_file(options)
 
 
-def captured_by_key(options: settings.Settings) -> dict[str, int] | None:
+def captured_by_key(
+    options: settings.Settings, keys: Collection[str] | None = None
+) -> dict[str, int] | None:
     """Return what the gateway's own ledger has captured; None when this machine has no such ledger.
+
+    Of these idempotency keys only, if they are given.
 
     Raises:
         Misconfigured: the name is unknown.
@@ -70,7 +74,7 @@ def captured_by_key(options: settings.Settings) -> dict[str, int] | None:
     ledger = find_ledger(options)
     what = f"the ledger of the gateway {options.gateway.name} cannot be read"
     with _explained(errors.GatewayAway, what):
-        return None if ledger is None else ledger.captured_by_key()
+        return None if ledger is None else ledger.captured_by_key(keys)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from internal.infra import settings
@@ -71,6 +71,13 @@ def find_ledger(options: settings.Settings) -> "SimulatorLedger | None":
 def ledger_file(options: settings.Settings) -> Path:
     """Return where the ledger is, or will be."""
     return options.storage.data_dir / FILE
+
+
+CAPTURED = """
+SELECT c.request_key, c.amount_minor FROM requests c
+WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS
+  (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)
+"""
 
 
 class SimulatedGateway:
@@ -238,15 +245,14 @@ class SimulatorLedger:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def captured_by_key(self) -> dict[str, int]:
+    def captured_by_key(self, keys: Collection[str] | None = None) -> dict[str, int]:
         """See GatewayLedger.captured_by_key."""
         with integrity.opened(self._path, is_read_only=True) as connection:
-            rows = connection.execute(
-                "SELECT c.request_key, c.amount_minor FROM requests c"
-                " WHERE c.kind = 'CHARGE' AND c.status = 'SUCCEEDED' AND NOT EXISTS"
-                " (SELECT 1 FROM requests v WHERE v.kind = 'VOID' AND v.charge_key = c.request_key)"
-            )
-            return dict(rows.fetchall())
+            if keys is None:
+                return dict(connection.execute(CAPTURED).fetchall())
+            one = f"{CAPTURED} AND c.request_key = ?"
+            rows = (connection.execute(one, (key,)).fetchone() for key in keys)
+            return dict(row for row in rows if row)
 
     def requests(self) -> list[RecordedRequest]:
         """See GatewayLedger.requests."""

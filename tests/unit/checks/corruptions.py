@@ -33,7 +33,38 @@ TRANSACTION = (
     " amount_minor, currency, business_day, at_us)"
     " SELECT {key}, 9, 1, 'SALE', {minor}, 'EUR', 0, 0"
 )
-ENTRY = "INSERT INTO ledger_entries VALUES ('sale', 999, {no}, 'm-1', 'a', 'EUR', {minor}, 0, 0)"
+ENTRY = (
+    "INSERT INTO ledger_entries (business_day, source_kind, source_key, transaction_no, entry_no,"
+    " account_key, amount_minor, recorded_at_us)"
+    " SELECT {day}, 'sale', {key}, 1, {no}, MIN(account_key), {minor}, 0 FROM accounts"
+    " WHERE merchant_id = 'm-1'"
+)
+MOVED = (
+    "UPDATE ledger_entries SET account_key ="
+    " (SELECT r.account_key FROM accounts r JOIN accounts a ON a.merchant_id = r.merchant_id"
+    " WHERE r.kind = 'REVENUE' AND a.account_key = ledger_entries.account_key)"
+    " WHERE {where} AND account_key IN (SELECT account_key FROM accounts WHERE kind = '{kind}')"
+)
+AGAIN = (
+    "INSERT INTO ledger_entries (business_day, source_kind, source_key, transaction_no, entry_no,"
+    " account_key, amount_minor, recorded_at_us)"
+    " SELECT business_day + {days}, source_kind, source_key, 2, entry_no, account_key,"
+    " amount_minor, 0 FROM ledger_entries WHERE source_key = $sale"
+)
+REVENUE = (
+    "UPDATE ledger_entries SET amount_minor = amount_minor {change} WHERE source_key = {key}"
+    " AND account_key IN"
+    " (SELECT account_key FROM accounts WHERE merchant_id = 'm-1' AND kind = 'REVENUE')"
+)
+REBALANCE = (
+    "UPDATE account_balances SET debit_minor = 0, credit_minor = 0",
+    "UPDATE account_balances SET debit_minor = (SELECT COALESCE(SUM(e.amount_minor), 0)"
+    " FROM ledger_entries e WHERE e.account_key = account_balances.account_key"
+    " AND e.amount_minor > 0), credit_minor = (SELECT COALESCE(-SUM(e.amount_minor), 0)"
+    " FROM ledger_entries e WHERE e.account_key = account_balances.account_key"
+    " AND e.amount_minor < 0) WHERE shard = 0",
+)
+"""Makes the balances agree with the entries again."""
 MOVEMENT = (
     "INSERT INTO stock_movements (business_day, source_kind, source_key, movement_no, merchant_id,"
     " location_id, sku, reason, quantity_milli, happened_at_us, recorded_at_us)"
@@ -110,29 +141,38 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "UPDATE orders SET authorized_minor = 1 WHERE order_key = $paid",
     ),
     "a tip on a wrong account": (
-        "I3 one amount",
-        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'tips'",
+        "I3 booked once",
+        MOVED.format(where="1 = 1", kind="TIPS"),
+        *REBALANCE,
     ),
     "rounding on a wrong account": (
-        "I3 one amount",
-        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'rounding'",
+        "I3 booked once",
+        MOVED.format(where="1 = 1", kind="ROUNDING"),
+        *REBALANCE,
     ),
     "money on a wrong account": (
-        "I3 one amount",
-        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'cash_drawer:main'"
-        " AND source_key = $sale",
+        "I3 booked once",
+        MOVED.format(where="source_key = $sale", kind="CASH_DRAWER"),
+        *REBALANCE,
     ),
     "tax on a wrong account": (
-        "I3 one amount",
-        "UPDATE ledger_entries SET account = 'revenue' WHERE account = 'tax_payable:inside'"
-        " AND source_key = $sale",
+        "I3 booked once",
+        MOVED.format(where="source_key = $sale", kind="TAX' AND name = 'inside"),
+        *REBALANCE,
     ),
     "a sale that was not booked": (
-        "I3 one amount",
+        "I3 booked once",
         "DELETE FROM ledger_entries WHERE source_key = $split",
+        *REBALANCE,
+    ),
+    "a sale booked twice": ("I3 booked once", AGAIN.format(days=0), *REBALANCE),
+    "a sale booked again on another day": (
+        "I4 finalized order",
+        AGAIN.format(days=1),
+        *REBALANCE,
     ),
     "a paid order of another amount": (
-        "I3 captures are its total",
+        "I3 a paid order's captures are its total",
         "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
     ),
     "a rejected order that holds money": (
@@ -168,25 +208,36 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "credits that are wrong but balance in sum": (
         "I4 every transaction",
-        "UPDATE ledger_entries SET credit_minor = credit_minor + 1 WHERE account = 'revenue'"
-        " AND source_key = $sale",
-        "UPDATE ledger_entries SET credit_minor = credit_minor - 1 WHERE account = 'revenue'"
-        " AND source_key = $split",
+        REVENUE.format(change="- 1", key="$sale"),
+        REVENUE.format(change="+ 1", key="$split"),
+        *REBALANCE,
     ),
-    "an entry on both sides": (
-        "I4 debit or a credit",
-        "UPDATE ledger_entries SET debit_minor = debit_minor + 5, credit_minor = credit_minor + 5"
-        " WHERE account = 'revenue' AND source_key = $sale",
+    "an entry of nothing": (
+        "I4 more than nothing",
+        ENTRY.format(day="$day", key="$sale", no=9, minor=0),
+    ),
+    "entries of an account that does not exist": (
+        "I4 account that exists",
+        ENTRY.format(day="$day", key="$sale", no=8, minor=5).replace("MIN(account_key)", "MIN(1)"),
+        ENTRY.format(day="$day", key="$sale", no=9, minor=-5).replace("MIN(account_key)", "MIN(1)"),
+        "INSERT INTO account_balances VALUES (1, 0, 5, 5)",
     ),
     "entries of no order": (
         "I4 finalized order",
-        ENTRY.format(no=1, minor=5),
-        ENTRY.format(no=2, minor=5).replace("5, 0, 0", "0, 5, 0"),
+        ENTRY.format(day="$day", key=999, no=1, minor=5),
+        ENTRY.format(day="$day", key=999, no=2, minor=-5),
+        *REBALANCE,
     ),
     "entries of an order that is not finalized": (
         "I4 finalized order",
-        ENTRY.format(no=1, minor=5).replace("999", "$declined"),
-        ENTRY.format(no=2, minor=5).replace("999", "$declined").replace("5, 0, 0", "0, 5, 0"),
+        ENTRY.format(day="$day", key="$declined", no=1, minor=5),
+        ENTRY.format(day="$day", key="$declined", no=2, minor=-5),
+        *REBALANCE,
+    ),
+    "a balance that is wrong": (
+        "I4 sum of its entries",
+        "UPDATE account_balances SET debit_minor = debit_minor + 1,"
+        " credit_minor = credit_minor + 1 WHERE shard = 3",
     ),
     "stock without a movement": (
         "I5 sum of its movements",

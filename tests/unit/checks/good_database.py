@@ -1,11 +1,15 @@
 """A correct database with an order of every kind, and ways to corrupt and check it."""
 
+import datetime
 import string
 from typing import NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
-from internal.checks import findings, invariants
+from internal.checks import findings, invariants, seals
+from internal.checks.scope import EVERYTHING, Scope
+from internal.kernel import local_days
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import store
 from internal.pricing.messages import Discount, DiscountKind
@@ -15,6 +19,7 @@ from tests.unit.checks import corruptions
 
 NAMES = ("sale", "split", "paid", "open", "asked", "declined", "away", "unknown-sku", "cancelled")
 DONE = ("sale", "split", "declined", "away", "unknown-sku", "cancelled")
+SEALED_MERCHANT = "m-0"
 CANARY = "4111111111111111"
 
 
@@ -23,12 +28,14 @@ class Database(NamedTuple):
 
     connection: sa.Connection
     captured: dict[str, int]
+    scope: Scope = EVERYTHING
 
     def check(self, **more: object) -> list[findings.Finding]:
         return invariants.check(
             self.connection,
             captured_at_gateway=self.captured,
             now_us=shop.NOW_US,
+            scope=self.scope,
             **more,  # type: ignore[arg-type]
         )
 
@@ -38,11 +45,23 @@ class Database(NamedTuple):
             store.ORDERS.c.merchant_id == shop.MERCHANT
         )
         keys = {name.replace("-", "_"): key for name, key in self.connection.execute(query)}
+        day = self.connection.execute(sa.select(sa.func.max(store.ORDERS.c.business_day))).scalar()
+        more = {"now": shop.NOW_US, "day": day, "canary": CANARY, "log": corruptions.LOG}
         for statement in statements:
-            sql = string.Template(statement).substitute(
-                {**keys, **values}, now=shop.NOW_US, canary=CANARY, log=corruptions.LOG
-            )
+            sql = string.Template(statement).substitute({**keys, **more, **values})
             self.connection.exec_driver_sql(sql)
+
+
+def seal_the_day_before(connection: sa.Connection) -> None:
+    """Sell something at another merchant's a day earlier, and seal that day."""
+    shop.open_merchant(connection, SEALED_MERCHANT)
+    line = staged_orders.StagedOrders(connection)
+    orders = [shop.placed(name, merchant_id=SEALED_MERCHANT) for name in ("first", "second")]
+    at_us = shop.NOW_US - local_days.DAY_US
+    line.carry(*(msgspec.structs.replace(it, placed_at_us=at_us) for it in orders))
+    day = local_days.business_day(at_us, datetime.UTC, 0)
+    later_us = shop.NOW_US + seals.RECORDED_BEFORE_US
+    seals.write(connection, seals.plan(connection, day, later_us), later_us)
 
 
 def trade(connection: sa.Connection) -> dict[str, int]:

@@ -22,7 +22,10 @@ def connection() -> Iterator[sa.Connection]:
 def count_to(connection: sa.Connection, rows: int) -> None:
     for number in range(rows):
         values = {"merchant_id": "m-1", "store_id": f"s-{number}", "last_no": number}
-        insert = "INSERT INTO receipt_counters VALUES (:merchant_id, :store_id, :last_no)"
+        insert = (
+            "INSERT INTO receipt_counters (merchant_id, store_id, last_no)"
+            " VALUES (:merchant_id, :store_id, :last_no)"
+        )
         connection.execute(sa.text(insert), values)
 
 

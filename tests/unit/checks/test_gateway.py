@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.checks import gateway
+from internal.checks.scope import Scope
 from internal.infra import db
 from internal.kernel.states import OrderState
 from internal.payments.messages import AttemptState, Operation
@@ -71,7 +72,7 @@ def add_void(connection: sa.Connection, state: AttemptState, attempt_no: int) ->
 
 
 def sentences(connection: sa.Connection, captured: dict[str, int], *moving: str) -> list[str]:
-    found = gateway.check(connection, captured, moving)
+    found = gateway.check(connection, captured, Scope(moving=frozenset(moving)))
     assert {finding.invariant for finding in found} <= {"I3"}
     return [finding.sentence for finding in found]
 

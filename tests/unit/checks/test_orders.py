@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from internal.checks import orders
+from internal.checks.scope import EVERYTHING
 from internal.infra import db
 from internal.kernel import states
 from internal.kernel.clock import US_PER_SECOND
@@ -36,7 +37,7 @@ def add_log(connection: sa.Connection, order_key: int, history: list[OrderState]
 
 
 def sentences(connection: sa.Connection, now_us: int | None = None) -> list[str]:
-    return [finding.sentence for finding in orders.check(connection, now_us)]
+    return [finding.sentence for finding in orders.check(connection, EVERYTHING, now_us)]
 
 
 @example(

@@ -1,7 +1,8 @@
-"""A sale of any amounts is booked so that debits equal credits, and only once."""
+"""A sale of any amounts is booked so that debits equal credits, and balances follow the entries."""
 
 import itertools
-from typing import cast
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,24 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.kernel import errors
-from internal.ledger import rules, store
-from internal.ledger.messages import AccountKind, Balance, Posting, Sale
+from internal.ledger import accounts, balances, rules, store
+from internal.ledger.messages import Account, AccountKind, AccountRef, Balance, Posting, Sale
+from tests.support import staged_orders
 
 AMOUNTS = st.integers(0, 10**12)
+DRAWER = AccountRef(AccountKind.CASH_DRAWER, "main")
+CLEARING = AccountRef(AccountKind.CLEARING)
+RECEIVING = st.sampled_from([DRAWER, CLEARING, AccountRef(AccountKind.RECEIVABLE, "main")])
 
 
 def sale(order_key: int = 1, **amounts: object) -> Sale:
     values: dict[str, object] = {
+        "merchant_id": "m-1",
         "revenue_minor": 1000,
         "discount_minor": 100,
         "taxes_minor": (("std", 171),),
-        "received": ((AccountKind.GATEWAY_CLEARING, 1000), (AccountKind.CASH_DRAWER, 71)),
+        "received": ((CLEARING, 1000), (DRAWER, 71)),
     }
     return Sale(
         order_key=order_key,
-        merchant_id="m-1",
         store_id="main",
         currency="EUR",
+        business_day=20_261_128,
         at_us=5,
         **{**values, **amounts},  # type: ignore[arg-type]
     )
@@ -46,17 +52,19 @@ def balance(account: str, *, debit_minor: int = 0, credit_minor: int = 0) -> Bal
 @st.composite
 def sales(draw: st.DrawFn) -> Sale:
     """Draw a sale whose amounts balance."""
-    net, discount = draw(AMOUNTS), draw(AMOUNTS)
+    net, discount, tips = draw(AMOUNTS), draw(AMOUNTS), draw(AMOUNTS)
     taxes = tuple(draw(st.dictionaries(st.sampled_from("xyz"), AMOUNTS)).items())
-    total = net + sum(amount for _, amount in taxes)
-    cuts = [0, *sorted(draw(st.lists(st.integers(0, total), max_size=3))), total]
+    total = net + tips + sum(amount for _, amount in taxes)
+    rounding = draw(st.integers(-min(total, 5), 5))
+    cuts = [0, *sorted(draw(st.lists(st.integers(0, total), max_size=3))), total + rounding]
     return sale(
         revenue_minor=net + discount,
         discount_minor=discount,
         taxes_minor=taxes,
+        tips_minor=tips,
+        rounding_minor=rounding,
         received=tuple(
-            (draw(st.sampled_from(AccountKind)), until - since)
-            for since, until in itertools.pairwise(cuts)
+            (draw(RECEIVING), until - since) for since, until in itertools.pairwise(cuts)
         ),
     )
 
@@ -64,19 +72,22 @@ def sales(draw: st.DrawFn) -> Sale:
 @given(sales())
 def test_debits_equal_credits(some: Sale) -> None:
     transaction = rules.book_sale(some)
-    debits = sum(posting.debit_minor for posting in transaction.postings)
-    assert debits == sum(posting.credit_minor for posting in transaction.postings)
-    assert debits == sum(amount for _, amount in some.received) + some.discount_minor
+    assert sum(posting.amount_minor for posting in transaction.postings) == 0
+    received = sum(p.amount_minor for p in transaction.postings if p.account in dict(some.received))
+    assert received == sum(amount for _, amount in some.received)
 
 
 @given(sales())
-def test_every_posting_is_one_sided_and_above_zero(some: Sale) -> None:
-    for posting in rules.book_sale(some).postings:
-        assert min(posting.debit_minor, posting.credit_minor) == 0
-        assert max(posting.debit_minor, posting.credit_minor) > 0
+def test_every_account_has_one_posting_and_it_is_not_zero(some: Sale) -> None:
+    postings = rules.book_sale(some).postings
+    assert all(posting.amount_minor for posting in postings)
+    assert len({posting.account for posting in postings}) == len(postings)
 
 
-@given(sales(), st.sampled_from(["revenue_minor", "discount_minor"]))
+@given(
+    sales(),
+    st.sampled_from(["revenue_minor", "discount_minor", "rounding_minor", "tips_minor"]),
+)
 def test_a_sale_that_does_not_balance_is_not_booked(some: Sale, field: str) -> None:
     unbalanced = msgspec.structs.replace(some, **{field: getattr(some, field) + 1})
     with pytest.raises(errors.Poison) as caught:
@@ -84,57 +95,206 @@ def test_a_sale_that_does_not_balance_is_not_booked(some: Sale, field: str) -> N
     assert caught.value.code == "UNBALANCED"
 
 
-@given(sales(), st.sampled_from(AccountKind))
-def test_a_sale_that_received_too_much_is_not_booked(some: Sale, kind: AccountKind) -> None:
+@given(sales(), RECEIVING)
+def test_a_sale_that_received_too_much_is_not_booked(some: Sale, account: AccountRef) -> None:
     with pytest.raises(errors.Poison) as caught:
-        rules.book_sale(msgspec.structs.replace(some, received=(*some.received, (kind, 1))))
+        rules.book_sale(msgspec.structs.replace(some, received=(*some.received, (account, 1))))
     assert caught.value.code == "UNBALANCED"
 
 
-def test_every_kind_of_account_has_a_name() -> None:
-    assert rules.RECEIVING_ACCOUNTS.keys() == set(AccountKind)
-
-
-@given(sales())
-def test_an_amount_that_no_account_receives_is_not_booked(some: Sale) -> None:
-    unknown = (cast("AccountKind", "UNKNOWN"), 0)
-    with pytest.raises(errors.Poison) as caught:
-        rules.book_sale(msgspec.structs.replace(some, received=(*some.received, unknown)))
-    assert caught.value.code == "UNKNOWN_ACCOUNT"
-
-
 def test_tenders_of_one_kind_are_one_posting() -> None:
-    received = tuple((AccountKind.CASH_DRAWER, amount) for amount in (500, 571))
+    received = tuple((DRAWER, amount) for amount in (500, 571))
     assert rules.book_sale(sale(received=received)).postings[:2] == (
-        Posting("cash_drawer:main", debit_minor=1071),
-        Posting("discounts", debit_minor=100),
+        Posting(DRAWER, 1071),
+        Posting(AccountRef(AccountKind.DISCOUNT, "main"), 100),
     )
+
+
+def labelled(some: Sale) -> dict[str, int]:
+    postings = rules.book_sale(some).postings
+    return {rules.label(posting.account): posting.amount_minor for posting in postings}
 
 
 def test_a_sale_is_posted_to_these_accounts() -> None:
-    assert rules.book_sale(sale()).postings == (
-        Posting("cash_drawer:main", debit_minor=71),
-        Posting("gateway_clearing", debit_minor=1000),
-        Posting("discounts", debit_minor=100),
-        Posting("revenue", credit_minor=1000),
-        Posting("tax_payable:std", credit_minor=171),
+    assert labelled(sale()) == {
+        "clearing": 1000,
+        "cash_drawer:main": 71,
+        "discount:main": 100,
+        "revenue:main": -1000,
+        "tax:main:std": -171,
+    }
+
+
+def test_rounded_cash_and_a_tip_have_accounts_of_their_own() -> None:
+    """CHF 1.66 with 8.1 % inside, paid with 1.65 in coins, and 0.50 on top for the staff."""
+    rounded = sale(
+        revenue_minor=154,
+        discount_minor=0,
+        taxes_minor=(("std", 12),),
+        received=((DRAWER, 215),),
+        rounding_minor=-1,
+        tips_minor=50,
     )
+    assert labelled(rounded) == {
+        "cash_drawer:main": 215,
+        "rounding:main": 1,
+        "revenue:main": -154,
+        "tax:main:std": -12,
+        "tips:main": -50,
+    }
 
 
-def test_balances_add_up_per_merchant(any_database: sa.Connection) -> None:
-    store.append(any_database, [rules.book_sale(sale(1)), rules.book_sale(sale(2))])
-    assert store.balances(any_database, "m-1") == [
+class TestAccountKeys:
+    def test_a_key_fits_its_column(self) -> None:
+        keys = {
+            rules.key_of(Account("m-1", AccountRef(kind, "main"), "EUR")) for kind in AccountKind
+        }
+        assert len(keys) == len(AccountKind)
+        assert 0 < min(keys) < max(keys) < 2**63
+
+    def test_a_key_never_changes(self) -> None:
+        """It is in every entry: another one would be another account."""
+        assert rules.key_of(Account("m-1", DRAWER, "EUR")) == 625_529_057_496_546_093
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            Account("m-2", DRAWER, "EUR"),
+            Account("m-1", DRAWER, "CHF"),
+            Account("m-1", AccountRef(AccountKind.CASH_DRAWER), "EUR"),
+            Account("m-1", AccountRef(AccountKind.REVENUE, "main"), "EUR"),
+            Account("m-1", AccountRef(AccountKind.CASH_DRAWER, "main", "1"), "EUR"),
+            Account("m-1", AccountRef(AccountKind.CASH_DRAWER, "", "main"), "EUR"),
+        ],
+    )
+    def test_everything_that_identifies_an_account_is_in_its_key(self, other: Account) -> None:
+        assert rules.key_of(other) != rules.key_of(Account("m-1", DRAWER, "EUR"))
+
+    def test_kinds_of_the_merchant_have_no_store(self) -> None:
+        assert rules.ref(AccountKind.CLEARING, "main", "simulator") == AccountRef(
+            AccountKind.CLEARING, "", "simulator"
+        )
+        assert (
+            rules.label(AccountRef(AccountKind.CLEARING, "", "simulator")) == "clearing:simulator"
+        )
+
+
+class Ledger:
+    """A ledger as one process sees it."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection, self.known = connection, accounts.KnownAccounts()
+
+    def book(self, *some: Sale, shard: int = 0) -> None:
+        transactions = [rules.book_sale(it) for it in some]
+        store.append(self.connection, transactions, self.known, shard)
+
+    def statements_of(self, some: Sale) -> set[str]:
+        """Book a sale; return the verbs of the statements."""
+        trace: list[str] = []
+        driver: Any = self.connection.connection.driver_connection
+        driver.set_trace_callback(trace.append)
+        self.book(some)
+        driver.set_trace_callback(None)
+        return {line.split()[0] for line in trace}
+
+    def rows(self, table: sa.Table) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in self.connection.execute(sa.select(table))]
+
+
+@pytest.fixture
+def empty() -> Iterator[sa.Connection]:
+    with staged_orders.database() as connection:
+        yield connection
+
+
+@pytest.fixture
+def ledger(any_database: sa.Connection) -> Ledger:
+    return Ledger(any_database)
+
+
+def test_balances_add_up_per_merchant(ledger: Ledger) -> None:
+    ledger.book(sale(1), sale(2))
+    assert store.find_balances(ledger.connection, "m-1") == [
         balance("cash_drawer:main", debit_minor=142),
-        balance("discounts", debit_minor=200),
-        balance("gateway_clearing", debit_minor=2000),
-        balance("revenue", credit_minor=2000),
-        balance("tax_payable:std", credit_minor=342),
+        balance("clearing", debit_minor=2000),
+        balance("discount:main", debit_minor=200),
+        balance("revenue:main", credit_minor=2000),
+        balance("tax:main:std", credit_minor=342),
     ]
-    assert not store.balances(any_database, "m-2")
-    assert len(store.balances(any_database)) == 5
+    assert not store.find_balances(ledger.connection, "m-2")
+    ledger.book(sale(3, merchant_id="m-2"))
+    assert len(store.find_balances(ledger.connection)) == 10
 
 
-def test_a_sale_is_booked_once(any_database: sa.Connection) -> None:
-    store.append(any_database, [rules.book_sale(sale())])
+def test_a_sale_is_booked_once(ledger: Ledger) -> None:
+    ledger.book(sale())
     with pytest.raises(sa.exc.IntegrityError):
-        store.append(any_database, [rules.book_sale(sale())])
+        ledger.book(sale())
+
+
+def test_a_balance_is_the_sum_of_its_shards(ledger: Ledger) -> None:
+    for order_key in range(40):
+        ledger.book(sale(order_key), shard=order_key % balances.SHARDS)
+    assert store.find_balances(ledger.connection)[0].debit_minor == 40 * 71
+    rows = ledger.rows(balances.ACCOUNT_BALANCES)
+    assert len(rows) == 5 * balances.SHARDS
+    assert all(debit or credit for _, _, debit, credit in rows)
+
+
+def test_a_guarded_account_has_one_row(ledger: Ledger) -> None:
+    wallet = rules.ref(AccountKind.WALLET, "main", "customer-1")
+    for order_key in (1, 2):
+        ledger.book(sale(order_key, received=((wallet, 1_071),)), shard=order_key)
+    key = rules.key_of(Account("m-1", wallet, "EUR"))
+    of_wallet = [row for row in ledger.rows(balances.ACCOUNT_BALANCES) if row[0] == key]
+    assert of_wallet == [(key, 0, 2_142, 0)]
+
+
+def test_known_accounts_need_no_query(empty: sa.Connection) -> None:
+    ledger = Ledger(empty)
+    ledger.book(sale(1))
+    assert "SELECT" not in ledger.statements_of(sale(2))
+    assert "SELECT" in ledger.statements_of(sale(3, merchant_id="m-2"))
+
+
+def test_another_process_finds_the_accounts(ledger: Ledger) -> None:
+    ledger.book(sale(1))
+    before = ledger.rows(accounts.ACCOUNTS)
+    Ledger(ledger.connection).book(sale(2))
+    assert ledger.rows(accounts.ACCOUNTS) == before
+
+
+def test_an_account_that_was_rolled_back_is_made_again(ledger: Ledger) -> None:
+    """The first repetition finds out, the second makes the account."""
+    ledger.connection.exec_driver_sql("BEGIN")
+    ledger.book(sale(1))
+    ledger.connection.exec_driver_sql("ROLLBACK")
+    assert not ledger.rows(accounts.ACCOUNTS)
+    ledger.connection.exec_driver_sql("BEGIN")
+    with pytest.raises(errors.Conflict):
+        ledger.book(sale(1))
+    ledger.connection.exec_driver_sql("ROLLBACK")
+    ledger.book(sale(1))
+    assert store.find_balances(ledger.connection)[0] == balance("cash_drawer:main", debit_minor=71)
+
+
+def test_two_accounts_with_one_key_are_not_mixed_up(ledger: Ledger) -> None:
+    ledger.book(sale(1))
+    ledger.connection.execute(accounts.ACCOUNTS.update().values(name="another"))
+    with pytest.raises(errors.Poison) as caught:
+        Ledger(ledger.connection).book(sale(2))
+    assert caught.value.code == "ACCOUNT_KEY_TAKEN"
+
+
+def test_instances_with_different_keys_change_different_rows() -> None:
+    """As many shards as the smallest number of partition keys, and by the same number."""
+    shards = {balances.shard_of("m-1", f"o-{number}") for number in range(500)}
+    assert shards == set(range(balances.SHARDS))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_balances_of_a_batch_are_changed_once_per_account(ledger: Ledger, count: int) -> None:
+    ledger.book(*(sale(number) for number in range(count)))
+    changed = [row for row in ledger.rows(balances.ACCOUNT_BALANCES) if row[2] or row[3]]
+    assert len(changed) == 5

@@ -20,7 +20,7 @@ from internal.api import calls
 from internal.api.orders import from_wire, to_wire
 from internal.kernel import errors
 from internal.ledger import rules as ledger_rules
-from internal.ledger.messages import AccountKind, Posting, Sale
+from internal.ledger.messages import AccountKind, AccountRef, Posting, Sale
 from internal.orders.messages import OrderPlaced
 from internal.payments import rules, tenders
 from internal.payments.messages import Captured, Tender, TenderKind
@@ -41,9 +41,8 @@ UNKNOWN = cast("TenderKind", "SHELLS")
 
 @pytest.fixture
 def voucher(monkeypatch: pytest.MonkeyPatch) -> TenderType:
-    """Register the row, and the name of its account."""
+    """Register the row."""
     monkeypatch.setitem(tenders.TYPES, VOUCHER.kind, VOUCHER)
-    monkeypatch.setitem(ledger_rules.RECEIVING_ACCOUNTS, VOUCHERS, "vouchers:{store_id}")
     return VOUCHER
 
 
@@ -92,7 +91,7 @@ def draft_with_voucher() -> order_pb2.OrderDraft:
 
 def test_every_kind_has_a_row_and_an_account() -> None:
     assert tenders.TYPES.keys() == set(TenderKind)
-    assert {row.account for row in tenders.TYPES.values()} <= ledger_rules.RECEIVING_ACCOUNTS.keys()
+    assert {row.account for row in tenders.TYPES.values()} <= ledger_rules.RECEIVING
 
 
 def test_the_wire_knows_the_same_kinds() -> None:
@@ -112,7 +111,7 @@ def test_an_unknown_kind_is_an_error_and_never_cash() -> None:
         lambda: tenders.of_kind(UNKNOWN),
         lambda: to_wire.tender_kind_of(UNKNOWN),
         lambda: rules.next_step(payment, (), 0),
-        lambda: tenders.received([Captured(UNKNOWN, 700)]),
+        lambda: tenders.received([Captured(UNKNOWN, 700)], "main"),
     ):
         with pytest.raises(errors.Poison) as caught:
             use()
@@ -162,14 +161,15 @@ def test_a_new_kind_is_booked_on_the_account_of_its_row(voucher: TenderType) -> 
         merchant_id="m-1",
         store_id="main",
         currency="EUR",
+        business_day=20_261_128,
         at_us=0,
         revenue_minor=1_000,
         discount_minor=0,
         taxes_minor=(),
-        received=tenders.received(captured),
+        received=tenders.received(captured, "main"),
     )
     assert ledger_rules.book_sale(sale).postings == (
-        Posting("cash_drawer:main", debit_minor=700),
-        Posting("vouchers:main", debit_minor=300),
-        Posting("revenue", credit_minor=1_000),
+        Posting(AccountRef(VOUCHERS, "main"), 300),
+        Posting(AccountRef(AccountKind.CASH_DRAWER, "main"), 700),
+        Posting(AccountRef(AccountKind.REVENUE, "main"), -1_000),
     )

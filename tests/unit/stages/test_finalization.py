@@ -35,15 +35,15 @@ def test_a_sale_is_booked(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth))
     balances = {
         balance.account: (balance.debit_minor, balance.credit_minor)
-        for balance in ledger_store.balances(line.connection, shop.MERCHANT)
+        for balance in ledger_store.find_balances(line.connection, shop.MERCHANT)
     }
     assert balances == {
         "cash_drawer:main": (500, 0),
-        "gateway_clearing": (2_035, 0),
-        "discounts": (243, 0),
-        "revenue": (0, 2_188 + 243),
-        "tax_payable:inside": (0, 287),
-        "tax_payable:on-top": (0, 60),
+        "clearing": (2_035, 0),
+        "discount:main": (243, 0),
+        "revenue:main": (0, 2_188 + 243),
+        "tax:main:inside": (0, 287),
+        "tax:main:on-top": (0, 60),
     }
 
 
@@ -81,7 +81,7 @@ def test_a_repetition_sends_the_same_fact_and_sells_nothing(
 def test_an_order_for_nothing_is_finalized(line: staged_orders.StagedOrders) -> None:
     line.carry(shop.placed("o", ("gift", 1)))
     assert line.view("o").state == "FINALIZED"
-    assert not ledger_store.balances(line.connection)
+    assert not ledger_store.find_balances(line.connection)
 
 
 def test_an_order_that_is_not_paid_is_not_finalized(line: staged_orders.StagedOrders) -> None:

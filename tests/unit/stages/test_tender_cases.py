@@ -48,7 +48,7 @@ class Kiosk:
 
     def booked(self) -> dict[str, int]:
         """Return debit less credit of each account."""
-        balances = ledger_store.balances(self.connection, shop.MERCHANT)
+        balances = ledger_store.find_balances(self.connection, shop.MERCHANT)
         return {it.account: it.debit_minor - it.credit_minor for it in balances}
 
     def row(self) -> tuple[int, ...]:
@@ -89,9 +89,9 @@ def test_rounded_cash(kiosk: Kiosk, cash: Tender) -> None:
     assert kiosk.moved() == [(1, "SALE", 166), (1, "ROUNDING", -1)]
     assert kiosk.booked() == {
         "cash_drawer:kiosk": 165,
-        "rounding": 1,
-        "revenue": -154,
-        "tax_payable:inside": -12,
+        "rounding:kiosk": 1,
+        "revenue:kiosk": -154,
+        "tax:kiosk:inside": -12,
     }
     assert kiosk.row() == (0, -1, 0, 165, 0)
 
@@ -101,14 +101,14 @@ def test_the_same_by_card_is_not_rounded(kiosk: Kiosk) -> None:
     assert (view.total_minor, view.tax_minor) == (166, 12)
     assert kiosk.gateway.captured == {"m-1/o/1": 166}
     assert kiosk.moved() == [(1, "SALE", 166)]
-    assert "rounding" not in kiosk.booked()
+    assert "rounding:kiosk" not in kiosk.booked()
     assert kiosk.row() == (0, 0, 166, 166, 0)
 
 
 def test_what_a_card_leaves_is_rounded(kiosk: Kiosk) -> None:
     view = kiosk.sell("roll", "gum", tenders=(shop.card(100), shop.cash()))
     assert [it.captured_minor for it in view.tenders] == [100, 65]
-    assert kiosk.booked()["rounding"] == 1
+    assert kiosk.booked()["rounding:kiosk"] == 1
     assert kiosk.row() == (0, -1, 100, 165, 0)
 
 
@@ -183,10 +183,10 @@ class TestWithoutRounding:
         assert kiosk.gateway.captured == {"m-1/o/1": 2_300}
         assert kiosk.moved() == [(1, "SALE", 2_000), (1, "TIP", 300)]
         assert kiosk.booked() == {
-            "gateway_clearing": 2_300,
-            "revenue": -1_681,
-            "tax_payable:inside": -319,
-            "tips": -300,
+            "clearing": 2_300,
+            "revenue:kiosk": -1_681,
+            "tax:kiosk:inside": -319,
+            "tips:kiosk": -300,
         }
         assert kiosk.row() == (300, 0, 2_300, 2_300, 0)
 
@@ -195,7 +195,7 @@ class TestWithoutRounding:
         assert cash_of(view).tender.change_minor == 200
         moved = [(1, "SALE", 2_200), (1, "TIP", 300), (1, "CHANGE", -200)]
         assert kiosk.moved() == moved
-        assert kiosk.booked()["tips"] == -300
+        assert kiosk.booked()["tips:kiosk"] == -300
 
     def test_a_declined_card_moves_no_tip(self, kiosk: Kiosk) -> None:
         refused = shop.card(token="tok_declined:no", tip=300)

@@ -32,6 +32,7 @@ STOCK = sa.Table(
     columns.words("lot", columns.ID_CHARS_MAX),
     columns.number("on_hand_milli", default=0),
     columns.number("reserved_milli", default=0),
+    columns.number("sealed_milli", default=0),
     columns.number("counted_at_us", nullable=True),
     sa.UniqueConstraint("merchant_id", "location_id", "sku", "lot", name="stock_once"),
     sa.CheckConstraint("reserved_milli >= 0", name="stock_reserved_not_negative"),

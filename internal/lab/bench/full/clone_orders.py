@@ -11,6 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from internal.lab.bench.full import clone_rows
+from internal.ledger import rules
 from internal.payments.gateways import port
 
 
@@ -35,7 +36,7 @@ def copy(connection: sa.Connection, of: Template, number: int) -> None:
     values = {"by": last, "upto": of.upto, "suffix": f".{number}"}
     for kept in clone_rows.TABLES:
         connection.execute(sa.text(_copy_sql(kept)), values)
-    for statement in (_STOCK, _COUNTERS):
+    for statement in (_STOCK, _COUNTERS, _BALANCES):
         connection.execute(sa.text(statement), values)
 
 
@@ -45,8 +46,9 @@ def _copy_sql(kept: clone_rows.OrderTable) -> str:
     table = kept.table.name
     joined = _LAST_RECEIPTS if "receipt_no" in kept.names else ""
     return (
-        f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t {joined}"  # noqa: S608
-        f" WHERE t.{kept.order_key} <= :upto AND {kept.where} ORDER BY t.{kept.order_key}"
+        f"INSERT INTO {table} ({columns}) SELECT {values}"  # noqa: S608
+        f" FROM orders o STRAIGHT_JOIN {table} t ON {kept.is_of_order} {joined}"
+        " WHERE o.order_key <= :upto ORDER BY o.order_key"
     )
 
 
@@ -65,9 +67,10 @@ _LAST_RECEIPTS = (
 )
 _STOCK = """
     UPDATE stock s JOIN (
-      SELECT merchant_id, location_id, sku, lot, SUM(quantity_milli) AS moved_milli
-      FROM stock_movements WHERE source_kind = 'ORDER' AND source_key <= :upto
-      GROUP BY merchant_id, location_id, sku, lot
+      SELECT t.merchant_id, t.location_id, t.sku, t.lot, SUM(t.quantity_milli) AS moved_milli
+      FROM orders o STRAIGHT_JOIN stock_movements t ON t.business_day = o.business_day
+        AND t.source_kind = 'ORDER' AND t.source_key = o.order_key
+      WHERE o.order_key <= :upto GROUP BY t.merchant_id, t.location_id, t.sku, t.lot
     ) m ON m.merchant_id = s.merchant_id AND m.location_id = s.location_id AND m.sku = s.sku
       AND m.lot = s.lot
     SET s.on_hand_milli = s.on_hand_milli + m.moved_milli
@@ -79,6 +82,20 @@ _COUNTERS = """
     ) o ON o.merchant_id = r.merchant_id AND o.store_id = r.store_id
     SET r.last_no = o.last_no
 """
+
+
+_BALANCES = f"""
+    UPDATE account_balances b JOIN (
+      SELECT e.account_key,
+        SUM(CASE WHEN e.amount_minor > 0 THEN e.amount_minor ELSE 0 END) AS debit,
+        SUM(CASE WHEN e.amount_minor < 0 THEN -e.amount_minor ELSE 0 END) AS credit
+      FROM orders o STRAIGHT_JOIN ledger_entries e ON e.business_day = o.business_day
+        AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
+      WHERE o.order_key <= :upto GROUP BY e.account_key
+    ) m ON m.account_key = b.account_key
+    SET b.debit_minor = b.debit_minor + m.debit, b.credit_minor = b.credit_minor + m.credit
+    WHERE b.shard = 0
+"""  # noqa: S608 - a name of our own
 
 
 def copy_captures(gateway: port.GatewayLedger, of: Template, number: int) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import SourceKind
+from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
 from internal.orders import parts, refusals
 from internal.orders import store as order_store
@@ -25,17 +26,23 @@ class OrderTable(NamedTuple):
     order_key: str = "order_key"
     """The column with the order's key."""
     source_kind: str = ""
-    """Only rows with this source_kind are of orders, if there is such a column."""
+    """Rows of orders have this source_kind and the order's business day, where there is one."""
+
+    @property
+    def is_of_order(self) -> str:
+        """SQL: whether a row `t` belongs to an order `o`, so that the primary key is used."""
+        of_order = f"t.{self.order_key} = o.order_key"
+        if not self.source_kind:
+            return of_order
+        return (
+            "t.business_day = o.business_day"
+            f" AND t.source_kind = '{self.source_kind}' AND {of_order}"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns that are written."""
         return tuple(column.name for column in self.table.columns)
-
-    @property
-    def where(self) -> str:
-        """The condition in SQL for the rows of orders, of the table called t."""
-        return f"t.source_kind = '{self.source_kind}'" if self.source_kind else "1 = 1"
 
 
 TABLES = (
@@ -48,7 +55,7 @@ TABLES = (
     OrderTable(payment_store.PAYMENT_ATTEMPTS),
     OrderTable(transactions.PAYMENT_TRANSACTIONS),
     OrderTable(inventory_store.STOCK_MOVEMENTS, "source_key", SourceKind.ORDER),
-    OrderTable(ledger_store.LEDGER_ENTRIES, "source_key"),
+    OrderTable(ledger_store.LEDGER_ENTRIES, "source_key", ledger_rules.SALE),
 )
 
 Rows = Mapping[OrderTable, Sequence[Sequence[Any]]]
@@ -59,11 +66,13 @@ def read(connection: sa.Connection, after: int, upto: int) -> dict[OrderTable, l
     """Return all rows of the orders with keys in (after, upto]."""
     found: dict[OrderTable, list[list[Any]]] = {}
     for kept in TABLES:
-        t = kept.table.alias("t")
-        key = t.c[kept.order_key]
-        query = sa.select(*(t.c[name] for name in kept.names)).order_by(key)
-        query = query.where(key > after, key <= upto, sa.text(kept.where))
-        found[kept] = [list(row) for row in connection.execute(query)]
+        columns = ", ".join(f"t.{name}" for name in kept.names)
+        query = (
+            f"SELECT {columns} FROM orders o CROSS JOIN {kept.table.name} t ON {kept.is_of_order}"  # noqa: S608
+            f" WHERE o.order_key > :after AND o.order_key <= :upto ORDER BY o.order_key"
+        )
+        rows = connection.execute(sa.text(query), {"after": after, "upto": upto})
+        found[kept] = [list(row) for row in rows]
     return found
 
 
