@@ -13,7 +13,7 @@ from internal.infra import bulk, columns, db
 from internal.kernel.states import ChargeState
 from internal.payments import tenders
 from internal.payments.messages import Tender
-from internal.payments.outcomes import TenderOutcome
+from internal.payments.outcomes import PaymentRecord, TenderOutcome
 
 ORDER_TENDERS = sa.Table(
     "order_tenders",
@@ -87,6 +87,7 @@ _NEW = (
     "change_minor",
     "tip_minor",
     "rounding_minor",
+    "account_key",
     "business_day",
     "at_us",
 )
@@ -94,15 +95,7 @@ _CHANGE = bulk.shape_of(ORDER_TENDERS, *_CHANGED)
 _ORDER = bulk.shape_of(ORDER_TENDERS, "order_key")
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What became of the tenders of one order."""
-
-    order_key: int
-    tenders: tuple[TenderOutcome, ...]
-    business_day: int
-
-
-def add(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
+def add(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
     """Insert the tenders of orders whose payment begins.
 
     Raises:
@@ -118,18 +111,19 @@ def add(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
             it.tender.change_minor,
             it.tender.tip_minor,
             it.tender.rounding_minor,
+            of.account_key(it.tender_no),
             of.business_day,
             at_us,
         )
-        for of in found
-        for it in of.tenders
+        for of in records
+        for it in of.outcome.tenders
     ]
     bulk.insert_deferred(connection, ORDER_TENDERS, _NEW, rows)
 
 
-def update(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
+def update(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
     """Record what became of tenders since; their orders' rows are locked."""
-    rows = [_changed(of.order_key, it, at_us) for of in found for it in of.tenders]
+    rows = [_changed(of.order_key, it, at_us) for of in records for it in of.outcome.tenders]
     changes = (*bulk.assign(*_CHANGED[2:]), ("version", "t.version + 1"))
     bulk.update_deferred(
         connection, ORDER_TENDERS, _CHANGE, ("order_key", "tender_no"), changes, rows

@@ -43,6 +43,24 @@ class Outcome(msgspec.Struct, frozen=True):
         return sum(getattr(it.amounts, name) for it in self.tenders)
 
 
+class PaymentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the payment of one order, as it is to be recorded."""
+
+    order_key: int
+    merchant_id: str
+    store_id: str
+    currency: str
+    business_day: int
+    outcome: Outcome
+    moved_before: int
+    """How many movements are recorded already: the numbers go on from there."""
+
+    def account_key(self, tender_no: int) -> int:
+        """Return the key of the account that receives the money of one of its tenders."""
+        kind = self.outcome.tenders[tender_no - 1].tender.kind
+        return tenders.account_key(kind, self.merchant_id, self.store_id, self.currency)
+
+
 class _Course(msgspec.Struct, frozen=True):
     """The course of one tender's payment."""
 

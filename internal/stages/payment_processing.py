@@ -164,18 +164,23 @@ def _record_money(
     now_us: int,
 ) -> None:
     """Record the tenders and the movements of their money."""
-    new: list[order_tenders.Found] = []
-    known: list[order_tenders.Found] = []
-    moved = []
-    for p in plans:
-        key, day = p.order.order_key, p.accepted.business_day
-        found = order_tenders.Found(key, became[key].tenders, day)
-        (new if _begins(p.order) else known).append(found)
-        moves, currency = became[key].moved, p.accepted.currency
-        moved.append(transactions.Moved(key, len(p.movements), moves, currency, day))
-    order_tenders.add(connection, new, now_us)
-    order_tenders.update(connection, known, now_us)
-    transactions.append(connection, moved, now_us)
+    records = [(p, _record(p, became[p.order.order_key])) for p in plans]
+    order_tenders.add(connection, [it for p, it in records if _begins(p.order)], now_us)
+    order_tenders.update(connection, [it for p, it in records if not _begins(p.order)], now_us)
+    transactions.append(connection, [it for _, it in records], now_us)
+
+
+def _record(p: Plan, outcome: outcomes.Outcome) -> outcomes.PaymentRecord:
+    accepted = p.accepted
+    return outcomes.PaymentRecord(
+        order_key=accepted.order_key,
+        merchant_id=accepted.merchant_id,
+        store_id=accepted.store_id,
+        currency=accepted.currency,
+        business_day=accepted.business_day,
+        outcome=outcome,
+        moved_before=len(p.movements),
+    )
 
 
 def _begins(order: store.OrderSnapshot) -> bool:
