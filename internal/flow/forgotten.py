@@ -35,12 +35,14 @@ class ForgottenSubscriptions:
         self._bus, self._lag_max_s = broker, lag_max_s
 
     async def run(self) -> None:
-        """Look again and again; a broker that is away is asked at the next look."""
+        """Look again and again; a broker that is away, or allows no drop, is asked again later."""
         while True:
             try:
                 await self.look()
-            except errors.BusAway as error:
-                logger.debug("the subscriptions cannot be seen: {!r}", error)
+            except (errors.BusAway, errors.Misconfigured) as error:
+                logger.bind(seldom="forgotten").warning(
+                    "forgotten subscriptions cannot be looked for: {!r}", error
+                )
             await asyncio.sleep(INTERVAL_S)
 
     async def look(self) -> list[bus.Subscribed]:
@@ -48,6 +50,7 @@ class ForgottenSubscriptions:
 
         Raises:
             BusAway: the broker cannot be reached.
+            Misconfigured: it allows this client no drop.
         """
         foreign = _foreign(await self._bus.subscriptions(topics.all_topics()))
         lagging = [it for it in foreign if _lag_s(it) > self._lag_max_s * TOLD_FROM]

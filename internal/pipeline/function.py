@@ -7,7 +7,6 @@ a runner of its own; in the official runtime the first message starts one.
 """
 
 import abc
-import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +14,8 @@ from typing import Any
 import pulsar
 
 from internal.infra import settings
+from internal.infra.pulsar_bus import partitions
 from internal.pipeline import handler, leaving, runner
-
-PARTITION = re.compile(r"-partition-\d+$")
-"""How the names of partitions end."""
 
 
 class PipelineFunction(pulsar.Function):  # type: ignore[misc] # pulsar ships no types
@@ -69,7 +66,7 @@ def _incoming(context: Any) -> handler.Incoming:  # noqa: ANN401 - the runtime's
     message, topic = context.message, context.get_current_message_topic_name()
     message_id = context.get_message_id()
     return handler.Incoming(
-        PARTITION.sub("", topic.rpartition("/")[2]),  # as Souk knows it
+        partitions.NAME_END.sub("", topic.rpartition("/")[2]),  # as Souk knows it
         message.data(),
         (message_id, topic),
         message_id=str(message_id),

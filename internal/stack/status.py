@@ -7,6 +7,7 @@ import httpx
 import msgspec
 
 from internal.infra import clock
+from internal.infra.pulsar_bus import partitions
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
 from internal.stack import broker, distribution, prerequisites, processes, stack
@@ -19,8 +20,8 @@ OPERATORS = ("operators", ".dlq")
 """The subscription that keeps dead letters, and how the names of their topics end."""
 
 
-WANTS = {"perPartition": False, "getPreciseBacklog": True, "getEarliestTimeInBacklog": True}
-"""Of the statistics of a topic: the sums over its partitions."""
+WANTS = {"perPartition": True, "getPreciseBacklog": True, "getEarliestTimeInBacklog": True}
+"""Of the statistics of a topic."""
 
 
 class PartStatus(msgspec.Struct, frozen=True):
@@ -156,8 +157,9 @@ def _subscriptions(client: httpx.Client, place: str) -> dict[tuple[str, str], di
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for full_name in _get(client, f"/admin/v2/persistent/{place}/partitioned") or []:
         topic = full_name.rpartition("/")[2]
-        stats = _get(client, f"/admin/v2/persistent/{place}/{topic}/partitioned-stats", **WANTS)
-        for name, told in (stats or {}).get("subscriptions", {}).items():
+        path = f"/admin/v2/persistent/{place}/{topic}/partitioned-stats"
+        stats = partitions.with_ages(_get(client, path, **WANTS) or {})
+        for name, told in stats.get("subscriptions", {}).items():
             found[topic, name] = told
     return found
 

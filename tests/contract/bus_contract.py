@@ -367,7 +367,9 @@ class BusContract:
         with pytest.raises(errors.Misconfigured, match=topic):
             await opened.backlog(topic, "forgotten")
         await opened.publish(outgoing(topic, 5, keys=1))
-        assert numbers_of(await take(await opened.subscribe([topic], "stage"), 6)) == [*range(6)]
+        reader = await opened.subscribe([topic], "stage")
+        assert numbers_of(await take(reader, 6)) == [*range(6)]
+        await reader.close()
         await opened.drop(topic, "stage")
         await opened.ensure({topic: ["new"]})
         await opened.publish(outgoing(topic, 6, keys=1))

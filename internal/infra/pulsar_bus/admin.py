@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from internal.infra import settings
-from internal.infra.pulsar_bus import driver
+from internal.infra.pulsar_bus import driver, partitions
 from internal.kernel import errors
 
 EARLIEST = {"ledgerId": -1, "entryId": -1}
@@ -126,10 +126,10 @@ class PulsarAdmin:
         _require_success(answer)
         return answer
 
-    async def ensure_namespace(self, partitions: int) -> None:
+    async def ensure_namespace(self, number: int) -> None:
         """Create the tenant and the namespace if they are missing; existing ones are kept.
 
-        A topic that a client makes by using it has as many partitions as those of `ensure`.
+        A topic that a client makes by using it has this number of partitions.
         """
         tenant, namespace = quote(self._options.tenant), quote(self._options.namespace)
         if await self.get(f"/admin/v2/tenants/{tenant}") is None:
@@ -138,15 +138,15 @@ class PulsarAdmin:
             await self.put(f"/admin/v2/tenants/{tenant}", body)
         if await self.get(f"/admin/v2/namespaces/{tenant}/{namespace}") is None:
             created = {"allowAutoTopicCreation": True, "topicType": "partitioned"}
-            automatic = {
-                "autoTopicCreationOverride": created | {"defaultNumPartitions": partitions}
-            }
+            automatic = {"autoTopicCreationOverride": created | {"defaultNumPartitions": number}}
             await self.put(
                 f"/admin/v2/namespaces/{tenant}/{namespace}", {**NAMESPACE_POLICIES, **automatic}
             )
 
-    async def ensure(self, subscriptions: Mapping[str, Sequence[str]], partitions: int) -> None:
+    async def ensure(self, subscriptions: Mapping[str, Sequence[str]], number: int) -> None:
         """Create what {topic: [durable subscription, …]} lacks, from the oldest message on.
+
+        `number` is how many partitions each topic has.
 
         Raises:
             BusAway: the broker cannot be reached.
@@ -154,8 +154,8 @@ class PulsarAdmin:
                 topic has another number of partitions.
         """
         for topic, names in subscriptions.items():
-            if not await self.put(f"{self._path(topic)}/partitions", partitions):
-                await self._require_partitions(topic, partitions)
+            if not await self.put(f"{self._path(topic)}/partitions", number):
+                await self._require_partitions(topic, number)
             for name in names:
                 await self.put(f"{self._path(topic)}/subscription/{quote(name, safe='')}", EARLIEST)
 
@@ -177,9 +177,9 @@ class PulsarAdmin:
         """
         wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": with_age}
         stats: dict[str, Any] | None = await self.get(
-            f"{self._path(topic)}/partitioned-stats", perPartition=False, **wants
+            f"{self._path(topic)}/partitioned-stats", perPartition=with_age, **wants
         )
-        return stats
+        return partitions.with_ages(stats) if stats and with_age else stats
 
     async def subscription_stats(
         self, topic: str, name: str, *, with_age: bool = False
@@ -216,13 +216,13 @@ class PulsarAdmin:
         status: dict[str, Any] | None = await self.get(f"{self._functions()}/{quote(name)}/status")
         return status
 
-    async def _require_partitions(self, topic: str, partitions: int) -> None:
+    async def _require_partitions(self, topic: str, number: int) -> None:
         told = await self.get(f"{self._path(topic)}/partitions") or {}
         found = told.get("partitions", 0)
-        if found != partitions:
+        if found != number:
             has = f"has {found} partitions" if found else "is not partitioned"
             raise errors.Misconfigured(
-                f"the topic {topic} {has}, and SOUK_TOPICS__PARTITIONS is {partitions}: messages of"
+                f"the topic {topic} {has}, and SOUK_TOPICS__PARTITIONS is {number}: messages of"
                 " one order would lie on two partitions, and overtake each other; set it back"
             )
 

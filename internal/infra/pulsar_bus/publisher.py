@@ -7,7 +7,6 @@ publishing, so that messages repeated after a failure precede the next ones of t
 import asyncio
 import functools
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import msgspec
 import pulsar
 
 from internal.infra import bus, failpoints, settings
-from internal.infra.pulsar_bus import driver
+from internal.infra.pulsar_bus import driver, partitions
 from internal.kernel import errors
 
 MESSAGE_BYTES_MAX = 5 * 1024 * 1024 - 1024
@@ -308,17 +307,8 @@ class PulsarPublisher:
             raise errors.BusAway(self._end)
 
 
-def partition_of(key: str, partitions: int) -> int:
-    """Return the partition of a key.
-
-    The client's own hash depends on its version. Shards are numbers, and are dealt out evenly.
-    """
-    number = int(key) if key.isascii() and key.isdecimal() else zlib.crc32(key.encode())
-    return number % partitions
-
-
-def _route(message: Any, partitions: int) -> int:  # noqa: ANN401 - pulsar ships no types
-    return partition_of(message.partition_key(), partitions)
+def _route(message: Any, number: int) -> int:  # noqa: ANN401 - pulsar ships no types
+    return partitions.partition_of(message.partition_key(), number)
 
 
 def _size(message: bus.Outgoing) -> Sized:

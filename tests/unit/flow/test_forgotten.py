@@ -1,5 +1,6 @@
 """Only subscriptions of other names are dropped, and only when they lag longer than the limit."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -7,6 +8,7 @@ from loguru import logger
 
 from internal.flow import forgotten, topics
 from internal.infra import bus
+from internal.kernel import errors
 from tests.support import ports
 
 LAG_MAX_S = 100.0
@@ -29,6 +31,8 @@ class Broker(ports.MemoryPublisher):
     async def drop(self, topic: str, subscription: str) -> None:
         """See Bus.drop."""
         self.dropped.append((topic, subscription))
+        if self.away:
+            raise errors.Misconfigured("403: not allowed")
 
 
 async def look(broker: Broker) -> list[str]:
@@ -70,6 +74,16 @@ async def test_a_name_of_our_own_is_never_dropped(name: str) -> None:
     broker = Broker(10 * LAG_MAX_S, name=name)
     assert await look(broker) == []
     assert broker.dropped == []
+
+
+async def test_a_broker_that_allows_no_drop_does_not_end_the_watch() -> None:
+    broker = Broker(2 * LAG_MAX_S)
+    broker.away = 1
+    of_bus: bus.Bus = broker  # type: ignore[assignment] # it is asked for no more
+    watch = forgotten.ForgottenSubscriptions(of_bus, LAG_MAX_S)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(watch.run(), 0.1)
+    assert broker.dropped == [(topics.PAID, "audit")]
 
 
 def test_every_topic_is_looked_at() -> None:

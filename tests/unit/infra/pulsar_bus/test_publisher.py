@@ -1,13 +1,12 @@
 """Publishing without a broker: errors come in time, and invalid messages are found first."""
 
 import asyncio
-from collections import Counter
 
 import pytest
 
 from internal.infra import bus
 from internal.infra.pulsar_bus import driver, publisher
-from internal.kernel import errors, ids
+from internal.kernel import errors
 from tests.support import no_pulsar
 
 
@@ -47,15 +46,3 @@ async def test_poison_is_seen_before_anything_is_sent(message: bus.Outgoing) -> 
     with pytest.raises(errors.Poison):
         await ours.publish([bus.Outgoing("t", "k", b"x"), message])
     await asyncio.to_thread(driver.close_quietly, client)
-
-
-@pytest.mark.parametrize(("shard_keys", "partitions"), [(16, 4), (16, 16), (256, 12), (5, 1)])
-def test_partitions_get_equally_many_keys(shard_keys: int, partitions: int) -> None:
-    found = Counter(publisher.partition_of(key, partitions) for key in ids.shard_keys(shard_keys))
-    assert set(found) == set(range(partitions))
-    assert max(found.values()) - min(found.values()) <= 1
-
-
-@pytest.mark.parametrize("key", ["", "order_processing", "²", "-1", "a" * 200])
-def test_any_key_has_a_partition(key: str) -> None:
-    assert publisher.partition_of(key, 4) in range(4)

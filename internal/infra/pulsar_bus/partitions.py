@@ -1,0 +1,35 @@
+"""Partitions of topics: which one a key has, and statistics of all of them together. Pure."""
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NAME_END = re.compile(r"-partition-\d+$")
+"""How the names of partitions end; before that they are the topic's."""
+EARLIEST = "earliestMsgPublishTimeInBacklog"
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition of a key.
+
+    The client's own hash depends on its version. Shards are numbers, and are dealt out evenly.
+    """
+    number = int(key) if key.isascii() and key.isdecimal() else zlib.crc32(key.encode())
+    return number % partitions
+
+
+def with_ages(stats: dict[str, Any]) -> dict[str, Any]:
+    """Correct when the oldest message of each subscription was published, in milliseconds.
+
+    The broker's own sum is -1 or 0 as soon as one partition has no backlog.
+    """
+    of_partitions = stats.get("partitions", {}).values()
+    for name, told in stats.get("subscriptions", {}).items():
+        told[EARLIEST] = _earliest_ms(it.get("subscriptions", {}).get(name) for it in of_partitions)
+    return stats
+
+
+def _earliest_ms(of_partitions: Iterable[Mapping[str, Any] | None]) -> int:
+    found = [int(told[EARLIEST]) for told in of_partitions if told]
+    return min((at_ms for at_ms in found if at_ms > 0), default=0)
