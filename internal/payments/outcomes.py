@@ -36,11 +36,9 @@ class Outcome(msgspec.Struct, frozen=True):
     tenders: tuple[TenderOutcome, ...]
     moved: tuple[MoneyMovement, ...]
     """The movements that are new."""
+    sums: TenderAmounts
+    """Of all tenders."""
     state: ChargeState
-
-    def total(self, name: str) -> int:
-        """Return the sum of one of the amounts over all tenders."""
-        return sum(getattr(it.amounts, name) for it in self.tenders)
 
 
 class PaymentRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +90,15 @@ def of(
         for number, tender in enumerate(wanted, start=1)
     ]
     known = {it.identity for it in before}
-    found = tuple(_outcome(course) for course in courses)
-    due_minor = sum(tender.due_minor for tender in wanted)
+    found = tuple(map(_outcome, courses))
+    amounts = [it.amounts for it in found]
     return Outcome(
-        found,
-        tuple(it for course in courses for it in _movements(course) if it.identity not in known),
-        charges.charge_of(due_minor, [it.amounts for it in found]),
+        tenders=found,
+        moved=tuple(
+            it for course in courses for it in _movements(course) if it.identity not in known
+        ),
+        sums=charges.sums_of(amounts),
+        state=charges.charge_of(sum(tender.due_minor for tender in wanted), amounts),
     )
 
 

@@ -216,9 +216,9 @@ def _amounts(became: outcomes.Outcome) -> store.ChargeAmounts:
     return store.ChargeAmounts(
         tip_minor=sum(it.tender.tip_minor for it in became.tenders),
         cash_rounding_minor=sum(it.tender.rounding_minor for it in became.tenders),
-        authorized_minor=became.total("authorized_minor"),
-        captured_minor=became.total("captured_minor"),
-        outstanding_minor=became.total("outstanding_minor"),
+        authorized_minor=became.sums.authorized_minor,
+        captured_minor=became.sums.captured_minor,
+        outstanding_minor=became.sums.outstanding_minor,
     )
 
 
