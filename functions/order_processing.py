@@ -25,8 +25,16 @@ class OrderHandler:
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
         """See StageHandler.record: orders first, then cancellations, which may be about them."""
-        placed = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
-        requests = [w.fact for w in work if isinstance(w.fact, messages.CancelRequested)]
+        placed = [
+            messages.Submission(w.fact, w.private)
+            for w in work
+            if isinstance(w.fact, messages.OrderPlaced)
+        ]
+        requests = [
+            cancellation.Request(w.fact, w.private)
+            for w in work
+            if isinstance(w.fact, messages.CancelRequested)
+        ]
         due_at_us = now_us + topics.PAYMENT.deadline_s * US_PER_SECOND
         of_placed = iter(order_processing.place(connection, placed, now_us, due_at_us))
         of_requests = iter(cancellation.cancel(connection, requests, now_us))

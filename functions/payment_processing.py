@@ -5,7 +5,7 @@ call is made outside any transaction, so an order passes `record` several times:
 call, record the answer, plan again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -62,7 +62,8 @@ class PaymentHandler:
         done = payment_processing.carry_out(connection, plans, now_us, due_at_us)
         passed = [o for o in orders.values() if not payment_processing.has_open_payment(o)]
         done |= payment_processing.repeat(connection, passed)
-        calls_of = {p.order.order_key: found for p in plans if (found := _calls(p))}
+        tokens = payment_processing.tokens(connection, plans)
+        calls_of = {p.order.order_key: found for p in plans if (found := _calls(p, tokens))}
         return [_outcome(w.fact.order_key, calls_of, done) for w in work]
 
     async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
@@ -97,13 +98,13 @@ def _results(work: Sequence[handler.Work], payable: Sequence[store.OrderSnapshot
     return [a for w in work if w.result for a in w.result if a.order_key in keys]
 
 
-def _calls(plan: payment_processing.Plan) -> Calls | None:
-    step, trace_id = plan.step, plan.accepted.trace_id
-    if isinstance(step, rules.Ask):
-        return Calls(plan.accepted.merchant_id, step.attempts, ask=True, trace_id=trace_id)
-    if isinstance(step, rules.Call):
-        return Calls(plan.accepted.merchant_id, step.attempts, ask=False, trace_id=trace_id)
-    return None
+def _calls(plan: payment_processing.Plan, tokens: Mapping[int, Mapping[str, str]]) -> Calls | None:
+    step, accepted = plan.step, plan.accepted
+    if not isinstance(step, rules.Ask | rules.Call):
+        return None
+    attempts = payment_processing.with_tokens(plan, step.attempts, tokens)
+    ask = isinstance(step, rules.Ask)
+    return Calls(accepted.merchant_id, attempts, ask=ask, trace_id=accepted.trace_id)
 
 
 def _outcome(

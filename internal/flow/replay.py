@@ -6,7 +6,7 @@ always has something else that drives it on: replaying gives its deadline back, 
 the caller what becomes of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TypeVar
 
@@ -62,22 +62,25 @@ async def replay(
     replayed, unreadable, came_back = 0, [], []
     for some in _chunks(keys):
         letters = await database.read(lambda c, some=some: _still_open(c, some))  # type: ignore[misc]
-        whole = [letter for letter in letters if is_whole(letter)]
+        held = await database.read(lambda c, them=letters: dead_letters.contents_of(c, them))  # type: ignore[misc]
+        whole = {it: held.get(it.letter_key, "") for it in letters if is_whole(it, held)}
         back = await _send(database, broker, whole, mark)
         replayed += len(whole) - len(back)
         came_back += back
-        unreadable += [letter.letter_key for letter in letters if not is_whole(letter)]
+        unreadable += [letter.letter_key for letter in letters if letter not in whole]
     return Outcome(replayed, tuple(unreadable), tuple(came_back))
 
 
 async def _send(
-    database: db.Database, broker: bus.Publisher, letters: Sequence[DeadLetter], mark: Mark
+    database: db.Database, broker: bus.Publisher, whole: Mapping[DeadLetter, str], mark: Mark
 ) -> list[int]:
-    """Publish and close these letters; return those that came back before they were closed."""
-    if not letters:
+    """Publish and close letters, given with what is held of them; return those that came back."""
+    if not whole:
         return []
+    letters = list(whole)
     before = await database.write(lambda connection: _prepare(connection, letters))
-    await broker.publish([message_of(letter, broker.shard_keys) for letter in letters])
+    messages = [message_of(letter, broker.shard_keys, held) for letter, held in whole.items()]
+    await broker.publish(messages)
     return await database.write(lambda connection: _close_sent(connection, letters, mark, before))
 
 
@@ -134,10 +137,10 @@ def _orders_of(letters: Sequence[DeadLetter]) -> list[ids.OrderRef]:
 
 
 def _placed_in(letters: Sequence[DeadLetter]) -> list[messages.OrderPlaced]:
-    """Return the orders in letters of one fact, each order once."""
+    """Return the orders in letters of one fact, each order once, without their private halves."""
     found: dict[ids.OrderRef, messages.OrderPlaced] = {}
     for letter in letters:
-        if letter.order_id and is_whole(letter):
+        if letter.order_id and _is_unchanged(letter.payload):
             for fact in _facts_in(letter.payload.encode()):
                 if isinstance(fact, messages.OrderPlaced):
                     found.setdefault(ids.OrderRef(fact.merchant_id, fact.order_id), fact)
@@ -191,14 +194,26 @@ def _close(connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark)
     return dead_letters.close(connection, keys, mark.how, mark.at_us)
 
 
-def is_whole(letter: DeadLetter) -> bool:
-    """Tell whether the payload is as it was sent: nothing was redacted, nothing was cut."""
-    return cards.REDACTED not in letter.payload and not letter.payload.endswith(dead_letters.CUT)
+def is_whole(letter: DeadLetter, held: Mapping[int, str]) -> bool:
+    """Tell whether the letter is as it was sent: nothing was redacted, cut or erased.
+
+    `held` is what is held of letters, by key.
+    """
+    if letter.held and letter.letter_key not in held:
+        return False
+    return _is_unchanged(letter.payload) and _is_unchanged(held.get(letter.letter_key, ""))
 
 
-def message_of(letter: DeadLetter, shard_keys: int) -> bus.Outgoing:
-    """Return the message that a letter was, with the key of its first readable fact."""
-    payload = letter.payload.encode()
+def _is_unchanged(text: str) -> bool:
+    return cards.REDACTED not in text and not text.endswith(dead_letters.CUT)
+
+
+def message_of(letter: DeadLetter, shard_keys: int, content: str = "") -> bus.Outgoing:
+    """Return the message that a letter was, with the key of its first readable fact.
+
+    `content` is what is held of the letter.
+    """
+    payload = dead_letters.payload_of(letter, content)
     properties = {
         "specversion": "1.0",
         "source": "souk-replay",

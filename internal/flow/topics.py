@@ -34,7 +34,9 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderCancelled: REJECTED,
 }
 """Every room's facts. A message can hold these and no others."""
-ENVELOPE = Envelope(TOPIC_OF)
+WITH_PRIVATE_HALVES = (PLACED,)
+"""The topics whose facts may have a private half; docs/api.md says how long they keep it."""
+ENVELOPE = Envelope(TOPIC_OF, WITH_PRIVATE_HALVES)
 
 ORDER = Stage(
     messages.LogStage.ORDER,

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from internal.kernel import errors
+from internal.kernel import errors, ids
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """The errors of msgspec for wrong JSON and wrong fields, for JSON nested too deeply, and for text
@@ -88,3 +88,16 @@ def digest(data: bytes | msgspec.Raw) -> int:
     A CRC-32: no protection against malice.
     """
     return zlib.crc32(data)
+
+
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+def body_hash(*parts: msgspec.Struct) -> str:
+    """Return 32 hex digits that are the same for everything that means the same.
+
+    They are of the decoded contents: neither an unknown field of a request nor a later Souk's new
+    field with its default changes them. Whatever differs between two tries (times, trace ids) must
+    not be set in `parts`.
+    """
+    return ids.short_digest(_canonical(parts))

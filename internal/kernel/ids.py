@@ -16,6 +16,7 @@ from internal.kernel import texts
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 """The form of ids that callers choose. As in proto/souk/v1."""
 _SHOWN_CHARS_MAX = 80
+SHORT_DIGEST_BYTES = 16
 
 
 def shard_keys(number: int) -> list[str]:
@@ -51,6 +52,11 @@ def sku_flaw(skus: Iterable[str]) -> str:
 def digest(body: bytes) -> str:
     """Return the SHA-256 of `body` as 64 hex digits."""
     return hashlib.sha256(body).hexdigest()
+
+
+def short_digest(data: bytes) -> str:
+    """Return the BLAKE2b of `data` as 32 hex digits."""
+    return hashlib.blake2b(data, digest_size=SHORT_DIGEST_BYTES).hexdigest()
 
 
 def random_token(size_bytes: int = 16) -> str:

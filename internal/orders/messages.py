@@ -2,15 +2,18 @@
 
 Fields are only ever added, with a default: yesterday's messages stay readable. Facts are in the
 past tense. Amounts are minor units of the order's currency, instants microseconds since the epoch.
+No fact has free text of a merchant or a token: these are in its private half.
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from internal.kernel import ids
 from internal.payments.messages import Captured, Tender
 from internal.pricing.messages import Discount, TaxBucket, WantedLine
+from internal.privacy.messages import NOTHING, Private
 
 CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 """The reason of a cancelled order: the merchant's own words are not put into metrics."""
@@ -97,7 +100,6 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     placed_at_us: int
     discount: Discount | None = None
     terminal_id: str = ""
-    note: str = ""
     trace_id: str = ""
     sold_at_us: int = 0
     """When the sale happened; 0: when it was placed."""
@@ -138,12 +140,27 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
 
 
+class Submission(NamedTuple):
+    """An order as its merchant sent it: the fact, and the private half beside it."""
+
+    placed: OrderPlaced
+    private: Private = NOTHING
+
+    @property
+    def body_hash(self) -> str:
+        """Tells a retry from another order; it covers both halves."""
+        return self.placed.body_hash
+
+
 class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
-    """A merchant wants an order undone. `request_id` makes a retry harmless."""
+    """A merchant wants an order undone. `request_id` makes a retry harmless.
+
+    `body_hash` tells a retry from another request under the same id.
+    """
 
     request_id: str
     requested_at_us: int
-    reason: str = ""
+    body_hash: str = ""
     trace_id: str = ""
 
     @property
@@ -245,7 +262,8 @@ class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     """Undone at the merchant's request before any money moved; its stock is released."""
 
     request_id: str
-    reason: str = ""
+    body_hash: str = ""
+    """Of the request."""
     trace_id: str = ""
 
     @property

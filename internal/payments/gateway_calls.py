@@ -92,14 +92,26 @@ def _log(attempt: Attempt, error: BaseException) -> None:
 
 async def _look_up(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answer:
     answer = await gateway.lookup(attempt.key)
+    if answer is None and _lacks_token(attempt):
+        raise errors.GatewaySilent  # the first request may still arrive
     if answer is None:
         answer = await _request(gateway, merchant_id, attempt)
     return answer
 
 
+NO_TOKEN = "no_token"  # noqa: S105 - a decline code
+"""The decline code of a charge whose order has no token for it; no gateway is asked."""
+
+
+def _lacks_token(attempt: Attempt) -> bool:
+    return attempt.operation is Operation.SALE and not attempt.card_token
+
+
 async def _request(gateway: Gateway, merchant_id: str, attempt: Attempt) -> Answer:
     if attempt.operation is Operation.VOID:
         return await gateway.void(Void(attempt.key, attempt.parent_key))
+    if _lacks_token(attempt):
+        return Answer(GatewayStatus.DECLINED, "", decline_code=NO_TOKEN)
     charge = Charge(
         key=attempt.key,
         merchant_id=merchant_id,

@@ -19,7 +19,7 @@ class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of the payment; its place in the order, from 1, is its `tender_no`.
 
     As the merchant sent it, it may have no amount: then it takes the rest. An accepted one has its
-    amount, its change and its rounding.
+    amount, its change and its rounding. Its token is among the order's private values.
     """
 
     kind: TenderKind
@@ -34,7 +34,6 @@ class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
     change_minor: int = 0
     rounding_minor: int = 0
     """Cash rounding: paid less due, so negative if the customer pays less."""
-    card_token: str = ""
 
     @property
     def due_minor(self) -> int:
@@ -79,6 +78,7 @@ class Attempt(msgspec.Struct, frozen=True):
     key: str
     state: AttemptState
     card_token: str = ""
+    """Filled in for a call to the gateway, and recorded nowhere."""
     parent_no: int = 0
     """For a VOID: the attempt that it undoes."""
     parent_key: str = ""

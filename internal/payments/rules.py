@@ -177,7 +177,6 @@ def _sale(payment: Payment, attempt_no: int, tender_no: int) -> Attempt:
         currency=payment.currency,
         key=f"{payment.name}/{attempt_no}",
         state=AttemptState.PENDING,
-        card_token=tender.card_token,
     )
 
 

@@ -29,7 +29,6 @@ PAYMENT_ATTEMPTS = sa.Table(
     columns.code("attempt_key", chars_max=160),
     columns.number("key_expires_at_us", nullable=True),
     columns.number("gateway_account_key", nullable=True),
-    columns.words("card_token", 128),
     columns.words("gateway_reference", 128),
     columns.words("decline_code", 64),
     columns.words("advice", 32),
@@ -63,7 +62,6 @@ _NEW = (
     "asked_minor",
     "currency",
     "attempt_key",
-    "card_token",
     "at_us",
     "updated_at_us",
 )
@@ -122,7 +120,6 @@ def _attempt(row: bulk.Row, parent_key: str) -> Attempt:
         currency=row.currency,
         key=row.attempt_key,
         state=AttemptState(row.state),
-        card_token=row.card_token,
         parent_no=row.parent_no,
         parent_key=parent_key,
         answered_minor=row.answered_minor,
@@ -157,7 +154,6 @@ def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> N
             a.asked_minor,
             a.currency,
             a.key,
-            a.card_token,
             at_us,
             at_us,
         )

@@ -1,11 +1,15 @@
 """Dead letters: facts that no retry can cure.
 
 A letter is one fact (or one unreadable message) with one reason; its payload is kept for a replay.
+The private half of its fact, and whatever cannot be read, is held among the private values until
+the letter is closed: the row and its copy at the broker only name it.
 The same place of the same message makes one letter, however often it comes. Must not know what a
 fact is about.
 """
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -13,6 +17,9 @@ import sqlalchemy as sa
 from internal.infra import bulk, bus, columns, db
 from internal.kernel import cards, errors, ids
 from internal.kernel.facts import Fact
+from internal.pipeline import envelope
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import NOTHING, Private
 
 DEAD_LETTERS = sa.Table(
     "dead_letters",
@@ -25,6 +32,7 @@ DEAD_LETTERS = sa.Table(
     columns.words("merchant_id", 64),
     columns.words("order_id", 64),
     columns.document("payload"),
+    columns.code("held", chars_max=16, default=""),
     columns.number("at_us"),
     columns.number("closed_at_us", nullable=True),
     columns.words("closed_by", 16),
@@ -45,6 +53,16 @@ PAYLOAD_BYTES_MAX = 5_000_000
 CUT = " [cut]"
 
 
+class Held(StrEnum):
+    """What of a letter is among the private values, under this name."""
+
+    NOTHING = ""
+    HALF = "half"
+    """The private half of its fact."""
+    MESSAGE = "message"
+    """All of it: it cannot be read, so anything may be in it. Its payload is a digest then."""
+
+
 class Source(msgspec.Struct, frozen=True):
     """The origin of a letter."""
 
@@ -52,6 +70,13 @@ class Source(msgspec.Struct, frozen=True):
     """The broker's, unique within the topic; "" if it is not known."""
     place: int
     """Of the fact in the message."""
+
+
+class Place(NamedTuple):
+    """Where a letter is written: the stage, and the topic that it read."""
+
+    stage: str
+    topic: str
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -65,34 +90,69 @@ class DeadLetter(msgspec.Struct, frozen=True):
     order_id: str
     payload: str
     at_us: int
+    held: str = Held.NOTHING
     letter_key: int = 0
     closed_at_us: int | None = None
     closed_by: str = ""
+
+
+class NewLetter(NamedTuple):
+    """A letter that is not stored yet, with the text that its `held` names."""
+
+    letter: DeadLetter
+    content: str = ""
+
+    def __repr__(self) -> str:
+        """Return a text without the content, for tracebacks."""
+        return f"NewLetter({self.letter!r}, …)"
 
 
 LETTER_PROPERTY = "letter"
 """The letter's key on its copy at the broker: the copy is removed when the letter is closed."""
 
 
-def of_error(
-    stage: str,
-    topic: str,
-    fact: Fact | None,
-    payload: bytes,
-    error: Exception,
-    at_us: int,
-) -> DeadLetter:
-    """Make a letter; without a fact it is about a message that cannot be read."""
-    return DeadLetter(
-        stage=stage,
-        topic=topic,
-        code=error.code if isinstance(error, errors.Poison) else type(error).__name__.upper(),
+def of_fact(place: Place, fact: Fact, private: Private, error: Exception, at_us: int) -> NewLetter:
+    """Make the letter of a fact."""
+    letter = DeadLetter(
+        *place,
+        code=_code_of(error),
         explanation=cards.redact(str(error)),
-        merchant_id=fact.merchant_id[: columns.ID_CHARS_MAX] if fact else "",
-        order_id=fact.key[: columns.ID_CHARS_MAX] if fact else "",
-        payload=cards.redact_json(as_text(payload)),
+        merchant_id=fact.merchant_id[: columns.ID_CHARS_MAX],
+        order_id=fact.key[: columns.ID_CHARS_MAX],
+        payload=_text_of(envelope.encode([fact])),
         at_us=at_us,
+        held=Held.NOTHING if private == NOTHING else Held.HALF,
     )
+    return NewLetter(letter, _text_of(envelope.encode_half(private)) if letter.held else "")
+
+
+def of_unreadable(place: Place, payload: bytes, error: Exception, at_us: int) -> NewLetter:
+    """Make the letter of a message that cannot be read."""
+    letter = DeadLetter(
+        *place,
+        code=_code_of(error),
+        explanation=cards.redact(str(error)),
+        merchant_id="",
+        order_id="",
+        payload=stand_in(payload),
+        at_us=at_us,
+        held=Held.MESSAGE,
+    )
+    return NewLetter(letter, _text_of(payload))
+
+
+def stand_in(payload: bytes) -> str:
+    """Return what the letter of an unreadable message has for a payload."""
+    told = {"bytes": len(payload), "blake2b": ids.short_digest(payload)}
+    return msgspec.json.encode(told).decode()
+
+
+def _code_of(error: Exception) -> str:
+    return error.code if isinstance(error, errors.Poison) else type(error).__name__.upper()
+
+
+def _text_of(payload: bytes) -> str:
+    return cards.redact_json(as_text(payload))
 
 
 def topic_for(topic: str) -> str:
@@ -118,7 +178,7 @@ def as_text(payload: bytes) -> str:
     return text.encode()[:PAYLOAD_BYTES_MAX].decode(errors="ignore") + CUT
 
 
-def store(connection: sa.Connection, letter: DeadLetter, source: Source | None = None) -> int:
+def store(connection: sa.Connection, new: NewLetter, source: Source | None = None) -> int:
     """Store a letter, and return its key; the key of the one that is stored already, if it is.
 
     That is one from the same message, open or closed; or an open one of the same order with the
@@ -127,14 +187,15 @@ def store(connection: sa.Connection, letter: DeadLetter, source: Source | None =
     Raises:
         Conflict: another instance stores it too; repeat the whole transaction.
     """
+    letter = new.letter
     if source is None:
-        return _insert(connection, letter)
+        return _insert(connection, new)
     of_message, of_fact = _name_of_message(letter, source), _name_of_fact(letter)
     known = _key_of(connection, of_message)
     if known is None and (again := _key_of(connection, of_fact)):
         lock(connection, [again])  # a replay may be about to close it
         known = again if again not in find_closed(connection, [again]) else None
-    letter_key = _insert(connection, letter) if known is None else known
+    letter_key = _insert(connection, new) if known is None else known
     _name(connection, {of_message, of_fact} - {""}, letter_key, source.message_id)
     return letter_key
 
@@ -170,12 +231,31 @@ def _name(
         raise errors.Conflict("another instance stores the same letter") from error
 
 
-def _insert(connection: sa.Connection, letter: DeadLetter) -> int:
+def _insert(connection: sa.Connection, new: NewLetter) -> int:
+    letter = new.letter
     row = msgspec.structs.asdict(letter)
     del row["letter_key"]
     row["explanation"] = letter.explanation[:500]
     inserted = connection.execute(DEAD_LETTERS.insert().values(row)).inserted_primary_key
-    return int(inserted[0]) if inserted else 0
+    letter_key = int(inserted[0]) if inserted else 0
+    if letter.held:
+        held = privacy_store.Held(letter_key, letter.merchant_id, {letter.held: new.content})
+        privacy_store.add(connection, privacy_store.Subject.LETTER, [held], letter.at_us)
+    return letter_key
+
+
+def contents_of(connection: sa.Connection, letters: Sequence[DeadLetter]) -> dict[int, str]:
+    """Return what is held of these letters, by key. Of a closed or erased one it is nothing."""
+    held = {letter.letter_key: letter.held for letter in letters if letter.held}
+    found = privacy_store.find(connection, privacy_store.Subject.LETTER, list(held))
+    return {key: values[held[key]] for key, values in found.items() if held[key] in values}
+
+
+def payload_of(letter: DeadLetter, content: str) -> bytes:
+    """Return the payload with what is held of it: the message as it is sent again."""
+    if letter.held == Held.HALF:
+        return envelope.rejoin(letter.payload.encode(), content.encode())
+    return (content if letter.held else letter.payload).encode()
 
 
 def _name_of_message(letter: DeadLetter, source: Source) -> str:
@@ -246,7 +326,11 @@ def has_open(connection: sa.Connection, topic: str) -> bool:
 
 
 def close(connection: sa.Connection, letter_keys: Sequence[int], how: str, at_us: int) -> int:
-    """Mark letters as "replayed" or "dropped"; return how many were still open."""
+    """Mark letters as "replayed" or "dropped"; return how many were still open.
+
+    What was held of them is deleted: it was sent again, or is not needed any more.
+    """
+    privacy_store.erase(connection, privacy_store.Subject.LETTER, letter_keys)
     still_open = DEAD_LETTERS.c.letter_key.in_(letter_keys) & DEAD_LETTERS.c.closed_at_us.is_(None)
     statement = DEAD_LETTERS.update().where(still_open)
     return connection.execute(statement.values(closed_at_us=at_us, closed_by=how)).rowcount

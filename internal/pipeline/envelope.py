@@ -1,4 +1,8 @@
-"""The format of a message: {"v": 1, "facts": [fact, …]}, facts of one shard, oldest first.
+"""The format of a message: {"v": 2, "facts": [fact, …], "private": [null or half, …]}.
+
+The facts are of one shard, oldest first; `private` is parallel to them, and left out when no fact
+has a private half. Only the topics that the flow names carry private halves: one of any other fact
+is dropped, when a message is packed and when it is opened, because nothing would read or erase it.
 
 A single bare fact is read too, so that an operator can trigger a function with one. Each fact is
 read on its own: an unreadable one never takes its neighbours along. Must not know which facts there
@@ -6,7 +10,8 @@ are: the flow tells it.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple, Union
 
 import msgspec
@@ -15,8 +20,9 @@ from internal.infra import traces
 from internal.infra.bus import ORDERS_PROPERTY, Outgoing
 from internal.kernel import errors, facts, ids
 from internal.kernel.facts import Fact
+from internal.privacy.messages import NOTHING, Private
 
-VERSION = 1
+VERSION = 2
 FACTS_MAX = 10_000
 """More facts than this in one message were not written by Souk."""
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -24,18 +30,22 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 ID_BYTES = 12
 
 
-class _Out(msgspec.Struct):
+class _Out(msgspec.Struct, omit_defaults=True):
     v: int
-    facts: Sequence[Fact]
+    facts: Sequence[Fact | msgspec.Raw]
+    private: Sequence[Private | msgspec.Raw | None] = ()
 
 
 class _In(msgspec.Struct):
     v: int = VERSION
     facts: list[msgspec.Raw] | None = None
+    private: list[msgspec.Raw] = []
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_In)
+_half_decoder = msgspec.json.Decoder(Private | None)
+_NONE = msgspec.Raw(b"null")
 
 
 class Opened(NamedTuple):
@@ -43,11 +53,25 @@ class Opened(NamedTuple):
 
     fact: Fact | errors.Poison
     raw: bytes | msgspec.Raw
+    """Of Poison: a message of it alone, with its private half."""
+    private: Private = NOTHING
 
 
-def encode(batch: Sequence[Fact]) -> bytes:
-    """Return a message's payload."""
-    return _encoder.encode(_Out(VERSION, batch))
+def encode(batch: Sequence[Fact], private: Sequence[Private] = ()) -> bytes:
+    """Return a message's payload. `private` is parallel to the batch, or empty."""
+    halves = [None if half == NOTHING else half for half in private]
+    return _encoder.encode(_Out(VERSION, batch, halves if any(halves) else ()))
+
+
+def encode_half(private: Private) -> bytes:
+    """Return a private half as `rejoin` takes it."""
+    return _encoder.encode(private)
+
+
+def rejoin(payload: bytes, half: bytes) -> bytes:
+    """Return the payload of one fact with its private half."""
+    message = _decoder.decode(payload)
+    return _encoder.encode(_Out(message.v, message.facts or [], [msgspec.Raw(half)]))
 
 
 def properties(batch: Sequence[Fact], payload: bytes) -> dict[str, str]:
@@ -74,14 +98,18 @@ def event_id(fact: Fact) -> str:
 
 
 class Envelope:
-    """Packs and opens messages of the facts in `topic_of`, which names the topic of each kind."""
+    """Packs and opens messages of the facts in `topic_of`, which names the topic of each kind.
 
-    def __init__(self, topic_of: Mapping[type, str]) -> None:
+    `private_topics` are those that carry private halves.
+    """
+
+    def __init__(self, topic_of: Mapping[type, str], private_topics: Collection[str] = ()) -> None:
         self._topic_of = topic_of
+        self._with_private = {kind for kind, topic in topic_of.items() if topic in private_topics}
         self._codec: facts.Codec[Fact] = facts.Codec(Union[tuple(topic_of)])  # noqa: UP007 - made at run time
 
     def open(self, payload: bytes) -> list[Opened]:
-        """Read a payload: every fact in it, or what is wrong with it.
+        """Read a payload: every fact in it with its private half, or what is wrong with it.
 
         Raises:
             Poison: the message as a whole cannot be read.
@@ -97,17 +125,24 @@ class Envelope:
         if len(message.facts) > FACTS_MAX:
             what = f"{len(message.facts)} facts, at most {FACTS_MAX}"
             raise errors.Poison("TOO_MANY_FACTS", what)
-        return [Opened(self._fact(raw), raw) for raw in message.facts]
+        if len(message.private) not in {0, len(message.facts)}:
+            what = f"{len(message.private)} private halves of {len(message.facts)} facts"
+            raise errors.Poison("UNREADABLE_MESSAGE", what)
+        halves = message.private or repeat(_NONE, len(message.facts))
+        return [self._opened(*each) for each in zip(message.facts, halves, strict=True)]
 
     def facts_in(self, payload: bytes) -> list[Fact | errors.Poison]:
         """Read a payload as `open` does, without the bytes of each fact."""
         return [opened.fact for opened in self.open(payload)]
 
-    def _fact(self, raw: msgspec.Raw) -> Fact | errors.Poison:
+    def _opened(self, raw: msgspec.Raw, half: msgspec.Raw) -> Opened:
         try:
-            return self._read(raw)
+            fact = self._read(raw)
+            private = NOTHING if half is _NONE else _read_half(half)
         except errors.Poison as poison:
-            return poison
+            halves = () if half is _NONE else [half]
+            return Opened(poison, _encoder.encode(_Out(VERSION, [raw], halves)))
+        return Opened(fact, raw, private if type(fact) in self._with_private else NOTHING)
 
     def _read(self, data: bytes | msgspec.Raw) -> Fact:
         """Read a fact.
@@ -120,28 +155,46 @@ class Envelope:
             raise errors.Poison("UNREADABLE_FACT", flaw)
         return fact
 
-    def pack(self, batch: Iterable[Fact], shard_keys: int) -> list[Outgoing]:
+    def pack(
+        self, batch: Iterable[Fact], shard_keys: int, private: Sequence[Private] = ()
+    ) -> list[Outgoing]:
         """Make messages of these facts, by topic and shard, in their order; none too large.
 
-        `shard_keys` is that of the bus they are for.
+        `shard_keys` is that of the bus they are for. `private` is parallel to the batch, or empty.
         """
-        groups: dict[tuple[str, str], list[Fact]] = {}
-        for fact in batch:
+        groups: dict[tuple[str, str], tuple[list[Fact], list[Private]]] = {}
+        for fact, half in zip(batch, private or repeat(NOTHING), strict=bool(private)):
             key = ids.shard_of(fact.merchant_id, fact.key, shard_keys)
-            place = self._topic_of[type(fact)], key
-            groups.setdefault(place, []).append(fact)
+            group, halves = groups.setdefault((self._topic_of[type(fact)], key), ([], []))
+            group.append(fact)
+            halves.append(half if type(fact) in self._with_private else NOTHING)
         return [
             Outgoing(topic, key, payload, properties(part, payload))
             for (topic, key), group in groups.items()
-            for part, payload in _parts(group)
+            for part, payload in _parts(*group)
         ]
 
 
-def _parts(batch: list[Fact]) -> Iterator[tuple[list[Fact], bytes]]:
-    payload = encode(batch)
+def _read_half(half: msgspec.Raw) -> Private:
+    """Read a private half.
+
+    Raises:
+        Poison: it cannot be read, or a tender's reference in it is not an id.
+    """
+    try:
+        private = _half_decoder.decode(half) or NOTHING
+    except facts.UNREADABLE as error:
+        raise errors.Poison("UNREADABLE_PRIVATE_HALF", str(error)) from error
+    if flaw := private.flaw():
+        raise errors.Poison("UNREADABLE_PRIVATE_HALF", flaw)
+    return private
+
+
+def _parts(batch: list[Fact], private: list[Private]) -> Iterator[tuple[list[Fact], bytes]]:
+    payload = encode(batch, private)
     if len(payload) <= MESSAGE_BYTES_MAX or len(batch) == 1:
         yield batch, payload
         return
     middle = len(batch) // 2
-    yield from _parts(batch[:middle])
-    yield from _parts(batch[middle:])
+    yield from _parts(batch[:middle], private[:middle])
+    yield from _parts(batch[middle:], private[middle:])

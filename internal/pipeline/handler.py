@@ -16,6 +16,7 @@ from internal.kernel import ids
 from internal.kernel.clock import Clock
 from internal.kernel.facts import Fact
 from internal.pipeline import envelope
+from internal.privacy.messages import NOTHING, Private
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -60,7 +61,9 @@ class Work(msgspec.Struct):
     place: int = 0
     """In its message."""
     raw: bytes | msgspec.Raw = b""
-    """The fact as it was sent."""
+    """The fact as it was sent. Of what cannot be read: a message of it alone."""
+    private: Private = NOTHING
+    """The fact's private half. It stays beside it in every batch and pass."""
     is_counted: bool = False
     """See crash_counts.py."""
 

@@ -21,14 +21,7 @@ from loguru import logger
 
 from internal.infra import bus, db, failpoints, metrics, retry, schema
 from internal.kernel import errors, ids
-from internal.pipeline import (
-    breaker,
-    crash_counts,
-    crash_suspects,
-    dead_letters,
-    envelope,
-    telemetry,
-)
+from internal.pipeline import breaker, crash_counts, crash_suspects, dead_letters, telemetry
 from internal.pipeline.handler import (
     Incoming,
     Limits,
@@ -134,7 +127,10 @@ class Runner:
         incoming.open_facts = len(opened)
         if not opened:
             await self._acknowledge([incoming.handle])
-        work = [Work(fact, incoming, None, place, raw) for place, (fact, raw) in enumerate(opened)]
+        work = [
+            Work(fact, incoming, None, place, raw, private)
+            for place, (fact, raw, private) in enumerate(opened)
+        ]
         takes = self._spec.takes
         return [it for it in work if isinstance(it.fact, takes) or await self._refuse(it)]
 
@@ -338,23 +334,25 @@ class Runner:
 
     async def _dead_letter(self, item: Work, error: Exception) -> None:
         """Store one fact (or one unreadable message) with its reason, and go on."""
-        source, fact = item.source, item.fact
-        payload = source.payload if fact is None else envelope.encode([fact])
-        letter = dead_letters.of_error(
-            self._name, source.topic, fact, payload, error, self._ports.clock.now_us()
-        )
+        source, fact, now_us = item.source, item.fact, self._ports.clock.now_us()
+        at = dead_letters.Place(self._name, source.topic)
+        if fact is None:
+            new = dead_letters.of_unreadable(at, bytes(item.raw) or source.payload, error, now_us)
+        else:
+            new = dead_letters.of_fact(at, fact, item.private, error, now_us)
+        letter = new.letter
         logger.bind(order_id=letter.order_id, code=letter.code).opt(exception=error).error(
             "dead letter at {stage}", stage=self._name
         )
-        letter_key = await self._write(partial(self._store, letter, item))
+        letter_key = await self._write(partial(self._store, new, item))
         await self._publish([dead_letters.copy_of(letter, letter_key)])
         metrics.DEAD_LETTERS.labels(self._name, letter.code).inc()
         await self._suspects.done(self._write, [item])
         await self._finish([source])
 
-    def _store(self, letter: dead_letters.DeadLetter, item: Work, connection: sa.Connection) -> int:
+    def _store(self, new: dead_letters.NewLetter, item: Work, connection: sa.Connection) -> int:
         source = dead_letters.Source(item.source.message_id, item.place)
-        letter_key = dead_letters.store(connection, letter, source)
+        letter_key = dead_letters.store(connection, new, source)
         if isinstance(item.fact, self._spec.takes):
             self._handler.abandon(connection, item.fact)
         return letter_key

@@ -4,6 +4,7 @@ Every cancel request is logged once, so that a repeated one gets the same answer
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -13,19 +14,28 @@ from internal.inventory import store as inventory_store
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages, rules, store
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import NOTHING, Private, reason_name
 
 Facts = tuple[messages.Fact, ...]
 NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 
 
-def cancel(
-    connection: sa.Connection, requests: Sequence[messages.CancelRequested], now_us: int
-) -> list[Facts]:
+class Request(NamedTuple):
+    """A cancel request with its private half: the merchant's reason."""
+
+    fact: messages.CancelRequested
+    private: Private = NOTHING
+
+
+def cancel(connection: sa.Connection, requests: Sequence[Request], now_us: int) -> list[Facts]:
     """Undo what may be undone, one request after another; return what is to be sent for each."""
-    return [_cancel_one(connection, request, now_us) for request in requests]
+    return [_cancel_one(connection, *request, now_us) for request in requests]
 
 
-def _cancel_one(connection: sa.Connection, request: messages.CancelRequested, now_us: int) -> Facts:
+def _cancel_one(
+    connection: sa.Connection, request: messages.CancelRequested, private: Private, now_us: int
+) -> Facts:
     ref = ids.OrderRef(request.merchant_id, request.order_id)
     found = store.find(connection, [ref]).get(ref)
     if found is None:
@@ -36,10 +46,24 @@ def _cancel_one(connection: sa.Connection, request: messages.CancelRequested, no
     if logged:
         fact = logged[1]
         return (fact,) if isinstance(fact, messages.OrderCancelled) else ()
+    _keep_reason(connection, order, request, private, now_us)
     if not rules.may_cancel(order.state, order.charge_state):
         store.log(connection, [_cancel_entry(order, request, request, NOT_CANCELLABLE, now_us)])
         return ()
     return (_undo(connection, order, request, now_us),)
+
+
+def _keep_reason(
+    connection: sa.Connection,
+    order: store.OrderSnapshot,
+    request: messages.CancelRequested,
+    private: Private,
+    now_us: int,
+) -> None:
+    if private.note:
+        values = {reason_name(request.request_id): private.note}
+        held = privacy_store.Held(order.order_key, order.merchant_id, values)
+        privacy_store.add(connection, privacy_store.Subject.ORDER, [held], now_us)
 
 
 def _undo(
@@ -60,7 +84,7 @@ def _undo(
         at_us=now_us,
         placed_at_us=accepted.placed_at_us,
         request_id=request.request_id,
-        reason=request.reason,
+        body_hash=request.body_hash,
         trace_id=request.trace_id,
     )
     end = store.Transition(

@@ -21,6 +21,8 @@ from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import NOTHING, Private, values_of
 
 NAME = messages.LogStage.ORDER
 Facts = tuple[messages.Fact, ...]
@@ -44,22 +46,24 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
 def place(
     connection: sa.Connection,
-    orders: Sequence[messages.OrderPlaced],
+    submissions: Sequence[messages.Submission],
     now_us: int,
     due_at_us: int,
 ) -> list[Facts]:
-    """Record the new ones among `orders`; return for each what is to be sent.
+    """Record the new ones among the orders; return for each what is to be sent.
 
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
-    if not orders:
+    if not submissions:
         return []
+    orders = [submission.placed for submission in submissions]
     refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
     known = store.find(connection, refs)
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
-    decided = _decide_and_add(connection, new, now_us, due_at_us)
+    private = {id(placed): half for placed, half in submissions if half is not NOTHING}
+    decided = _decide_and_add(connection, new, private, now_us, due_at_us)
     repeated = [
         order
         for order in orders
@@ -135,9 +139,11 @@ def _conflict_entry(
 def _decide_and_add(
     connection: sa.Connection,
     new: dict[ids.OrderRef, messages.OrderPlaced],
+    private: Mapping[int, Private],
     now_us: int,
     due_at_us: int,
 ) -> dict[ids.OrderRef, messages.Fact]:
+    """Record new orders; `private` has the private half of an order by the fact's id()."""
     if not new:
         return {}
     snapshot = load_snapshot(connection, list(new.values()))
@@ -149,9 +155,26 @@ def _decide_and_add(
     keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
     facts = [_fact(d, keys[ref], now_us) for ref, d in zip(new, drafts, strict=True)]
     _log(connection, drafts, facts, now_us)
+    _keep_apart(connection, drafts, keys, private, now_us)
     # Last: every order of the shop waits for these rows.
     inventory_store.reserve(connection, reservations)
     return dict(zip(new, facts, strict=True))
+
+
+def _keep_apart(
+    connection: sa.Connection,
+    drafts: Sequence[PricedDraft],
+    keys: Mapping[ids.OrderRef, int],
+    private: Mapping[int, Private],
+    now_us: int,
+) -> None:
+    """Record the private halves of new orders, where they can be erased."""
+    held = []
+    for placed in (d.placed for d in drafts if id(d.placed) in private):
+        order_key = keys[ids.OrderRef(placed.merchant_id, placed.order_id)]
+        values = values_of(private[id(placed)])
+        held.append(privacy_store.Held(order_key, placed.merchant_id, values))
+    privacy_store.add(connection, privacy_store.Subject.ORDER, held, now_us)
 
 
 def refuse(

@@ -4,7 +4,7 @@ Works on a whole batch in the caller's transaction. The gateway is not called he
 records the answers through payments.store and plans again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -16,7 +16,9 @@ from internal.orders import messages, store
 from internal.orders import rules as rules_of_orders
 from internal.payments import manual_resolution, order_tenders, outcomes, rules, transactions
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, Captured, MoneyMovement
+from internal.payments.messages import Attempt, Captured, MoneyMovement, Operation
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import EMPTY, tokens_in
 
 NAME = messages.LogStage.PAYMENT
 EndFact = messages.OrderPaid | messages.OrderRejected
@@ -83,6 +85,40 @@ def _payment(accepted: messages.OrderAccepted) -> rules.Payment:
         accepted.currency,
         accepted.tenders,
     )
+
+
+def tokens(connection: sa.Connection, plans: Sequence[Plan]) -> dict[int, dict[str, str]]:
+    """Return the tokens of the orders whose sales are sent now, by order and tender.
+
+    One query, and none if there is nothing to take.
+    """
+    keys = [p.order.order_key for p in plans if _sends_sale(p.step)]
+    if not keys:
+        return {}
+    found = privacy_store.find(connection, privacy_store.Subject.ORDER, keys)
+    return {key: tokens_in(values) for key, values in found.items()}
+
+
+def _sends_sale(step: rules.Step) -> bool:
+    return isinstance(step, rules.Ask | rules.Call) and any(map(_is_sale, step.attempts))
+
+
+def with_tokens(
+    p: Plan, attempts: Sequence[Attempt], found: Mapping[int, Mapping[str, str]]
+) -> tuple[Attempt, ...]:
+    """Return attempts as they are sent: a sale with its token, if the order has one for it."""
+    of_order = found.get(p.order.order_key, EMPTY)
+    refs = [tender.tender_ref for tender in p.accepted.tenders]
+    return tuple(
+        msgspec.structs.replace(it, card_token=of_order.get(refs[it.tender_no - 1], ""))
+        if _is_sale(it)
+        else it
+        for it in attempts
+    )
+
+
+def _is_sale(attempt: Attempt) -> bool:
+    return attempt.operation is Operation.SALE
 
 
 def give_up(

@@ -16,6 +16,8 @@ from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, Tender
 from internal.payments.order_tenders import TenderRecord
 from internal.pricing.messages import PricedLine, TaxBucket
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import EMPTY, NOTE
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
@@ -74,6 +76,8 @@ class OrderView(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     timeline: tuple[TimelineEntry, ...]
     next_commands: tuple[str, ...]
+    note: str = ""
+    """The draft's note, until it is erased."""
 
 
 def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderView | None:
@@ -117,19 +121,21 @@ def find_cancellations(
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_log, found_attempts, found_tenders = bulk.select_many(
+    found_lines, found_log, found_attempts, found_tenders, private = bulk.select_many(
         connection,
         [
             _rows_of(store.ORDER_LINES, keys),
             _rows_of(store.ORDER_LOG, keys),
             payments_store.attempts_query(keys),
             order_tenders.query(keys),
+            privacy_store.query(privacy_store.Subject.ORDER, keys),
         ],
     )
     lines = _by_order(found_lines, operator.attrgetter("line_no"))
     log = _by_order(found_log, operator.attrgetter("version", "at_us"))
     attempts = payments_store.attempts_in(found_attempts)
     tenders = order_tenders.records_in(found_tenders)
+    texts = privacy_store.found_in(private)
     return [
         _view(
             row,
@@ -137,6 +143,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
             tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
             attempts.get(row.order_key, ()),
             tenders.get(row.order_key, {}),
+            texts.get(row.order_key, EMPTY).get(NOTE, ""),
         )
         for row in rows
     ]
@@ -185,6 +192,7 @@ def _view(
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
     recorded: Mapping[int, TenderRecord],
+    note: str,
 ) -> OrderView:
     values = {name: getattr(row, name) for name in _COLUMNS}
     state, charge = OrderState(row.state), ChargeState(row.charge_state)
@@ -199,6 +207,7 @@ def _view(
         "lines": lines,
         "timeline": timeline,
         "attempts": attempts,
+        "note": note,
         "taxes": _fact_of(timeline, messages.OrderAccepted, "taxes"),
         "tenders": _tenders(timeline, recorded),
         "next_commands": rules.next_commands(state, charge),

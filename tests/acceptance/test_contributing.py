@@ -125,7 +125,7 @@ draft = order_pb2.OrderDraft(
     tenders=[order_pb2.Tender(voucher=order_pb2.VoucherTender())],
 )
 origin = calls.Origin(shop.MERCHANT, "", shop.NOW_US)
-placed = from_wire.placed(draft, from_wire.body_of(draft), origin, "order.")
+placed = from_wire.placed(draft, origin, "order.").placed
 with staged_orders.database() as connection:
     shop.open_for_business(connection)
     line = staged_orders.StagedOrders(connection)

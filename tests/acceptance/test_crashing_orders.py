@@ -22,6 +22,7 @@ from internal.payments.gateways import registry
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import crash_counts
 from internal.pricing.messages import WantedLine
+from internal.privacy.messages import Private
 from internal.seeds import demo_shop
 from tests.acceptance import audit, crashing_engine, raw_topics
 
@@ -85,11 +86,12 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:
     """Publish these orders before an engine runs."""
-    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids), 16))
+    private = [Private(tokens={"t1": "tok_ok"})] * len(order_ids)
+    await raw_topics.publish(folder, topics.ENVELOPE.pack(map(order, order_ids), 16, private))
 
 
 def order(order_id: str) -> OrderPlaced:
-    tenders = (Tender(TenderKind.CARD, "t1", card_token="tok_ok"),)
+    tenders = (Tender(TenderKind.CARD, "t1"),)
     lines = (WantedLine("COFFEE-250", 1),)
     now_us = clock.SystemClock().now_us()
     names = (demo_shop.MERCHANT_ID, order_id, "berlin", demo_shop.CURRENCY)

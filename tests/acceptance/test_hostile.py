@@ -209,17 +209,17 @@ def poison_for(stage: handler.Stage) -> list[bus.Outgoing]:
     noise = random.Random(f"{SEED}/{stage.name}")
     deep = b"[" * DEEP
     foreign = next(fact for fact in facts.EXAMPLES if not isinstance(fact, stage.takes))
-    many = b'{"v":1,"facts":[' + b",".join([b"{}"] * (envelope.FACTS_MAX + 1)) + b"]}"
+    many = b'{"v":2,"facts":[' + b",".join([b"{}"] * (envelope.FACTS_MAX + 1)) + b"]}"
     payloads = [
         b"",
         b"null",
         b"{}",
         b'{"v":2,"facts":[]}',
-        b'{"v":1,"facts":[{}]}',
-        b'{"v":1,"facts":[{"type":"OrderPlaced"}]}',
-        b'{"v":1,"facts":[{"type":"OrderPlaced","merchant_id":"\xff"}]}',
-        b'{"v":1,"facts":' + deep,
-        b'{"v":1,"facts":[{"type":"OrderPlaced","note":' + deep,
+        b'{"v":2,"facts":[{}]}',
+        b'{"v":2,"facts":[{"type":"OrderPlaced"}]}',
+        b'{"v":2,"facts":[{"type":"OrderPlaced","merchant_id":"\xff"}]}',
+        b'{"v":2,"facts":' + deep,
+        b'{"v":2,"facts":[{"type":"OrderPlaced","note":' + deep,
         many,
         envelope.encode([foreign]),
         *(noise.randbytes(size) for size in (1, 100, 10_000)),

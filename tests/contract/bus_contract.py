@@ -80,7 +80,7 @@ async def becomes(probe: Callable[[], Awaitable[T]], wanted: T) -> None:
 
 PAYLOADS = (
     b"",
-    b'{"v":1,"facts":[]}',
+    b'{"v":2,"facts":[]}',
     b"\x00",
     b"nul\x00inside",
     bytes(range(256)),

@@ -18,14 +18,15 @@ from internal.cli import database, main
 from internal.host import engine
 from internal.infra import clock, logs, migrate, settings
 from internal.infra.data_folder import files
-from internal.kernel import ids
+from internal.kernel import errors, ids
 from internal.ledger import accounts
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import AccountKind, AccountRef, Posting, Transaction
 from internal.orders.messages import OrderPlaced
 from internal.payments.messages import Tender, TenderKind
-from internal.pipeline import dead_letters, envelope
+from internal.pipeline import dead_letters
 from internal.pricing.messages import WantedLine
+from internal.privacy.messages import Private
 from internal.seeds import demo_shop
 
 SKU = "COFFEE-250"
@@ -408,17 +409,10 @@ class TestDeadLetters:
         def add(connection: Any) -> None:  # noqa: ANN401
             for order_id in orders:
                 dead_letters.store(connection, letter(order_id))
-            unreadable = dead_letters.DeadLetter(
-                "finalization",
-                "orders.paid",
-                "UNREADABLE_MESSAGE",
-                "?",
-                "",
-                "",
-                "{[card number]",
-                1,
-            )
-            dead_letters.store(connection, unreadable)
+            place = dead_letters.Place("finalization", "orders.paid")
+            poison = errors.Poison("UNREADABLE_MESSAGE", "?")
+            payload = b"{4111 1111 1111 1111"
+            dead_letters.store(connection, dead_letters.of_unreadable(place, payload, poison, 1))
 
         database.write(data, add)
         return orders
@@ -476,7 +470,7 @@ def is_soon(is_so: Callable[[], bool]) -> bool:
     return done
 
 
-def letter(order_id: str) -> dead_letters.DeadLetter:
+def letter(order_id: str) -> dead_letters.NewLetter:
     """Return an order that the order stage could not record."""
     order = OrderPlaced(
         demo_shop.MERCHANT_ID,
@@ -484,20 +478,14 @@ def letter(order_id: str) -> dead_letters.DeadLetter:
         "berlin",
         demo_shop.CURRENCY,
         (WantedLine(SKU, 1),),
-        (Tender(TenderKind.CARD, "t1", card_token="tok_ok"),),
+        (Tender(TenderKind.CARD, "t1"),),
         "0" * 64,
         clock.SystemClock().now_us(),
     )
-    return dead_letters.DeadLetter(
-        "order_processing",
-        "orders.placed",
-        "KEYERROR",
-        "'sku'",
-        demo_shop.MERCHANT_ID,
-        order_id,
-        envelope.encode([order]).decode(),
-        clock.SystemClock().now_us(),
-    )
+    place = dead_letters.Place("order_processing", "orders.placed")
+    private = Private(tokens={"t1": "tok_ok"})
+    now_us = clock.SystemClock().now_us()
+    return dead_letters.of_fact(place, order, private, KeyError("sku"), now_us)
 
 
 class TestPayments:

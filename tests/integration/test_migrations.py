@@ -17,7 +17,7 @@ from internal.auth import audit_log as _operators
 from internal.auth import store as _auth
 from internal.catalogue import currencies as _currencies
 from internal.catalogue import store as _catalogue
-from internal.infra import columns, db, migrate, settings
+from internal.infra import columns, db, fixed_settings, migrate, settings
 from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite
 from internal.inventory import exceptions as _exceptions
@@ -28,7 +28,6 @@ from internal.ledger import balances as _balances
 from internal.ledger import business_days as _business_days
 from internal.ledger import store as _ledger
 from internal.orders import parts as _parts
-from internal.orders import private_values as _private_values
 from internal.orders import receipt_numbers as _receipts
 from internal.orders import refusals as _refusals
 from internal.orders import tables as _orders
@@ -41,6 +40,7 @@ from internal.pipeline import crash_counts as _attempts
 from internal.pipeline import dead_letters as _dead_letters
 from internal.pipeline import journal as _journal
 from internal.pipeline import outbox as _outbox
+from internal.privacy import store as _private_values
 from internal.requests import store as _requests
 from internal.returns import store as _returns
 from tests.support import mariadb, shop, staged_orders
@@ -57,6 +57,7 @@ ROOMS = (
     _currencies,
     _dead_letters,
     _exceptions,
+    fixed_settings,
     _gateway_tables,
     _inventory,
     _journal,

@@ -216,8 +216,8 @@ class PipelineModel(RuleBasedStateMachine):
             return {"REJECTED UNKNOWN_SKU"}
         if sum(tender.amount_minor or 0 for tender in placed.tenders) > 1_000:
             return {"REJECTED TENDERS_DO_NOT_COVER_TOTAL"}
-        ends = {TOKENS.get(placed.tenders[-1].card_token, str(OrderState.FINALIZED))}
-        tokens = {tender.card_token for tender in placed.tenders}
+        ends = {TOKENS.get(shop.token_of(placed.tenders[-1]), str(OrderState.FINALIZED))}
+        tokens = {shop.token_of(tender) for tender in placed.tenders}
         if "tok_away" in tokens or (self.lives > 3 and tokens & MOODY):
             ends.add(str(OrderState.ACCEPTED))  # the operators have it, if a crash left a doubt
             ends.add(TOKENS["tok_away"])

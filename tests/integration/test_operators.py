@@ -169,9 +169,10 @@ async def test_copies_on_pulsar(pulsar_options: settings.PulsarSettings, tmp_pat
         await broker.ensure(topics.subscriptions())
         poison = errors.Poison("SPOILT", "it smells")
         for number in range(3):
-            letter = dead_letters.of_error("s", topics.PAID, None, b"%d" % number, poison, 1)
-            key = await database.write(lambda c, it=letter: dead_letters.store(c, it))  # type: ignore[misc]
-            await broker.publish([dead_letters.copy_of(letter, key)])
+            place = dead_letters.Place("s", topics.PAID)
+            new = dead_letters.of_unreadable(place, b"%d" % number, poison, 1)
+            key = await database.write(lambda c, it=new: dead_letters.store(c, it))  # type: ignore[misc]
+            await broker.publish([dead_letters.copy_of(new.letter, key)])
         assert await dlq_copies.clear(database, broker) == 0
         for keys in ([2], [1, 3]):
             await database.write(dropping(keys, 1))

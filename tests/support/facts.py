@@ -1,27 +1,28 @@
 """Any fact that may stand on a topic, for Hypothesis, and an example of each, all fields set."""
 
-import unicodedata
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 
-from internal.kernel import ids
+from internal.kernel import ids, texts
 from internal.kernel.money import INT64_MAX, INT64_MIN
 from internal.orders import messages
 from internal.payments.messages import Captured, Tender, TenderKind
 from internal.pricing.messages import Discount, DiscountKind, TaxBucket, WantedLine
+from internal.privacy.messages import Private
 
 
 def _as_sku(text: str) -> str:
-    """Make a name of goods of any text: no control characters, no blanks at its ends."""
-    return "".join(c for c in text if unicodedata.category(c) != "Cc").strip(" ") or "x"
+    """Make a name of goods of any text."""
+    return text if texts.is_sku(text) else "x"
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INTS = st.integers(INT64_MIN, INT64_MAX)
 IDS = st.from_regex(ids.ID, fullmatch=True)
 SKUS = TEXTS.map(_as_sku)
+PRIVATE = st.builds(Private, TEXTS, st.dictionaries(IDS, TEXTS, max_size=2), TEXTS)
 TENDERS = st.builds(
     Tender,
     st.sampled_from(TenderKind),
@@ -31,7 +32,6 @@ TENDERS = st.builds(
     tip_minor=INTS,
     change_minor=INTS,
     rounding_minor=INTS,
-    card_token=TEXTS,
 )
 CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS, INTS, INTS)
 DISCOUNTS = st.builds(Discount, st.sampled_from(DiscountKind), INTS)
@@ -107,7 +107,7 @@ _AMOUNTS = {
 }
 _TENDERS = (
     Tender(TenderKind.CASH, "notes", 500, given_minor=1_000, change_minor=501, rounding_minor=-1),
-    Tender(TenderKind.CARD, "t2", 2_035, tip_minor=200, card_token="tok_ok"),
+    Tender(TenderKind.CARD, "t2", 2_035, tip_minor=200),
 )
 _CAPTURED = (
     Captured(TenderKind.CASH, 499, rounding_minor=-1),
@@ -123,13 +123,12 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         lines=(WantedLine("tea", 2, 1_000), WantedLine("cup", 3)),
         tenders=(
             Tender(TenderKind.CASH, "notes", 500, given_minor=1_000),
-            Tender(TenderKind.CARD, "t2", tip_minor=200, card_token="tok_ok"),
+            Tender(TenderKind.CARD, "t2", tip_minor=200),
         ),
-        body_hash="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        body_hash="cae66941d9efbd404e4d88758ea67670",
         placed_at_us=1_700_000_000_000_000,
         discount=Discount(DiscountKind.BASIS_POINTS, 1_000),
         terminal_id="till-3",
-        note="«zwei Tassen», bitte",
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
     ),
     messages.CancelRequested(
@@ -137,7 +136,7 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         order_id="o-1",
         request_id="c-1",
         requested_at_us=1_700_000_000_000_002,
-        reason="changed my mind",
+        body_hash="786a02f742015903c6c6fd852552d272",
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
     ),
     messages.OrderAccepted(**_ORDER, **_AMOUNTS, tenders=_TENDERS),  # type: ignore[arg-type]
@@ -149,5 +148,15 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         reason=messages.RejectReason.OUT_OF_STOCK,
         explanation="rare: 3 wanted, 2 available",
     ),
-    messages.OrderCancelled(**_ORDER, request_id="c-1", reason="changed my mind"),  # type: ignore[arg-type]
+    messages.OrderCancelled(
+        **_ORDER,  # type: ignore[arg-type]
+        request_id="c-1",
+        body_hash="786a02f742015903c6c6fd852552d272",
+    ),
 )
+
+HALVES: dict[type, Private] = {
+    messages.OrderPlaced: Private("«zwei Tassen», bitte", {"t2": "tok_ok"}),
+    messages.CancelRequested: Private("changed my mind"),
+}
+"""The private halves of the examples that may have one."""

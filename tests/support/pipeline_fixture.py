@@ -102,8 +102,9 @@ class World:
         self._tasks.clear()
 
     async def publish(self, *facts: Fact) -> None:
-        """Put facts on their topics, one message for each topic and shard."""
-        await self.bus.publish(topics.ENVELOPE.pack(facts, self.bus.shard_keys))
+        """Put facts on their topics with their tokens, one message for each topic and shard."""
+        private = [shop.half_of(fact) for fact in facts]
+        await self.bus.publish(topics.ENVELOPE.pack(facts, self.bus.shard_keys, private))
 
     async def drain(self) -> None:
         """Wait until every stage has acknowledged everything.

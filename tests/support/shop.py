@@ -3,6 +3,7 @@
 Prices: tea 10.00 with 19 % inside, cup 2.50 and rare 5.00 with 8.875 % on top, gift for nothing.
 """
 
+import msgspec
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
@@ -14,6 +15,7 @@ from internal.orders import messages
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, WantedLine
+from internal.privacy.messages import Private
 from tests.support import stock
 
 MERCHANT = "m-1"
@@ -63,8 +65,22 @@ def open_merchant(connection: sa.Connection, merchant_id: str) -> None:
 
 
 def card(amount_minor: int | None = None, token: str = OK, *, tip: int = 0) -> Tender:
-    """Pay by card: so much, or what the other tenders leave."""
-    return Tender(TenderKind.CARD, amount_minor=amount_minor, tip_minor=tip, card_token=token)
+    """Pay by card: so much, or what the other tenders leave. Its reference tells the token."""
+    ref = "" if token == OK else token
+    return Tender(TenderKind.CARD, ref, amount_minor, tip_minor=tip)
+
+
+def token_of(tender: Tender) -> str:
+    """Return the token of a card in an order: its reference is "t1" or "t1.token"."""
+    return tender.tender_ref.partition(".")[2] or OK
+
+
+def half_of(fact: object, note: str = "") -> Private:
+    """Return the private half of an order: the tokens of its cards, and a note."""
+    if not isinstance(fact, messages.OrderPlaced):
+        return Private(note)
+    cards = [it for it in fact.tenders if it.kind is TenderKind.CARD]
+    return Private(note, {it.tender_ref: token_of(it) for it in cards})
 
 
 def cash(amount_minor: int | None = None, *, given: int = 0, tip: int = 0) -> Tender:
@@ -81,7 +97,12 @@ def placed(
 ) -> messages.OrderPlaced:
     """Return an order for (sku, quantity), one tea unless told. Equal bodies have equal hashes."""
     wanted = tuple(WantedLine(sku, quantity) for sku, quantity in lines or (("tea", 1),))
-    tenders = tender_types.with_refs(tenders)
+    tenders = tender_types.with_refs(
+        msgspec.structs.replace(it, tender_ref=f"t{number}.{it.tender_ref}")
+        if it.tender_ref
+        else it
+        for number, it in enumerate(tenders, start=1)
+    )
     body = repr((wanted, tenders, discount)).encode()
     return messages.OrderPlaced(
         merchant_id,
@@ -90,7 +111,7 @@ def placed(
         "EUR",
         wanted,
         tenders,
-        ids.digest(body),
+        ids.short_digest(body),
         NOW_US,
         discount,
         trace_id=f"trace-{order_id}",
@@ -101,4 +122,4 @@ def cancel(
     order_id: str, request_id: str = "c-1", *, merchant_id: str = MERCHANT
 ) -> messages.CancelRequested:
     """Return a request to cancel an order."""
-    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "changed my mind")
+    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "its-hash")

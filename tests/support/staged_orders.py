@@ -131,10 +131,11 @@ class StagedOrders:
         assert found is not None
         return found
 
-    def work(self, fact: Fact, result: Any = None) -> handler.Work:  # noqa: ANN401 - a stage_handler's own
-        """Make a stage_handler's work of a fact."""
+    def work(self, fact: Fact, result: Any = None, note: str = "") -> handler.Work:  # noqa: ANN401 - a stage_handler's own
+        """Make a stage_handler's work of a fact and its tokens."""
         source = handler.Incoming(topics.TOPIC_OF[type(fact)], b"", None)
-        return handler.Work(fact, source, result, raw=facts.encode(fact))
+        private = shop.half_of(fact, note)
+        return handler.Work(fact, source, result, raw=facts.encode(fact), private=private)
 
     def _at(self, topic: str, batch: Sequence[Fact]) -> list[Fact]:
         here = [fact for fact in batch if topics.TOPIC_OF[type(fact)] == topic]

@@ -43,28 +43,33 @@ class Canceller:
         if outcome is None and order is not None and watch.is_ended(order):
             return refusals.not_cancellable(request.order_id, order.state)
         if outcome:
-            return self._answer(request, outcome)
+            fact, _ = from_wire.cancel_requested(request, call.origin)
+            return self._answer(request, fact.body_hash, outcome)
         return await self._send_and_wait(call, request)
 
     async def _send_and_wait(
         self, call: calls.Call, request: order_service_pb2.CancelOrderRequest
     ) -> calls.Answer:
-        fact = from_wire.cancel_requested(request, call.origin)
+        fact, private = from_wire.cancel_requested(request, call.origin)
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         look = partial(self._loader.cancellation, ports.CancelRef(*ref, fact.request_id))
         with self._follower.listen(ref, (topics.REJECTED,)) as listener:
             if listener is None:
                 return refusals.share_used(self._follower.retry_after_s)
-            messages = topics.ENVELOPE.pack([fact], self._publisher.shard_keys)
+            messages = topics.ENVELOPE.pack([fact], self._publisher.shard_keys, [private])
             await self._publisher.publish(messages)
-            return self._answer(request, await listener.until_found(look, call.answer_by_s))
+            outcome = await listener.until_found(look, call.answer_by_s)
+            return self._answer(request, fact.body_hash, outcome)
 
     def _answer(
-        self, request: order_service_pb2.CancelOrderRequest, outcome: TimelineEntry | None
+        self,
+        request: order_service_pb2.CancelOrderRequest,
+        body_hash: str,
+        outcome: TimelineEntry | None,
     ) -> calls.Answer:
         if outcome is None:
             return status.shutting_down() if self._follower.is_closing else status.pending()
-        if getattr(outcome.fact, "reason", "") != request.reason:
+        if getattr(outcome.fact, "body_hash", "") != body_hash:
             return refusals.request_id_reused(request.request_id)
         if outcome.reason:
             return refusals.not_cancellable(request.order_id, outcome.state)

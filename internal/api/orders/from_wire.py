@@ -4,18 +4,20 @@ Requests are validated before. Money is read here, exactly, and must be in the o
 caller passes in the merchant and the time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import msgspec
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 
 from internal.api import calls
-from internal.kernel import errors, ids, money
+from internal.kernel import errors, facts, money
 from internal.kernel.clock import US_PER_SECOND
-from internal.orders.messages import CancelRequested, Channel, OrderPlaced
+from internal.orders.messages import CancelRequested, Channel, OrderPlaced, Submission
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.privacy.messages import NOTHING, Private
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 SOLD_AHEAD_MAX_US = 24 * 3_600 * US_PER_SECOND
@@ -23,18 +25,15 @@ SOLD_AHEAD_MAX_US = 24 * 3_600 * US_PER_SECOND
 
 
 def body_of(draft: order_pb2.OrderDraft) -> bytes:
-    """Return the one encoding of a draft that is measured, searched and hashed."""
+    """Return the one encoding of a draft that is measured and searched."""
     return draft.SerializeToString(deterministic=True)
 
 
-def placed(
-    draft: order_pb2.OrderDraft, body: bytes, origin: calls.Origin, path: str
-) -> OrderPlaced:
-    """Return the fact of a validated draft.
+def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Submission:
+    """Return the fact of a validated draft, with its private half.
 
     Args:
         draft: what the merchant sent.
-        body: the draft's `body_of`.
         origin: where it comes from.
         path: leads the path of every field in its request ("order.").
 
@@ -46,25 +45,32 @@ def placed(
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
-    return OrderPlaced(
+    tenders = _tenders(draft.tenders, currency, path)
+    private = Private(draft.note, _tokens(draft.tenders, tenders))
+    unstamped = OrderPlaced(
         merchant_id=origin.merchant_id,
         order_id=draft.order_id,
         store_id=draft.store_id,
         currency=currency,
         lines=_lines(draft.lines, currency, path),
-        tenders=_tenders(draft.tenders, currency, path),
-        body_hash=ids.digest(body),
-        placed_at_us=origin.at_us,
+        tenders=tenders,
+        body_hash="",
+        placed_at_us=0,
         discount=_discount(draft.discount, currency, path) if draft.HasField("discount") else None,
         terminal_id=draft.terminal_id,
-        note=draft.note,
-        trace_id=origin.trace_id,
         sold_at_us=_sold_at_us(draft, origin.at_us, path),
         channel=_CHANNELS[draft.channel],
         customer_id=draft.customer_id,
         shift_id=draft.shift_id,
         cashier_id=draft.cashier_id,
     )
+    fact = msgspec.structs.replace(
+        unstamped,
+        body_hash=facts.body_hash(unstamped, private),
+        placed_at_us=origin.at_us,
+        trace_id=origin.trace_id,
+    )
+    return Submission(fact, NOTHING if private == NOTHING else private)
 
 
 def _sold_at_us(draft: order_pb2.OrderDraft, now_us: int, path: str) -> int:
@@ -98,16 +104,22 @@ def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str
 
 def cancel_requested(
     request: order_service_pb2.CancelOrderRequest, origin: calls.Origin
-) -> CancelRequested:
-    """Return the fact of a validated cancel request."""
-    return CancelRequested(
+) -> tuple[CancelRequested, Private]:
+    """Return the fact of a validated cancel request, and its private half."""
+    private = Private(request.reason)
+    unstamped = CancelRequested(
         merchant_id=origin.merchant_id,
         order_id=request.order_id,
         request_id=request.request_id,
+        requested_at_us=0,
+    )
+    fact = msgspec.structs.replace(
+        unstamped,
         requested_at_us=origin.at_us,
-        reason=request.reason,
+        body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
     )
+    return fact, private
 
 
 def _lines(
@@ -138,6 +150,16 @@ def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> t
     return read
 
 
+def _tokens(sent: Iterable[order_pb2.Tender], read: Sequence[Tender]) -> dict[str, str]:
+    """Return the tokens of the tenders that have one, by their references."""
+    rows = [tender_types.of_kind(tender.kind) for tender in read]
+    return {
+        tender.tender_ref: getattr(wire, row.wire_field).token
+        for wire, tender, row in zip(sent, read, rows, strict=True)
+        if row.has_token
+    }
+
+
 def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
     row = tender_types.of_wire_field(tender.WhichOneof("kind"), f"{path}.kind")
     way = getattr(tender, row.wire_field)
@@ -151,7 +173,6 @@ def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
         if row.is_cash and way.HasField("given")
         else 0,
         tip_minor=_minor(tender.tip, currency, f"{path}.tip", 1) if tender.HasField("tip") else 0,
-        card_token=way.token if row.has_token else "",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from internal.api.orders import ports, recent_orders
 from internal.kernel import ids
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import Submission
 from internal.views.order import OrderView, TimelineEntry
 
 READ_ORDERS_MAX = 200
@@ -80,7 +80,7 @@ class OrderLoader:
         self._current = SharedReads(orders.find)
         self._outcomes = SharedReads(views.find_cancellations)
 
-    async def get(self, ref: ids.OrderRef) -> OrderView | OrderPlaced | None:
+    async def get(self, ref: ids.OrderRef) -> OrderView | Submission | None:
         """Return an order as it is recorded; as it was placed, if it is not; None if unknown.
 
         Raises:

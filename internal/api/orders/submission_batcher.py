@@ -22,7 +22,7 @@ from internal.infra import bus
 from internal.infra import metrics as infra_metrics
 from internal.kernel import errors, ids
 from internal.kernel.states import OrderState
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import Submission
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -73,11 +73,12 @@ class PendingCall:
 class PendingOrder:
     """One order without a verdict yet, and those that came later under the same id."""
 
-    __slots__ = ("call", "fact", "index", "is_answered", "later", "ref")
+    __slots__ = ("call", "fact", "index", "is_answered", "later", "ref", "submission")
 
-    def __init__(self, fact: OrderPlaced, call: PendingCall, index: int) -> None:
-        self.fact, self.call, self.index = fact, call, index
-        self.ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+    def __init__(self, submission: Submission, call: PendingCall, index: int) -> None:
+        self.submission, self.call, self.index = submission, call, index
+        self.fact = submission.placed
+        self.ref = ids.OrderRef(self.fact.merchant_id, self.fact.order_id)
         self.later: list[PendingOrder] = []
         self.is_answered = False
 
@@ -106,7 +107,7 @@ class SubmissionBatcher:
         """Count the orders that wait or are on their way to the broker."""
         return len(self._open)
 
-    async def submit(self, facts: Sequence[OrderPlaced]) -> list[Verdict]:
+    async def submit(self, submissions: Sequence[Submission]) -> list[Verdict]:
         """Return one verdict per order, in the same order, once the broker has the new ones.
 
         If the caller gives up before that, its orders may or may not be placed.
@@ -114,18 +115,18 @@ class SubmissionBatcher:
         Raises:
             Overloaded: too many orders wait already; none of these was taken.
         """
-        self._require_room(facts)
-        call = PendingCall(len(facts))
-        for index, fact in enumerate(facts):
-            self._enqueue(PendingOrder(fact, call, index))
+        self._require_room(submissions)
+        call = PendingCall(len(submissions))
+        for index, submission in enumerate(submissions):
+            self._enqueue(PendingOrder(submission, call, index))
         self._schedule()
         await call.future
         return [verdict for verdict in call.verdicts if verdict is not None]
 
-    def _require_room(self, facts: Sequence[OrderPlaced]) -> None:
+    def _require_room(self, submissions: Sequence[Submission]) -> None:
         """Raise Overloaded if the queue has no room for these orders, or none for their lines."""
-        orders = len(self._queue) + len(facts)
-        lines = self._queued_lines + sum(len(fact.lines) for fact in facts)
+        orders = len(self._queue) + len(submissions)
+        lines = self._queued_lines + sum(len(it.placed.lines) for it in submissions)
         if orders > self._limits.queue_orders_max or lines > self._limits.queue_lines_max:
             what = f"{len(self._queue)} orders wait for the broker"
             raise errors.Overloaded(what, self._limits.retry_after_s)
@@ -177,12 +178,12 @@ class SubmissionBatcher:
             order for order in batch if not self._answer_if_replayed(order, recorded.get(order.ref))
         ]
         if new:
-            facts = [order.fact for order in new]
-            messages = topics.ENVELOPE.pack(facts, self._publisher.shard_keys)
+            placed, private = zip(*(order.submission for order in new), strict=True)
+            messages = topics.ENVELOPE.pack(placed, self._publisher.shard_keys, private)
             await self._publisher.publish(messages)
-            metrics.BATCH_ORDERS.observe(len(facts))
+            metrics.BATCH_ORDERS.observe(len(placed))
             for order in new:
-                self._recent.add(order.fact)
+                self._recent.add(order.submission)
                 self._answer(order, order.fact.body_hash, Placed())
 
     async def _find_recorded(

@@ -21,7 +21,7 @@ from internal.api.orders import (
 )
 from internal.flow import topics
 from internal.kernel import errors, ids
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, Submission
 from internal.views.order import OrderView
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -45,10 +45,10 @@ _WAITS = {
 
 
 class PreparedOrder(NamedTuple):
-    """An order of a batch: its fact, or why there is none."""
+    """An order of a batch, or why it is refused."""
 
     order_id: str
-    outcome: OrderPlaced | status.Refused
+    outcome: Submission | status.Refused
 
 
 def too_large(size_bytes: int) -> status.Refused:
@@ -80,14 +80,14 @@ class Submitter:
         if fault:
             return fault
         self._check_backlog()
-        fact = from_wire.placed(request.order, body, call.origin, "order.")
+        submission = from_wire.placed(request.order, call.origin, "order.")
         if request.wait_for:
-            return await self._place_and_wait(fact, request.wait_for, call.answer_by_s)
-        [verdict] = await self._batcher.submit([fact])
+            return await self._place_and_wait(submission, request.wait_for, call.answer_by_s)
+        [verdict] = await self._batcher.submit([submission])
         known = None
         if isinstance(verdict, submission_batcher.Placed) and verdict.replayed:
-            known = await self._follower.try_get(ids.OrderRef(fact.merchant_id, fact.order_id))
-        return _answer(fact, verdict, known)
+            known = await self._follower.try_get(_ref(submission.placed))
+        return _answer(submission.placed, verdict, known)
 
     async def submit_orders(self, call: calls.Call, encoded: bytes) -> calls.Answer:
         """Place the valid orders of a batch; return a verdict per order.
@@ -103,8 +103,8 @@ class Submitter:
         self._check_backlog()
         async with self._turns.turn_of(call.origin.merchant_id):
             prepared = [order async for order in _prepare(orders, call.origin)]
-        facts = [order.outcome for order in prepared if isinstance(order.outcome, OrderPlaced)]
-        verdicts = iter(await self._batcher.submit(facts) if facts else ())
+        submissions = [order.outcome for order in prepared if isinstance(order.outcome, Submission)]
+        verdicts = iter(await self._batcher.submit(submissions) if submissions else ())
         response = order_service_pb2.SubmitOrdersResponse()
         for index, (order_id, outcome) in enumerate(prepared, start=1):
             verdict = outcome if isinstance(outcome, status.Refused) else next(verdicts)
@@ -120,19 +120,23 @@ class Submitter:
             raise errors.Overloaded(what, self._limits.retry_after_s)
 
     async def _place_and_wait(
-        self, fact: OrderPlaced, wait_for: order_service_pb2.WaitFor, answer_by_s: float
+        self, submission: Submission, wait_for: order_service_pb2.WaitFor, answer_by_s: float
     ) -> calls.Answer:
         """Listen before placing, so that no message is missed and a new order needs no look."""
         topics, is_there = _WAITS[wait_for]
-        ref = ids.OrderRef(fact.merchant_id, fact.order_id)
+        ref = _ref(submission.placed)
         with self._follower.listen(ref, topics) as listener:
             if listener is None:
                 return refusals.share_used(self._limits.retry_after_s)
-            [verdict] = await self._batcher.submit([fact])
+            [verdict] = await self._batcher.submit([submission])
             known = None
             if isinstance(verdict, submission_batcher.Placed):
                 known = await listener.until(is_there, answer_by_s, look_at_once=verdict.replayed)
-        return _answer(fact, verdict, known)
+        return _answer(submission.placed, verdict, known)
+
+
+def _ref(fact: OrderPlaced) -> ids.OrderRef:
+    return ids.OrderRef(fact.merchant_id, fact.order_id)
 
 
 def _answer(
@@ -179,8 +183,8 @@ async def _prepare(orders: Sequence[bytes], origin: calls.Origin) -> AsyncIterat
     for index, encoded in enumerate(orders):
         prepared = _prepared(encoded, origin, f"orders[{index}]")
         yield prepared
-        is_fact = isinstance(prepared.outcome, OrderPlaced)
-        read_orders += 1 if is_fact else REFUSED_ORDER_WEIGHT
+        is_good = isinstance(prepared.outcome, Submission)
+        read_orders += 1 if is_good else REFUSED_ORDER_WEIGHT
         read_bytes += len(encoded)
         if read_orders >= YIELD_EVERY_ORDERS or read_bytes >= YIELD_EVERY_BYTES:
             await asyncio.sleep(0)
@@ -196,7 +200,7 @@ def _prepared(encoded: bytes, origin: calls.Origin, path: str) -> PreparedOrder:
     except message.DecodeError:
         fault = validation.unreadable(order_pb2.OrderDraft, path)
         return PreparedOrder(_order_id_in(encoded), fault)
-    return PreparedOrder(draft.order_id, _fact_or_fault(draft, origin, path))
+    return PreparedOrder(draft.order_id, _order_or_fault(draft, origin, path))
 
 
 def _order_id_in(encoded: bytes) -> str:
@@ -204,15 +208,15 @@ def _order_id_in(encoded: bytes) -> str:
     return wire_fields.first_text(encoded, _ORDER_ID.number, chars_max)
 
 
-def _fact_or_fault(
+def _order_or_fault(
     draft: order_pb2.OrderDraft, origin: calls.Origin, path: str
-) -> OrderPlaced | status.Refused:
+) -> Submission | status.Refused:
     body = from_wire.body_of(draft)
     fault = validation.fault_of(draft, body, f"{path}.", VIOLATIONS_PER_ORDER_MAX)
     if fault:
         return fault
     try:
-        return from_wire.placed(draft, body, origin, f"{path}.")
+        return from_wire.placed(draft, origin, f"{path}.")
     except errors.InvalidInput as error:
         return status.of_error(error)
 

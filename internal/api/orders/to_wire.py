@@ -11,7 +11,7 @@ from google.type import money_pb2
 from internal.kernel import money
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import OrderState
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, Submission
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Attempt, Operation
 from internal.payments.order_tenders import TenderRecord
@@ -37,7 +37,7 @@ def tender_kind_of(kind: str) -> str:
     return f"TENDER_KIND_{tender_types.of_kind(kind).kind}"
 
 
-def order_of(known: OrderView | OrderPlaced) -> order_pb2.Order:
+def order_of(known: OrderView | Submission) -> order_pb2.Order:
     """Return the whole of an order, recorded or only placed."""
     return _recorded(known) if isinstance(known, OrderView) else _placed(known)
 
@@ -88,7 +88,8 @@ def money_of(minor: int, currency: str) -> money_pb2.Money:
     return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
 
 
-def _placed(fact: OrderPlaced) -> order_pb2.Order:
+def _placed(submission: Submission) -> order_pb2.Order:
+    fact = submission.placed
     return order_pb2.Order(
         order_id=fact.order_id,
         store_id=fact.store_id,
@@ -104,7 +105,7 @@ def _placed(fact: OrderPlaced) -> order_pb2.Order:
         ],
         placed_at=_instant(fact.placed_at_us),
         updated_at=_instant(fact.placed_at_us),
-        note=fact.note,
+        note=submission.private.note,
         trace_id=fact.trace_id,
         sold_at=_instant(fact.sale_at_us),
         channel=f"CHANNEL_{fact.channel}",
@@ -132,7 +133,7 @@ def _recorded(view: OrderView) -> order_pb2.Order:
         timeline=[step_of(entry) for entry in view.timeline],
         placed_at=_instant(view.placed_at_us),
         updated_at=_instant(view.updated_at_us),
-        note=placed.note if placed else "",
+        note=view.note,
         trace_id=view.trace_id,
         sold_at=_instant(view.sold_at_us),
         channel=f"CHANNEL_{view.channel}",

@@ -10,7 +10,7 @@ from internal.api.limits import merchant_shares
 from internal.api.orders import notifier, order_loader, ports
 from internal.flow import topics
 from internal.kernel import errors, ids, states
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import Submission
 from internal.views.order import OrderView, TimelineEntry
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ T = TypeVar("T")
 FIRST_PAUSE_S = 0.02
 """For outcomes that no topic carries, such as a refused cancel request."""
 
-Known = OrderView | OrderPlaced | None
+Known = OrderView | Submission | None
 Recorded = OrderView | ports.RecordedOrder
 
 

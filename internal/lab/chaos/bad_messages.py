@@ -14,7 +14,6 @@ import msgspec
 from internal.flow import topics
 from internal.infra import bus
 from internal.infra.pulsar_bus import bus as pulsar_bus
-from internal.kernel import cards
 from internal.lab.chaos import audit, faults, target
 from internal.pipeline import dead_letters, envelope
 
@@ -47,8 +46,7 @@ class Poison(msgspec.Struct, frozen=True):
     def letters(self) -> list[audit.Letter]:
         """The dead letters that they must become."""
         return [
-            (message.topic, cards.redact_json(dead_letters.as_text(message.payload)))
-            for message in self.messages
+            (message.topic, dead_letters.stand_in(message.payload)) for message in self.messages
         ]
 
     async def strike(self, at: target.Target) -> faults.Fired:
@@ -107,7 +105,8 @@ def _oldest_form(message: bus.Outgoing) -> bus.Outgoing:
         {name: value for name, value in fact.items() if name not in OPTIONAL}
         for fact in content["facts"]
     ]
-    said: object = facts[0] if len(facts) == 1 else {"v": envelope.VERSION, "facts": facts}
+    is_bare = len(facts) == 1 and "private" not in content
+    said: object = facts[0] if is_bare else content | {"facts": facts}
     return bus.Outgoing(message.topic, message.key, msgspec.json.encode(said), {})
 
 
@@ -118,12 +117,12 @@ def _payloads(noise: random.Random) -> Sequence[bytes]:
         b"",
         b"null",
         b"{}",
-        b'{"v":2,"facts":[]}',
-        b'{"v":1,"facts":[{}]}',
-        b'{"v":1,"facts":[{"type":"OrderShipped"}]}',
-        b'{"v":1,"facts":[{"type":"OrderPlaced","merchant_id":"\xff"}]}',
-        b'{"v":1,"facts":' + deep,
-        b'{"v":1,"facts":[' + b",".join([b"{}"] * (envelope.FACTS_MAX + 1)) + b"]}",
+        b'{"v":1,"facts":[]}',
+        b'{"v":2,"facts":[{}]}',
+        b'{"v":2,"facts":[{"type":"OrderShipped"}]}',
+        b'{"v":2,"facts":[{"type":"OrderPlaced","merchant_id":"\xff"}]}',
+        b'{"v":2,"facts":' + deep,
+        b'{"v":2,"facts":[' + b",".join([b"{}"] * (envelope.FACTS_MAX + 1)) + b"]}",
         noise.randbytes(100),
         b'"' + b"x" * OVERSIZE_BYTES + b'"',
     )

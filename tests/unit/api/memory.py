@@ -25,6 +25,7 @@ from internal.payments.messages import Attempt, AttemptState, Captured, Operatio
 from internal.payments.order_tenders import TenderRecord
 from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
+from internal.privacy.messages import NOTHING, Private
 from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import Filter, Listing, OrderSummary, Page
 from internal.wire.souk.v1 import order_pb2 as o
@@ -105,8 +106,12 @@ class MemoryBus:
 
     def facts(self) -> list[Fact]:
         """Return every fact on every topic, in the order of publishing."""
-        found = [topics.ENVELOPE.facts_in(message.payload) for message in self.messages]
-        return [fact for facts in found for fact in facts if not isinstance(fact, errors.Poison)]
+        opened = [it.fact for it in self.opened()]
+        return [fact for fact in opened if not isinstance(fact, errors.Poison)]
+
+    def opened(self) -> list[envelope.Opened]:
+        """Return every fact with its private half, in the order of publishing."""
+        return [it for message in self.messages for it in topics.ENVELOPE.open(message.payload)]
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -175,13 +180,14 @@ class MemoryOrders:
         if self.is_away:
             raise errors.DatabaseAway("in this test")
 
-    def record(self, fact: OrderPlaced) -> OrderView:
+    def record(self, fact: OrderPlaced, private: Private = NOTHING) -> OrderView:
         """Accept an order, as the order stage does; one recorded before stays as it is."""
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         if ref not in self.views:
             view = _accepted(fact, len(self.views) + 1)
             self.views[ref] = msgspec.structs.replace(
                 view,
+                note=private.note,
                 timeline=(
                     TimelineEntry(
                         LogStage.INTAKE, "placed", 1, OrderState.PLACED, "", fact.placed_at_us, fact
@@ -229,16 +235,16 @@ class MemoryOrders:
         placed = await self._bus.tail([topics.PLACED])
         while True:
             for delivery in await placed.receive(1_000):
-                for fact in topics.ENVELOPE.facts_in(delivery.payload):
-                    await self._process(fact)
+                for fact, _, private in topics.ENVELOPE.open(delivery.payload):
+                    await self._process(fact, private)
 
-    async def _process(self, fact: Fact | errors.Poison) -> None:
+    async def _process(self, fact: Fact | errors.Poison, private: Private) -> None:
         if isinstance(fact, messages.CancelRequested):
             await self._cancel(fact)
         if not isinstance(fact, OrderPlaced):
             return
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
-        self.record(fact)
+        self.record(fact, private)
         await self.tell(ref, topics.ACCEPTED)
         for state, topic in (
             (OrderState.PAID, topics.PAID),
@@ -388,7 +394,7 @@ def _fact(
         )
     if state is OrderState.CANCELLED and request:
         return messages.OrderCancelled(
-            **common, request_id=request.request_id, reason=request.reason
+            **common, request_id=request.request_id, body_hash=request.body_hash
         )
     return messages.OrderRejected(**common, stage="test", reason=view.reason, explanation="no")
 
@@ -457,9 +463,9 @@ class Backend:
 
     async def record_all(self) -> None:
         """Record every order that was published."""
-        for fact in self.bus.facts():
+        for fact, _, private in self.bus.opened():
             if isinstance(fact, OrderPlaced):
-                self.orders.record(fact)
+                self.orders.record(fact, private)
 
 
 def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:

@@ -48,7 +48,6 @@ def add_attempt(connection: sa.Connection, state: AttemptState, **fields: int | 
         "currency": "EUR",
         "attempt_key": KEY,
         "state": state,
-        "card_token": "tok_ok",
         "gateway_reference": "",
         "decline_code": "",
         "tries": 0,

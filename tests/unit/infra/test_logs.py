@@ -11,6 +11,7 @@ from loguru import logger
 from internal.auth import rules as auth_rules
 from internal.infra import logs, settings
 from internal.kernel import errors
+from internal.payments.gateways.port import Charge
 from tests.support import shop
 
 CARD = "4111 1111 1111 1111"
@@ -70,9 +71,12 @@ def test_a_value_named_as_a_secret_is_hidden(file: Path, name: str) -> None:
 
 
 def test_a_card_token_is_hidden(file: Path) -> None:
-    logger.bind(tender=shop.card(token="tok_of_somebody")).info("a tender")
+    charge = Charge(
+        key="k", merchant_id="m", amount_minor=1, currency="EUR", card_token="tok_of_somebody"
+    )
+    logger.bind(charge=charge).info("a charge")
     (line,) = lines(file)
-    assert line["tender"]["card_token"] == logs.HIDDEN
+    assert line["charge"]["card_token"] == logs.HIDDEN
 
 
 def test_an_exception_is_logged_without_values(file: Path) -> None:

@@ -12,7 +12,7 @@ from internal.kernel import errors
 from internal.orders import codec, messages
 from tests.support import facts
 
-YESTERDAY = Path(__file__).parents[2] / "data" / "messages_v1"
+YESTERDAY = Path(__file__).parents[2] / "data" / "messages_v2"
 """Written once and never changed: what stands on a topic when a new Souk starts."""
 
 

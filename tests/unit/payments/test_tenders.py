@@ -119,7 +119,7 @@ def test_an_unknown_kind_is_an_error_and_never_cash() -> None:
 
 
 def read(draft: order_pb2.OrderDraft) -> OrderPlaced:
-    return from_wire.placed(draft, from_wire.body_of(draft), ORIGIN, "order.")
+    return from_wire.placed(draft, ORIGIN, "order.").placed
 
 
 def test_a_tender_of_no_kind_is_refused_as_the_proto_refuses_it() -> None:

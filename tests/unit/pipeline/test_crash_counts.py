@@ -13,6 +13,7 @@ from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from internal.orders import messages
 from internal.pipeline import crash_counts, crash_suspects, dead_letters, envelope, handler, runner
+from internal.privacy.messages import Private
 from tests.support import ports, shop, staged_orders
 
 PATIENCE_S = 5.0
@@ -40,21 +41,21 @@ class NotedOrders:
     ) -> list[handler.Outcome]:
         del connection, now_us
         self.batches.append([item.fact.order_id for item in work])
-        if any(item.fact.note == "kills" for item in work):
+        if any(item.fact.trace_id == "kills" for item in work):
             self._die()
         return [self._outcome(item) for item in work]
 
     def _outcome(self, item: handler.Work) -> handler.Outcome:
         """Have an order wait once; a second message about it has nothing left to do."""
         name = item.fact.order_id
-        if item.result or not item.fact.note.startswith("waits") or name in self.waiting:
+        if item.result or not item.fact.trace_id.startswith("waits") or name in self.waiting:
             return handler.Settled()
         self.waiting.add(name)
         return handler.Waiting(item.fact)
 
     async def perform(self, effect: messages.OrderPlaced) -> str:
         await asyncio.sleep(0)
-        if effect.note == "waits, kills":
+        if effect.trace_id == "waits, kills":
             self._die()
         return "done"
 
@@ -140,7 +141,7 @@ def connection() -> Iterator[sa.Connection]:
 
 
 def order(order_id: str, note: str = "") -> messages.OrderPlaced:
-    return msgspec.structs.replace(shop.placed(order_id), note=note)
+    return msgspec.structs.replace(shop.placed(order_id), trace_id=note)
 
 
 def crowd(count: int, **notes: str) -> list[messages.OrderPlaced]:
@@ -361,7 +362,7 @@ async def test_a_letter_is_written_once_though_its_message_comes_again(
             raise errors.Poison("SPOILT", "it smells")
 
     broker = Broker(connection, [order("a"), order("a"), order("b")])
-    unreadable = b'{"v":1,"facts":[{},{}]}'
+    unreadable = b'{"v":2,"facts":[{},{}]}'
     broker.waiting |= {2: b"no JSON", 3: unreadable, 4: unreadable}
     for _ in range(3):
         await broker.live(Refusing(ports.MemoryDatabase(connection)), is_deaf=True)
@@ -377,7 +378,7 @@ async def test_what_goes_wrong_again_after_a_replay_is_a_new_letter(
     connection: sa.Connection,
 ) -> None:
     poison = errors.Poison("SPOILT", "it smells")
-    letter = dead_letters.of_error("s", "t", order("a"), b"x", poison, 1)
+    letter = dead_letters.of_fact(PLACE, order("a"), Private("a note"), poison, 1)
     first = dead_letters.store(connection, letter, dead_letters.Source("1", 0))
     again = dead_letters.store(connection, letter, dead_letters.Source("2", 0))
     dead_letters.close(connection, [first], "replayed", 2)
@@ -387,11 +388,12 @@ async def test_what_goes_wrong_again_after_a_replay_is_a_new_letter(
 
 
 async def test_without_an_id_every_letter_is_kept(connection: sa.Connection) -> None:
-    letter = dead_letters.of_error("s", "t", None, b"x", errors.Poison("SPOILT", ""), 1)
+    letter = dead_letters.of_unreadable(PLACE, b"x", errors.Poison("SPOILT", ""), 1)
     keys = [dead_letters.store(connection, letter, source) for source in SOURCES]
     assert keys == [1, 2, 3, 4, 4, 5]
 
 
+PLACE = dead_letters.Place("s", "t")
 SOURCES = (
     None,
     dead_letters.Source("", 0),

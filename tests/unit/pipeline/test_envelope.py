@@ -11,7 +11,8 @@ from internal.flow import topics
 from internal.kernel import errors, ids
 from internal.kernel.facts import Fact
 from internal.orders import codec, messages
-from internal.pipeline import envelope
+from internal.pipeline import envelope, handler
+from internal.privacy.messages import NOTHING, Private
 from tests.support import facts, shop
 
 BATCHES = st.lists(facts.FACTS, min_size=1, max_size=6)
@@ -42,19 +43,75 @@ def _place(fact: messages.Fact) -> tuple[str, str]:
 
 def test_no_message_is_too_large() -> None:
     """All of one order, so of one shard: three messages of a third each, in order."""
-    notes = [f"{number}" * 300_000 for number in range(6)]
-    batch = [msgspec.structs.replace(shop.placed("o"), note=note) for note in notes]
-    packed = topics.ENVELOPE.pack(batch, SHARD_KEYS)
+    halves = [Private(f"{number}" * 300_000) for number in range(6)]
+    batch = [shop.placed("o", ("tea", number)) for number in range(6)]
+    packed = topics.ENVELOPE.pack(batch, SHARD_KEYS, halves)
     assert len(packed) > 1
     assert all(len(message.payload) <= envelope.MESSAGE_BYTES_MAX for message in packed)
-    inside = [fact for message in packed for fact in topics.ENVELOPE.facts_in(message.payload)]
-    assert inside == batch
+    inside = [it for message in packed for it in topics.ENVELOPE.open(message.payload)]
+    assert [(it.fact, it.private) for it in inside] == list(zip(batch, halves, strict=True))
 
 
 def test_one_fact_goes_however_large() -> None:
-    huge = msgspec.structs.replace(shop.placed("o"), note="x" * 2 * envelope.MESSAGE_BYTES_MAX)
-    (message,) = topics.ENVELOPE.pack([huge], SHARD_KEYS)
-    assert topics.ENVELOPE.facts_in(message.payload) == [huge]
+    huge = Private("x" * 2 * envelope.MESSAGE_BYTES_MAX)
+    (message,) = topics.ENVELOPE.pack([shop.placed("o")], SHARD_KEYS, [huge])
+    (opened,) = topics.ENVELOPE.open(message.payload)
+    assert (opened.fact, opened.private) == (shop.placed("o"), huge)
+
+
+@given(st.lists(st.tuples(facts.FACTS, facts.PRIVATE), max_size=6))
+def test_private_halves_stay_beside_their_facts_where_the_flow_allows_them(
+    pairs: list[tuple[messages.Fact, Private]],
+) -> None:
+    batch, halves = [fact for fact, _ in pairs], [private for _, private in pairs]
+    wanted = [(fact, private if _may_have_one(fact) else NOTHING) for fact, private in pairs]
+    for message in topics.ENVELOPE.pack(batch, SHARD_KEYS, halves):
+        found = [(it.fact, it.private) for it in topics.ENVELOPE.open(message.payload)]
+        assert found == [it for it in wanted if _place(it[0]) == (message.topic, message.key)]
+        if message.topic not in topics.WITH_PRIVATE_HALVES:
+            assert b'"private"' not in message.payload
+
+
+@given(facts.FACTS, facts.PRIVATE)
+def test_a_private_half_is_dropped_where_the_flow_does_not_allow_one(
+    fact: messages.Fact, private: Private
+) -> None:
+    """Another program has published it; nothing would read or erase it."""
+    (opened,) = topics.ENVELOPE.open(envelope.encode([fact], [private]))
+    assert opened.fact == fact
+    assert opened.private == (private if _may_have_one(fact) else NOTHING)
+
+
+def _may_have_one(fact: messages.Fact) -> bool:
+    return isinstance(fact, messages.OrderPlaced | messages.CancelRequested)
+
+
+def test_a_message_without_private_halves_does_not_name_them() -> None:
+    order = shop.placed("o")
+    assert b"private" not in envelope.encode([order], [NOTHING])
+    two = envelope.encode([order, order], [NOTHING, Private("ring twice")])
+    assert two.endswith(b'"private":[null,{"note":"ring twice"}]}')
+
+
+@pytest.mark.parametrize(
+    "half", [b"7", b'"x"', b'{"note":1}', b'{"tokens":{"a b":"tok"}}', b'{"tokens":[]}']
+)
+def test_a_private_half_that_cannot_be_read_takes_only_its_fact_along(half: bytes) -> None:
+    raw = codec.encode(shop.placed("o"))
+    payload = b'{"v":2,"facts":[%s,%s],"private":[%s,null]}' % (raw, raw, half)
+    bad, good = topics.ENVELOPE.open(payload)
+    assert isinstance(bad.fact, errors.Poison)
+    assert bad.fact.code == "UNREADABLE_PRIVATE_HALF"
+    assert bad.raw == b'{"v":2,"facts":[%s],"private":[%s]}' % (raw, half)
+    assert (good.fact, bytes(good.raw), good.private) == (shop.placed("o"), raw, NOTHING)
+
+
+def test_a_private_half_shows_nothing_of_itself() -> None:
+    private = Private("ring twice", {"t1": "tok_ok"}, "+49 30 1")
+    opened = envelope.Opened(shop.placed("o"), b"", private)
+    work = handler.Work(shop.placed("o"), handler.Incoming("", b"", 0), private=private)
+    for shown in (repr(private), str(private), repr(opened), repr(work)):
+        assert not any(text in shown for text in ("ring", "tok_ok", "+49"))
 
 
 def test_nothing_is_no_message() -> None:
@@ -70,7 +127,7 @@ def test_a_fact_that_cannot_be_read_never_takes_its_neighbours_along() -> None:
     good, raw = facts.EXAMPLES[1], codec.encode(facts.EXAMPLES[1])
     bad = [b"7", b"{}", b'{"type":"Nobody"}', raw.replace(b'"m-1"', b"null"), b'"\xff"', b"[]"]
     for one in bad:
-        payload = b'{"v":1,"facts":[%s,%s,%s]}' % (raw, one, raw)
+        payload = b'{"v":2,"facts":[%s,%s,%s]}' % (raw, one, raw)
         first, poison, last = topics.ENVELOPE.facts_in(payload)
         assert first == last == good
         assert isinstance(poison, errors.Poison)
@@ -86,16 +143,20 @@ def test_a_fact_that_cannot_be_read_never_takes_its_neighbours_along() -> None:
         (b"null", "UNREADABLE_MESSAGE"),
         (b"[]", "UNREADABLE_MESSAGE"),
         (b'{"v":"1"}', "UNREADABLE_MESSAGE"),
-        (b'{"v":1,"facts":{}}', "UNREADABLE_MESSAGE"),
-        (b'{"v":1,"facts":[', "UNREADABLE_MESSAGE"),
+        (b'{"v":2,"facts":{}}', "UNREADABLE_MESSAGE"),
+        (b'{"v":2,"facts":[', "UNREADABLE_MESSAGE"),
         (b'{"v":%s}' % (b"9" * 5_000), "UNREADABLE_MESSAGE"),
-        (b'{"v":1,"facts":' + b"[" * 100_000, "UNREADABLE_MESSAGE"),
+        (b'{"v":2,"facts":' + b"[" * 100_000, "UNREADABLE_MESSAGE"),
         (b'{"a":' * 100_000, "UNREADABLE_MESSAGE"),
-        (b'{"v":2,"facts":[]}', "UNKNOWN_VERSION"),
+        (b'{"v":1,"facts":[]}', "UNKNOWN_VERSION"),
+        (b'{"v":3,"facts":[]}', "UNKNOWN_VERSION"),
+        (b'{"v":2,"facts":[],"private":[null]}', "UNREADABLE_MESSAGE"),
+        (b'{"v":2,"facts":[1,2],"private":[null]}', "UNREADABLE_MESSAGE"),
+        (b'{"v":2,"facts":[1],"private":null}', "UNREADABLE_MESSAGE"),
         (b'{"v":0,"facts":[]}', "UNKNOWN_VERSION"),
-        (b'{"v":1}', "UNREADABLE_FACT"),
+        (b'{"v":2}', "UNREADABLE_FACT"),
         (b"{}", "UNREADABLE_FACT"),
-        (b'{"v":1,"facts":[%s]}' % b",".join([b"1"] * 10_001), "TOO_MANY_FACTS"),
+        (b'{"v":2,"facts":[%s]}' % b",".join([b"1"] * 10_001), "TOO_MANY_FACTS"),
     ],
 )
 def test_a_message_that_cannot_be_read_is_poison(payload: bytes, code: str) -> None:
@@ -159,7 +220,8 @@ def with_sku(sku: str) -> list[messages.Fact]:
 @pytest.mark.parametrize("bad", BAD_IDS, ids=repr)
 def test_a_fact_with_an_id_of_another_form_is_unreadable(fact: messages.Fact, bad: str) -> None:
     """Every id in every fact, alone in its message or among others: whatever a database ignores."""
-    names = {"merchant_id", "order_id", "store_id", "request_id", "body_hash", "terminal_id"}
+    names = {"merchant_id", "order_id", "store_id", "request_id", "terminal_id"}
+    names |= {"body_hash"} if isinstance(fact, messages.OrderPlaced) else set()
     found = [name for name in fact.__struct_fields__ if name in names]
     assert {"merchant_id", "order_id"} <= set(found)
     for name in found:

@@ -36,12 +36,12 @@ class PaidOrders:
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
         del connection, now_us
-        if any(w.fact.note == FOREIGN for w in work):
+        if any(w.fact.trace_id == FOREIGN for w in work):
             raise errors.Misconfigured("other tables")
         self.recorded += [w.fact.order_id for w in work]
         return [
             handler.Waiting(w.fact)
-            if w.fact.note == CARD and w.result is None
+            if w.fact.trace_id == CARD and w.result is None
             else handler.Settled()
             for w in work
         ]
@@ -81,7 +81,7 @@ class Bench:
 
     def offer(self, order_id: str, note: str = CASH) -> None:
         """Offer a message with one order, as it comes again from a dead process."""
-        order = msgspec.structs.replace(shop.placed(order_id), note=note)
+        order = msgspec.structs.replace(shop.placed(order_id), trace_id=note)
         self.runner.offer(
             handler.Incoming(topics.PLACED, envelope.encode([order]), order_id, redeliveries=1)
         )

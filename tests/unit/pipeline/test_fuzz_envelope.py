@@ -34,12 +34,12 @@ def opened(payload: bytes) -> list[object]:
 
 @profiles.tries(300)
 @given(damaged() | st.binary())
-@example(b'{"v":1,"facts":' + b"[" * DEEP)
-@example(b'{"v":1,"facts":[{"type":"OrderPlaced","note":' + b"[" * DEEP + b"]" * DEEP + b"}]}")
-@example(b'{"v":1,"facts":[{"type":"CancelRequested","merchant_id":"\xff"}]}')
+@example(b'{"v":2,"facts":' + b"[" * DEEP)
+@example(b'{"v":2,"facts":[{"type":"OrderPlaced","note":' + b"[" * DEEP + b"]" * DEEP + b"}]}")
+@example(b'{"v":2,"facts":[{"type":"CancelRequested","merchant_id":"\xff"}]}')
 @example(b'{"type":"\xff"}')
-@example(b'{"v":1e999,"facts":[]}')
-@example(b'{"v":1,"facts":[{"type":"OrderPlaced","placed_at_us":1e999}]}')
+@example(b'{"v":2e999,"facts":[]}')
+@example(b'{"v":2,"facts":[{"type":"OrderPlaced","placed_at_us":1e999}]}')
 def test_bytes_are_facts_or_poison(payload: bytes) -> None:
     kinds = (*topics.TOPIC_OF, errors.Poison)
     assert all(isinstance(fact, kinds) for fact in opened(payload))
@@ -52,8 +52,8 @@ def test_one_that_is_damaged_leaves_its_neighbours_alone(
 ) -> None:
     place = data.draw(st.integers(0, len(good)))
     wrong = data.draw(st.sampled_from([b"{}", b"7", b'{"type":"Nobody"}', b'"\xff"', b"[[]]"]))
-    parts = [envelope.encode([fact])[len(b'{"v":1,"facts":[') : -2] for fact in good]
+    parts = [envelope.encode([fact])[len(b'{"v":2,"facts":[') : -2] for fact in good]
     parts.insert(place, wrong)
-    found = opened(b'{"v":1,"facts":[' + b",".join(parts) + b"]}")
+    found = opened(b'{"v":2,"facts":[' + b",".join(parts) + b"]}")
     assert isinstance(found.pop(place), errors.Poison)
     assert found == good

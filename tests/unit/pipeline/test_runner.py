@@ -43,13 +43,13 @@ class NotedOrders:
             self.server_errors -= len(orders) <= self.orders_max
             raise errors.TooMuchAtOnce("it took too long")
         for order in orders:
-            if order.note == "bug":
+            if order.trace_id == "bug":
                 raise ValueError("4111111111111111")
-            if order.note == "poison":
+            if order.trace_id == "poison":
                 raise errors.Poison("SPOILT", "it smells")
-            if order.note == "damage":
+            if order.trace_id == "damage":
                 raise errors.DatabaseDamaged("a page")
-            if order.note == "conflict":
+            if order.trace_id == "conflict":
                 raise errors.Conflict("rows changed")
         return [
             handler.Waiting(order) if _waits(order) and w.result is None else _settled(order)
@@ -59,13 +59,13 @@ class NotedOrders:
     async def perform(self, effect: messages.OrderPlaced) -> str:
         await asyncio.sleep(0)
         self.performed[effect.order_id] += 1
-        if effect.note == "wait forever":
+        if effect.trace_id == "wait forever":
             await asyncio.Event().wait()
-        if effect.note == "wait and find damage":
+        if effect.trace_id == "wait and find damage":
             raise errors.DatabaseDamaged("a page")
-        if effect.note == "wait and break":
+        if effect.trace_id == "wait and break":
             raise ValueError("broken")
-        if effect.note == "wait twice" and self.performed[effect.order_id] == 1:
+        if effect.trace_id == "wait twice" and self.performed[effect.order_id] == 1:
             raise errors.GatewayAway("not yet")
         return "done"
 
@@ -75,7 +75,7 @@ class NotedOrders:
 
 
 def _waits(order: messages.OrderPlaced) -> bool:
-    return order.note.startswith("wait")
+    return order.trace_id.startswith("wait")
 
 
 def _settled(order: messages.OrderPlaced) -> handler.Settled:
@@ -167,7 +167,7 @@ async def new_bench() -> AsyncIterator[NewBench]:
 
 
 def order(order_id: str, note: str = "") -> messages.OrderPlaced:
-    return msgspec.structs.replace(shop.placed(order_id), note=note)
+    return msgspec.structs.replace(shop.placed(order_id), trace_id=note)
 
 
 async def test_what_is_at_hand_becomes_one_batch(new_bench: NewBench) -> None:
@@ -294,13 +294,16 @@ async def test_noise_of_any_length_becomes_a_dead_letter(new_bench: NewBench) ->
     bench = await new_bench(lambda bench: bench.offer_bytes("m", noise))
     await bench.until("m")
     (dlq,) = bench.publisher.to("orders.placed.dlq")
-    assert len(dlq.payload) < len(noise)
-    assert dlq.payload.endswith(dead_letters.CUT.encode())
+    (letter,) = bench.letters()
+    assert dlq.payload == letter.payload.encode() == dead_letters.stand_in(noise).encode()
+    (content,) = dead_letters.contents_of(bench.database.connection, [letter]).values()
+    assert len(content) < len(noise)
+    assert content.endswith(dead_letters.CUT)
 
 
 async def test_a_fact_that_cannot_be_read_leaves_its_neighbours(new_bench: NewBench) -> None:
     raw = codec.encode(order("a"))
-    payload = b'{"v":1,"facts":[%s,{"type":"Nobody"},%s]}' % (raw, codec.encode(order("b")))
+    payload = b'{"v":2,"facts":[%s,{"type":"Nobody"},%s]}' % (raw, codec.encode(order("b")))
     bench = await new_bench(lambda bench: bench.offer_bytes("m", payload))
     await bench.until("m")
     assert bench.answered() == ["a", "b"]
@@ -393,7 +396,7 @@ async def test_only_bad_orders_become_dead_letters(*, notes: list[str], is_lasti
     orders = [order(f"o{place}", note) for place, note in enumerate(notes)]
     if is_lasting:
         orders = [order(f"o{place}", "bug") for place in range(len(notes))]
-    good = {it.order_id for it in orders if not it.note}
+    good = {it.order_id for it in orders if not it.trace_id}
     with staged_orders.database() as connection:
         bench = Bench(connection)
         bench.offer("m", *orders)

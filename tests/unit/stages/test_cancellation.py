@@ -26,7 +26,7 @@ def test_an_accepted_order_is_undone(line: staged_orders.StagedOrders) -> None:
     line.step(shop.placed("o", ("tea", 3)))
     (fact,) = line.step(shop.cancel("o"))
     assert isinstance(fact, messages.OrderCancelled)
-    assert (fact.version, fact.request_id, fact.reason) == (3, "c-1", "changed my mind")
+    assert (fact.version, fact.request_id, fact.body_hash) == (3, "c-1", "its-hash")
     assert fact.store_id == shop.STORE
     assert line.level("tea").reserved_milli == 0
     assert timeline(line)[-1] == ("cancel", "CANCELLED", "")

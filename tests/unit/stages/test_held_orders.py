@@ -47,9 +47,8 @@ class Held:
     def put_aside(self, fact: Fact) -> int:
         """Do what the runner does with a fact that its stage cannot process; return the letter."""
         topic = topics.TOPIC_OF[type(fact)]
-        letter = dead_letters.of_error(
-            self.line.handlers[topic].spec.name, topic, fact, b"", KeyError("sku"), 1
-        )
+        place = dead_letters.Place(self.line.handlers[topic].spec.name, topic)
+        letter = dead_letters.of_fact(place, fact, shop.half_of(fact), KeyError("sku"), 1)
         with staged_orders.transaction(self.connection):
             key = dead_letters.store(self.connection, letter)
             self.line.handlers[topic].abandon(self.connection, fact)

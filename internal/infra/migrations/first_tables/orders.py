@@ -24,17 +24,6 @@ ORDER_LINE_PARTS = sa.Table(
     columns.number("amount_minor"),
 )
 
-PRIVATE_VALUES = sa.Table(
-    "private_values",
-    METADATA,
-    columns.code("subject_kind", primary_key=True, chars_max=16),
-    columns.number("subject_key", primary_key=True),
-    columns.code("name", primary_key=True, chars_max=96),
-    columns.ident("merchant_id"),
-    columns.document("content"),
-    columns.number("at_us"),
-)
-
 RECEIPT_COUNTERS = sa.Table(
     "receipt_counters",
     METADATA,

@@ -158,7 +158,6 @@ PAYMENT_ATTEMPTS = sa.Table(
     columns.code("attempt_key", chars_max=160),
     columns.number("key_expires_at_us", nullable=True),
     columns.number("gateway_account_key", nullable=True),
-    columns.words("card_token", 128),
     columns.words("gateway_reference", 128),
     columns.words("decline_code", 64),
     columns.words("advice", 32),

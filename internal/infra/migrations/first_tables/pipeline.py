@@ -41,6 +41,7 @@ DEAD_LETTERS = sa.Table(
     columns.words("merchant_id", 64),
     columns.words("order_id", 64),
     columns.document("payload"),
+    columns.code("held", chars_max=16, default=""),
     columns.number("at_us"),
     columns.number("closed_at_us", nullable=True),
     columns.words("closed_by", 16),

@@ -18,6 +18,7 @@ from internal.infra.migrations.first_tables import (
     orders,
     payments,
     pipeline,
+    privacy,
     requests,
     returns,
 )
@@ -27,7 +28,19 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-ROOMS = (auth, catalogue, infra, inventory, ledger, orders, payments, pipeline, requests, returns)
+ROOMS = (
+    auth,
+    catalogue,
+    infra,
+    inventory,
+    ledger,
+    orders,
+    payments,
+    pipeline,
+    privacy,
+    requests,
+    returns,
+)
 
 
 def upgrade() -> None:

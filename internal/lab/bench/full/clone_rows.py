@@ -17,6 +17,7 @@ from internal.orders import parts, refusals
 from internal.orders import store as order_store
 from internal.payments import order_tenders, transactions
 from internal.payments import store as payment_store
+from internal.privacy import store as privacy_store
 
 
 class OrderTable(NamedTuple):
@@ -25,19 +26,18 @@ class OrderTable(NamedTuple):
     table: sa.Table
     order_key: str = "order_key"
     """The column with the order's key."""
-    source_kind: str = ""
-    """Rows of orders have this source_kind and the order's business day, where there is one."""
+    kind: str = ""
+    """Rows of orders have this source_kind or subject_kind, where there is such a column."""
 
     @property
     def is_of_order(self) -> str:
         """SQL: whether a row `t` belongs to an order `o`, so that the primary key is used."""
         of_order = f"t.{self.order_key} = o.order_key"
-        if not self.source_kind:
+        if "subject_kind" in self.table.c:
+            return f"t.subject_kind = '{self.kind}' AND {of_order}"
+        if not self.kind:
             return of_order
-        return (
-            "t.business_day = o.business_day"
-            f" AND t.source_kind = '{self.source_kind}' AND {of_order}"
-        )
+        return f"t.business_day = o.business_day AND t.source_kind = '{self.kind}' AND {of_order}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,6 +56,7 @@ TABLES = (
     OrderTable(transactions.PAYMENT_TRANSACTIONS),
     OrderTable(inventory_store.STOCK_MOVEMENTS, "source_key", SourceKind.ORDER),
     OrderTable(ledger_store.LEDGER_ENTRIES, "source_key", ledger_rules.SALE),
+    OrderTable(privacy_store.PRIVATE_VALUES, "subject_key", privacy_store.Subject.ORDER),
 )
 
 Rows = Mapping[OrderTable, Sequence[Sequence[Any]]]

@@ -14,6 +14,7 @@ from internal.infra import bus, settings
 from internal.infra.pulsar_bus import admin
 from internal.kernel import errors
 from internal.kernel.facts import Fact
+from internal.pipeline import envelope
 
 COPY_SUBSCRIPTION = "bench"
 """A subscription of our own, which reads the waiting messages."""
@@ -42,10 +43,14 @@ async def watching(
         await api.post(f"{place}/subscription/{subscription}/skip_all")
 
     async def split() -> int:
-        facts = await _copied(broker)
+        opened = await _copied(broker)
         await skip_all(topics.ORDER.subscription)
         keys = broker.shard_keys
-        singles = [message for fact in facts for message in topics.ENVELOPE.pack([fact], keys)]
+        singles = [
+            message
+            for one in opened
+            for message in topics.ENVELOPE.pack([_fact_or_raise(one.fact)], keys, [one.private])
+        ]
         for start in range(0, len(singles), PUBLISHED_MAX):
             await broker.publish(singles[start : start + PUBLISHED_MAX])
         return len(singles)
@@ -58,9 +63,9 @@ async def watching(
         await api.drop_subscription(topics.PLACED, COPY_SUBSCRIPTION)
 
 
-async def _copied(broker: bus.Bus) -> list[Fact]:
+async def _copied(broker: bus.Bus) -> list[envelope.Opened]:
     """Read all messages that wait for our subscription."""
-    facts: list[Fact] = []
+    opened: list[envelope.Opened] = []
     waiting = await broker.backlog(topics.PLACED, COPY_SUBSCRIPTION)
     reader = await broker.subscribe(
         [topics.PLACED], COPY_SUBSCRIPTION, unacked_messages_max=WAITS_MAX
@@ -69,12 +74,12 @@ async def _copied(broker: bus.Bus) -> list[Fact]:
         while waiting > 0:
             deliveries = await _received(reader)
             for delivery in deliveries:
-                facts += map(_fact_or_raise, topics.ENVELOPE.facts_in(delivery.payload))
+                opened += topics.ENVELOPE.open(delivery.payload)
             await reader.acknowledge(deliveries)
             waiting -= len(deliveries)
     finally:
         await reader.close()
-    return facts
+    return opened
 
 
 async def _received(reader: bus.Subscription) -> list[bus.Delivery]:

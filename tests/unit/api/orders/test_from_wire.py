@@ -1,5 +1,7 @@
 """From the wire to facts: amounts are exact and in the order's currency, or refused by path."""
 
+import re
+
 import pytest
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
@@ -8,10 +10,11 @@ from hypothesis import strategies as st
 
 from internal.api import calls
 from internal.api.orders import from_wire, to_wire
-from internal.kernel import errors, ids
+from internal.kernel import errors
 from internal.orders.messages import CancelRequested, OrderPlaced
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.privacy.messages import Private
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import memory
@@ -24,7 +27,7 @@ def money(units: int, nanos: int = 0, currency: str = "EUR") -> money_pb2.Money:
 
 
 def placed(draft: o.OrderDraft, origin: calls.Origin = ORIGIN, path: str = "order.") -> OrderPlaced:
-    return from_wire.placed(draft, from_wire.body_of(draft), origin, path)
+    return from_wire.placed(draft, origin, path).placed
 
 
 def line(price: money_pb2.Money) -> o.DraftLine:
@@ -55,17 +58,17 @@ def test_every_field_arrives() -> None:
             o.Tender(card=o.CardTender(token="tok")),
         ],
     )
-    fact = placed(draft)
+    fact, private = from_wire.placed(draft, ORIGIN, "order.")
     assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
-    assert (fact.terminal_id, fact.note, fact.currency) == ("till-1", "ring twice", "EUR")
+    assert (fact.terminal_id, fact.currency) == ("till-1", "EUR")
     assert (fact.placed_at_us, fact.trace_id) == (17, "trace")
     assert fact.lines == (WantedLine("tea", 1, 350), WantedLine("rose", 12))
     assert fact.discount == Discount(DiscountKind.BASIS_POINTS, 250)
     assert fact.tenders == (
         Tender(TenderKind.CASH, "notes", 500, 1_000, 150),
-        Tender(TenderKind.CARD, "t2", card_token="tok"),
+        Tender(TenderKind.CARD, "t2"),
     )
-    assert fact.body_hash == ids.digest(draft.SerializeToString(deterministic=True))
+    assert private == Private("ring twice", {"t2": "tok"})
 
 
 def test_when_how_and_by_whom_it_was_sold_arrives() -> None:
@@ -86,8 +89,59 @@ def test_when_how_and_by_whom_it_was_sold_arrives() -> None:
 def test_the_hash_covers_the_draft_and_nothing_else() -> None:
     first = placed(memory.draft())
     later = placed(memory.draft(), calls.Origin("m1", "other", 18), "orders[7].")
-    other = placed(memory.draft(note="other"))
-    assert first.body_hash == later.body_hash != other.body_hash
+    assert first.body_hash == later.body_hash
+    assert re.fullmatch("[0-9a-f]{32}", first.body_hash)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"note": "other"},
+        {"terminal_id": "till-2"},
+        {"store_id": "s-2"},
+        {"lines": [o.DraftLine(sku="tea", quantity=3)]},
+        {"discount": o.Discount(basis_points=1)},
+        {"tenders": [o.Tender(card=o.CardTender(token="tok"))]},
+        {"tenders": [cash(money(1))]},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_draft_has_another_hash(changes: dict[str, object]) -> None:
+    assert placed(memory.draft(**changes)).body_hash != placed(memory.draft()).body_hash  # type: ignore[arg-type]
+
+
+def test_another_token_has_another_hash() -> None:
+    drafts = [memory.draft(tenders=[o.Tender(card=o.CardTender(token=it))]) for it in "ab"]
+    assert placed(drafts[0]).body_hash != placed(drafts[1]).body_hash
+
+
+def test_a_field_that_this_souk_does_not_know_changes_no_hash() -> None:
+    """A client with a later contract sends it, at the top and inside a line."""
+    known = memory.draft(lines=[o.DraftLine(sku="tea", quantity=2)])
+    later = known.SerializeToString() + UNKNOWN_FIELD
+    line_field = known.lines[0].SerializeToString()
+    longer = bytes([len(line_field) + len(UNKNOWN_FIELD)]) + line_field + UNKNOWN_FIELD
+    deep = known.SerializeToString().replace(bytes([len(line_field)]) + line_field, longer)
+    for sent in (later, deep):
+        assert sent != known.SerializeToString()
+        read = o.OrderDraft.FromString(sent)
+        assert read.SerializeToString() != known.SerializeToString()
+        assert placed(read).body_hash == placed(known).body_hash
+
+
+UNKNOWN_FIELD = b"\xba\x3e\x03red"
+"""Field 999, a text."""
+
+
+def test_a_cancel_request_has_a_hash_of_its_meaning() -> None:
+    def hash_of(reason: str, request_id: str = "r-1", trace_id: str = "trace") -> str:
+        request = s.CancelOrderRequest(order_id="o-1", request_id=request_id, reason=reason)
+        fact, private = from_wire.cancel_requested(request, calls.Origin("m1", trace_id, 5))
+        assert private.note == reason
+        return fact.body_hash
+
+    assert hash_of("late") == hash_of("late", trace_id="other")
+    assert len({hash_of("late"), hash_of("later"), hash_of(""), hash_of("late", "r-2")}) == 4
 
 
 @pytest.mark.parametrize(
@@ -131,8 +185,9 @@ def test_a_quote_and_a_cancel_request() -> None:
     expected = PriceRequest("m1", "s-1", "EUR", (WantedLine("tea", 2),))
     assert from_wire.price_request(request, "m1") == expected
     cancel = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
-    expected_fact = CancelRequested("m1", "o-1", "r-1", 17, "late", "trace")
-    assert from_wire.cancel_requested(cancel, ORIGIN) == expected_fact
+    fact, private = from_wire.cancel_requested(cancel, ORIGIN)
+    assert fact == CancelRequested("m1", "o-1", "r-1", 17, fact.body_hash, "trace")
+    assert private == Private("late")
 
 
 @given(minor=st.integers(1, 2**62), currency=st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))

@@ -51,7 +51,7 @@ async def test_a_message_between_look_and_wait_is_not_lost(rig: waiting.Rig) -> 
 
 async def test_unreadable_messages_wake_no_call_and_break_nothing(rig: waiting.Rig) -> None:
     with rig.notifier.subscribe(waiting.REF, topics.OUTCOMES) as subscription:
-        for payload in (b"", b"{", b"[]", b'{"v":1,"facts":[{}]}', b'{"facts":null}'):
+        for payload in (b"", b"{", b"[]", b'{"v":2,"facts":[{}]}', b'{"facts":null}'):
             await rig.bus.publish([bus.Outgoing(topics.PAID, KEY, payload, {"orders": "1"})])
         await waiting.turns()
         rig.orders.record(waiting.fact())
@@ -79,8 +79,8 @@ async def test_only_messages_with_topic_and_key_of_a_waiting_call_are_read(
 
 
 async def test_closing_wakes_every_call(rig: waiting.Rig) -> None:
-    rig.recent.add(waiting.fact())
+    rig.recent.add(waiting.submission())
     call = rig.follow(60)
     await waiting.turns()
     rig.notifier.close()
-    assert await call == waiting.fact()
+    assert await call == waiting.submission()

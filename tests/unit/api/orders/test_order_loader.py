@@ -37,8 +37,8 @@ async def test_a_request_never_shares_a_read_that_began_before_it(rig: waiting.R
 
 
 async def test_an_order_never_goes_back_to_placed(rig: waiting.Rig) -> None:
-    rig.recent.add(waiting.fact())
-    assert await rig.loader.get(waiting.REF) == waiting.fact()
+    rig.recent.add(waiting.submission())
+    assert await rig.loader.get(waiting.REF) == waiting.submission()
     rig.orders.record(waiting.fact())
     assert isinstance(await rig.loader.get(waiting.REF), OrderView)
     rig.orders.views.clear()

@@ -1,33 +1,32 @@
 """Recent orders: how many are kept, how many bytes of them, and what is kept of each."""
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.api.orders import recent_orders
 from internal.kernel import ids
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import Submission
 from tests.unit.api.orders import waiting
 
 PLENTY = 2**30
 
 
-def large(order_id: str, note_chars: int = 5_000) -> OrderPlaced:
-    return msgspec.structs.replace(waiting.fact(order_id), note="x" * note_chars)
+def large(order_id: str, note_chars: int = 5_000) -> Submission:
+    return waiting.submission(order_id, "x" * note_chars)
 
 
 def test_the_oldest_fall_out() -> None:
     recent = recent_orders.RecentOrders(2, PLENTY)
     for order_id in ("a", "b", "c"):
-        recent.add(waiting.fact(order_id))
+        recent.add(waiting.submission(order_id))
     assert recent.hash_of(ids.OrderRef("m1", "a")) is None
     assert recent.unrecorded(ids.OrderRef("m1", "a")) is None
-    assert recent.unrecorded(ids.OrderRef("m1", "c")) == waiting.fact("c")
+    assert recent.unrecorded(ids.OrderRef("m1", "c")) == waiting.submission("c")
 
 
 def test_only_the_hash_of_a_recorded_order_stays() -> None:
     recent = recent_orders.RecentOrders(2, PLENTY)
-    recent.add(waiting.fact())
+    recent.add(waiting.submission())
     recent.saw_recorded(waiting.REF, "h")
     assert recent.unrecorded(waiting.REF) is None
     assert recent.hash_of(waiting.REF) == "h"
@@ -36,7 +35,7 @@ def test_only_the_hash_of_a_recorded_order_stays() -> None:
 def test_the_hash_is_that_of_the_recorded_order() -> None:
     """Another server took another order under this id, and that one was recorded."""
     recent = recent_orders.RecentOrders(2, PLENTY)
-    recent.add(waiting.fact())
+    recent.add(waiting.submission())
     recent.saw_recorded(waiting.REF, "another")
     assert recent.hash_of(waiting.REF) == "another"
     recent.saw_recorded(ids.OrderRef("m1", "unknown"), "h")

@@ -13,7 +13,7 @@ from internal.api import options
 from internal.api.orders import recent_orders, submission_batcher
 from internal.kernel import errors, ids
 from internal.kernel.states import OrderState
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, Submission
 from internal.pricing.messages import WantedLine
 from tests.unit.api import memory
 
@@ -40,7 +40,7 @@ class Rig:
 
     async def submit(self, *facts: OrderPlaced) -> list[submission_batcher.Verdict]:
         async with asyncio.timeout(5):
-            return await self.batcher.submit(facts)
+            return await self.batcher.submit([Submission(fact) for fact in facts])
 
     def start(self, *facts: OrderPlaced) -> asyncio.Task[list[submission_batcher.Verdict]]:
         return asyncio.create_task(self.submit(*facts))

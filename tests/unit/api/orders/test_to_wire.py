@@ -6,9 +6,10 @@ import pytest
 from internal.api.orders import to_wire
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, Submission
 from internal.payments.messages import Tender, TenderKind
 from internal.pricing.messages import TaxBucket, WantedLine
+from internal.privacy.messages import Private
 from internal.wire.souk.v1 import order_pb2 as o
 from tests.unit.api import memory
 
@@ -18,20 +19,20 @@ FACT = OrderPlaced(
     "s-1",
     "EUR",
     (WantedLine("tea", 2), WantedLine("rose", 1)),
-    (Tender(TenderKind.CARD, "t1", card_token="tok_secret"),),
+    (Tender(TenderKind.CARD, "t1"),),
     "hash",
     1_700_000_000_123_456,
     terminal_id="till-1",
-    note="ring twice",
     trace_id="ab",
 )
+PRIVATE = Private("ring twice", {"t1": "tok_secret"})
 NAME = ids.OrderRef("m1", "o-1")
 
 
 @pytest.fixture
 def orders() -> memory.MemoryOrders:
     recorded = memory.MemoryOrders(memory.MemoryBus())
-    recorded.record(FACT)
+    recorded.record(FACT, PRIVATE)
     return recorded
 
 
@@ -45,7 +46,7 @@ def test_every_state_has_a_name_on_the_wire() -> None:
 
 
 def test_placed() -> None:
-    order = to_wire.order_of(FACT)
+    order = to_wire.order_of(Submission(FACT, PRIVATE))
     assert order.state == o.ORDER_STATE_PLACED
     assert [(line.line_no, line.sku, line.quantity) for line in order.lines] == [
         (1, "tea", 2),
@@ -96,7 +97,7 @@ def test_rejected_before_it_had_a_price(orders: memory.MemoryOrders) -> None:
 
 
 def test_card_tokens_stay_inside(orders: memory.MemoryOrders) -> None:
-    for known in (FACT, orders.views[NAME]):
+    for known in (Submission(FACT, PRIVATE), orders.views[NAME]):
         assert b"tok_secret" not in to_wire.order_of(known).SerializeToString()
 
 

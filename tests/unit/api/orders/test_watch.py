@@ -22,12 +22,12 @@ async def rig() -> AsyncIterator[waiting.Rig]:
 
 
 async def test_time_is_up(rig: waiting.Rig) -> None:
-    rig.recent.add(waiting.fact())
-    assert await rig.follow(0.05) == waiting.fact()
+    rig.recent.add(waiting.submission())
+    assert await rig.follow(0.05) == waiting.submission()
 
 
 async def test_looks_again_soon_for_an_outcome_without_a_message(rig: waiting.Rig) -> None:
-    rig.recent.add(waiting.fact())
+    rig.recent.add(waiting.submission())
     loop = asyncio.get_running_loop()
     loop.call_later(0.03, rig.orders.record, waiting.fact())
     with rig.follower.listen(waiting.REF, ()) as listener:

@@ -8,7 +8,8 @@ from internal.api import options
 from internal.api.orders import notifier, order_loader, recent_orders, watch
 from internal.flow import topics
 from internal.kernel import ids
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, Submission
+from internal.privacy.messages import Private
 from tests.unit.api import memory
 
 REF = ids.OrderRef("m1", "o-1")
@@ -16,6 +17,10 @@ REF = ids.OrderRef("m1", "o-1")
 
 def fact(order_id: str = "o-1") -> OrderPlaced:
     return OrderPlaced("m1", order_id, "s-1", "EUR", (), (), "h", 0)
+
+
+def submission(order_id: str = "o-1", note: str = "") -> Submission:
+    return Submission(fact(order_id), Private(note))
 
 
 class Rig:

@@ -54,7 +54,7 @@ def at_api(draft: order_pb2.OrderDraft) -> OrderPlaced | str:
     if fault:
         return str(fault.reason)
     try:
-        return from_wire.placed(draft, body, calls.Origin(MERCHANT, "", 1), "order.")
+        return from_wire.placed(draft, calls.Origin(MERCHANT, "", 1), "order.").placed
     except errors.InvalidInput as error:
         return error.code
 
