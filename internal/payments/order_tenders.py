@@ -14,6 +14,7 @@ from internal.kernel.states import ChargeState
 from internal.payments import tenders
 from internal.payments.messages import Tender
 from internal.payments.outcomes import PaymentRecord, TenderOutcome
+from internal.privacy import messages as privacy
 
 ORDER_TENDERS = sa.Table(
     "order_tenders",
@@ -88,6 +89,7 @@ _NEW = (
     "tip_minor",
     "rounding_minor",
     "account_key",
+    "token_name",
     "business_day",
     "at_us",
 )
@@ -112,6 +114,7 @@ def add(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int)
             it.tender.tip_minor,
             it.tender.rounding_minor,
             of.account_key(it.tender_no),
+            _token_name(it.tender),
             of.business_day,
             at_us,
         )
@@ -119,6 +122,12 @@ def add(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int)
         for it in of.outcome.tenders
     ]
     bulk.insert_deferred(connection, ORDER_TENDERS, _NEW, rows)
+
+
+def _token_name(tender: Tender) -> str:
+    """Return where its token is among the order's private values, if it has one."""
+    has_token = tenders.of_kind(tender.kind).has_token
+    return privacy.token_name(tender.tender_ref) if has_token else ""
 
 
 def update(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
