@@ -95,3 +95,12 @@ def list_merchants(connection: sa.Connection) -> list[Merchant]:
     """Return all merchants, sorted by id."""
     query = sa.select(MERCHANTS.c.merchant_id, MERCHANTS.c.name).order_by(MERCHANTS.c.merchant_id)
     return [Merchant(*row) for row in connection.execute(query)]
+
+
+def next_catalogue_version(connection: sa.Connection, merchant_id: str) -> int:
+    """Count the version of a merchant's catalogue up, and return it; lock the merchant's row."""
+    this = MERCHANTS.c.merchant_id == merchant_id
+    version = MERCHANTS.c.catalogue_version
+    connection.execute(MERCHANTS.update().where(this).values(catalogue_version=version + 1))
+    found: int = connection.execute(sa.select(version).where(this)).scalar_one()
+    return found

@@ -4,7 +4,9 @@ from enum import StrEnum
 
 import msgspec
 
+from internal.kernel import ids
 from internal.kernel.money import RoundingMode
+from internal.kernel.unit_prices import UnitPrice
 
 PPM = 1_000_000
 """Tax rates are parts per million: 19 % is 190_000, 8.875 % is 88_750."""
@@ -48,23 +50,48 @@ class Store(msgspec.Struct, frozen=True):
     hold_longest_s: int = 2_592_000
 
 
+class TaxCategory(StrEnum):
+    """The VAT category of a rate, as in EN 16931 (UNTDID 5305)."""
+
+    STANDARD = "S"
+    ZERO = "Z"
+    EXEMPT = "E"
+    REVERSE_CHARGE = "AE"
+    INTRA_COMMUNITY = "K"
+    EXPORT = "G"
+    OUT_OF_SCOPE = "O"
+
+
 class TaxRate(msgspec.Struct, frozen=True):
-    """A tax rate in parts per million; `inclusive` if prices already contain the tax."""
+    """The rate of one tax from one instant on. Never changed: a new rate is a new row.
+
+    A tax code of products may have several taxes; a tax that ends gets a rate of 0.
+    """
 
     merchant_id: str
     tax_code: str
+    """What products name."""
+    code: str
+    """The tax's own, as receipts and the ledger name it: GST."""
     name: str
     rate_ppm: int
     inclusive: bool
+    """Whether prices contain the tax."""
+    category: TaxCategory = TaxCategory.STANDARD
+    jurisdiction: str = ""
+    """Whose tax it is, such as an ISO 3166-2 code: CA-BC."""
+    valid_from_us: int = 0
+    tax_rate_key: int = 0
+    """The database's name for it; 0 until it is stored."""
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product with its base price in minor units of `currency`."""
+    """A product with the base price of one unit in `currency`."""
 
     merchant_id: str
     sku: str
     name: str
-    price_minor: int
+    unit_price: UnitPrice
     currency: str
     tax_code: str
     active: bool = True
@@ -80,5 +107,39 @@ class CatalogueSnapshot(msgspec.Struct, frozen=True):
     """By (merchant_id, store_id)."""
     products: dict[tuple[str, str], Product]
     """By (merchant_id, sku)."""
-    tax_rates: dict[tuple[str, str], TaxRate]
-    """By (merchant_id, tax_code)."""
+    tax_rates: dict[tuple[str, str], tuple[TaxRate, ...]]
+    """All that the taxes of a code ever had, by (merchant_id, tax_code)."""
+
+
+class ProductsChanged(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, kw_only=True):
+    """Products were added or replaced. A large import has several of these, of one version."""
+
+    merchant_id: str
+    catalogue_version: int
+    skus: tuple[str, ...]
+    at_us: int
+    trace_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """See kernel.facts.Fact."""
+        return "catalogue"
+
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return ""
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        return ids.flaw(merchant_id=self.merchant_id) or ids.sku_flaw(self.skus)

@@ -1,6 +1,6 @@
 """The SQL of stores, tax rates and products. The catalogue of a batch is read in three queries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -10,10 +10,12 @@ from internal.catalogue.messages import (
     Product,
     RoundingPoint,
     Store,
+    TaxCategory,
     TaxRate,
 )
 from internal.infra import bulk, columns, db
 from internal.kernel.money import RoundingMode
+from internal.kernel.unit_prices import UnitPrice
 
 STORES = sa.Table(
     "stores",
@@ -37,11 +39,17 @@ STORES = sa.Table(
 TAX_RATES = sa.Table(
     "tax_rates",
     db.METADATA,
-    columns.ident("merchant_id", primary_key=True),
-    columns.ident("tax_code", primary_key=True),
+    columns.growing_key("tax_rate_key"),
+    columns.ident("merchant_id"),
+    columns.ident("tax_code"),
+    columns.ident("code"),
     columns.words("name", 200),
     columns.number("rate_ppm"),
     columns.number("inclusive"),
+    columns.code("category"),
+    columns.optional_ident("jurisdiction"),
+    columns.number("valid_from_us"),
+    sa.UniqueConstraint("merchant_id", "tax_code", "code", "valid_from_us", name="tax_rates_once"),
 )
 
 PRODUCTS = sa.Table(
@@ -50,7 +58,8 @@ PRODUCTS = sa.Table(
     columns.ident("merchant_id", primary_key=True),
     columns.ident("sku", primary_key=True),
     columns.words("name", 200),
-    columns.number("price_minor"),
+    columns.number("unit_price_scaled"),
+    columns.number("unit_price_scale"),
     columns.code("currency", chars_max=3),
     columns.ident("tax_code"),
     columns.number("active"),
@@ -66,12 +75,12 @@ _STORES_QUERY = (
     " FROM {w} CROSS JOIN stores t ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id}"
 )
 _PRODUCTS_QUERY = (
-    "SELECT t.merchant_id, t.sku, t.name, t.price_minor, t.currency, t.tax_code, t.active,"
-    " t.kind, t.is_stocked"
+    "SELECT t.merchant_id, t.sku, t.name, t.unit_price_scaled, t.unit_price_scale, t.currency,"
+    " t.tax_code, t.active, t.kind, t.is_stocked"
     " FROM {w} CROSS JOIN products t ON t.merchant_id = {w.merchant_id} AND t.sku = {w.sku}"
 )
 _RATES_QUERY = (
-    "SELECT t.merchant_id, t.tax_code, t.name, t.rate_ppm, t.inclusive"
+    f"SELECT {', '.join(f't.{name}' for name in TAX_RATES.c.keys())}"  # noqa: S608, SIM118 - our own names
     " FROM {w} CROSS JOIN tax_rates t ON t.merchant_id = {w.merchant_id}"
 )
 
@@ -100,8 +109,16 @@ def load_snapshot(
     return CatalogueSnapshot(
         stores={(s.merchant_id, s.store_id): s for s in map(_store, found_stores)},
         products={(p.merchant_id, p.sku): p for p in map(_product, found_products)},
-        tax_rates={(t.merchant_id, t.tax_code): t for t in map(_tax_rate, rates)},
+        tax_rates=_by_code(map(_tax_rate, rates)),
     )
+
+
+def _by_code(rates: Iterable[TaxRate]) -> dict[tuple[str, str], tuple[TaxRate, ...]]:
+    """Group rates by tax code, in the order in which they were added."""
+    found: dict[tuple[str, str], list[TaxRate]] = {}
+    for rate in sorted(rates, key=lambda it: it.tax_rate_key):
+        found.setdefault((rate.merchant_id, rate.tax_code), []).append(rate)
+    return {code: tuple(it) for code, it in found.items()}
 
 
 def _store(row: bulk.Row) -> Store:
@@ -129,7 +146,7 @@ def _product(row: bulk.Row) -> Product:
         merchant_id=row.merchant_id,
         sku=row.sku,
         name=row.name,
-        price_minor=row.price_minor,
+        unit_price=UnitPrice(row.unit_price_scaled, row.unit_price_scale),
         currency=row.currency,
         tax_code=row.tax_code,
         active=bool(row.active),
@@ -142,36 +159,58 @@ def _tax_rate(row: bulk.Row) -> TaxRate:
     return TaxRate(
         merchant_id=row.merchant_id,
         tax_code=row.tax_code,
+        code=row.code,
         name=row.name,
         rate_ppm=row.rate_ppm,
         inclusive=bool(row.inclusive),
+        category=TaxCategory(row.category),
+        jurisdiction=row.jurisdiction,
+        valid_from_us=row.valid_from_us,
+        tax_rate_key=row.tax_rate_key,
     )
 
 
 def save_stores(connection: sa.Connection, stores: Sequence[Store]) -> None:
     """Insert the stores, or replace those that exist."""
-    _replace(connection, STORES, ("merchant_id", "store_id"), stores)
+    names = tuple(STORES.c.keys())
+    rows = [tuple(getattr(store, name) for name in names) for store in stores]
+    bulk.replace(connection, STORES, ("merchant_id", "store_id"), names, rows)
 
 
-def save_tax_rates(connection: sa.Connection, rates: Sequence[TaxRate]) -> None:
-    """Insert the tax rates, or replace those that exist."""
-    _replace(connection, TAX_RATES, ("merchant_id", "tax_code"), rates)
+_RATE_COLUMNS = tuple(TAX_RATES.c.keys())[1:]
+
+
+def add_tax_rates(connection: sa.Connection, rates: Sequence[TaxRate]) -> None:
+    """Insert tax rates. The database gives them their keys, in this order.
+
+    Raises:
+        IntegrityError: a tax of this code has a rate from that instant on.
+    """
+    rows = [tuple(getattr(rate, name) for name in _RATE_COLUMNS) for rate in rates]
+    bulk.insert(connection, TAX_RATES, _RATE_COLUMNS, rows)
 
 
 def save_products(connection: sa.Connection, products: Sequence[Product]) -> None:
     """Insert the products, or replace those that exist."""
-    _replace(connection, PRODUCTS, ("merchant_id", "sku"), products)
+    names = tuple(PRODUCTS.c.keys())
+    bulk.replace(
+        connection, PRODUCTS, ("merchant_id", "sku"), names, [_product_row(it) for it in products]
+    )
 
 
-def _replace(
-    connection: sa.Connection,
-    table: sa.Table,
-    keys: tuple[str, ...],
-    values: Sequence[Store | TaxRate | Product],
-) -> None:
-    names = tuple(column.name for column in table.columns)
-    rows = [tuple(getattr(value, name) for name in names) for value in values]
-    bulk.replace(connection, table, keys, names, rows)
+def _product_row(product: Product) -> bulk.Values:
+    return (
+        product.merchant_id,
+        product.sku,
+        product.name,
+        product.unit_price.scaled,
+        product.unit_price.scale,
+        product.currency,
+        product.tax_code,
+        product.active,
+        product.kind,
+        product.is_stocked,
+    )
 
 
 def list_products(
@@ -195,6 +234,7 @@ def list_stores(connection: sa.Connection, merchant_id: str) -> list[Store]:
 
 
 def list_tax_rates(connection: sa.Connection, merchant_id: str) -> list[TaxRate]:
-    """Return the merchant's tax rates, sorted by code."""
+    """Return all rates that the merchant's taxes ever had, sorted by code and age."""
     rows = bulk.select(connection, _MERCHANTS, _RATES_QUERY, [(merchant_id,)])
-    return sorted(map(_tax_rate, rows), key=lambda rate: rate.tax_code)
+    rates = map(_tax_rate, rows)
+    return sorted(rates, key=lambda it: (it.tax_code, it.valid_from_us, it.tax_rate_key))

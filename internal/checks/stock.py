@@ -25,7 +25,7 @@ _SALES_MOVED = findings.Rule(
     SELECT merchant_id, order_id, state, wanted_milli, sold_milli
     FROM (
       SELECT o.merchant_id, o.order_id, o.state,
-        (SELECT COALESCE(SUM(l.quantity * 1000), 0) FROM order_lines l
+        (SELECT COALESCE(SUM(l.quantity_milli), 0) FROM order_lines l
           WHERE l.order_key = o.order_key AND l.location_id <> '') AS wanted_milli,
         (SELECT COALESCE(-SUM(m.quantity_milli), 0) FROM stock_movements m
           WHERE m.business_day = o.business_day AND m.source_kind = :source_order
@@ -186,7 +186,7 @@ _MOVED = sa.text(
 )
 _RESERVED = sa.text(
     """
-    SELECT o.merchant_id, l.location_id, l.sku, SUM(l.quantity * 1000)
+    SELECT o.merchant_id, l.location_id, l.sku, SUM(l.quantity_milli)
     FROM orders o JOIN order_lines l ON l.order_key = o.order_key AND l.location_id <> ''
     WHERE o.order_key > :after AND o.state IN (:order_accepted, :order_paid)
     GROUP BY o.merchant_id, l.location_id, l.sku

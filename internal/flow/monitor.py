@@ -15,6 +15,7 @@ from internal.infra import bus, db, metrics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
 from internal.orders import deadlines
+from internal.pipeline import outbox
 from internal.pipeline.handler import Stage
 
 INTERVAL_S = 1.0
@@ -31,6 +32,7 @@ class Monitor:
         self._interval_s = interval_s
         self._waiting_since_us: dict[Stage, int] = {}
         self._recorded_since_us: int | None = None
+        self._event_since_us: int | None = None
 
     async def run(self) -> None:
         """Look again and again."""
@@ -55,12 +57,13 @@ class Monitor:
                 self._waiting_since_us.pop(stage, None)
 
     async def look_at_orders(self) -> None:
-        """Find the oldest recorded order that has not ended.
+        """Find the oldest recorded order that has not ended, and the oldest event.
 
         Raises:
             DatabaseAway: the database cannot be reached.
         """
         self._recorded_since_us = await self._database.read(deadlines.oldest_unfinished_us)
+        self._event_since_us = await self._database.read(outbox.oldest_us, is_quick=True)
 
     def tell(self) -> None:
         """Set the gauges of ages by what the last looks have found."""
@@ -70,6 +73,7 @@ class Monitor:
             metrics.OLDEST_MESSAGE_SECONDS.labels(stage.name).set(_seconds(now_us - since_us))
         known = [*self._waiting_since_us.values(), self._recorded_since_us or now_us]
         metrics.OLDEST_UNFINISHED_SECONDS.set(_seconds(now_us - min(known)))
+        metrics.OLDEST_EVENT_SECONDS.set(_seconds(now_us - (self._event_since_us or now_us)))
 
     async def _repeat(self, part: str, look: Callable[[], Awaitable[None]]) -> None:
         while True:

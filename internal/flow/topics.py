@@ -6,13 +6,17 @@ orders.placed -> order_processing -> orders.accepted -> payment_processing -> or
 finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; dead
 letters -> <topic>.dlq
 
+Facts that no stage takes, such as a delivery, go from the outbox to the topic `events`.
+
 A command is for one stage and has a topic of its own, keyed like the orders. Two topics have no
 common order: what is decided first is decided by the lock on the order's row.
 """
 
+from internal.catalogue.messages import ProductsChanged
+from internal.inventory.messages import StockChanged
 from internal.kernel import errors
 from internal.orders import messages
-from internal.pipeline import dead_letters
+from internal.pipeline import dead_letters, outbox
 from internal.pipeline.envelope import Envelope
 from internal.pipeline.handler import Stage
 
@@ -32,6 +36,8 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderFinalized: FINALIZED,
     messages.OrderRejected: REJECTED,
     messages.OrderCancelled: REJECTED,
+    StockChanged: outbox.EVENTS,
+    ProductsChanged: outbox.EVENTS,
 }
 """Every room's facts. A message can hold these and no others."""
 WITH_PRIVATE_HALVES = (PLACED,)

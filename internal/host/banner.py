@@ -43,7 +43,7 @@ def _example(address: str, key: DemoKey, *, tls: bool) -> str:
         "order_id": "my-first-order",
         "store_id": "berlin",
         "currency": "EUR",
-        "lines": [{"sku": "COFFEE-250", "quantity": 2}],
+        "lines": [{"sku": "COFFEE-250", "quantity_milli": 2000}],
         "tenders": [{"card": {"token": "tok_ok"}}],
     }
     body = json.dumps({"order": order, "wait_for": "WAIT_FOR_FINALIZED"})

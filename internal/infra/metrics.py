@@ -58,5 +58,9 @@ OLDEST_UNFINISHED_SECONDS = Gauge(
     "souk_oldest_unfinished_order_seconds",
     "Age of the oldest order that was answered OK and has not ended, recorded yet or not.",
 )
+OLDEST_EVENT_SECONDS = Gauge(
+    "souk_oldest_outbox_event_seconds",
+    "Age of the oldest event in the outbox that has no receipt from the broker; 0 without any.",
+)
 DATA_FREE_BYTES = Gauge("souk_data_free_bytes", "Free space on the disk of the data folder.")
 WAL_BYTES = Gauge("souk_wal_bytes", "Size of the embedded database's write-ahead log, souk.db-wal.")

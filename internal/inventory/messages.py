@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from internal.kernel import ids
+
 
 class StockKey(msgspec.Struct, frozen=True, order=True):
     """A product at a location, of a lot if it has lots. A store is a location of the same id.
@@ -84,3 +86,47 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     unit_cost_scaled: int | None = None
     """The cost of one unit in minor units is this / 10 ** unit_cost_scale."""
     unit_cost_scale: int | None = None
+
+
+class StockChanged(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, kw_only=True):
+    """What is on hand of a product has changed by a document, such as a delivery or a count."""
+
+    merchant_id: str
+    location_id: str
+    sku: str
+    lot: str = ""
+    document_id: str
+    reason: Reason
+    quantity_milli: int
+    """What came; negative for what went."""
+    on_hand_milli: int
+    """What there is now, and what of it is reserved."""
+    reserved_milli: int
+    happened_at_us: int
+    at_us: int
+    trace_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """See kernel.facts.Fact."""
+        return "/".join(filter(None, (self.location_id, self.sku, self.lot)))
+
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.happened_at_us
+
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.happened_at_us
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return ""
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        named = {"merchant_id": self.merchant_id, "location_id": self.location_id}
+        return ids.flaw(**named, document_id=self.document_id) or ids.sku_flaw([self.sku])

@@ -102,13 +102,23 @@ def from_parts(currency: str, units: int, nanos: int, field: str = "") -> int:
     if scale is None:
         raise _unknown_currency(currency, field)
     per_unit, step = scale
+    nanos_of(units, nanos, field)
+    if nanos % step:
+        raise _too_precise(currency, field)
+    return checked(units * per_unit + nanos // step, field)
+
+
+def nanos_of(units: int, nanos: int, field: str = "") -> int:
+    """Return the billionths of a unit in a google.type.Money.
+
+    Raises:
+        errors.InvalidMoney: nanos out of range, or of the other sign than `units`.
+    """
     if not -NANOS_PER_UNIT < nanos < NANOS_PER_UNIT:
         raise _invalid(field, "nanos must lie between -999,999,999 and 999,999,999")
     if (units > 0 > nanos) or (units < 0 < nanos):
         raise _invalid(field, "units and nanos must have the same sign")
-    if nanos % step:
-        raise _too_precise(currency, field)
-    return checked(units * per_unit + nanos // step, field)
+    return units * NANOS_PER_UNIT + nanos
 
 
 def to_parts(minor: int, currency: str) -> tuple[int, int]:
@@ -128,12 +138,21 @@ def from_text(text: str, currency: str, field: str = "") -> int:
     Raises:
         errors.InvalidMoney: not such a decimal, or one that `from_parts` rejects.
     """
+    return from_parts(currency, *parts_of_text(text, field), field)
+
+
+def parts_of_text(text: str, field: str = "") -> tuple[int, int]:
+    """Return (units, nanos) of a plain decimal, in any currency.
+
+    Raises:
+        errors.InvalidMoney: not such a decimal.
+    """
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise _invalid(field, "an amount is a plain decimal of at most 9 places, such as 12.34")
     minus, units, fraction = match.groups(default="")
     sign = -1 if minus else 1
-    return from_parts(currency, sign * int(units), sign * int(fraction.ljust(9, "0")), field)
+    return sign * int(units), sign * int(fraction.ljust(9, "0"))
 
 
 def to_text(minor: int, currency: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from internal.kernel import ids
 from internal.payments.messages import Captured, Tender
-from internal.pricing.messages import Discount, TaxBucket, WantedLine
+from internal.pricing.messages import Adjustment, TaxBucket, WantedLine
 from internal.privacy.messages import NOTHING, Private
 
 CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
@@ -98,7 +98,7 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     tenders: tuple[Tender, ...]
     body_hash: str
     placed_at_us: int
-    discount: Discount | None = None
+    adjustments: tuple[Adjustment, ...] = ()
     terminal_id: str = ""
     trace_id: str = ""
     sold_at_us: int = 0
@@ -136,8 +136,25 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
         }
         named |= {name: value for name, value in optional.items() if value}
         skus = (line.sku for line in self.lines)
-        found = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
-        return found or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+        flaw = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
+        flaw = flaw or _pricing_flaw(self.lines, self.adjustments)
+        return flaw or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+
+
+def _pricing_flaw(lines: tuple[WantedLine, ...], adjustments: tuple[Adjustment, ...]) -> str:
+    """Return what is wrong with the optional names in what decides a price."""
+    for line in lines:
+        flaw = ids.flaw(line_ref=line.line_ref) if line.line_ref else ""
+        if flaw or line.adjustments:
+            flaw = flaw or _pricing_flaw((), line.adjustments)
+        if flaw:
+            return flaw
+    for it in adjustments:
+        named = {"code": it.code, "reason_code": it.reason_code, "allowed_by": it.allowed_by}
+        flaw = ids.flaw(**{name: value for name, value in named.items() if value})
+        if flaw:
+            return flaw
+    return ""
 
 
 class Submission(NamedTuple):
@@ -182,11 +199,11 @@ class StockLine(msgspec.Struct, frozen=True):
     """A quantity of one product, for stock."""
 
     sku: str
-    quantity: int
+    quantity_milli: int
 
 
 def _goods_flaw(lines: tuple[StockLine, ...], taxes: tuple[TaxBucket, ...]) -> str:
-    codes = {f"taxes[{place}]": tax.tax_code for place, tax in enumerate(taxes)}
+    codes = {f"taxes[{place}]": tax.code for place, tax in enumerate(taxes)}
     return ids.flaw(**codes) or ids.sku_flaw(line.sku for line in lines)
 
 

@@ -1,24 +1,20 @@
 """The rules of orders: what may be cancelled, what is held of the stock. Pure."""
 
-from collections.abc import Collection
-
 from internal.catalogue.messages import PPM
 from internal.inventory.messages import Demand
 from internal.kernel import money
-from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState
 from internal.orders.messages import OrderAccepted, OrderPaid, StockLine
-from internal.pricing.messages import PricedOrder
+from internal.pricing.messages import PricedLine, PricedOrder
 
 
-def stock_lines(priced: PricedOrder, without_stock: Collection[str] = ()) -> tuple[StockLine, ...]:
+def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
     """Add up the quantities of each product that has stock, in the order of their first line."""
     sums: dict[str, int] = {}
     for line in priced.lines:
-        if line.sku in without_stock:
-            continue
-        sums[line.sku] = sums.get(line.sku, 0) + line.quantity
-    return tuple(StockLine(sku, quantity) for sku, quantity in sums.items())
+        if line.location_id:
+            sums[line.sku] = sums.get(line.sku, 0) + line.quantity_milli
+    return tuple(StockLine(sku, milli) for sku, milli in sums.items())
 
 
 def may_cancel(state: OrderState, charge: ChargeState) -> bool:
@@ -35,16 +31,18 @@ def net_discount(priced: PricedOrder) -> int:
     """Return the discount without the tax in it, as the ledger books it: per line, half even."""
     return sum(
         money.divide_round(
-            line.discount_minor * PPM, PPM + line.tax_rate_ppm, money.RoundingMode.HALF_EVEN
+            line.discount_minor * PPM, PPM + _inside_ppm(line), money.RoundingMode.HALF_EVEN
         )
-        if line.tax_inclusive
-        else line.discount_minor
         for line in priced.lines
         if line.discount_minor
     )
 
 
+def _inside_ppm(line: PricedLine) -> int:
+    return sum(part.rate_ppm for part in line.parts if part.inclusive)
+
+
 def demand_of(order: OrderAccepted | OrderPaid) -> Demand:
     """Return what an accepted or paid order holds of its store's stock."""
-    quantities_milli = {line.sku: line.quantity * MILLI for line in order.lines}
+    quantities_milli = {line.sku: line.quantity_milli for line in order.lines}
     return Demand(order.merchant_id, order.store_id, quantities_milli)

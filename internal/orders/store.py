@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, messages, refusals, tables
+from internal.orders import codec, lines, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 
-ORDERS, ORDER_LINES, ORDER_LOG = tables.ORDERS, tables.ORDER_LINES, tables.ORDER_LOG
+ORDERS, ORDER_LOG = tables.ORDERS, tables.ORDER_LOG
 
 Claim = tuple[int, str, str]
 """(order_key, stage, event_id)."""
@@ -81,8 +81,6 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     placed: messages.OrderPlaced
     state: OrderState
     stock_state: StockState
-    stocked: frozenset[str] = frozenset()
-    """The SKUs that take their quantity from the store's stock."""
     currency: str
     business_day: int
     priced: PricedOrder | None
@@ -184,14 +182,8 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
     keys = _keys_of(connection, names)
-    lines = [
-        (key, order.placed.store_id if line.sku in order.stocked else "", *_line_row(line))
-        for key, order in zip(keys, orders, strict=True)
-        if order.priced
-        for line in order.priced.lines
-    ]
-    names_of_lines = ("order_key", "location_id", *_LINE_COLUMNS)
-    bulk.insert_deferred(connection, ORDER_LINES, names_of_lines, lines)
+    pairs = zip(keys, orders, strict=True)
+    lines.add(connection, [(key, order.priced) for key, order in pairs if order.priced])
     refused = [
         refusals.Refused(key, order.reason, order.explanation)
         for key, order in zip(keys, orders, strict=True)
@@ -237,12 +229,6 @@ _NEW_COLUMNS = (
     "updated_at_us",
     "due_at_us",
     "trace_id",
-    "price_trace",
-)
-_LINE_COLUMNS = tuple(
-    name
-    for name in ORDER_LINES.c.keys()  # noqa: SIM118 - of a collection of columns
-    if name not in {"order_key", "location_id"}
 )
 _NOTHING = (0, 0, 0, 0, 0)
 
@@ -280,7 +266,6 @@ def _new_row(order: NewOrder) -> bulk.Values:
         order.at_us,
         order.due_at_us,
         placed.trace_id,
-        "\n".join(priced.trace) if priced else "",
     )
 
 
@@ -288,10 +273,6 @@ FIRST_VERSION = 1
 """PLACED."""
 SECOND_VERSION = 2
 """ACCEPTED or REJECTED, by the order stage."""
-
-
-def _line_row(line: msgspec.Struct) -> list[int | str]:
-    return [getattr(line, name) for name in _LINE_COLUMNS]
 
 
 def move(connection: sa.Connection, moves: Sequence[Transition]) -> None:

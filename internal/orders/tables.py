@@ -53,7 +53,6 @@ ORDERS = sa.Table(
     columns.number("updated_at_us"),
     columns.number("due_at_us", nullable=True),
     columns.words("trace_id", 64),
-    columns.document("price_trace"),
     sa.UniqueConstraint("merchant_id", "order_id", name="orders_by_merchant"),
     sa.UniqueConstraint(
         "merchant_id", "store_id", "receipt_series", "receipt_no", name="orders_by_receipt"
@@ -68,18 +67,24 @@ ORDER_LINES = sa.Table(
     db.METADATA,
     columns.number("order_key", primary_key=True),
     columns.number("line_no", primary_key=True),
+    columns.ident("line_ref"),
+    columns.code("kind", default="ITEM"),
+    columns.number("parent_line_no", default=0),
     columns.ident("sku"),
     columns.optional_ident("location_id"),
     columns.words("name", 200),
-    columns.number("quantity"),
-    columns.number("unit_price_minor"),
+    columns.number("quantity_milli"),
+    columns.number("unit_price_scaled"),
+    columns.number("unit_price_scale"),
+    columns.code("price_source", default="BASE"),
+    columns.number("unit_cost_scaled", nullable=True),
+    columns.number("unit_cost_scale", nullable=True),
     columns.number("gross_minor"),
     columns.number("discount_minor"),
-    columns.ident("tax_code"),
-    columns.number("tax_rate_ppm"),
-    columns.number("tax_inclusive"),
-    columns.number("tax_minor"),
     columns.number("total_minor"),
+    columns.number("cancelled_milli", default=0),
+    columns.number("returned_milli", default=0),
+    columns.number("refunded_minor", default=0),
 )
 
 ORDER_LOG = sa.Table(

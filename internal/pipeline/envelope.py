@@ -28,6 +28,8 @@ FACTS_MAX = 10_000
 MESSAGE_BYTES_MAX = 1024 * 1024
 """Larger messages are cut in two, down to one fact. Pulsar takes 5 MiB; an order has 64 KiB."""
 ID_BYTES = 12
+TYPE_PREFIX = "souk.v1."
+"""Opens CloudEvents' name of a kind of fact."""
 
 
 class _Out(msgspec.Struct, omit_defaults=True):
@@ -85,7 +87,7 @@ def properties(batch: Sequence[Fact], payload: bytes) -> dict[str, str]:
     return ({"traceparent": trace} if trace else {}) | {
         "specversion": "1.0",
         "id": hashlib.blake2b(payload, digest_size=ID_BYTES).hexdigest(),
-        "type": "souk.v1." + type(batch[0]).__name__,
+        "type": TYPE_PREFIX + type(batch[0]).__name__,
         "source": "souk",
         "datacontenttype": "application/json",
         ORDERS_PROPERTY: str(len(batch)),

@@ -1,30 +1,58 @@
-"""Price requests and priced orders with their explanation. Frozen, amounts in minor units."""
+"""Price requests and priced orders with the parts of each price. Frozen, amounts in minor units."""
 
 from enum import StrEnum
 
 import msgspec
 
+from internal.kernel.money import RoundingMode
+from internal.kernel.unit_prices import UnitPrice
 
-class DiscountKind(StrEnum):
-    """Whether a discount on the order is an amount or a share of the gross."""
+ADJUSTMENTS_MAX = 8
+"""Adjustments of one line, and of an order."""
+
+
+class AdjustmentKind(StrEnum):
+    """Whether an adjustment is an amount or a share."""
 
     AMOUNT = "AMOUNT"
     BASIS_POINTS = "BASIS_POINTS"
 
 
-class Discount(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A discount on the whole order: minor units, or basis points (1 % is 100), by `kind`."""
+class AdjustmentSource(StrEnum):
+    """Where an adjustment comes from: a person, a promotion or a coupon."""
 
-    kind: DiscountKind
+    MANUAL = "MANUAL"
+    PROMOTION = "PROMOTION"
+    COUPON = "COUPON"
+
+
+class Adjustment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A discount on a line or an order: minor units, or basis points (1 % is 100), by `kind`.
+
+    Basis points are a share of the line's gross, or of what an order's lines cost after their own
+    discounts. The adjustments of one list do not depend on their order.
+    """
+
+    kind: AdjustmentKind
     value: int
+    source: AdjustmentSource = AdjustmentSource.MANUAL
+    code: str = ""
+    """The promotion's or the coupon's."""
+    reason_code: str = ""
+    """UPPER_SNAKE, the merchant's own."""
+    allowed_by: str = ""
+    """The id of the person who allowed it."""
 
 
 class WantedLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line as the merchant sent it. `expected_price_minor` is compared but never charged."""
+    """A line as the merchant sent it. `expected_price` is compared but never charged."""
 
     sku: str
-    quantity: int
-    expected_price_minor: int | None = None
+    quantity_milli: int
+    expected_price: UnitPrice | None = None
+    line_ref: str = ""
+    """The merchant's own name for the line; if empty, it is the line's number."""
+    adjustments: tuple[Adjustment, ...] = ()
 
 
 class PriceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,7 +62,57 @@ class PriceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     store_id: str
     currency: str
     lines: tuple[WantedLine, ...]
-    discount: Discount | None = None
+    sold_at_us: int
+    """The tax rates are those in force at this instant."""
+    adjustments: tuple[Adjustment, ...] = ()
+
+
+class PartKind(StrEnum):
+    """What a part of a line's price is."""
+
+    TAX = "TAX"
+    DISCOUNT = "DISCOUNT"
+    ROUNDING = "ROUNDING"
+    SURCHARGE = "SURCHARGE"
+    DEPOSIT = "DEPOSIT"
+
+
+class PartRule(StrEnum):
+    """Where a part was decided and rounded: on the line, per tax rate, per document or order."""
+
+    LINE = "LINE"
+    TAX_RATE = "TAX_RATE"
+    DOCUMENT = "DOCUMENT"
+    ORDER = "ORDER"
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a line's price: how `amount_minor` came from `base_minor`.
+
+    | kind | base | amount |
+    |---|---|---|
+    | TAX | what is taxed, without any tax | the tax |
+    | DISCOUNT | what the discount is taken off | what is taken off |
+    | ROUNDING | the whole minor units of quantity x price | what rounding adds to them, 0 or 1 |
+    """
+
+    kind: PartKind
+    rule: PartRule
+    rounding_mode: RoundingMode
+    base_minor: int
+    amount_minor: int
+    code: str = ""
+    """The tax's, the promotion's or the coupon's."""
+    rate_ppm: int = 0
+    """Of a tax, or of a discount that is a share."""
+    inclusive: bool = False
+    """Whether a tax is inside the price."""
+    tax_rate_key: int = 0
+    adjustment_no: int = 0
+    """The place of a discount's adjustment in its list, from 1."""
+    source: str = ""
+    reason_code: str = ""
+    allowed_by: str = ""
 
 
 class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,27 +124,30 @@ class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     line_no: int
     """From 1."""
+    line_ref: str
     sku: str
     name: str
-    quantity: int
-    unit_price_minor: int
+    location_id: str
+    """Where its stock lies; empty if the product has none."""
+    quantity_milli: int
+    unit_price: UnitPrice
     gross_minor: int
     discount_minor: int
-    tax_code: str
-    tax_rate_ppm: int
-    tax_inclusive: bool
     tax_minor: int
     total_minor: int
+    parts: tuple[Part, ...]
+    """Rounding, discounts, taxes, in this order."""
 
 
 class TaxBucket(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The tax of one code. `taxable_minor` excludes the tax."""
+    """One tax of an order at one rate. `taxable_minor` excludes all tax."""
 
-    tax_code: str
+    code: str
     rate_ppm: int
     inclusive: bool
     taxable_minor: int
     tax_minor: int
+    tax_rate_key: int = 0
 
 
 class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,8 +165,6 @@ class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     net_minor: int
     tax_minor: int
     total_minor: int
-    trace: tuple[str, ...]
-    """The steps as sentences, in order: price rule, discount share, tax bucket, rounding."""
 
 
 class RefusalReason(StrEnum):

@@ -19,6 +19,7 @@ from internal.inventory.messages import Movement, Reason, SourceKind, StockKey
 from internal.kernel import local_days
 from internal.kernel.money import RoundingMode
 from internal.kernel.quantities import MILLI
+from internal.kernel.unit_prices import UnitPrice
 
 MERCHANT_ID = "demo"
 CURRENCY = "EUR"
@@ -43,9 +44,9 @@ STORES = (
 )
 STANDARD, REDUCED, SALES = "standard", "reduced", "sales"
 TAX_RATES = (
-    TaxRate(MERCHANT_ID, STANDARD, "VAT 19 %", 190_000, inclusive=True),
-    TaxRate(MERCHANT_ID, REDUCED, "VAT 7 %", 70_000, inclusive=True),
-    TaxRate(MERCHANT_ID, SALES, "Sales tax 8.875 %", 88_750, inclusive=False),
+    TaxRate(MERCHANT_ID, STANDARD, STANDARD, "VAT 19 %", 190_000, inclusive=True),
+    TaxRate(MERCHANT_ID, REDUCED, REDUCED, "VAT 7 %", 70_000, inclusive=True),
+    TaxRate(MERCHANT_ID, SALES, SALES, "Sales tax 8.875 %", 88_750, inclusive=False),
 )
 PLENTY_UNITS = 900_000
 """More than any load run sells, and fewer than an order line may ask for at most."""
@@ -178,7 +179,7 @@ def seed(connection: sa.Connection, now_us: int, random_token: Callable[[int], s
     key = auth_rules.issue(random_token(KEY_ID_BYTES), random_token(SECRET_BYTES))
     auth_store.add_merchant(connection, Merchant(MERCHANT_ID, "Demo shop"), key, now_us)
     catalogue_store.save_stores(connection, STORES)
-    catalogue_store.save_tax_rates(connection, TAX_RATES)
+    catalogue_store.add_tax_rates(connection, TAX_RATES)
     sold = list(products())
     catalogue_store.save_products(connection, sold)
     stocked = [(product.sku, store) for store in STORES for product in sold]
@@ -197,7 +198,7 @@ def products() -> Iterator[Product]:
                     merchant_id=MERCHANT_ID,
                     sku=sku,
                     name=f"{variety} {kind.noun}, {size}",
-                    price_minor=_price_minor(kind, variety_no, factor),
+                    unit_price=UnitPrice(_price_minor(kind, variety_no, factor)),
                     currency=CURRENCY,
                     tax_code=kind.tax_code,
                     active=sku != INACTIVE_SKU,

@@ -116,7 +116,7 @@ def _sale(fact: messages.OrderPaid, now_us: int) -> Sale:
         at_us=now_us,
         revenue_minor=fact.net_minor + fact.discount_net_minor,
         discount_minor=fact.discount_net_minor,
-        taxes_minor=tuple((tax.tax_code, tax.tax_minor) for tax in fact.taxes),
+        taxes_minor=tuple((tax.code, tax.tax_minor) for tax in fact.taxes),
         received=tenders.received(fact.captured, fact.store_id),
         rounding_minor=sum(it.rounding_minor for it in fact.captured),
         tips_minor=sum(it.tip_minor for it in fact.captured),

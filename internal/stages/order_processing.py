@@ -40,7 +40,7 @@ class PricedDraft(msgspec.Struct, frozen=True):
 
     def demand(self) -> Demand:
         """Return what it needs of the stock: nothing when it is refused already."""
-        quantities_milli = {line.sku: line.quantity * quantities.MILLI for line in self.lines}
+        quantities_milli = {line.sku: line.quantity_milli for line in self.lines}
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities_milli)
 
 
@@ -212,7 +212,12 @@ def load_snapshot(
 def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDraft:
     """Price an order and complete its tenders."""
     request = PriceRequest(
-        placed.merchant_id, placed.store_id, placed.currency, placed.lines, placed.discount
+        merchant_id=placed.merchant_id,
+        store_id=placed.store_id,
+        currency=placed.currency,
+        lines=placed.lines,
+        sold_at_us=placed.sale_at_us,
+        adjustments=placed.adjustments,
     )
     day = business_day_of(placed, snapshot.stores)
     priced = pricing_rules.price(request, snapshot)
@@ -222,14 +227,8 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     tenders = tender_rules.settle(placed.tenders, priced, shop)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
-    lines = rules.stock_lines(priced, _without_stock(placed, snapshot))
+    lines = rules.stock_lines(priced)
     return PricedDraft(placed, priced, day, lines, tenders)
-
-
-def _without_stock(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> frozenset[str]:
-    """Return the SKUs of the order's services, gift cards and the like."""
-    products = (snapshot.products.get((placed.merchant_id, line.sku)) for line in placed.lines)
-    return frozenset(it.sku for it in products if it and not it.is_stocked)
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
@@ -260,7 +259,6 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
         placed=d.placed,
         state=OrderState.REJECTED if refusal else OrderState.ACCEPTED,
         stock_state=StockState.NONE if refusal else StockState.RESERVED,
-        stocked=frozenset(() if refusal else (line.sku for line in d.lines)),
         currency=d.priced.currency if d.priced else d.placed.currency,
         business_day=d.business_day,
         priced=d.priced,

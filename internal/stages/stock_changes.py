@@ -14,9 +14,16 @@ import sqlalchemy as sa
 from internal.auth import actors, audit_log
 from internal.catalogue import store as catalogue_store
 from internal.inventory import exceptions, rules, store
-from internal.inventory.messages import Movement, Reason, SourceKind, StockKey, StockLevel
+from internal.inventory.messages import (
+    Movement,
+    Reason,
+    SourceKind,
+    StockChanged,
+    StockKey,
+    StockLevel,
+)
 from internal.kernel import errors, local_days, quantities
-from internal.pipeline import journal
+from internal.pipeline import journal, outbox
 
 DOCUMENT_KIND = "STOCK_CHANGE"
 
@@ -78,8 +85,25 @@ def record(
     levels = store.move(connection, movements, change.owner)
     if change.reason is Reason.COUNT:
         store.note_counts(connection, list(levels), change.happened_at_us)
+    outbox.add(connection, [_event(change, it, levels[it.key]) for it in movements], now_us)
     audit_log.log(connection, [_action(change, key, why, now_us)])
     return levels
+
+
+def _event(change: Change, movement: Movement, level: StockLevel) -> StockChanged:
+    return StockChanged(
+        merchant_id=movement.key.merchant_id,
+        location_id=movement.key.location_id,
+        sku=movement.key.sku,
+        lot=movement.key.lot,
+        document_id=change.document_id,
+        reason=movement.reason,
+        quantity_milli=movement.quantity_milli,
+        on_hand_milli=level.on_hand_milli,
+        reserved_milli=level.reserved_milli,
+        happened_at_us=movement.happened_at_us,
+        at_us=movement.recorded_at_us,
+    )
 
 
 def _action(change: Change, document_key: int, why: str, now_us: int) -> audit_log.Action:

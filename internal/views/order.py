@@ -11,10 +11,12 @@ from internal.infra import bulk
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages, rules, store
+from internal.orders import lines as order_lines
 from internal.payments import order_tenders
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, Tender
 from internal.payments.order_tenders import TenderRecord
+from internal.pricing import taxes
 from internal.pricing.messages import PricedLine, TaxBucket
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import EMPTY, NOTE
@@ -68,7 +70,6 @@ class OrderView(msgspec.Struct, frozen=True):
     updated_at_us: int
     due_at_us: int | None
     trace_id: str
-    price_trace: tuple[str, ...]
     lines: tuple[PricedLine, ...]
     taxes: tuple[TaxBucket, ...]
     tenders: tuple[TenderRecord, ...]
@@ -121,17 +122,17 @@ def find_cancellations(
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_log, found_attempts, found_tenders, private = bulk.select_many(
+    found_lines, found_parts, found_log, found_attempts, found_tenders, private = bulk.select_many(
         connection,
         [
-            _rows_of(store.ORDER_LINES, keys),
+            *order_lines.queries(keys),
             _rows_of(store.ORDER_LOG, keys),
             payments_store.attempts_query(keys),
             order_tenders.query(keys),
             privacy_store.query(privacy_store.Subject.ORDER, keys),
         ],
     )
-    lines = _by_order(found_lines, operator.attrgetter("line_no"))
+    lines = order_lines.read(found_lines, found_parts)
     log = _by_order(found_log, operator.attrgetter("version", "at_us"))
     attempts = payments_store.attempts_in(found_attempts)
     tenders = order_tenders.records_in(found_tenders)
@@ -139,7 +140,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
     return [
         _view(
             row,
-            tuple(_line(found) for found in lines.get(row.order_key, ())),
+            lines.get(row.order_key, ()),
             tuple(_entry(it) for it in log.get(row.order_key, ()) if it.version <= row.version),
             attempts.get(row.order_key, ()),
             tenders.get(row.order_key, {}),
@@ -165,13 +166,6 @@ def _by_order(
     for row in sorted(rows, key=order):
         found.setdefault(row.order_key, []).append(row)
     return found
-
-
-def _line(row: bulk.Row) -> PricedLine:
-    values = row._asdict()
-    del values["order_key"], values["location_id"]
-    values["tax_inclusive"] = bool(values["tax_inclusive"])
-    return PricedLine(**values)
 
 
 def _entry(row: bulk.Row) -> TimelineEntry:
@@ -203,12 +197,11 @@ def _view(
         "channel": messages.Channel(row.channel),
         "reason": row.reason or "",
         "explanation": row.explanation or "",
-        "price_trace": tuple(filter(None, row.price_trace.split("\n"))),
         "lines": lines,
         "timeline": timeline,
         "attempts": attempts,
         "note": note,
-        "taxes": _fact_of(timeline, messages.OrderAccepted, "taxes"),
+        "taxes": taxes.buckets_of(lines),
         "tenders": _tenders(timeline, recorded),
         "next_commands": rules.next_commands(state, charge),
     }

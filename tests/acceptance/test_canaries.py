@@ -47,7 +47,7 @@ def draft(order_id: str, note: str = "") -> order_pb2.OrderDraft:
         order_id=order_id,
         store_id="berlin",
         currency="EUR",
-        lines=[order_pb2.DraftLine(sku="COFFEE-250", quantity=1)],
+        lines=[order_pb2.DraftLine(sku="COFFEE-250", quantity_milli=1_000)],
         tenders=[order_pb2.Tender(card=order_pb2.CardTender(token="tok_ok"))],
         note=note,
     )
@@ -70,7 +70,7 @@ def in_currency(order: order_pb2.OrderDraft, number: str) -> None:
 
 
 def in_sku(order: order_pb2.OrderDraft, number: str) -> None:
-    order.lines.add(sku=number, quantity=1)
+    order.lines.add(sku=number, quantity_milli=1_000)
 
 
 def in_expected_price(order: order_pb2.OrderDraft, number: str) -> None:
@@ -258,7 +258,7 @@ async def test_other_long_numbers_are_sold_and_shown_as_they_are(folder: Path) -
             )
             reply = await subject.call("SubmitOrder", request)
             assert (reply.state, reply.order.note) == (order_pb2.ORDER_STATE_FINALIZED, note)
-        line = order_pb2.DraftLine(sku="2611008003214", quantity=1)
+        line = order_pb2.DraftLine(sku="2611008003214", quantity_milli=1_000)
         quote = order_service_pb2.QuoteOrderRequest(store_id="berlin", currency="EUR", lines=[line])
         answer = await subject.refused("QuoteOrder", quote)
     assert answer.startswith("FAILED_PRECONDITION")
@@ -303,7 +303,7 @@ async def ask_for_everything_else(subject: Subject, canaries: Canaries) -> Async
     yield await subject.refused("CancelOrder", cancel)
     yield await subject.refused("ListOrders", s.ListOrdersRequest(store_id=new("list store")))
     yield await subject.refused("ListOrders", s.ListOrdersRequest(page_token=new("list token")))
-    line = order_pb2.DraftLine(sku=new("quote sku"), quantity=1)
+    line = order_pb2.DraftLine(sku=new("quote sku"), quantity_milli=1_000)
     quote = s.QuoteOrderRequest(store_id="berlin", currency="EUR", lines=[line])
     yield await subject.refused("QuoteOrder", quote)
     anything = s.ListOrdersRequest()

@@ -121,7 +121,7 @@ draft = order_pb2.OrderDraft(
     order_id="o",
     store_id=shop.STORE,
     currency="EUR",
-    lines=[order_pb2.DraftLine(sku="tea", quantity=1)],
+    lines=[order_pb2.DraftLine(sku="tea", quantity_milli=1_000)],
     tenders=[order_pb2.Tender(voucher=order_pb2.VoucherTender())],
 )
 origin = calls.Origin(shop.MERCHANT, "", shop.NOW_US)

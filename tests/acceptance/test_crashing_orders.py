@@ -92,7 +92,7 @@ async def send(folder: Path, order_ids: Sequence[str]) -> None:
 
 def order(order_id: str) -> OrderPlaced:
     tenders = (Tender(TenderKind.CARD, "t1"),)
-    lines = (WantedLine("COFFEE-250", 1),)
+    lines = (WantedLine("COFFEE-250", 1_000),)
     now_us = clock.SystemClock().now_us()
     names = (demo_shop.MERCHANT_ID, order_id, "berlin", demo_shop.CURRENCY)
     return OrderPlaced(*names, lines, tenders, "0" * 64, now_us)

@@ -127,7 +127,7 @@ def draft() -> order_pb2.OrderDraft:
         order_id="damaged",
         store_id="berlin",
         currency="EUR",
-        lines=[order_pb2.DraftLine(sku="COFFEE-250", quantity=2)],
+        lines=[order_pb2.DraftLine(sku="COFFEE-250", quantity_milli=2_000)],
         tenders=[order_pb2.Tender(card=order_pb2.CardTender(token="tok_ok"))],
         note="as it was",
     )

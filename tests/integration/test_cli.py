@@ -477,7 +477,7 @@ def letter(order_id: str) -> dead_letters.NewLetter:
         order_id,
         "berlin",
         demo_shop.CURRENCY,
-        (WantedLine(SKU, 1),),
+        (WantedLine(SKU, 1_000),),
         (Tender(TenderKind.CARD, "t1"),),
         "0" * 64,
         clock.SystemClock().now_us(),

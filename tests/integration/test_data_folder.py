@@ -52,7 +52,7 @@ async def start(folder: Path) -> None:
 async def place(connection: client.Client, order_id: str) -> client.Answer:
     """Place an order that pays by card, and wait for its end."""
     draft = order_pb2.OrderDraft(order_id=order_id, store_id="berlin", currency="EUR")
-    draft.lines.add(sku="COFFEE-250", quantity=1)
+    draft.lines.add(sku="COFFEE-250", quantity_milli=1_000)
     draft.tenders.add().card.token = "tok_ok"
     request = order_service_pb2.SubmitOrderRequest(
         order=draft, wait_for=order_service_pb2.WAIT_FOR_FINALIZED

@@ -22,7 +22,7 @@ KEYS = {
     merchant_id: auth_rules.issue(f"{number:012x}", f"{number:064x}")
     for number, merchant_id in enumerate((shop.MERCHANT, shop.OTHER_MERCHANT), start=1)
 }
-TEA = o.DraftLine(sku="tea", quantity=2)
+TEA = o.DraftLine(sku="tea", quantity_milli=2_000)
 
 
 def open_shops(connection: sa.Connection) -> None:
@@ -83,11 +83,11 @@ async def test_the_same_answer_again_and_another_body_refused(client: grpc_fixtu
 
 
 async def test_a_refusal_comes_with_its_reason(client: grpc_fixture.Client) -> None:
-    greedy = tea(lines=[o.DraftLine(sku="rare", quantity=3)])
+    greedy = tea(lines=[o.DraftLine(sku="rare", quantity_milli=3_000)])
     answer = await client.submit(greedy, wait_for=s.WAIT_FOR_FINALIZED)
     assert answer.state == o.ORDER_STATE_REJECTED
     assert answer.order.refusal.reason == "OUT_OF_STOCK"
-    unknown = tea("o-2", lines=[o.DraftLine(sku="nothing", quantity=3)])
+    unknown = tea("o-2", lines=[o.DraftLine(sku="nothing", quantity_milli=3_000)])
     answer = await client.submit(unknown, wait_for=s.WAIT_FOR_ACCEPTED)
     assert answer.order.refusal.reason == "UNKNOWN_SKU"
     assert answer.order.lines[0].sku == "nothing"

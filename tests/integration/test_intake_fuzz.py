@@ -25,8 +25,8 @@ EUR = {"currency_code": "EUR", "units": 3, "nanos": 500_000_000}
 WHOLE = memory.draft(
     terminal_id="till-1",
     note="ring twice",
-    lines=[o.DraftLine(sku="tea", quantity=2, expected_price=EUR)],
-    discount=o.Discount(basis_points=500),
+    lines=[o.DraftLine(sku="tea", quantity_milli=2_000, expected_price=EUR)],
+    adjustments=[o.Adjustment(basis_points=500)],
     tenders=[o.Tender(cash=o.CashTender(), amount=EUR), o.Tender(card=o.CardTender(token="t"))],
 )
 VALID: list[tuple[str, message.Message]] = [
@@ -151,14 +151,16 @@ orders = st.builds(
         st.builds(
             o.DraftLine,
             sku=texts,
-            quantity=st.integers(-(2**31), 2**31 - 1),
+            quantity_milli=st.integers(-(2**63), 2**63 - 1),
             expected_price=st.none() | moneys,
         ),
         max_size=4,
     ),
-    discount=st.none()
-    | st.builds(o.Discount, amount=moneys)
-    | st.builds(o.Discount, basis_points=st.integers(-1, 10_001)),
+    adjustments=st.lists(
+        st.builds(o.Adjustment, amount=moneys)
+        | st.builds(o.Adjustment, basis_points=st.integers(-1, 10_001)),
+        max_size=3,
+    ),
     tenders=st.lists(
         st.builds(o.Tender, cash=st.just(o.CashTender()), amount=st.none() | moneys)
         | st.builds(o.Tender, card=st.builds(o.CardTender, token=texts), amount=moneys),

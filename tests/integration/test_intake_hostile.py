@@ -122,7 +122,7 @@ async def test_a_batch_of_nothing_but_mistakes_has_a_short_answer_and_leaves_tur
 
 
 async def test_a_batch_of_large_good_orders_leaves_turns_to_others() -> None:
-    lines = [o.DraftLine(sku="tea", quantity=1)] * 200
+    lines = [o.DraftLine(sku="tea", quantity_milli=1_000)] * 200
     orders = [memory.draft(f"o-{n}", lines=lines).SerializeToString() for n in range(100)]
     answer, turns = await Methods().turns_during("SubmitOrders", batch_of(orders))
     assert {v.WhichOneof("verdict") for v in answer.verdicts} == {"accepted"}

@@ -48,7 +48,8 @@ class TestSize:
             store_id=word,
             terminal_id=word,
             currency="KWD",
-            lines=[o.DraftLine(sku=word, quantity=1_000_000, expected_price=amount)] * 200,
+            lines=[o.DraftLine(sku=word, quantity_milli=1_000_000_000, expected_price=amount)]
+            * 200,
             tenders=[o.Tender(card=o.CardTender(token=word + word), amount=amount)] * 8,
             note="\U0001f339" * 500,
         )
@@ -98,7 +99,7 @@ class TestOverload:
             grpc_fixture.client_of(server) as client,
         ):
             large = [
-                memory.draft(f"o-{n}", lines=[o.DraftLine(sku="tea", quantity=1)] * 100)
+                memory.draft(f"o-{n}", lines=[o.DraftLine(sku="tea", quantity_milli=1_000)] * 100)
                 for n in range(20)
             ]
             await client.SubmitOrders(s.SubmitOrdersRequest(orders=large))

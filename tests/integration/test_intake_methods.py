@@ -231,7 +231,9 @@ class TestSubmitOrders:
             memory.draft("a", note="not the same"),
             memory.draft("card", note="4111 1111 1111 1111"),
             memory.draft("old"),
-            memory.draft("dear", lines=[o.DraftLine(sku="tea", quantity=1, expected_price=USD)]),
+            memory.draft(
+                "dear", lines=[o.DraftLine(sku="tea", quantity_milli=1_000, expected_price=USD)]
+            ),
         ]
         answer = await client.SubmitOrders(s.SubmitOrdersRequest(orders=orders))
         assert [v.order_id for v in answer.verdicts] == [d.order_id for d in orders]
@@ -551,7 +553,10 @@ class TestQuoteOrder:
     async def test_totals_without_a_trace(
         self, server: grpc_fixture.Server, client: Client
     ) -> None:
-        lines = [o.DraftLine(sku="tea", quantity=2), o.DraftLine(sku="rose", quantity=1)]
+        lines = [
+            o.DraftLine(sku="tea", quantity_milli=2_000),
+            o.DraftLine(sku="rose", quantity_milli=1_000),
+        ]
         request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
         answer = await client.QuoteOrder(request)
         assert answer.totals.total == money_pb2.Money(currency_code="EUR", units=19)
@@ -559,7 +564,7 @@ class TestQuoteOrder:
         assert not server.bus.messages
 
     async def test_a_refusal(self, client: Client) -> None:
-        lines = [o.DraftLine(sku="gold", quantity=2)]
+        lines = [o.DraftLine(sku="gold", quantity_milli=2_000)]
         request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
         failure = await grpc_fixture.failure_of(client.QuoteOrder(request))
         assert (failure.code, failure.reason) == ("FAILED_PRECONDITION", "UNKNOWN_SKU")

@@ -24,7 +24,7 @@ REQUESTS = {
         order=memory.draft(
             terminal_id="t",
             note="n",
-            discount=o.Discount(amount={"currency_code": "EUR", "units": 1}),
+            adjustments=[o.Adjustment(amount={"currency_code": "EUR", "units": 1})],
             tenders=[o.Tender(card=o.CardTender(token="tok"), amount={"currency_code": "EUR"})],
         )
     ),
@@ -33,7 +33,7 @@ REQUESTS = {
     "WatchOrder": s.WatchOrderRequest(order_id="o-1"),
     "CancelOrder": s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="r"),
     "QuoteOrder": s.QuoteOrderRequest(
-        store_id="s-1", currency="EUR", lines=[o.DraftLine(sku="tea", quantity=1)]
+        store_id="s-1", currency="EUR", lines=[o.DraftLine(sku="tea", quantity_milli=1_000)]
     ),
 }
 

@@ -17,7 +17,7 @@ from internal.ledger import store as ledger_store
 from internal.orders import codec, messages
 from internal.orders import store as orders_store
 from internal.pipeline import dead_letters, handler
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import facts, shop, stock
 from tests.support.pipeline_fixture import Site, World, opened
 
@@ -32,9 +32,9 @@ async def world(site: Site) -> AsyncIterator[World]:
 
 async def test_an_order_comes_to_its_end(world: World) -> None:
     """Tea 20.00 and cups 7.50, less 10 %: 25.35 to pay, 5.00 in cash. Every row by hand."""
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
+    tenth = (Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)
     tenders = (shop.cash(500), shop.card())
-    await world.run(shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth))
+    await world.run(shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, adjustments=tenth))
     order = await world.view("o")
     assert (order.state, order.charge_state, order.stock_state) == (
         "FINALIZED",
@@ -95,7 +95,7 @@ async def test_an_outcome_is_told_to_who_listens(world: World) -> None:
 
 
 async def test_every_refusal_has_its_reason(world: World) -> None:
-    too_much = Discount(DiscountKind.AMOUNT, 1_001)
+    too_much = (Adjustment(AdjustmentKind.AMOUNT, 1_001),)
     refused = shop.card(token="tok_declined:no_funds")
     await world.run(
         shop.placed("a", ("nope", 1)),
@@ -103,7 +103,7 @@ async def test_every_refusal_has_its_reason(world: World) -> None:
         shop.placed("c", ("ghost", 1)),
         shop.placed("d", ("rare", 3)),
         shop.placed("e", tenders=(shop.cash(1),)),
-        shop.placed("f", discount=too_much),
+        shop.placed("f", adjustments=too_much),
         shop.placed("g", tenders=(refused,)),
         shop.placed("h", merchant_id="m-9"),
         shop.placed("z"),
@@ -496,7 +496,7 @@ async def test_many_orders_of_every_kind(world: World) -> None:
         {"tenders": (shop.card(token="tok_random"),)},
         {"tenders": (shop.card(token="tok_declined:no_funds"),)},
         {"tenders": (shop.card(500), shop.card(token="tok_random"))},
-        {"discount": Discount(DiscountKind.BASIS_POINTS, 10_000), "tenders": ()},
+        {"adjustments": (Adjustment(AdjustmentKind.BASIS_POINTS, 10_000),), "tenders": ()},
     ]
     orders = [
         shop.placed(f"o{number}", ("tea", 1 + number % 3), ("cup", 1), **kinds[number % 6])  # type: ignore[arg-type]

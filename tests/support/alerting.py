@@ -95,6 +95,7 @@ def reset() -> None:
         metrics.OLDEST_MESSAGE_SECONDS.labels(stage.name).set(0)
         metrics.BACKLOG_MESSAGES.labels(stage.name).set(0)
     metrics.OLDEST_UNFINISHED_SECONDS.set(0)
+    metrics.OLDEST_EVENT_SECONDS.set(0)
 
 
 def _scrape() -> dict[str, str]:

@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 
 from internal.kernel import ids, texts
 from internal.kernel.money import INT64_MAX, INT64_MIN
+from internal.kernel.unit_prices import SCALE_MAX, UnitPrice
 from internal.orders import messages
 from internal.payments.messages import Captured, Tender, TenderKind
-from internal.pricing.messages import Discount, DiscountKind, TaxBucket, WantedLine
+from internal.pricing.messages import (
+    Adjustment,
+    AdjustmentKind,
+    AdjustmentSource,
+    TaxBucket,
+    WantedLine,
+)
 from internal.privacy.messages import Private
 
 
@@ -34,7 +41,7 @@ TENDERS = st.builds(
     rounding_minor=INTS,
 )
 CAPTURED = st.builds(Captured, st.sampled_from(TenderKind), INTS, TEXTS, INTS, INTS)
-DISCOUNTS = st.builds(Discount, st.sampled_from(DiscountKind), INTS)
+PRICES = st.builds(UnitPrice, INTS, st.integers(0, SCALE_MAX))
 
 
 def _ref(tender: Tender) -> str:
@@ -43,6 +50,12 @@ def _ref(tender: Tender) -> str:
 
 def _some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
     return st.lists(values, max_size=3).map(tuple)
+
+
+def _adjustments(names: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[object, ...]]:
+    kinds, sources = st.sampled_from(AdjustmentKind), st.sampled_from(AdjustmentSource)
+    optional = st.just("") | names
+    return _some(st.builds(Adjustment, kinds, INTS, sources, optional, optional, optional))
 
 
 def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict[str, Any]:
@@ -54,11 +67,20 @@ def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict
         **dict.fromkeys(optional_ids, st.just("") | names),
         "channel": st.sampled_from(messages.Channel),
         "lines": _some(st.builds(messages.StockLine, skus, INTS)),
-        "wanted": _some(st.builds(WantedLine, skus, INTS, st.none() | INTS)),
-        "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS)),
+        "wanted": _some(
+            st.builds(
+                WantedLine,
+                skus,
+                INTS,
+                st.none() | PRICES,
+                st.just("") | names,
+                _adjustments(names),
+            )
+        ),
+        "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS, INTS)),
         "tenders": st.lists(TENDERS, max_size=3, unique_by=_ref).map(tuple),
         "captured": _some(CAPTURED),
-        "discount": st.none() | DISCOUNTS,
+        "adjustments": _adjustments(names),
     }
 
 
@@ -93,7 +115,7 @@ _ORDER = {
 }
 _AMOUNTS = {
     "currency": "EUR",
-    "lines": (messages.StockLine("tea", 2), messages.StockLine("cup", 3)),
+    "lines": (messages.StockLine("tea", 2_000), messages.StockLine("cup", 3_000)),
     "taxes": (
         TaxBucket("std", 190_000, inclusive=True, taxable_minor=1_513, tax_minor=287),
         TaxBucket("us", 88_750, inclusive=False, taxable_minor=675, tax_minor=60),
@@ -105,6 +127,9 @@ _AMOUNTS = {
     "total_minor": 2_535,
     "discount_net_minor": 243,
 }
+_FIVE_OFF = Adjustment(
+    AdjustmentKind.AMOUNT, 5, AdjustmentSource.COUPON, "WELCOME", "FIRST_ORDER", "anna"
+)
 _TENDERS = (
     Tender(TenderKind.CASH, "notes", 500, given_minor=1_000, change_minor=501, rounding_minor=-1),
     Tender(TenderKind.CARD, "t2", 2_035, tip_minor=200),
@@ -120,14 +145,17 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         order_id="o-1",
         store_id="main",
         currency="EUR",
-        lines=(WantedLine("tea", 2, 1_000), WantedLine("cup", 3)),
+        lines=(
+            WantedLine("tea", 2_000, UnitPrice(1_000), "a", (_FIVE_OFF,)),
+            WantedLine("cup", 3_000),
+        ),
         tenders=(
             Tender(TenderKind.CASH, "notes", 500, given_minor=1_000),
             Tender(TenderKind.CARD, "t2", tip_minor=200),
         ),
         body_hash="cae66941d9efbd404e4d88758ea67670",
         placed_at_us=1_700_000_000_000_000,
-        discount=Discount(DiscountKind.BASIS_POINTS, 1_000),
+        adjustments=(Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),),
         terminal_id="till-3",
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
     ),

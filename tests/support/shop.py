@@ -11,10 +11,12 @@ from internal.catalogue.messages import Product, Store, TaxRate
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey
 from internal.kernel import ids
+from internal.kernel.quantities import MILLI
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender, TenderKind
-from internal.pricing.messages import Discount, WantedLine
+from internal.pricing.messages import Adjustment, WantedLine
 from internal.privacy.messages import Private
 from tests.support import stock
 
@@ -49,12 +51,12 @@ def open_merchant(connection: sa.Connection, merchant_id: str) -> None:
     store = Store(merchant_id, STORE, "The shop", "EUR", cash_rounding_step_minor=step_minor)
     catalogue_store.save_stores(connection, [store])
     rates = [
-        TaxRate(merchant_id, "inside", "Inside", 190_000, inclusive=True),
-        TaxRate(merchant_id, "on-top", "On top", 88_750, inclusive=False),
+        TaxRate(merchant_id, "inside", "inside", "Inside", 190_000, inclusive=True),
+        TaxRate(merchant_id, "on-top", "on-top", "On top", 88_750, inclusive=False),
     ]
-    catalogue_store.save_tax_rates(connection, rates)
+    catalogue_store.add_tax_rates(connection, rates)
     products = [
-        Product(merchant_id, sku, f"A {sku}", minor, "EUR", tax, active)
+        Product(merchant_id, sku, f"A {sku}", UnitPrice(minor), "EUR", tax, active)
         for sku, minor, tax, active in _PRODUCTS
     ]
     catalogue_store.save_products(connection, products)
@@ -92,18 +94,18 @@ def placed(
     order_id: str,
     *lines: tuple[str, int],
     tenders: tuple[Tender, ...] = (Tender(TenderKind.CASH),),
-    discount: Discount | None = None,
+    adjustments: tuple[Adjustment, ...] = (),
     merchant_id: str = MERCHANT,
 ) -> messages.OrderPlaced:
-    """Return an order for (sku, quantity), one tea unless told. Equal bodies have equal hashes."""
-    wanted = tuple(WantedLine(sku, quantity) for sku, quantity in lines or (("tea", 1),))
+    """Return an order for (sku, pieces), one tea unless told. Equal bodies have equal hashes."""
+    wanted = tuple(WantedLine(sku, pieces * MILLI) for sku, pieces in lines or (("tea", 1),))
     tenders = tender_types.with_refs(
         msgspec.structs.replace(it, tender_ref=f"t{number}.{it.tender_ref}")
         if it.tender_ref
         else it
         for number, it in enumerate(tenders, start=1)
     )
-    body = repr((wanted, tenders, discount)).encode()
+    body = repr((wanted, tenders, adjustments)).encode()
     return messages.OrderPlaced(
         merchant_id,
         order_id,
@@ -113,7 +115,7 @@ def placed(
         tenders,
         ids.short_digest(body),
         NOW_US,
-        discount,
+        adjustments,
         trace_id=f"trace-{order_id}",
     )
 

@@ -11,12 +11,20 @@ from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 
 from internal.api import calls
-from internal.kernel import errors, facts, money
+from internal.kernel import errors, facts, money, unit_prices
 from internal.kernel.clock import US_PER_SECOND
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders.messages import CancelRequested, Channel, OrderPlaced, Submission
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
-from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.pricing import rules as pricing_rules
+from internal.pricing.messages import (
+    Adjustment,
+    AdjustmentKind,
+    AdjustmentSource,
+    PriceRequest,
+    WantedLine,
+)
 from internal.privacy.messages import NOTHING, Private
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -40,8 +48,8 @@ def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Subm
     Raises:
         InvalidMoney: an amount is not in the order's currency, cannot be expressed in it, or is too
             small.
-        InvalidInput: a tender is of no known kind, more than one leaves its amount out, two have
-            the same name, or the sale is too far in the future.
+        InvalidInput: a tender is of no known kind, more than one leaves its amount out, two of
+            them or two lines have the same name, or the sale is too far in the future.
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
@@ -56,7 +64,7 @@ def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Subm
         tenders=tenders,
         body_hash="",
         placed_at_us=0,
-        discount=_discount(draft.discount, currency, path) if draft.HasField("discount") else None,
+        adjustments=_adjustments(draft.adjustments, currency, path) if draft.adjustments else (),
         terminal_id=draft.terminal_id,
         sold_at_us=_sold_at_us(draft, origin.at_us, path),
         channel=_CHANNELS[draft.channel],
@@ -89,17 +97,25 @@ _CHANNELS = {
 }
 
 
-def price_request(request: order_service_pb2.QuoteOrderRequest, merchant_id: str) -> PriceRequest:
+def price_request(
+    request: order_service_pb2.QuoteOrderRequest, origin: calls.Origin
+) -> PriceRequest:
     """Return what a validated quote asks for.
 
     Raises:
         InvalidMoney: as for `placed`.
+        InvalidInput: two lines have one name.
     """
     currency = request.currency
     money.exponent_of(currency, "currency")
-    discount = _discount(request.discount, currency, "") if request.HasField("discount") else None
-    lines = _lines(request.lines, currency, "")
-    return PriceRequest(merchant_id, request.store_id, currency, lines, discount)
+    return PriceRequest(
+        merchant_id=origin.merchant_id,
+        store_id=request.store_id,
+        currency=currency,
+        lines=_lines(request.lines, currency, ""),
+        sold_at_us=origin.at_us,
+        adjustments=_adjustments(request.adjustments, currency, ""),
+    )
 
 
 def cancel_requested(
@@ -125,15 +141,25 @@ def cancel_requested(
 def _lines(
     lines: Iterable[order_pb2.DraftLine], currency: str, path: str
 ) -> tuple[WantedLine, ...]:
-    return tuple(
-        WantedLine(
-            line.sku,
-            line.quantity,
-            _minor(line.expected_price, currency, f"{path}lines[{index}].expected_price", 0)
-            if line.HasField("expected_price")
-            else None,
-        )
-        for index, line in enumerate(lines)
+    read = tuple(
+        _line(line, currency, f"{path}lines[{index}].") for index, line in enumerate(lines)
+    )
+    twice = pricing_rules.repeated_ref(read)
+    if twice:
+        what = f"two lines have the line_ref {twice}; a line without one has its number"
+        raise errors.InvalidInput([(f"{path}lines", what)])
+    return read
+
+
+def _line(line: order_pb2.DraftLine, currency: str, path: str) -> WantedLine:
+    return WantedLine(
+        line.sku,
+        line.quantity_milli,
+        _expected_price(line.expected_price, currency, f"{path}expected_price")
+        if line.HasField("expected_price")
+        else None,
+        line.line_ref,
+        _adjustments(line.adjustments, currency, path) if line.adjustments else (),
     )
 
 
@@ -176,22 +202,51 @@ def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
     )
 
 
-def _discount(discount: order_pb2.Discount, currency: str, path: str) -> Discount:
-    if discount.HasField("basis_points"):
-        return Discount(DiscountKind.BASIS_POINTS, discount.basis_points)
-    amount_minor = _minor(discount.amount, currency, f"{path}discount.amount", 1)
-    return Discount(DiscountKind.AMOUNT, amount_minor)
+def _adjustments(
+    adjustments: Iterable[order_pb2.Adjustment], currency: str, path: str
+) -> tuple[Adjustment, ...]:
+    return tuple(
+        _adjustment(it, currency, f"{path}adjustments[{index}]")
+        for index, it in enumerate(adjustments)
+    )
+
+
+def _adjustment(it: order_pb2.Adjustment, currency: str, path: str) -> Adjustment:
+    kind, value = AdjustmentKind.BASIS_POINTS, it.basis_points
+    if it.HasField("amount"):
+        kind, value = AdjustmentKind.AMOUNT, _minor(it.amount, currency, f"{path}.amount", 1)
+    return Adjustment(kind, value, _SOURCES[it.source], it.code, it.reason_code, it.allowed_by)
+
+
+_SOURCES = {
+    order_pb2.ADJUSTMENT_SOURCE_UNSPECIFIED: AdjustmentSource.MANUAL,
+    order_pb2.ADJUSTMENT_SOURCE_MANUAL: AdjustmentSource.MANUAL,
+    order_pb2.ADJUSTMENT_SOURCE_PROMOTION: AdjustmentSource.PROMOTION,
+    order_pb2.ADJUSTMENT_SOURCE_COUPON: AdjustmentSource.COUPON,
+}
+
+
+def _expected_price(amount: money_pb2.Money, currency: str, field: str) -> UnitPrice:
+    _check_currency(amount, currency, field)
+    price = unit_prices.from_parts(currency, amount.units, amount.nanos, field)
+    if price.scaled < 0:
+        raise errors.InvalidMoney([(field, "must not be below zero")])
+    return price
 
 
 def _minor(amount: money_pb2.Money, currency: str, field: str, least_minor: int) -> int:
-    if amount.currency_code != currency:
-        what = f"currency_code must be {currency}, the currency of the whole"
-        raise errors.InvalidMoney([(field, what)])
+    _check_currency(amount, currency, field)
     minor = money.from_parts(currency, amount.units, amount.nanos, field)
     if minor < least_minor:
         what = "must be above zero" if least_minor else "must not be below zero"
         raise errors.InvalidMoney([(field, what)])
     return minor
+
+
+def _check_currency(amount: money_pb2.Money, currency: str, field: str) -> None:
+    if amount.currency_code != currency:
+        what = f"currency_code must be {currency}, the currency of the whole"
+        raise errors.InvalidMoney([(field, what)])
 
 
 def instant_us(at: timestamp_pb2.Timestamp) -> int:

@@ -164,7 +164,7 @@ class OrderService:
 
     async def quote_order(self, call: calls.Call, request: wire.QuoteOrderRequest) -> calls.Answer:
         """Return what an order would cost."""
-        wanted = from_wire.price_request(request, call.origin.merchant_id)
+        wanted = from_wire.price_request(request, call.origin)
         priced = await self._quoter.quote(wanted)
         if isinstance(priced, Refusal):
             return refusals.not_priced(priced)

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 from google.protobuf import timestamp_pb2
 from google.type import money_pb2
 
-from internal.kernel import money
+from internal.kernel import money, unit_prices
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import OrderState
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders.messages import OrderPlaced, Submission
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Attempt, Operation
 from internal.payments.order_tenders import TenderRecord
+from internal.pricing import taxes, trace
 from internal.pricing.messages import PricedLine, PricedOrder, TaxBucket
 from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import OrderSummary
@@ -66,7 +68,7 @@ def quote_of(priced: PricedOrder) -> order_service_pb2.QuoteOrderResponse:
         lines=_lines(priced.lines, priced.currency),
         taxes=_taxes(priced.taxes, priced.currency),
         totals=_totals(priced),
-        price_trace=priced.trace,
+        price_trace=trace.steps(priced.lines, priced.currency),
     )
 
 
@@ -128,7 +130,7 @@ def _recorded(view: OrderView) -> order_pb2.Order:
         version=view.version,
         tenders=[_tender(it, view.currency, view.attempts) for it in view.tenders],
         receipt_number=view.receipt_no or 0,
-        price_trace=view.price_trace,
+        price_trace=trace.steps(view.lines, view.currency),
         allowed_commands=[_COMMANDS[name] for name in view.next_commands if name in _COMMANDS],
         timeline=[step_of(entry) for entry in view.timeline],
         placed_at=_instant(view.placed_at_us),
@@ -160,7 +162,12 @@ def _add_amounts(order: order_pb2.Order, view: OrderView, placed: OrderPlaced | 
 
 def _wanted_lines(fact: OrderPlaced) -> list[order_pb2.OrderLine]:
     return [
-        order_pb2.OrderLine(line_no=number, sku=line.sku, quantity=line.quantity)
+        order_pb2.OrderLine(
+            line_no=number,
+            sku=line.sku,
+            quantity_milli=line.quantity_milli,
+            line_ref=line.line_ref or str(number),
+        )
         for number, line in enumerate(fact.lines, start=1)
     ]
 
@@ -171,30 +178,34 @@ def _lines(lines: Iterable[PricedLine], currency: str) -> list[order_pb2.OrderLi
             line_no=line.line_no,
             sku=line.sku,
             name=line.name,
-            quantity=line.quantity,
-            unit_price=money_of(line.unit_price_minor, currency),
+            quantity_milli=line.quantity_milli,
+            unit_price=_unit_price_of(line.unit_price, currency),
             gross=money_of(line.gross_minor, currency),
             discount=money_of(line.discount_minor, currency),
-            tax_code=line.tax_code,
-            tax_rate_ppm=line.tax_rate_ppm,
-            tax_inclusive=line.tax_inclusive,
             tax=money_of(line.tax_minor, currency),
             total=money_of(line.total_minor, currency),
+            line_ref=line.line_ref,
+            taxes=_taxes(taxes.buckets_of([line]), currency),
         )
         for line in lines
     ]
 
 
-def _taxes(taxes: Iterable[TaxBucket], currency: str) -> list[order_pb2.TaxBucket]:
+def _unit_price_of(price: UnitPrice, currency: str) -> money_pb2.Money:
+    units, nanos = unit_prices.to_parts(price, currency)
+    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
+
+
+def _taxes(buckets: Iterable[TaxBucket], currency: str) -> list[order_pb2.TaxBucket]:
     return [
         order_pb2.TaxBucket(
-            tax_code=tax.tax_code,
+            code=tax.code,
             rate_ppm=tax.rate_ppm,
             inclusive=tax.inclusive,
             taxable=money_of(tax.taxable_minor, currency),
             tax=money_of(tax.tax_minor, currency),
         )
-        for tax in taxes
+        for tax in buckets
     ]
 
 

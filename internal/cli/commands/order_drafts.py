@@ -4,17 +4,18 @@ Only unreadable input is refused here, as a usage error; the server applies the 
 """
 
 import dataclasses
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf import json_format
 from google.type import money_pb2
 
 from internal.cli import input_files
-from internal.kernel import cards, errors, money
+from internal.kernel import cards, errors, money, quantities, unit_prices
 from internal.payments import tenders
 from internal.wire.souk.v1 import order_pb2
 
@@ -31,7 +32,6 @@ _TENDER_FORMS = tuple(f"{name}{detail}" for name, detail in _DETAIL.items())
 _TENDER = re.compile(
     r"(?P<name>[^:=+]+)(?::(?P<detail>[^=+]+))?(?:=(?P<amount>[^+]+))?(?:\+(?P<tip>.+))?"
 )
-_QUANTITY = re.compile(r"[0-9]{1,9}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +52,15 @@ class Wanted:
         list[str],
         typer.Option(
             metavar="SKU[=QUANTITY][@PRICE]",
-            help="A line; once for each. With a price, any other price is refused.",
+            help="A line, such as HAM=0.750; once for each. With a price, any other is refused.",
         ),
     ] = dataclasses.field(default_factory=list)
     discount: Annotated[
-        str, typer.Option(metavar="10%|2.50", help="A share or an amount off the whole order.")
-    ] = ""
+        list[str],
+        typer.Option(
+            metavar="10%|2.50", help="A share or an amount off the whole order; once for each."
+        ),
+    ] = dataclasses.field(default_factory=list)
     currency: Annotated[
         str,
         typer.Option(
@@ -137,17 +140,42 @@ def _from_file(file: Path, *, both: bool) -> order_pb2.OrderDraft:
 def from_json(text: str) -> order_pb2.OrderDraft:
     """Read an OrderDraft in the JSON form of its proto; names in snake_case or camelCase.
 
+    A line may have a `quantity` in units, such as 0.750, in place of `quantity_milli`.
+
     Raises:
         typer.BadParameter: it is not one; the message names the place and the valid fields.
     """
     if not text.lstrip().startswith("{"):
         raise _not_a_draft("it is not a JSON object")
     try:
-        return json_format.Parse(text, order_pb2.OrderDraft())
-    except (json_format.ParseError, UnicodeError) as error:
+        draft = json.loads(text, parse_float=str, object_pairs_hook=_without_repeats)
+        _read_quantities(draft)
+        return json_format.ParseDict(draft, order_pb2.OrderDraft())
+    except (json_format.ParseError, ValueError) as error:
         raise _not_a_draft(str(error)) from error
     except RecursionError:
         raise _not_a_draft("it is nested too deeply") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise json_format.ParseError("a name is there twice in one object")
+    return found
+
+
+def _read_quantities(draft: dict[str, Any]) -> None:
+    """Write each line's quantity as thousandths, as the proto has it."""
+    lines = draft.get("lines")
+    for line in lines if isinstance(lines, list) else ():
+        if isinstance(line, dict) and "quantity" in line:
+            if "quantity_milli" in line or "quantityMilli" in line:
+                raise json_format.ParseError("a line has quantity and quantity_milli: one of them")
+            written = str(line.pop("quantity"))
+            line["quantity_milli"] = quantities.parse(written)
+            if line["quantity_milli"] is None:
+                what = f"quantity {written!r} is not a decimal such as 2 or 0.750"
+                raise json_format.ParseError(what)
 
 
 def _not_a_draft(why: str) -> typer.BadParameter:
@@ -167,31 +195,31 @@ def _spelled_out(wanted: Wanted) -> order_pb2.OrderDraft:
         raise typer.BadParameter(what, param_hint="--currency")
     draft = order_pb2.OrderDraft(store_id=wanted.store, currency=currency)
     draft.lines.extend(_line(text, currency) for text in wanted.line)
-    if wanted.discount:
-        draft.discount.CopyFrom(_discount(wanted.discount, currency))
+    draft.adjustments.extend(_discount(text, currency) for text in wanted.discount)
     return draft
 
 
 def _line(text: str, currency: str) -> order_pb2.DraftLine:
     left, at, price = text.partition("@")
     sku, equals, quantity = left.partition("=")
-    if not sku or (equals and not _QUANTITY.fullmatch(quantity)):
-        raise _unreadable("--line", text, "SKU, SKU=2 or SKU=2@9.99")
-    line = order_pb2.DraftLine(sku=sku, quantity=int(quantity or 1))
+    milli = quantities.parse(quantity) if equals else quantities.MILLI
+    if not sku or milli is None:
+        raise _unreadable("--line", text, "SKU, SKU=2, SKU=0.750 or SKU=2@9.99")
+    line = order_pb2.DraftLine(sku=sku, quantity_milli=milli)
     if at:
-        line.expected_price.CopyFrom(_amount(price, currency, "--line"))
+        line.expected_price.CopyFrom(_price(price, currency))
     return line
 
 
-def _discount(text: str, currency: str) -> order_pb2.Discount:
+def _discount(text: str, currency: str) -> order_pb2.Adjustment:
     if not text.endswith("%"):
-        return order_pb2.Discount(amount=_amount(text, currency, "--discount"))
+        return order_pb2.Adjustment(amount=_amount(text, currency, "--discount"))
     percent = _PERCENT.fullmatch(text)
     if not percent:
         raise _unreadable("--discount", text, "10%, 7.25% or an amount such as 2.50")
     whole, hundredths = percent.groups(default="")
     basis_points = int(whole) * BASIS_POINTS_PER_PERCENT + int(hundredths.ljust(2, "0"))
-    return order_pb2.Discount(basis_points=basis_points)
+    return order_pb2.Adjustment(basis_points=basis_points)
 
 
 def _tenders(pay: Sequence[str], currency: str) -> list[order_pb2.Tender]:
@@ -221,6 +249,14 @@ def _tender(text: str, currency: str) -> order_pb2.Tender:
         if parts[name]:
             getattr(tender, name).CopyFrom(_amount(parts[name], currency, "--pay"))
     return tender
+
+
+def _price(text: str, currency: str) -> money_pb2.Money:
+    try:
+        units, nanos = unit_prices.to_parts(unit_prices.from_text(text, currency), currency)
+    except errors.InvalidMoney as error:
+        raise typer.BadParameter(str(error), param_hint="--line") from error
+    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
 
 
 def _amount(text: str, currency: str, option: str) -> money_pb2.Money:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from internal.console import output
-from internal.kernel import money
+from internal.kernel import money, quantities, unit_prices
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
 PPM_PER_PERCENT = 10_000
@@ -100,6 +100,11 @@ def _number(it: money_pb2.Money) -> str:
     return money.to_text(money.from_parts(it.currency_code, it.units, it.nanos), it.currency_code)
 
 
+def _price(it: money_pb2.Money) -> str:
+    price = unit_prices.from_parts(it.currency_code, it.units, it.nanos)
+    return unit_prices.to_text(price, it.currency_code)
+
+
 def _head(it: order_pb2.Order) -> Text:
     head = Text.assemble(
         ("Order ", "bold"),
@@ -136,12 +141,13 @@ def _lines(lines: Sequence[order_pb2.OrderLine]) -> Table:
     numbers = ["#", "Quantity", "Price", "Discount", "Tax", "Total"]
     table = output.table("#", "Product", *numbers[1:], right=numbers)
     for line in lines:
-        what = f"{line.sku}, {line.tax_code} {percent(line.tax_rate_ppm)}"
+        taxes = (f"{tax.code} {percent(tax.rate_ppm)}" for tax in line.taxes)
+        what = ", ".join((line.sku, *taxes))
         table.add_row(
             str(line.line_no),
             Text.assemble(output.one_line(line.name), "\n", (output.one_line(what), "dim")),
-            str(line.quantity),
-            _number(line.unit_price),
+            quantities.text(line.quantity_milli),
+            _price(line.unit_price),
             _taken_off(line.discount),
             _number(line.tax),
             _number(line.total),
@@ -152,7 +158,7 @@ def _lines(lines: Sequence[order_pb2.OrderLine]) -> Table:
 def _wanted(lines: Sequence[order_pb2.OrderLine]) -> Table:
     table = output.table("#", "SKU", "Quantity", right=["#", "Quantity"])
     for line in lines:
-        table.add_row(str(line.line_no), line.sku, str(line.quantity))
+        table.add_row(str(line.line_no), line.sku, quantities.text(line.quantity_milli))
     return table
 
 
@@ -164,23 +170,13 @@ def _totals(totals: order_pb2.OrderTotals, taxes: Sequence[order_pb2.TaxBucket])
     if totals.discount.units or totals.discount.nanos:
         table.add_row("Discount", f"-{amount(totals.discount)}")
     for tax in taxes:
-        where = "inside" if tax.inclusive else "on top of"
-        what = f"{tax.tax_code} {percent(tax.rate_ppm)} {where} {_number(_base(tax))}"
+        where = "inside, on" if tax.inclusive else "on top of"
+        what = f"{tax.code} {percent(tax.rate_ppm)} {where} {_number(tax.taxable)}"
         table.add_row(what, amount(tax.tax))
     table.add_row("Net", amount(totals.net))
     table.add_row("Tax", amount(totals.tax))
     table.add_row(Text("Total", style="bold"), Text(amount(totals.total), style="bold"))
     return table
-
-
-def _base(tax: order_pb2.TaxBucket) -> money_pb2.Money:
-    """Return the amount that the rate applies to; it includes the tax if prices do."""
-    if not tax.inclusive:
-        return tax.taxable
-    currency = tax.taxable.currency_code
-    minor = sum(money.from_parts(currency, it.units, it.nanos) for it in (tax.taxable, tax.tax))
-    units, nanos = money.to_parts(minor, currency)
-    return money_pb2.Money(currency_code=currency, units=units, nanos=nanos)
 
 
 def _tenders(tenders: Sequence[order_pb2.OrderTender]) -> RenderableType:

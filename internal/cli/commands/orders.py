@@ -107,7 +107,7 @@ def quote(wanted: order_drafts.Wanted, server: Server, *, as_json: AsJson = Fals
         store_id=draft.store_id,
         currency=draft.currency,
         lines=draft.lines,
-        discount=draft.discount if draft.HasField("discount") else None,
+        adjustments=draft.adjustments,
     )
     reply = server_calls.call(
         server, lambda orders: orders.quote(request, server.timeout_s), as_json=as_json

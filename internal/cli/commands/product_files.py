@@ -1,7 +1,7 @@
 """Reads products from CSV or JSON: all mistakes at once, each with its line. Pure.
 
 CSV opens with its columns. JSON has an object per product: one a line, or in an array. A price is a
-plain decimal.
+plain decimal, with up to six digits more than its currency has.
 """
 
 import decimal
@@ -12,7 +12,7 @@ import msgspec
 
 from internal.catalogue.messages import Product
 from internal.cli.formats import csv_rows, decimals, json_values
-from internal.kernel import cards, errors, money, texts
+from internal.kernel import cards, errors, money, texts, unit_prices
 
 COLUMNS = csv_rows.Columns(("sku", "name", "price", "currency", "tax_code"), ("active",))
 NAME_CHARS_MAX = 200
@@ -167,11 +167,11 @@ def _faults_of_price(row: Row) -> Iterator[Violation]:
         yield "price", row.price_fault
         return
     try:
-        price_minor = money.from_text(row.price, row.currency)
+        price = unit_prices.from_text(row.price, row.currency)
     except errors.InvalidMoney as error:
         yield "price", str(error)
     else:
-        if price_minor < 0:
+        if price.scaled < 0:
             yield "price", "it is below zero"
 
 
@@ -186,7 +186,7 @@ def _product(row: Row, merchant_id: str) -> Product:
         merchant_id,
         row.sku,
         row.name,
-        money.from_text(row.price, row.currency),
+        unit_prices.from_text(row.price, row.currency),
         row.currency,
         row.tax_code,
         active=bool(_active(row.active)),
@@ -198,7 +198,7 @@ def row_of(product: Product) -> dict[str, str | bool]:
     return {
         "sku": product.sku,
         "name": product.name,
-        "price": money.to_text(product.price_minor, product.currency),
+        "price": unit_prices.to_text(product.unit_price, product.currency),
         "currency": product.currency,
         "tax_code": product.tax_code,
         "active": product.active,

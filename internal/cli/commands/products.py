@@ -1,6 +1,5 @@
 """`souk products`: a merchant's products. Writes the catalogue; must not touch stock."""
 
-import collections
 import shlex
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -17,6 +16,9 @@ from internal.cli.commands import merchants, product_files
 from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, values
 from internal.console.options import AsJson
+from internal.infra import clock
+from internal.kernel import unit_prices
+from internal.stages import catalogue_changes
 
 app = lazy_groups.new()
 
@@ -63,7 +65,7 @@ def list_products(
 def _show(products: Iterable[Product]) -> None:
     table = output.table("SKU", "Name", "Price", "Tax", "Sold", right=["Price"])
     for it in products:
-        price = output.amount(it.price_minor, it.currency)
+        price = f"{unit_prices.to_text(it.unit_price, it.currency)} {it.currency}"
         sold = output.yes_or_no(good=it.active, yes="yes", no="no")
         table.add_row(it.sku, it.name, price, it.tax_code, sold)
     output.terminal().print(table)
@@ -122,24 +124,21 @@ def _import(
     merchant_id = merchants.require(connection, merchant)
     tax_codes = [rate.tax_code for rate in store.list_tax_rates(connection, merchant_id)]
     products = product_files.read(text, merchant_id, tax_codes)
-    counts = collections.Counter(new=0, changed=0, unchanged=0)
+    known = 0
+    changed: list[Product] = []
     for batch in _batches(products):
-        counts.update(_save(connection, batch, dry_run=dry_run))
-    return dict(counts)
-
-
-def _save(
-    connection: sa.Connection, products: Sequence[Product], *, dry_run: bool
-) -> dict[str, int]:
-    keys = [(product.merchant_id, product.sku) for product in products]
-    before = store.load_snapshot(connection, (), keys).products
-    changed = [
-        product for product in products if before.get((product.merchant_id, product.sku)) != product
-    ]
+        before = store.load_snapshot(connection, (), [_key(it) for it in batch]).products
+        known += len(before)
+        changed += [product for product in batch if before.get(_key(product)) != product]
     if not dry_run:
-        store.save_products(connection, changed)
-    new = len(products) - len(before)
+        now_us = clock.SystemClock().now_us()
+        catalogue_changes.save_products(connection, merchant_id, changed, now_us)
+    new = len(products) - known
     return {"new": new, "changed": len(changed) - new, "unchanged": len(products) - len(changed)}
+
+
+def _key(product: Product) -> tuple[str, str]:
+    return product.merchant_id, product.sku
 
 
 def _batches(products: Sequence[Product]) -> Iterable[Sequence[Product]]:

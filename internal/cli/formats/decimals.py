@@ -30,7 +30,7 @@ class Convention:
         if "," in text:
             return self._with_comma(text, line_no)
         if self._may_be_comma and (point := _POINT.fullmatch(text)):
-            if len(point[1]) == _THOUSANDS != exponent:
+            if len(point[1]) == _THOUSANDS != exponent and not _is_below_one(text):
                 return text, _ambiguous(text, *text.split("."))
             return text, self._fault_of("point", line_no)
         return text, ""
@@ -42,7 +42,7 @@ class Convention:
         whole, decimals = comma.groups()
         if not self._may_be_comma:
             return text, f"write a decimal point: {whole}.{decimals}"
-        if len(decimals) == _THOUSANDS:
+        if len(decimals) == _THOUSANDS and not _is_below_one(text):
             return text, _ambiguous(text, whole, decimals)
         return f"{whole}.{decimals}", self._fault_of("comma", line_no)
 
@@ -52,6 +52,11 @@ class Convention:
         if first == separator:
             return ""
         return f"a decimal {separator}, but line {first_line} has a decimal {first}"
+
+
+def _is_below_one(text: str) -> bool:
+    """Tell whether a zero stands before the separator: no thousands do so."""
+    return text.lstrip("-")[:2] in {"0,", "0."}
 
 
 def _ambiguous(text: str, whole: str, decimals: str) -> str:

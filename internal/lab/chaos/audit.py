@@ -15,7 +15,7 @@ from internal.kernel import states
 from internal.kernel.states import OrderState
 from internal.lab.chaos import clients
 from internal.lab.workload import scenarios
-from internal.orders import refusals, store
+from internal.orders import refusals, tables
 from internal.pipeline import dead_letters
 from internal.wire.souk.v1 import order_pb2
 
@@ -32,7 +32,7 @@ class Recorded(msgspec.Struct, frozen=True):
     state: OrderState
     reason: str
     lines: tuple[tuple[str, int], ...]
-    """(sku, quantity); empty for an order that could not be priced."""
+    """(sku, thousandths); empty for an order that could not be priced."""
 
     @property
     def end(self) -> str:
@@ -46,11 +46,11 @@ Letter = tuple[str, str]
 
 def recorded(connection: sa.Connection, run: str = "") -> dict[str, Recorded]:
     """Return all orders by id, or only those whose ids begin with `run`."""
-    orders, line = store.ORDERS.c, store.ORDER_LINES.c
+    orders, line = tables.ORDERS.c, tables.ORDER_LINES.c
     of_run = orders.order_id.startswith(run, autoescape=True) if run else sa.true()
     in_run = line.order_key.in_(sa.select(orders.order_key).where(of_run)) if run else sa.true()
     lines: dict[int, list[tuple[str, int]]] = {}
-    query = sa.select(line.order_key, line.sku, line.quantity).where(in_run)
+    query = sa.select(line.order_key, line.sku, line.quantity_milli).where(in_run)
     for key, sku, quantity in connection.execute(query.order_by(line.order_key, line.line_no)):
         lines.setdefault(key, []).append((sku, quantity))
     columns = (orders.order_key, orders.order_id, orders.state, refusals.REASON)
@@ -145,5 +145,5 @@ def _is_expected(log: clients.Log, name: str, kind: scenarios.Kind, order: Recor
 def _is_as_sent(log: clients.Log, name: str, order: Recorded) -> bool:
     """Compare the lines with all bodies that were sent under this id; one must match."""
     bodies = log.drafts.get(name, {}).values()
-    sent = [tuple((line.sku, line.quantity) for line in draft.lines) for draft in bodies]
+    sent = [tuple((line.sku, line.quantity_milli) for line in draft.lines) for draft in bodies]
     return not order.lines or order.lines in sent

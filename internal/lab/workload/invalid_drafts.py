@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 from google.type import money_pb2
 
+from internal.kernel.quantities import MILLI
 from internal.lab.workload.random_drafts import DraftSource, add_line
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 
 Draft = order_pb2.OrderDraft
 
-NEVER_ENOUGH = 1_000_000
+NEVER_ENOUGH_MILLI = 1_000_000 * MILLI
 TEST_CARD = "4" + 15 * "1"
 """The test card number that payment gateways document."""
 
@@ -22,19 +23,19 @@ def apply(source: DraftSource, kind: Kind, draft: Draft) -> None:
 
 
 def _add_scarce(source: DraftSource, draft: Draft) -> None:
-    draft.lines.add(sku=source.rng.choice(source.scarce).sku, quantity=1)
+    draft.lines.add(sku=source.rng.choice(source.scarce).sku, quantity_milli=MILLI)
 
 
 def _add_inactive(source: DraftSource, draft: Draft) -> None:
-    draft.lines.add(sku=source.rng.choice(source.inactive).sku, quantity=1)
+    draft.lines.add(sku=source.rng.choice(source.inactive).sku, quantity_milli=MILLI)
 
 
 def _add_unknown(_: DraftSource, draft: Draft) -> None:
-    draft.lines.add(sku="no-such-product", quantity=1)
+    draft.lines.add(sku="no-such-product", quantity_milli=MILLI)
 
 
 def _order_too_many(_: DraftSource, draft: Draft) -> None:
-    draft.lines[0].quantity = NEVER_ENOUGH
+    draft.lines[0].quantity_milli = NEVER_ENOUGH_MILLI
 
 
 def _set_unknown_store(_: DraftSource, draft: Draft) -> None:
@@ -44,14 +45,14 @@ def _set_unknown_store(_: DraftSource, draft: Draft) -> None:
 def _expect_another_price(source: DraftSource, draft: Draft) -> None:
     item = source.rng.choice(source.plenty)
     shown = source.amount(item.price_minor + 1)
-    draft.lines.add(sku=item.sku, quantity=1, expected_price=shown)
+    draft.lines.add(sku=item.sku, quantity_milli=MILLI, expected_price=shown)
 
 
 def _underpay(source: DraftSource, draft: Draft) -> None:
     """Tender one minor unit for lines that cost at least two."""
     del draft.tenders[:]
     draft.tenders.add(cash=order_pb2.CashTender(), amount=source.amount(1))
-    draft.ClearField("discount")
+    draft.ClearField("adjustments")
     for _ in range(2):
         add_line(source, draft, source.plenty[0])
 
@@ -69,7 +70,7 @@ def _remove_tenders(draft: Draft) -> None:
 
 
 def _set_quantity_zero(draft: Draft) -> None:
-    draft.lines[0].quantity = 0
+    draft.lines[0].quantity_milli = 0
 
 
 def _lowercase_currency(draft: Draft) -> None:

@@ -5,6 +5,7 @@ import random
 from google.type import money_pb2
 
 from internal.kernel import money
+from internal.kernel.quantities import MILLI
 from internal.lab.workload import scenarios, shop
 from internal.wire.souk.v1 import order_pb2
 
@@ -55,10 +56,11 @@ def make(source: DraftSource, kind: scenarios.Kind, order_id: str) -> order_pb2.
 
 def add_line(source: DraftSource, draft: order_pb2.OrderDraft, item: shop.Item) -> int:
     """Add a line with a few units of a product; return its cost."""
-    line = draft.lines.add(sku=item.sku, quantity=source.rng.choice(QUANTITIES))
+    pieces = source.rng.choice(QUANTITIES)
+    line = draft.lines.add(sku=item.sku, quantity_milli=pieces * MILLI)
     if source.one_in(5):
         line.expected_price.CopyFrom(source.amount(item.price_minor))
-    return int(line.quantity) * item.price_minor
+    return pieces * item.price_minor
 
 
 def _add_lines(source: DraftSource, draft: order_pb2.OrderDraft) -> int:
@@ -75,9 +77,9 @@ def _add_discount(source: DraftSource, draft: order_pb2.OrderDraft, gross_minor:
         return 0
     if source.one_in(2):
         off_minor = source.rng.randint(1, half_minor)
-        draft.discount.amount.CopyFrom(source.amount(off_minor))
+        draft.adjustments.add(amount=source.amount(off_minor))
         return off_minor
-    draft.discount.basis_points = source.rng.randint(1, 50) * BASIS_POINTS_STEP
+    draft.adjustments.add(basis_points=source.rng.randint(1, 50) * BASIS_POINTS_STEP)
     return half_minor + 1
 
 

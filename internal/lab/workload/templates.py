@@ -6,6 +6,7 @@ should be finalized.
 
 import random
 
+from internal.kernel.quantities import MILLI
 from internal.lab.workload import random_drafts, shop
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -49,9 +50,9 @@ def _make(source: random_drafts.DraftSource, number: int) -> order_pb2.OrderDraf
         store_id=source.rng.choice(source.store_ids), currency=source.currency
     )
     for item in source.rng.sample(source.plenty, LINES):
-        draft.lines.add(sku=item.sku, quantity=1)
+        draft.lines.add(sku=item.sku, quantity_milli=MILLI)
     if number % 8 < DISCOUNTED_OF_8:
-        draft.discount.basis_points = 1_000
+        draft.adjustments.add(basis_points=1_000)
     if number % 2:
         draft.tenders.add(card=order_pb2.CardTender(token=CARD_TOKEN))
     else:

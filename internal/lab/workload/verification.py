@@ -133,12 +133,12 @@ def _shop(connection: sa.Connection, merchant_id: str) -> shop.Shop:
         tuple(
             shop.Item(
                 product.sku,
-                product.price_minor,
+                product.unit_price.scaled,
                 product.active,
                 lowest.get(product.sku, 0) < SCARCE_BELOW_MILLI,
             )
             for product in products
-            if product.currency == currency
+            if product.currency == currency and product.unit_price.scale == 0
         ),
     )
     return shop.checked(sells, f"the shop of {merchant_id}")

@@ -18,7 +18,9 @@ from internal.infra import bus
 from internal.kernel import errors, ids, states
 from internal.kernel.clock import ManualClock
 from internal.kernel.facts import Fact
+from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
 from internal.orders.messages import LogStage, OrderPlaced
 from internal.payments.messages import Attempt, AttemptState, Captured, Operation
@@ -295,15 +297,15 @@ def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
             line_no=number,
             sku=line.sku,
             name=line.sku.title(),
-            quantity=line.quantity,
-            unit_price_minor=PRICES.get(line.sku, 100),
-            gross_minor=line.quantity * PRICES.get(line.sku, 100),
+            line_ref=line.line_ref or str(number),
+            location_id=fact.store_id,
+            quantity_milli=line.quantity_milli,
+            unit_price=UnitPrice(PRICES.get(line.sku, 100)),
+            gross_minor=line.quantity_milli * PRICES.get(line.sku, 100) // MILLI,
             discount_minor=0,
-            tax_code="none",
-            tax_rate_ppm=0,
-            tax_inclusive=False,
             tax_minor=0,
-            total_minor=line.quantity * PRICES.get(line.sku, 100),
+            total_minor=line.quantity_milli * PRICES.get(line.sku, 100) // MILLI,
+            parts=(),
         )
         for number, line in enumerate(fact.lines, start=1)
     )
@@ -338,7 +340,6 @@ def _accepted(fact: OrderPlaced, order_key: int) -> OrderView:
         updated_at_us=fact.placed_at_us + 1,
         due_at_us=None,
         trace_id=fact.trace_id,
-        price_trace=("base prices",),
         lines=lines,
         taxes=(),
         tenders=tuple(
@@ -426,9 +427,7 @@ class MemoryPrices:
         )
         view = _accepted(placed, 1)
         amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
-        return PricedOrder(
-            currency=request.currency, lines=view.lines, taxes=(), trace=("base prices",), **amounts
-        )
+        return PricedOrder(currency=request.currency, lines=view.lines, taxes=(), **amounts)
 
 
 class MemoryBacklog:
@@ -474,7 +473,7 @@ def draft(order_id: str = "o-1", **others: object) -> o.OrderDraft:
         "order_id": order_id,
         "store_id": "s-1",
         "currency": "EUR",
-        "lines": [o.DraftLine(sku="tea", quantity=2)],
+        "lines": [o.DraftLine(sku="tea", quantity_milli=2_000)],
         "tenders": [o.Tender(cash=o.CashTender())],
     }
     return o.OrderDraft(**(values | others))  # type: ignore[arg-type]

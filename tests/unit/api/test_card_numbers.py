@@ -31,7 +31,7 @@ orders = st.builds(
     order_id=texts,
     store_id=texts,
     note=texts,
-    lines=st.lists(st.builds(o.DraftLine, sku=texts, quantity=numbers), max_size=3),
+    lines=st.lists(st.builds(o.DraftLine, sku=texts, quantity_milli=numbers), max_size=3),
     tenders=st.lists(st.builds(o.Tender, card=st.builds(o.CardTender, token=texts)), max_size=2),
 )
 
@@ -49,7 +49,7 @@ def test_clean_bytes_hold_no_number(order: o.OrderDraft) -> None:
 
 def test_paths() -> None:
     order = memory.draft(note="5555 5555 5555 4444")
-    order.lines.append(o.DraftLine(sku="4111111111111111", quantity=1))
+    order.lines.append(o.DraftLine(sku="4111111111111111", quantity_milli=1_000))
     request = s.SubmitOrdersRequest(orders=[memory.draft(), order])
     assert not card_numbers.is_clean(request.SerializeToString())
     assert card_numbers.find(request, MANY) == ["orders[1].lines[1].sku", "orders[1].note"]
@@ -57,7 +57,7 @@ def test_paths() -> None:
 
 
 def test_an_ordinary_request_is_cleared_by_its_bytes() -> None:
-    lines = [o.DraftLine(sku=f"SKU-{number:05}", quantity=number) for number in range(1, 20)]
+    lines = [o.DraftLine(sku=f"SKU-{number:05}", quantity_milli=number) for number in range(1, 20)]
     request = s.SubmitOrderRequest(order=memory.draft("till-17-000123", lines=lines))
     raw = request.SerializeToString()
     assert card_numbers.is_clean(raw)
@@ -86,9 +86,9 @@ def test_a_card_number_in_any_field(field: requests.PlacedField, number: str) ->
         memory.draft(note="IBAN DE44 5001 0517 5407 3249 31"),
         memory.draft("820982911946154508"),
         memory.draft("shopify-820982911946154508"),
-        memory.draft(lines=[o.DraftLine(sku="5449000000996", quantity=1)]),
-        memory.draft(lines=[o.DraftLine(sku="2611008003214", quantity=1)]),
-        memory.draft(lines=[o.DraftLine(sku=GTIN_LIKE_A_VISA, quantity=1)]),
+        memory.draft(lines=[o.DraftLine(sku="5449000000996", quantity_milli=1_000)]),
+        memory.draft(lines=[o.DraftLine(sku="2611008003214", quantity_milli=1_000)]),
+        memory.draft(lines=[o.DraftLine(sku=GTIN_LIKE_A_VISA, quantity_milli=1_000)]),
     ],
 )
 def test_other_long_numbers_are_accepted(order: o.OrderDraft) -> None:

@@ -12,9 +12,11 @@ from tests.unit.api import memory
 ALL = 10_000
 texts = st.sampled_from(["", "a", "EUR", "-", "x" * 65, "x" * 501])
 lines = st.lists(
-    st.builds(o.DraftLine, sku=texts, quantity=st.sampled_from([0, 1, -1])), max_size=5
+    st.builds(o.DraftLine, sku=texts, quantity_milli=st.sampled_from([0, 1, -1])), max_size=5
 )
-discounts = st.none() | st.builds(o.Discount, basis_points=st.sampled_from([0, 1, 10_001]))
+discounts = st.lists(
+    st.builds(o.Adjustment, basis_points=st.sampled_from([0, 1, 10_001])), max_size=2
+)
 tenders = st.builds(o.Tender) | st.builds(o.Tender, card=st.builds(o.CardTender, token=texts))
 orders = st.builds(
     o.OrderDraft,
@@ -24,12 +26,12 @@ orders = st.builds(
     currency=texts,
     note=texts,
     lines=lines,
-    discount=discounts,
+    adjustments=discounts,
     tenders=st.lists(tenders, max_size=3),
 )
 submits = st.builds(s.SubmitOrderRequest, order=st.none() | orders, wait_for=st.integers(0, 3))
 quotes = st.builds(
-    s.QuoteOrderRequest, store_id=texts, currency=texts, lines=lines, discount=discounts
+    s.QuoteOrderRequest, store_id=texts, currency=texts, lines=lines, adjustments=discounts
 )
 lists = st.builds(s.ListOrdersRequest, states=st.lists(st.integers(0, 9)), page_token=texts)
 
@@ -53,6 +55,8 @@ def test_a_list_that_is_too_long_is_all_that_is_told() -> None:
 
 
 def test_a_fault_far_behind_is_found() -> None:
-    order = memory.draft(lines=[o.DraftLine(sku="a", quantity=1)] * 199 + [o.DraftLine(sku="a")])
+    order = memory.draft(
+        lines=[o.DraftLine(sku="a", quantity_milli=1_000)] * 199 + [o.DraftLine(sku="a")]
+    )
     [(path, _)] = field_rules.find(s.SubmitOrderRequest(order=order), ALL)
-    assert path == "order.lines[199].quantity"
+    assert path == "order.lines[199].quantity_milli"

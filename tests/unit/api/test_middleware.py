@@ -22,7 +22,8 @@ HTTP_STATUS = {
 }
 KEY = {"Authorization": "Bearer key-of-m1"}
 TEA = """{"order": {"orderId": "o-1", "storeId": "s-1", "currency": "EUR",
-          "lines": [{"sku": "tea", "quantity": 2}], "tenders": [{"cash": {}}], "note": "%s"}}"""
+          "lines": [{"sku": "tea", "quantityMilli": 2000}],
+          "tenders": [{"cash": {}}], "note": "%s"}}"""
 ORDER = TEA % ""
 
 

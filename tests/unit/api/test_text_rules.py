@@ -31,7 +31,7 @@ def is_note_accepted(note: str) -> bool:
 
 @given(CALLERS_TEXT)
 def test_skus_of_orders_are_those_of_products(sku: str) -> None:
-    assert is_accepted(order_pb2.DraftLine(sku=sku, quantity=1)) == texts.is_sku(sku)
+    assert is_accepted(order_pb2.DraftLine(sku=sku, quantity_milli=1_000)) == texts.is_sku(sku)
 
 
 @given(CALLERS_TEXT)
@@ -44,13 +44,13 @@ def test_notes_and_reasons_are_one_kind_of_text(text: str) -> None:
 @pytest.mark.parametrize("char", EDGES)
 def test_every_edge_is_judged_alike(char: str) -> None:
     sku = f"A{char}B"
-    assert is_accepted(order_pb2.DraftLine(sku=sku, quantity=1)) == texts.is_sku(sku)
-    assert is_accepted(order_pb2.DraftLine(sku=char, quantity=1)) == texts.is_sku(char)
+    assert is_accepted(order_pb2.DraftLine(sku=sku, quantity_milli=1_000)) == texts.is_sku(sku)
+    assert is_accepted(order_pb2.DraftLine(sku=char, quantity_milli=1_000)) == texts.is_sku(char)
     assert is_accepted(cancel(char)) == (not texts.fault_of_note(char))
 
 
 def test_a_refusal_is_told_in_words_and_without_the_text() -> None:
-    refused = validation.rules_fault_of(order_pb2.DraftLine(sku=" A-1", quantity=1))
+    refused = validation.rules_fault_of(order_pb2.DraftLine(sku=" A-1", quantity_milli=1_000))
     assert refused is not None
     assert refused.violations == (("sku", texts.SKU_FORM),)
     refused = validation.rules_fault_of(cancel("a\u202eb"))

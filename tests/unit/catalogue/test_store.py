@@ -1,13 +1,16 @@
 """The catalogue in the database: saved or replaced as a whole, and read for a batch of orders."""
 
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 import sqlalchemy as sa
 
 from internal.catalogue import store
-from internal.catalogue.messages import Product, RoundingPoint, Store, TaxRate
+from internal.catalogue.messages import Product, RoundingPoint, Store, TaxCategory, TaxRate
 from internal.kernel import texts
 from internal.kernel.money import RoundingMode
+from internal.kernel.unit_prices import UnitPrice
 from tests.support import skus
 
 BERLIN = Store(
@@ -20,16 +23,21 @@ BERLIN = Store(
 )
 TOKYO = Store(merchant_id="m-1", store_id="tokyo", name="東京", currency="JPY")
 REDUCED = TaxRate(
-    merchant_id="m-1", tax_code="reduced", name="7 %", rate_ppm=70_000, inclusive=True
+    merchant_id="m-1", tax_code="reduced", code="VAT", name="7 %", rate_ppm=70_000, inclusive=True
 )
 SALES = TaxRate(
-    merchant_id="m-1", tax_code="sales", name="8.875 %", rate_ppm=88_750, inclusive=False
+    merchant_id="m-1",
+    tax_code="sales",
+    code="sales",
+    name="8.875 %",
+    rate_ppm=88_750,
+    inclusive=False,
 )
 TEA = Product(
     merchant_id="m-1",
     sku="tea",
     name="Tea",
-    price_minor=1_000,
+    unit_price=UnitPrice(1_000),
     currency="EUR",
     tax_code="reduced",
 )
@@ -37,7 +45,7 @@ CUP = Product(
     merchant_id="m-1",
     sku="cup",
     name="Cup",
-    price_minor=250,
+    unit_price=UnitPrice(25_005, 2),
     currency="EUR",
     tax_code="sales",
     active=False,
@@ -53,7 +61,7 @@ def connection(any_database: sa.Connection) -> sa.Connection:
             any_database, [msgspec.structs.replace(it, **as_of) for it in (TOKYO, BERLIN)]
         )
         rates = [msgspec.structs.replace(it, **as_of) for it in (SALES, REDUCED)]
-        store.save_tax_rates(any_database, rates)
+        store.add_tax_rates(any_database, rates)
         store.save_products(
             any_database, [msgspec.structs.replace(it, **as_of) for it in (TEA, CUP)]
         )
@@ -62,7 +70,7 @@ def connection(any_database: sa.Connection) -> sa.Connection:
 
 def test_a_catalogue_is_read_as_it_was_saved(connection: sa.Connection) -> None:
     assert store.list_stores(connection, "m-1") == [BERLIN, TOKYO]
-    assert store.list_tax_rates(connection, "m-1") == [REDUCED, SALES]
+    assert without_keys(store.list_tax_rates(connection, "m-1")) == [REDUCED, SALES]
     assert store.list_products(connection, "m-1", "", 10) == [CUP, TEA]
 
 
@@ -73,17 +81,38 @@ def test_an_unknown_merchant_has_no_catalogue(connection: sa.Connection) -> None
 
 
 def test_saving_again_replaces_what_has_the_same_id(connection: sa.Connection) -> None:
-    dearer = msgspec.structs.replace(TEA, price_minor=1_100, name="Better tea", active=False)
+    dearer = msgspec.structs.replace(
+        TEA, unit_price=UnitPrice(1_100), name="Better tea", active=False
+    )
     new = msgspec.structs.replace(TEA, sku="pot")
     store.save_products(connection, [dearer, new])
     moved = msgspec.structs.replace(BERLIN, rounding_mode=RoundingMode.DOWN)
     store.save_stores(connection, [moved])
-    raised = msgspec.structs.replace(SALES, rate_ppm=90_000, inclusive=True)
-    store.save_tax_rates(connection, [raised])
     assert store.list_products(connection, "m-1", "", 10) == [CUP, new, dearer]
     assert store.list_stores(connection, "m-1") == [moved, TOKYO]
-    assert store.list_tax_rates(connection, "m-1") == [REDUCED, raised]
-    assert [it.price_minor for it in store.list_products(connection, "m-2", "", 10)] == [250, 1_000]
+    assert store.list_products(connection, "m-2", "", 10)[1].unit_price == UnitPrice(1_000)
+
+
+def test_a_new_rate_stands_beside_the_old_one(connection: sa.Connection) -> None:
+    raised = msgspec.structs.replace(SALES, rate_ppm=90_000, inclusive=True, valid_from_us=7)
+    city = msgspec.structs.replace(
+        SALES, code="city", category=TaxCategory.ZERO, jurisdiction="US-NY"
+    )
+    store.add_tax_rates(connection, [raised, city])
+    assert without_keys(store.list_tax_rates(connection, "m-1")) == [REDUCED, SALES, city, raised]
+    rates = store.load_snapshot(connection, {("m-1", "berlin")}, ()).tax_rates["m-1", "sales"]
+    assert without_keys(rates) == [SALES, raised, city]
+    keys = [it.tax_rate_key for it in rates]
+    assert keys == sorted(set(keys))
+
+
+def test_a_tax_has_one_rate_from_an_instant_on(connection: sa.Connection) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        store.add_tax_rates(connection, [msgspec.structs.replace(SALES, rate_ppm=90_000)])
+
+
+def without_keys(rates: Iterable[TaxRate]) -> list[TaxRate]:
+    return [msgspec.structs.replace(it, tax_rate_key=0) for it in rates]
 
 
 def test_products_are_listed_page_by_page(connection: sa.Connection) -> None:
@@ -105,7 +134,8 @@ def test_a_snapshot_has_the_requested_rows_and_all_rates_of_the_merchants(
         ("m-1", "cup"): CUP,
         ("m-2", "tea"): msgspec.structs.replace(TEA, merchant_id="m-2"),
     }
-    assert snapshot.tax_rates == {("m-1", "reduced"): REDUCED, ("m-1", "sales"): SALES}
+    rates = {code: without_keys(it) for code, it in snapshot.tax_rates.items()}
+    assert rates == {("m-1", "reduced"): [REDUCED], ("m-1", "sales"): [SALES]}
 
 
 def test_ids_differ_by_case(connection: sa.Connection) -> None:

@@ -12,7 +12,7 @@ from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel import local_days
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import store
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import gateways, shop, staged_orders
 from tests.support.gateways import Fault
 from tests.unit.checks import corruptions
@@ -68,11 +68,11 @@ def trade(connection: sa.Connection) -> dict[str, int]:
     """Trade in an open shop; return what the gateway has captured."""
     gateway = gateways.FaultyGateway()
     line = staged_orders.StagedOrders(connection, gateway)
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
+    tenth = (Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)
     two = (shop.cash(500), shop.card())
     line.carry(
         shop.placed("sale"),
-        shop.placed("split", ("tea", 2), ("cup", 3), tenders=two, discount=tenth),
+        shop.placed("split", ("tea", 2), ("cup", 3), tenders=two, adjustments=tenth),
         shop.placed("declined", tenders=(shop.cash(200), shop.card(token="tok_declined:no"))),
         shop.placed("unknown-sku", ("nope", 1)),
         shop.placed("gift", ("gift", 1)),

@@ -132,7 +132,7 @@ TEXT_FIELDS = st.text(st.one_of(st.sampled_from(CONTROLS), st.characters(codec="
 
 @given(TEXT_FIELDS)
 def test_no_field_of_an_order_commands_the_terminal(text: str) -> None:
-    line = order_pb2.OrderLine(line_no=1, sku=text, name=text, quantity=1, tax_code=text)
+    line = order_pb2.OrderLine(line_no=1, sku=text, name=text, quantity_milli=1_000, line_ref=text)
     for amount in ("unit_price", "discount", "tax", "total", "gross"):
         getattr(line, amount).currency_code = "EUR"
     totals = order_pb2.OrderTotals()

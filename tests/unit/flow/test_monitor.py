@@ -7,10 +7,12 @@ from typing import TypeVar
 import pytest
 import sqlalchemy as sa
 
+from internal.catalogue.messages import ProductsChanged
 from internal.flow import monitor, topics
 from internal.infra import db, metrics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
+from internal.pipeline import outbox
 from tests.support import ports, shop, staged_orders
 
 T = TypeVar("T")
@@ -72,6 +74,21 @@ class Sight:
             metrics.OLDEST_UNFINISHED_SECONDS._value.get(),
             metrics.OLDEST_MESSAGE_SECONDS.labels("order_processing")._value.get(),
         )
+
+
+async def test_the_age_of_the_oldest_event_is_told(sight: Sight) -> None:
+    clock = sight.line.clock
+    outbox.add(
+        sight.line.connection,
+        [ProductsChanged(merchant_id="m-1", catalogue_version=1, skus=(), at_us=clock.now_us())],
+        clock.now_us(),
+    )
+    sight.wait(40)
+    await sight.looks()
+    assert metrics.OLDEST_EVENT_SECONDS._value.get() == 40
+    sight.line.connection.execute(outbox.OUTBOX.delete())
+    await sight.looks()
+    assert metrics.OLDEST_EVENT_SECONDS._value.get() == 0
 
 
 @pytest.fixture

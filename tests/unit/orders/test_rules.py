@@ -5,31 +5,58 @@ from hypothesis import given
 
 from internal.catalogue.messages import PPM
 from internal.inventory.messages import Demand
-from internal.kernel import states
+from internal.kernel import money, states
+from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages, rules
 from internal.pricing import rules as pricing_rules
-from internal.pricing.messages import PricedLine, PricedOrder
+from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, PricedOrder
 from tests.support import facts
 from tests.unit.pricing import snapshots
 
 
 def priced(total_minor: int = 0, *lines: PricedLine) -> PricedOrder:
-    return PricedOrder("EUR", lines, (), total_minor, 0, total_minor, 0, total_minor, ())
+    return PricedOrder("EUR", lines, (), total_minor, 0, total_minor, 0, total_minor)
 
 
-def line(sku: str = "tea", quantity: int = 1, *, discount: int = 0, rate: int = 0) -> PricedLine:
+def line(
+    sku: str = "tea", quantity: int = 1, *, discount: int = 0, rate: int = 0, location: str = "main"
+) -> PricedLine:
     """Return a line whose tax is inside."""
-    amounts = {"unit_price_minor": 1, "gross_minor": 1, "tax_minor": 0, "total_minor": 1}
-    tax = {"tax_code": "std", "tax_rate_ppm": rate, "tax_inclusive": True}
-    values = {"quantity": quantity, "discount_minor": discount, **amounts, **tax}
-    return PricedLine(line_no=1, sku=sku, name="Tea", **values)  # type: ignore[arg-type]
+    tax = Part(
+        kind=PartKind.TAX,
+        rule=PartRule.LINE,
+        rounding_mode=money.RoundingMode.HALF_UP,
+        base_minor=1,
+        amount_minor=0,
+        rate_ppm=rate,
+        inclusive=True,
+    )
+    return PricedLine(
+        line_no=1,
+        line_ref="1",
+        sku=sku,
+        name="Tea",
+        location_id=location,
+        quantity_milli=quantity * MILLI,
+        unit_price=UnitPrice(1),
+        gross_minor=1,
+        discount_minor=discount,
+        tax_minor=0,
+        total_minor=1,
+        parts=(tax,),
+    )
 
 
 def test_lines_of_one_product_add_up_for_stock() -> None:
     lines = (line("tea", 1), line("cup", 2), line("tea", 3))
-    wanted = (messages.StockLine("tea", 4), messages.StockLine("cup", 2))
+    wanted = (messages.StockLine("tea", 4_000), messages.StockLine("cup", 2_000))
     assert rules.stock_lines(priced(0, *lines)) == wanted
+
+
+def test_a_line_without_stock_takes_none() -> None:
+    assert rules.stock_lines(priced(0, line("service", location=""))) == ()
 
 
 @pytest.mark.parametrize("state", OrderState)
@@ -54,7 +81,9 @@ def test_a_discount_without_its_tax_is_no_more_than_with_it(case: snapshots.Case
     order = pricing_rules.price(case.request, case.snapshot)
     assert isinstance(order, PricedOrder)
     net = rules.net_discount(order)
-    highest = max((li.tax_rate_ppm for li in order.lines if li.tax_inclusive), default=0)
+    highest = max(
+        sum(part.rate_ppm for part in line.parts if part.inclusive) for line in order.lines
+    )
     floor = order.discount_minor * PPM // (PPM + highest) - len(order.lines)
     assert floor <= net <= order.discount_minor
 

@@ -50,7 +50,7 @@ def rounding(step: int = 5, mode: RoundingMode = RoundingMode.HALF_UP) -> Store:
 
 def settle(total_minor: int, *wanted: Tender, store: Store = EXACT) -> tuple[Tender, ...] | Refusal:
     currency = store.currency
-    priced = PricedOrder(currency, (), (), total_minor, 0, total_minor, 0, total_minor, ())
+    priced = PricedOrder(currency, (), (), total_minor, 0, total_minor, 0, total_minor)
     return tender_rules.settle(wanted, priced, store)
 
 

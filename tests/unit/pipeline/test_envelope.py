@@ -252,7 +252,7 @@ def test_goods_have_any_printable_name(good: str) -> None:
 def test_a_tax_code_of_another_form_is_unreadable() -> None:
     accepted = facts.EXAMPLES[2]
     assert isinstance(accepted, messages.OrderAccepted)
-    tax = msgspec.structs.replace(accepted.taxes[0], tax_code="std ")
+    tax = msgspec.structs.replace(accepted.taxes[0], code="std ")
     spoilt = msgspec.structs.replace(accepted, taxes=(tax,))
     (found,) = topics.ENVELOPE.facts_in(envelope.encode([spoilt]))
     assert isinstance(found, errors.Poison)

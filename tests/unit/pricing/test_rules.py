@@ -1,7 +1,6 @@
 """Properties of every priced order, for any catalogue, discount and rounding."""
 
 import collections
-import decimal
 import random
 from fractions import Fraction
 
@@ -10,12 +9,13 @@ from hypothesis import strategies as st
 
 from internal.catalogue import messages as catalogue
 from internal.catalogue.messages import RoundingPoint
-from internal.kernel import money
+from internal.kernel import money, unit_prices
 from internal.kernel.money import RoundingMode
+from internal.kernel.quantities import MILLI
 from internal.pricing import messages, rules
+from internal.pricing.messages import PartKind, PartRule
 from tests.unit.pricing import snapshots
 
-ORACLE = decimal.Context(prec=200)
 HALVES = st.sampled_from([RoundingMode.HALF_UP, RoundingMode.HALF_DOWN, RoundingMode.HALF_EVEN])
 
 
@@ -33,20 +33,42 @@ def base_of(line: messages.PricedLine) -> int:
     return line.gross_minor - line.discount_minor
 
 
-def exact_tax(line: messages.PricedLine) -> Fraction:
-    whole = catalogue.PPM + line.tax_rate_ppm if line.tax_inclusive else catalogue.PPM
-    return Fraction(base_of(line) * line.tax_rate_ppm, whole)
+def taxes_of(line: messages.PricedLine) -> list[messages.Part]:
+    return [part for part in line.parts if part.kind is PartKind.TAX]
 
 
-def rounded(exact: Fraction, mode: RoundingMode) -> int:
-    quotient = ORACLE.divide(decimal.Decimal(exact.numerator), decimal.Decimal(exact.denominator))
-    return int(quotient.to_integral_value(rounding=f"ROUND_{mode}"))
+def amounts_of(line: messages.PricedLine, kind: PartKind) -> int:
+    return sum(part.amount_minor for part in line.parts if part.kind is kind)
+
+
+def inside_of(line: messages.PricedLine) -> int:
+    return sum(part.amount_minor for part in taxes_of(line) if part.inclusive)
+
+
+def exact_tax(line: messages.PricedLine, part: messages.Part) -> Fraction:
+    inside_ppm = sum(part.rate_ppm for part in taxes_of(line) if part.inclusive)
+    return Fraction(base_of(line) * part.rate_ppm, catalogue.PPM + inside_ppm)
+
+
+def units_of(line: messages.PricedLine) -> list[tuple[tuple[int, bool], int, Fraction]]:
+    """Return ((rate, inclusive), amount, exact amount) of what is rounded as one on a line."""
+    inside = [part for part in taxes_of(line) if part.inclusive]
+    on_top = [[part] for part in taxes_of(line) if not part.inclusive]
+    return [
+        (
+            (sum(part.rate_ppm for part in unit), unit[0].inclusive),
+            sum(part.amount_minor for part in unit),
+            sum((exact_tax(line, part) for part in unit), Fraction(0)),
+        )
+        for unit in [inside, *on_top]
+        if unit
+    ]
 
 
 @given(snapshots.cases())
 def test_net_and_tax_are_the_total(case: snapshots.Case) -> None:
     order = priced(case)
-    inside = sum(line.tax_minor for line in order.lines if line.tax_inclusive)
+    inside = sum(map(inside_of, order.lines))
     assert order.net_minor + order.tax_minor == order.total_minor
     assert order.gross_minor - order.discount_minor == order.net_minor + inside
     assert min(order.net_minor, order.tax_minor, order.discount_minor) >= 0
@@ -65,84 +87,87 @@ def test_lines_sum_to_the_document(case: snapshots.Case) -> None:
 def test_buckets_sum_to_the_document(case: snapshots.Case) -> None:
     order = priced(case)
     assert sum(bucket.tax_minor for bucket in order.taxes) == order.tax_minor
-    assert sum(bucket.taxable_minor for bucket in order.taxes) == order.net_minor
     for bucket in order.taxes:
-        lines = [line for line in order.lines if line.tax_code == bucket.tax_code]
-        inside = bucket.tax_minor if bucket.inclusive else 0
-        assert sum(line.tax_minor for line in lines) == bucket.tax_minor
-        assert sum(base_of(line) for line in lines) - inside == bucket.taxable_minor
+        parts = [
+            part
+            for line in order.lines
+            for part in taxes_of(line)
+            if (part.code, part.rate_ppm, part.inclusive)
+            == (bucket.code, bucket.rate_ppm, bucket.inclusive)
+        ]
+        assert sum(part.amount_minor for part in parts) == bucket.tax_minor
+        assert sum(part.base_minor for part in parts) == bucket.taxable_minor
 
 
 @given(snapshots.cases())
 def test_a_line_adds_up_and_matches_its_request(case: snapshots.Case) -> None:
-    order = priced(case)
+    order, mode = priced(case), store_of(case).rounding_mode
     for line_no, (line, wanted) in enumerate(
         zip(order.lines, case.request.lines, strict=True), start=1
     ):
-        on_top = 0 if line.tax_inclusive else line.tax_minor
-        assert (line.line_no, line.sku, line.quantity) == (line_no, wanted.sku, wanted.quantity)
-        assert line.gross_minor == line.quantity * line.unit_price_minor
+        on_top = line.tax_minor - inside_of(line)
+        assert (line.line_no, line.sku) == (line_no, wanted.sku)
+        assert line.quantity_milli == wanted.quantity_milli
+        assert line.gross_minor == snapshots.gross_of(line.unit_price, line.quantity_milli, mode)
         assert 0 <= line.discount_minor <= line.gross_minor
         assert line.total_minor == base_of(line) + on_top
         assert 0 <= line.tax_minor <= line.total_minor
 
 
 @given(snapshots.cases())
-def test_shares_and_taxes_are_fair(case: snapshots.Case) -> None:
+def test_parts_explain_their_line(case: snapshots.Case) -> None:
+    for line in priced(case).lines:
+        assert amounts_of(line, PartKind.TAX) == line.tax_minor
+        assert amounts_of(line, PartKind.DISCOUNT) == line.discount_minor
+        assert {part.base_minor for part in taxes_of(line)} == {base_of(line) - inside_of(line)}
+        roundings = [part for part in line.parts if part.kind is PartKind.ROUNDING]
+        assert all(line.gross_minor == it.base_minor + it.amount_minor for it in roundings)
+        exact, whole = unit_prices.gross_fraction(line.unit_price, line.quantity_milli)
+        assert len(roundings) == bool(exact % whole)
+
+
+@given(snapshots.cases())
+def test_every_tax_is_fair(case: snapshots.Case) -> None:
     order = priced(case)
     for line in order.lines:
-        due = Fraction(order.discount_minor * line.gross_minor, order.gross_minor or 1)
-        assert abs(line.discount_minor - due) < 1
-        assert abs(line.tax_minor - exact_tax(line)) < 1
-    for bucket in order.taxes:
-        lines = [line for line in order.lines if line.tax_code == bucket.tax_code]
-        if store_of(case).rounding_point != RoundingPoint.LINE:
-            assert abs(bucket.tax_minor - sum(map(exact_tax, lines), Fraction(0))) < 1
+        for part in taxes_of(line):
+            assert abs(part.amount_minor - exact_tax(line, part)) < 1
 
 
 @given(snapshots.cases())
 def test_tax_is_rounded_at_the_rounding_point_of_the_store(case: snapshots.Case) -> None:
     order, store = priced(case), store_of(case)
+    units = [unit for line in order.lines for unit in units_of(line)]
     if store.rounding_point == RoundingPoint.LINE:
-        for line in order.lines:
-            assert line.tax_minor == rounded(exact_tax(line), store.rounding_mode)
+        groups = [[unit] for unit in units]
     elif store.rounding_point == RoundingPoint.TAX_RATE:
-        for bucket in order.taxes:
-            lines = [line for line in order.lines if line.tax_code == bucket.tax_code]
-            exact = sum(map(exact_tax, lines), Fraction(0))
-            assert bucket.tax_minor == rounded(exact, store.rounding_mode)
+        groups = [[unit for unit in units if unit[0] == key] for key in {it[0] for it in units}]
     else:
-        exact = sum(map(exact_tax, order.lines), Fraction(0))
-        assert order.tax_minor == rounded(exact, store.rounding_mode)
+        groups = [units]
+    for group in groups:
+        exact = sum((unit[2] for unit in group), Fraction(0))
+        assert sum(unit[1] for unit in group) == snapshots.rounded(exact, store.rounding_mode)
 
 
 @given(snapshots.cases())
-def test_the_discount_is_the_requested_one(case: snapshots.Case) -> None:
-    order, discount = priced(case), case.request.discount
-    if discount is None:
-        assert order.discount_minor == 0
-    elif discount.kind == messages.DiscountKind.AMOUNT:
-        assert order.discount_minor == discount.value
-    else:
-        exact = Fraction(order.gross_minor * discount.value, 10_000)
-        assert order.discount_minor == rounded(exact, store_of(case).rounding_mode)
+def test_the_discounts_are_the_requested_ones(case: snapshots.Case) -> None:
+    order, mode = priced(case), store_of(case).rounding_mode
+    left = 0
+    for line, wanted in zip(order.lines, case.request.lines, strict=True):
+        own = snapshots.taken(wanted.adjustments, line.gross_minor, mode)
+        assert own == sum(
+            part.amount_minor
+            for part in line.parts
+            if part.kind is PartKind.DISCOUNT and part.rule is PartRule.LINE
+        )
+        left += line.gross_minor - own
+    of_order = snapshots.taken(case.request.adjustments, left, mode)
+    assert order.gross_minor - left + of_order == order.discount_minor
 
 
 @given(snapshots.cases())
 def test_the_same_order_costs_the_same_again(case: snapshots.Case) -> None:
     assert priced(case) == priced(case)
-
-
-@given(snapshots.cases())
-def test_the_trace_has_every_line_bucket_and_rounding(case: snapshots.Case) -> None:
-    order, store = priced(case), store_of(case)
-    steps = len(order.lines) + len(order.taxes) + (case.request.discount is not None) + 1
-    assert len(order.trace) == steps
-    assert all(
-        step.startswith(f"line {line.line_no}: ")
-        for line, step in zip(order.lines, order.trace, strict=False)
-    )
-    assert store.rounding_mode in order.trace[-1]
 
 
 @given(st.integers(0, 10**12), st.integers(1, 2 * catalogue.PPM), HALVES)
@@ -153,20 +178,27 @@ def test_tax_put_on_top_is_found_inside_again(net: int, ppm: int, mode: Rounding
     assert inside.total_minor == on_top.total_minor
 
 
+def pieces_of(line: messages.PricedLine) -> int:
+    """Return the pieces of a line; weighed goods come back in parts of equal size, too."""
+    return -(-line.quantity_milli // MILLI)
+
+
 @given(snapshots.cases(), st.randoms(use_true_random=False))
 def test_refunds_unit_by_unit_in_any_order_sum_to_the_sale(
     case: snapshots.Case, chance: random.Random
 ) -> None:
     """A refund of k units is the rounded k-th part of the line less the refunds before it."""
     order, mode = priced(case), store_of(case).rounding_mode
-    units = [line for line in order.lines for _ in range(line.quantity)]
+    units = [line for line in order.lines for _ in range(pieces_of(line))]
     chance.shuffle(units)
     returned: collections.Counter[int] = collections.Counter()
     left_minor = order.total_minor
     for line in units:
-        before = money.divide_round(line.total_minor * returned[line.line_no], line.quantity, mode)
+        before = money.divide_round(
+            line.total_minor * returned[line.line_no], pieces_of(line), mode
+        )
         returned[line.line_no] += 1
-        after = money.divide_round(line.total_minor * returned[line.line_no], line.quantity, mode)
+        after = money.divide_round(line.total_minor * returned[line.line_no], pieces_of(line), mode)
         left_minor -= after - before
         assert before <= after <= line.total_minor
         assert left_minor >= 0

@@ -50,16 +50,16 @@ def test_products() -> None:
     assert products == list(demo_shop.products())
     assert len({product.sku for product in products}) == len(products) == 200
     assert len({product.name for product in products}) == 200
-    assert len({product.price_minor for product in products}) > 100
+    assert len({product.unit_price.scaled for product in products}) > 100
     assert all(values.ID.fullmatch(product.sku) for product in products)
     assert not any(cards.find_card_number(product.sku) for product in products)
     assert [product.sku for product in products if not product.active] == [demo_shop.INACTIVE_SKU]
     assert "COFFEE-250" in {product.sku for product in products}
-    assert all(50 < product.price_minor < 50_000 for product in products)
+    assert all(50 < product.unit_price.scaled < 50_000 for product in products)
 
 
 def test_larger_sizes_and_later_varieties_cost_more() -> None:
-    prices = {product.sku: product.price_minor for product in demo_shop.products()}
+    prices = {product.sku: product.unit_price.scaled for product in demo_shop.products()}
     for kind in ("COFFEE", "COFFEE-SUMATRA"):
         sizes = [prices[f"{kind}-{size}"] for size in ("250", "500", "1KG", "2KG")]
         assert sizes == sorted(set(sizes))

@@ -13,7 +13,7 @@ from internal.kernel import errors
 from internal.kernel.facts import Fact
 from internal.ledger import store as ledger_store
 from internal.orders import messages
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import shop, staged_orders
 
 
@@ -30,9 +30,9 @@ def pay(line: staged_orders.StagedOrders, *orders: messages.OrderPlaced) -> list
 
 def test_a_sale_is_booked(line: staged_orders.StagedOrders) -> None:
     """25.35 in all, 3.47 of it tax; 2.43 of the discount of 2.75 is without tax."""
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
+    tenth = (Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)
     tenders = (shop.cash(500), shop.card())
-    line.carry(shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth))
+    line.carry(shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, adjustments=tenth))
     balances = {
         balance.account: (balance.debit_minor, balance.credit_minor)
         for balance in ledger_store.find_balances(line.connection, shop.MERCHANT)

@@ -9,7 +9,8 @@ from internal.infra import bulk
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey
 from internal.kernel.facts import Fact
-from internal.orders import store
+from internal.kernel.unit_prices import UnitPrice
+from internal.orders import store, tables
 from internal.pipeline import handler
 from tests.support import shop, stock
 from tests.support.staged_orders import StagedOrders
@@ -20,7 +21,7 @@ SKUS = [f"sku-{number}" for number in range(LINES)]
 
 def stock_up(connection: sa.Connection) -> None:
     shop.open_for_business(connection)
-    products = [Product(shop.MERCHANT, sku, sku, 100, "EUR", "inside") for sku in SKUS]
+    products = [Product(shop.MERCHANT, sku, sku, UnitPrice(100), "EUR", "inside") for sku in SKUS]
     catalogue_store.save_products(connection, products)
     keys = [StockKey(shop.MERCHANT, shop.STORE, sku) for sku in SKUS]
     inventory_store.move(connection, [stock.moved(key, ORDERS) for key in keys], stock.OWNER)
@@ -44,7 +45,7 @@ def test_more_rows_than_one_statement_takes(any_database: sa.Connection) -> None
     o = store.ORDERS.c
     states = any_database.execute(sa.select(o.state, sa.func.count()).group_by(o.state)).all()
     assert [tuple(row) for row in states] == [("FINALIZED", ORDERS)]
-    counted = sa.select(sa.func.count()).select_from(store.ORDER_LINES)
+    counted = sa.select(sa.func.count()).select_from(tables.ORDER_LINES)
     assert any_database.execute(counted).scalar() == ORDERS * LINES
     levels = [staged.level(sku) for sku in SKUS]
     assert {(level.on_hand_milli, level.reserved_milli) for level in levels} == {(0, 0)}

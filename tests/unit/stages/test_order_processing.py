@@ -10,10 +10,11 @@ from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import StockLevel
 from internal.kernel.facts import Fact
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages, refusals, tables
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import handler
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import shop, staged_orders
 from tests.unit.reports import samples
 
@@ -35,12 +36,12 @@ def place(
 
 def test_an_order_is_priced_and_its_stock_reserved(line: staged_orders.StagedOrders) -> None:
     """Tea 20.00 and cups 7.50, less 10 %: 18.00 with 2.87 inside, 6.75 and 0.60 on top."""
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
+    tenth = (Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)
     tenders = (shop.cash(500), shop.card())
-    order = shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth)
+    order = shop.placed("o", ("tea", 2), ("cup", 3), tenders=tenders, adjustments=tenth)
     ((accepted,),) = place(line, order)
     assert isinstance(accepted, messages.OrderAccepted)
-    assert accepted.lines == (messages.StockLine("tea", 2), messages.StockLine("cup", 3))
+    assert accepted.lines == (messages.StockLine("tea", 2_000), messages.StockLine("cup", 3_000))
     assert accepted.tenders == (
         Tender(TenderKind.CASH, "t1", 500, given_minor=500),
         Tender(TenderKind.CARD, "t2", 2_035),
@@ -90,7 +91,7 @@ REFUSED = {
     "NOT_STOCKED": shop.placed("o", ("ghost", 1)),
     "OUT_OF_STOCK": shop.placed("o", ("tea", 1), ("rare", 3)),
     "TENDERS_DO_NOT_COVER_TOTAL": shop.placed("o", tenders=(shop.cash(999),)),
-    "DISCOUNT_TOO_LARGE": shop.placed("o", discount=Discount(DiscountKind.AMOUNT, 1_001)),
+    "DISCOUNT_TOO_LARGE": shop.placed("o", adjustments=(Adjustment(AdjustmentKind.AMOUNT, 1_001),)),
     "UNKNOWN_STORE": shop.placed("o", merchant_id="m-9"),
 }
 
@@ -127,7 +128,7 @@ def test_two_lines_of_one_product_reserve_together(line: staged_orders.StagedOrd
     assert isinstance(fact, messages.OrderRejected)
     ((fact,),) = place(line, shop.placed("p", ("rare", 1), ("rare", 1)))
     assert isinstance(fact, messages.OrderAccepted)
-    assert fact.lines == (messages.StockLine("rare", 2),)
+    assert fact.lines == (messages.StockLine("rare", 2_000),)
 
 
 def test_a_repetition_sends_the_same_fact_again(line: staged_orders.StagedOrders) -> None:
@@ -204,13 +205,20 @@ def test_what_cannot_be_explained_in_500_characters_is_cut(
 def test_a_service_needs_no_stock(line: staged_orders.StagedOrders) -> None:
     """Beside goods, and alone: it is sold without a stock row."""
     wrap = Product(
-        shop.MERCHANT, "wrap", "Wrapping", 100, "EUR", "inside", kind="SERVICE", is_stocked=False
+        shop.MERCHANT,
+        "wrap",
+        "Wrapping",
+        UnitPrice(100),
+        "EUR",
+        "inside",
+        kind="SERVICE",
+        is_stocked=False,
     )
     catalogue_store.save_products(line.connection, [wrap])
     both, alone = shop.placed("both", ("tea", 1), ("wrap", 2)), shop.placed("alone", ("wrap", 1))
     facts = line.carry(both, alone)
     assert [type(fact).__name__ for fact in facts].count("OrderFinalized") == 2
     assert isinstance(facts[0], messages.OrderAccepted)
-    assert facts[0].lines == (messages.StockLine("tea", 1),)
+    assert facts[0].lines == (messages.StockLine("tea", 1_000),)
     assert line.level("tea") == StockLevel(999_000, 0)
     assert not invariants.check(line.connection)

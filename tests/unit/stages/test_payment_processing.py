@@ -222,7 +222,7 @@ def test_the_log_is_believed_and_not_the_message(counter: Counter) -> None:
     cheaper = msgspec.structs.replace(accepted, total_minor=1, tenders=(shop.card(1),), lines=())
     (paid,) = counter.line.step(cheaper)
     assert isinstance(paid, messages.OrderPaid)
-    assert (paid.total_minor, paid.lines) == (1_000, (messages.StockLine("tea", 1),))
+    assert (paid.total_minor, paid.lines) == (1_000, (messages.StockLine("tea", 1_000),))
     assert counter.gateway.captured == {"m-1/o/1": 1_000}
 
 

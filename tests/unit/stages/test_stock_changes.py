@@ -1,5 +1,6 @@
 """Goods that arrive, are counted or written off: documents with movements, and exceptions."""
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -8,8 +9,9 @@ from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Store
 from internal.checks import invariants
 from internal.inventory import exceptions, store
-from internal.inventory.messages import Reason, StockKey, StockLevel
+from internal.inventory.messages import Reason, StockChanged, StockKey, StockLevel
 from internal.kernel import errors
+from internal.pipeline import outbox
 from internal.stages import stock_changes
 from tests.support import shop, staged_orders
 
@@ -69,6 +71,15 @@ def test_a_movement_says_who_when_and_why(line: staged_orders.StagedOrders) -> N
     (action,) = audit_log.of_order(line.connection, shop.MERCHANT, "")
     assert (action.actor, action.action, action.reason) == ("olga", "STOCK_WRITE_OFF", "why")
     assert action.detail == "d-1 at main"
+
+
+def test_a_change_is_an_event_of_each_product(line: staged_orders.StagedOrders) -> None:
+    record(line, Reason.WRITE_OFF, -1_500)
+    (row,) = line.connection.execute(sa.select(outbox.OUTBOX)).all()
+    assert (row.subject, row.topic, row.leased_until_us) == ("m-1/main/tea", "events", None)
+    event = msgspec.json.decode(row.fact, type=StockChanged)
+    assert (event.quantity_milli, event.on_hand_milli) == (-1_500, 998_500)
+    assert (event.document_id, event.reason) == ("d-1", Reason.WRITE_OFF)
 
 
 def test_a_count_is_a_difference_to_the_records_of_its_own_time(

@@ -14,6 +14,7 @@ from internal.catalogue.messages import Product, Store, TaxRate
 from internal.checks import invariants
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey
+from internal.kernel.unit_prices import UnitPrice
 from internal.ledger import store as ledger_store
 from internal.orders import messages, store
 from internal.payments import store as payments_store
@@ -61,10 +62,10 @@ class Kiosk:
 def kiosk(any_database: sa.Connection) -> Iterator[Kiosk]:
     place = Store(shop.MERCHANT, KIOSK, "The kiosk", "CHF", cash_rounding_step_minor=5)
     catalogue_store.save_stores(any_database, [place])
-    rate = TaxRate(shop.MERCHANT, "inside", "Inside", 81_000, inclusive=True)
-    catalogue_store.save_tax_rates(any_database, [rate])
+    rate = TaxRate(shop.MERCHANT, "inside", "inside", "Inside", 81_000, inclusive=True)
+    catalogue_store.add_tax_rates(any_database, [rate])
     products = [
-        Product(shop.MERCHANT, sku, f"A {sku}", minor, "CHF", "inside")
+        Product(shop.MERCHANT, sku, f"A {sku}", UnitPrice(minor), "CHF", "inside")
         for sku, minor in PRICES.items()
     ]
     catalogue_store.save_products(any_database, products)
@@ -182,8 +183,10 @@ class TestWithoutRounding:
 
     def test_a_tip_on_a_card(self, kiosk: Kiosk) -> None:
         """Goods for 20.00 and a tip of 3.00: 23.00 charged, and the tip is a liability."""
-        rate = TaxRate(shop.MERCHANT, "inside", "Inside", 190_000, inclusive=True)
-        catalogue_store.save_tax_rates(kiosk.connection, [rate])
+        rate = TaxRate(
+            shop.MERCHANT, "inside", "inside", "Inside", 190_000, inclusive=True, valid_from_us=1
+        )
+        catalogue_store.add_tax_rates(kiosk.connection, [rate])
         view = kiosk.sell("meal", tenders=(shop.card(tip=300),))
         assert (view.total_minor, view.tax_minor, view.charge_state) == (2_000, 319, "FULL")
         assert kiosk.gateway.captured == {"m-1/o/1": 2_300}

@@ -10,7 +10,8 @@ from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import messages
 from internal.payments.messages import AttemptState, Operation, TenderKind
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing import trace
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from internal.views import order as order_view
 from tests.support import gateways, shop, staged_orders
 
@@ -24,8 +25,8 @@ def stages(any_database: sa.Connection) -> staged_orders.StagedOrders:
 
 def test_a_finalized_order_is_read_from_all_its_tables(stages: staged_orders.StagedOrders) -> None:
     tenders = (shop.cash(500), shop.card())
-    tenth = Discount(DiscountKind.BASIS_POINTS, 1_000)
-    stages.carry(shop.placed("o-1", ("tea", 2), ("cup", 3), tenders=tenders, discount=tenth))
+    tenth = (Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)
+    stages.carry(shop.placed("o-1", ("tea", 2), ("cup", 3), tenders=tenders, adjustments=tenth))
     view = stages.view("o-1")
     assert (view.state, view.charge_state, view.stock_state) == (
         OrderState.FINALIZED,
@@ -34,15 +35,16 @@ def test_a_finalized_order_is_read_from_all_its_tables(stages: staged_orders.Sta
     )
     assert (view.version, view.receipt_no, view.currency) == (4, 1, "EUR")
     assert view.net_minor + view.tax_minor == view.total_minor == 2_535
-    assert [(line.sku, line.quantity, line.tax_inclusive) for line in view.lines] == [
-        ("tea", 2, True),
-        ("cup", 3, False),
+    assert [(line.sku, line.quantity_milli, line.parts[-1].inclusive) for line in view.lines] == [
+        ("tea", 2_000, True),
+        ("cup", 3_000, False),
     ]
     assert sum(line.total_minor for line in view.lines) == view.total_minor
-    assert [bucket.tax_code for bucket in view.taxes] == ["inside", "on-top"]
+    assert [bucket.code for bucket in view.taxes] == ["inside", "on-top"]
     assert sum(bucket.tax_minor for bucket in view.taxes) == view.tax_minor
-    assert view.price_trace[0].startswith("line 1: 2 x base price 10.00")
-    assert view.price_trace[-1].startswith("tax rounded")
+    steps = trace.steps(view.lines, view.currency)
+    assert steps[0].startswith("line 1: 2 x 10.00")
+    assert steps[-1].startswith("tax rounded")
     assert [(it.operation, it.tender_no, it.answered_minor, it.state) for it in view.attempts] == [
         (Operation.SALE, 2, 2_035, AttemptState.SUCCEEDED),
     ]
@@ -67,7 +69,7 @@ def test_an_order_that_could_not_be_priced_has_no_amounts(
     assert (view.state, view.reason) == (OrderState.REJECTED, "UNKNOWN_SKU")
     assert "nope" in view.explanation
     assert (view.gross_minor, view.total_minor) == (0, 0)
-    assert (view.lines, view.taxes, view.attempts, view.price_trace) == ((), (), (), ())
+    assert (view.lines, view.taxes, view.attempts) == ((), (), ())
     (tender,) = view.tenders
     assert (tender.tender.tender_ref, tender.tender.amount_minor) == ("t1", None)
     assert tender.state is ChargeState.NONE
@@ -144,6 +146,6 @@ def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.Stag
     assert set(found) == {"o-1", "o-3"}
     for name, quantity in (("o-1", 1), ("o-3", 3)):
         view = found[name]
-        assert [line.quantity for line in view.lines] == [quantity]
+        assert [line.quantity_milli for line in view.lines] == [quantity * 1_000]
         assert [it.asked_minor for it in view.attempts] == [view.total_minor] == [quantity * 1_000]
         assert {entry.fact.order_id for entry in view.timeline} == {name}

@@ -35,11 +35,17 @@ STORES = sa.Table(
 TAX_RATES = sa.Table(
     "tax_rates",
     METADATA,
-    columns.ident("merchant_id", primary_key=True),
-    columns.ident("tax_code", primary_key=True),
+    columns.growing_key("tax_rate_key"),
+    columns.ident("merchant_id"),
+    columns.ident("tax_code"),
+    columns.ident("code"),
     columns.words("name", 200),
     columns.number("rate_ppm"),
     columns.number("inclusive"),
+    columns.code("category"),
+    columns.optional_ident("jurisdiction"),
+    columns.number("valid_from_us"),
+    sa.UniqueConstraint("merchant_id", "tax_code", "code", "valid_from_us", name="tax_rates_once"),
 )
 
 PRODUCTS = sa.Table(
@@ -48,7 +54,8 @@ PRODUCTS = sa.Table(
     columns.ident("merchant_id", primary_key=True),
     columns.ident("sku", primary_key=True),
     columns.words("name", 200),
-    columns.number("price_minor"),
+    columns.number("unit_price_scaled"),
+    columns.number("unit_price_scale"),
     columns.code("currency", chars_max=3),
     columns.ident("tax_code"),
     columns.number("active"),

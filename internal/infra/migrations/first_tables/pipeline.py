@@ -94,7 +94,7 @@ OUTBOX = sa.Table(
     METADATA,
     columns.growing_key("outbox_key"),
     columns.number("shard"),
-    columns.code("subject", chars_max=200),
+    columns.code("subject", chars_max=300),
     columns.code("topic", chars_max=200),
     columns.code("event_id", chars_max=64),
     columns.document("fact"),

@@ -13,7 +13,7 @@ from internal.inventory import store as inventory_store
 from internal.inventory.messages import SourceKind
 from internal.ledger import rules as ledger_rules
 from internal.ledger import store as ledger_store
-from internal.orders import parts, refusals
+from internal.orders import parts, refusals, tables
 from internal.orders import store as order_store
 from internal.payments import order_tenders, transactions
 from internal.payments import store as payment_store
@@ -47,7 +47,7 @@ class OrderTable(NamedTuple):
 
 TABLES = (
     OrderTable(order_store.ORDERS),
-    OrderTable(order_store.ORDER_LINES),
+    OrderTable(tables.ORDER_LINES),
     OrderTable(parts.ORDER_LINE_PARTS),
     OrderTable(refusals.ORDER_REFUSALS),
     OrderTable(order_store.ORDER_LOG),

@@ -12,6 +12,7 @@ import msgspec
 
 from internal.client import client, sender
 from internal.client.access import Access
+from internal.kernel.quantities import MILLI
 from internal.lab.chaos.hostile import http2
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
@@ -63,7 +64,7 @@ def draft(order_id: str, lines: int = 1, token: str = CARD) -> order_pb2.OrderDr
         order_id=order_id,
         store_id=STORE,
         currency=CURRENCY,
-        lines=[order_pb2.DraftLine(sku=SKU, quantity=1)] * lines,
+        lines=[order_pb2.DraftLine(sku=SKU, quantity_milli=MILLI)] * lines,
         tenders=[order_pb2.Tender(card=order_pb2.CardTender(token=token))],
     )
 

@@ -68,6 +68,13 @@ class OrderCommand(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ORDER_COMMAND_UNSPECIFIED: _ClassVar[OrderCommand]
     ORDER_COMMAND_CANCEL: _ClassVar[OrderCommand]
+
+class AdjustmentSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ADJUSTMENT_SOURCE_UNSPECIFIED: _ClassVar[AdjustmentSource]
+    ADJUSTMENT_SOURCE_MANUAL: _ClassVar[AdjustmentSource]
+    ADJUSTMENT_SOURCE_PROMOTION: _ClassVar[AdjustmentSource]
+    ADJUSTMENT_SOURCE_COUPON: _ClassVar[AdjustmentSource]
 ORDER_STATE_UNSPECIFIED: OrderState
 ORDER_STATE_PLACED: OrderState
 ORDER_STATE_ACCEPTED: OrderState
@@ -107,15 +114,19 @@ CHANNEL_ONLINE: Channel
 CHANNEL_OFFLINE: Channel
 ORDER_COMMAND_UNSPECIFIED: OrderCommand
 ORDER_COMMAND_CANCEL: OrderCommand
+ADJUSTMENT_SOURCE_UNSPECIFIED: AdjustmentSource
+ADJUSTMENT_SOURCE_MANUAL: AdjustmentSource
+ADJUSTMENT_SOURCE_PROMOTION: AdjustmentSource
+ADJUSTMENT_SOURCE_COUPON: AdjustmentSource
 
 class OrderDraft(_message.Message):
-    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "lines", "discount", "tenders", "note", "sold_at", "channel", "customer_id", "shift_id", "cashier_id")
+    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "lines", "adjustments", "tenders", "note", "sold_at", "channel", "customer_id", "shift_id", "cashier_id")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     TERMINAL_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
-    DISCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     TENDERS_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     SOLD_AT_FIELD_NUMBER: _ClassVar[int]
@@ -128,7 +139,7 @@ class OrderDraft(_message.Message):
     terminal_id: str
     currency: str
     lines: _containers.RepeatedCompositeFieldContainer[DraftLine]
-    discount: Discount
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
     tenders: _containers.RepeatedCompositeFieldContainer[Tender]
     note: str
     sold_at: _timestamp_pb2.Timestamp
@@ -136,25 +147,37 @@ class OrderDraft(_message.Message):
     customer_id: str
     shift_id: str
     cashier_id: str
-    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[DraftLine, _Mapping]]] = ..., discount: _Optional[_Union[Discount, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[Tender, _Mapping]]] = ..., note: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[DraftLine, _Mapping]]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., tenders: _Optional[_Iterable[_Union[Tender, _Mapping]]] = ..., note: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ...) -> None: ...
 
 class DraftLine(_message.Message):
-    __slots__ = ("sku", "quantity", "expected_price")
+    __slots__ = ("sku", "quantity_milli", "expected_price", "line_ref", "adjustments")
     SKU_FIELD_NUMBER: _ClassVar[int]
-    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_MILLI_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_PRICE_FIELD_NUMBER: _ClassVar[int]
+    LINE_REF_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     sku: str
-    quantity: int
+    quantity_milli: int
     expected_price: _money_pb2.Money
-    def __init__(self, sku: _Optional[str] = ..., quantity: _Optional[int] = ..., expected_price: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+    line_ref: str
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
+    def __init__(self, sku: _Optional[str] = ..., quantity_milli: _Optional[int] = ..., expected_price: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., line_ref: _Optional[str] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ...) -> None: ...
 
-class Discount(_message.Message):
-    __slots__ = ("amount", "basis_points")
+class Adjustment(_message.Message):
+    __slots__ = ("amount", "basis_points", "source", "code", "reason_code", "allowed_by")
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     BASIS_POINTS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_CODE_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_BY_FIELD_NUMBER: _ClassVar[int]
     amount: _money_pb2.Money
     basis_points: int
-    def __init__(self, amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., basis_points: _Optional[int] = ...) -> None: ...
+    source: AdjustmentSource
+    code: str
+    reason_code: str
+    allowed_by: str
+    def __init__(self, amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., basis_points: _Optional[int] = ..., source: _Optional[_Union[AdjustmentSource, str]] = ..., code: _Optional[str] = ..., reason_code: _Optional[str] = ..., allowed_by: _Optional[str] = ...) -> None: ...
 
 class Tender(_message.Message):
     __slots__ = ("cash", "card", "amount", "tender_ref", "tip")
@@ -269,46 +292,44 @@ class OrderSummary(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., state: _Optional[_Union[OrderState, str]] = ..., charge_state: _Optional[_Union[ChargeState, str]] = ..., stock_state: _Optional[_Union[StockState, str]] = ..., version: _Optional[int] = ..., total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., receipt_number: _Optional[int] = ..., refusal_reason: _Optional[str] = ..., placed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class OrderLine(_message.Message):
-    __slots__ = ("line_no", "sku", "name", "quantity", "unit_price", "gross", "discount", "tax_code", "tax_rate_ppm", "tax_inclusive", "tax", "total")
+    __slots__ = ("line_no", "sku", "name", "quantity_milli", "unit_price", "gross", "discount", "tax", "total", "line_ref", "taxes")
     LINE_NO_FIELD_NUMBER: _ClassVar[int]
     SKU_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
-    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_MILLI_FIELD_NUMBER: _ClassVar[int]
     UNIT_PRICE_FIELD_NUMBER: _ClassVar[int]
     GROSS_FIELD_NUMBER: _ClassVar[int]
     DISCOUNT_FIELD_NUMBER: _ClassVar[int]
-    TAX_CODE_FIELD_NUMBER: _ClassVar[int]
-    TAX_RATE_PPM_FIELD_NUMBER: _ClassVar[int]
-    TAX_INCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     TAX_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    LINE_REF_FIELD_NUMBER: _ClassVar[int]
+    TAXES_FIELD_NUMBER: _ClassVar[int]
     line_no: int
     sku: str
     name: str
-    quantity: int
+    quantity_milli: int
     unit_price: _money_pb2.Money
     gross: _money_pb2.Money
     discount: _money_pb2.Money
-    tax_code: str
-    tax_rate_ppm: int
-    tax_inclusive: bool
     tax: _money_pb2.Money
     total: _money_pb2.Money
-    def __init__(self, line_no: _Optional[int] = ..., sku: _Optional[str] = ..., name: _Optional[str] = ..., quantity: _Optional[int] = ..., unit_price: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., gross: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., discount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tax_code: _Optional[str] = ..., tax_rate_ppm: _Optional[int] = ..., tax_inclusive: _Optional[bool] = ..., tax: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+    line_ref: str
+    taxes: _containers.RepeatedCompositeFieldContainer[TaxBucket]
+    def __init__(self, line_no: _Optional[int] = ..., sku: _Optional[str] = ..., name: _Optional[str] = ..., quantity_milli: _Optional[int] = ..., unit_price: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., gross: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., discount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., line_ref: _Optional[str] = ..., taxes: _Optional[_Iterable[_Union[TaxBucket, _Mapping]]] = ...) -> None: ...
 
 class TaxBucket(_message.Message):
-    __slots__ = ("tax_code", "rate_ppm", "inclusive", "taxable", "tax")
-    TAX_CODE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("code", "rate_ppm", "inclusive", "taxable", "tax")
+    CODE_FIELD_NUMBER: _ClassVar[int]
     RATE_PPM_FIELD_NUMBER: _ClassVar[int]
     INCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     TAXABLE_FIELD_NUMBER: _ClassVar[int]
     TAX_FIELD_NUMBER: _ClassVar[int]
-    tax_code: str
+    code: str
     rate_ppm: int
     inclusive: bool
     taxable: _money_pb2.Money
     tax: _money_pb2.Money
-    def __init__(self, tax_code: _Optional[str] = ..., rate_ppm: _Optional[int] = ..., inclusive: _Optional[bool] = ..., taxable: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+    def __init__(self, code: _Optional[str] = ..., rate_ppm: _Optional[int] = ..., inclusive: _Optional[bool] = ..., taxable: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class OrderTotals(_message.Message):
     __slots__ = ("gross", "discount", "net", "tax", "total")

@@ -149,16 +149,16 @@ class CancelOrderResponse(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., state: _Optional[_Union[_order_pb2.OrderState, str]] = ..., version: _Optional[int] = ...) -> None: ...
 
 class QuoteOrderRequest(_message.Message):
-    __slots__ = ("store_id", "currency", "lines", "discount")
+    __slots__ = ("store_id", "currency", "lines", "adjustments")
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
-    DISCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     store_id: str
     currency: str
     lines: _containers.RepeatedCompositeFieldContainer[_order_pb2.DraftLine]
-    discount: _order_pb2.Discount
-    def __init__(self, store_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[_order_pb2.DraftLine, _Mapping]]] = ..., discount: _Optional[_Union[_order_pb2.Discount, _Mapping]] = ...) -> None: ...
+    adjustments: _containers.RepeatedCompositeFieldContainer[_order_pb2.Adjustment]
+    def __init__(self, store_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[_order_pb2.DraftLine, _Mapping]]] = ..., adjustments: _Optional[_Iterable[_Union[_order_pb2.Adjustment, _Mapping]]] = ...) -> None: ...
 
 class QuoteOrderResponse(_message.Message):
     __slots__ = ("lines", "taxes", "totals", "price_trace")

@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 from internal.api import calls
 from internal.api.orders import from_wire, to_wire
 from internal.kernel import errors
+from internal.kernel.unit_prices import UnitPrice
 from internal.orders.messages import CancelRequested, OrderPlaced
 from internal.payments.messages import Tender, TenderKind
-from internal.pricing.messages import Discount, DiscountKind, PriceRequest, WantedLine
+from internal.pricing.messages import (
+    Adjustment,
+    AdjustmentKind,
+    AdjustmentSource,
+    PriceRequest,
+    WantedLine,
+)
 from internal.privacy.messages import Private
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
@@ -31,7 +38,7 @@ def placed(draft: o.OrderDraft, origin: calls.Origin = ORIGIN, path: str = "orde
 
 
 def line(price: money_pb2.Money) -> o.DraftLine:
-    return o.DraftLine(sku="tea", quantity=1, expected_price=price)
+    return o.DraftLine(sku="tea", quantity_milli=1_000, expected_price=price)
 
 
 def cash(amount: money_pb2.Money | None = None) -> o.Tender:
@@ -46,8 +53,8 @@ def test_every_field_arrives() -> None:
     draft = memory.draft(
         terminal_id="till-1",
         note="ring twice",
-        lines=[line(money(3, 500_000_000)), o.DraftLine(sku="rose", quantity=12)],
-        discount=o.Discount(basis_points=250),
+        lines=[line(money(3, 500_000_000)), o.DraftLine(sku="rose", quantity_milli=12_000)],
+        adjustments=[o.Adjustment(basis_points=250)],
         tenders=[
             o.Tender(
                 cash=o.CashTender(given=money(10)),
@@ -62,8 +69,8 @@ def test_every_field_arrives() -> None:
     assert (fact.merchant_id, fact.order_id, fact.store_id) == ("m1", "o-1", "s-1")
     assert (fact.terminal_id, fact.currency) == ("till-1", "EUR")
     assert (fact.placed_at_us, fact.trace_id) == (17, "trace")
-    assert fact.lines == (WantedLine("tea", 1, 350), WantedLine("rose", 12))
-    assert fact.discount == Discount(DiscountKind.BASIS_POINTS, 250)
+    assert fact.lines == (WantedLine("tea", 1_000, UnitPrice(350)), WantedLine("rose", 12_000))
+    assert fact.adjustments == (Adjustment(AdjustmentKind.BASIS_POINTS, 250),)
     assert fact.tenders == (
         Tender(TenderKind.CASH, "notes", 500, 1_000, 150),
         Tender(TenderKind.CARD, "t2"),
@@ -99,8 +106,8 @@ def test_the_hash_covers_the_draft_and_nothing_else() -> None:
         {"note": "other"},
         {"terminal_id": "till-2"},
         {"store_id": "s-2"},
-        {"lines": [o.DraftLine(sku="tea", quantity=3)]},
-        {"discount": o.Discount(basis_points=1)},
+        {"lines": [o.DraftLine(sku="tea", quantity_milli=3)]},
+        {"adjustments": [o.Adjustment(basis_points=1)]},
         {"tenders": [o.Tender(card=o.CardTender(token="tok"))]},
         {"tenders": [cash(money(1))]},
     ],
@@ -117,7 +124,7 @@ def test_another_token_has_another_hash() -> None:
 
 def test_a_field_that_this_souk_does_not_know_changes_no_hash() -> None:
     """A client with a later contract sends it, at the top and inside a line."""
-    known = memory.draft(lines=[o.DraftLine(sku="tea", quantity=2)])
+    known = memory.draft(lines=[o.DraftLine(sku="tea", quantity_milli=2)])
     later = known.SerializeToString() + UNKNOWN_FIELD
     line_field = known.lines[0].SerializeToString()
     longer = bytes([len(line_field) + len(UNKNOWN_FIELD)]) + line_field + UNKNOWN_FIELD
@@ -151,11 +158,19 @@ def test_a_cancel_request_has_a_hash_of_its_meaning() -> None:
         ({"lines": [line(money(3, currency="USD"))]}, "order.lines[0].expected_price"),
         ({"lines": [line(money(3, currency=""))]}, "order.lines[0].expected_price"),
         ({"lines": [line(money(3)), line(money(-1))]}, "order.lines[1].expected_price"),
-        ({"lines": [line(money(3, 1_000_000))]}, "order.lines[0].expected_price"),
+        ({"lines": [line(money(3, 1))]}, "order.lines[0].expected_price"),
+        (
+            {"lines": [o.DraftLine(sku="a", adjustments=[o.Adjustment(amount=money(0))])]},
+            "order.lines[0].adjustments[0].amount",
+        ),
+        ({"lines": [o.DraftLine(sku="a", line_ref="2"), o.DraftLine(sku="a")]}, "order.lines"),
         ({"lines": [line(money(2**63 - 1))]}, "order.lines[0].expected_price"),
         ({"lines": [line(money(1, -10_000_000))]}, "order.lines[0].expected_price"),
-        ({"discount": o.Discount(amount=money(0))}, "order.discount.amount"),
-        ({"discount": o.Discount(amount=money(1, currency="USD"))}, "order.discount.amount"),
+        ({"adjustments": [o.Adjustment(amount=money(0))]}, "order.adjustments[0].amount"),
+        (
+            {"adjustments": [o.Adjustment(amount=money(1, currency="USD"))]},
+            "order.adjustments[0].amount",
+        ),
         ({"tenders": [cash(), cash(money(0))]}, "order.tenders[1].amount"),
         ({"tenders": [cash(money(-5))]}, "order.tenders[0].amount"),
         ({"tenders": [cash(), cash()]}, "order.tenders"),
@@ -173,17 +188,57 @@ def test_refused_by_path(changes: dict[str, object], path: str) -> None:
 
 
 def test_a_free_line_and_a_discount_by_amount() -> None:
-    draft = memory.draft(lines=[line(money(0))], discount=o.Discount(amount=money(1, 10_000_000)))
+    draft = memory.draft(
+        lines=[line(money(0))], adjustments=[o.Adjustment(amount=money(1, 10_000_000))]
+    )
     fact = placed(draft)
-    assert fact.lines[0].expected_price_minor == 0
-    assert fact.discount == Discount(DiscountKind.AMOUNT, 101)
+    assert fact.lines[0].expected_price == UnitPrice(0)
+    assert fact.adjustments == (Adjustment(AdjustmentKind.AMOUNT, 101),)
+
+
+def test_an_expected_price_may_be_below_a_cent() -> None:
+    fact = placed(memory.draft(lines=[line(money(0, 232_670_000))]))
+    assert fact.lines[0].expected_price == UnitPrice(23_267, 3)
+
+
+def test_a_line_has_a_name_and_adjustments_of_its_own() -> None:
+    coupon = o.Adjustment(
+        basis_points=500,
+        source=o.ADJUSTMENT_SOURCE_COUPON,
+        code="WELCOME",
+        reason_code="FIRST_ORDER",
+        allowed_by="anna",
+    )
+    by_hand = o.Adjustment(amount=money(1))
+    lines = [
+        o.DraftLine(sku="ham", quantity_milli=750, line_ref="a-1", adjustments=[coupon, by_hand])
+    ]
+    assert placed(memory.draft(lines=lines)).lines == (
+        WantedLine(
+            "ham",
+            750,
+            None,
+            "a-1",
+            (
+                Adjustment(
+                    AdjustmentKind.BASIS_POINTS,
+                    500,
+                    AdjustmentSource.COUPON,
+                    "WELCOME",
+                    "FIRST_ORDER",
+                    "anna",
+                ),
+                Adjustment(AdjustmentKind.AMOUNT, 100),
+            ),
+        ),
+    )
 
 
 def test_a_quote_and_a_cancel_request() -> None:
-    lines = [o.DraftLine(sku="tea", quantity=2)]
+    lines = [o.DraftLine(sku="tea", quantity_milli=2_000)]
     request = s.QuoteOrderRequest(store_id="s-1", currency="EUR", lines=lines)
-    expected = PriceRequest("m1", "s-1", "EUR", (WantedLine("tea", 2),))
-    assert from_wire.price_request(request, "m1") == expected
+    expected = PriceRequest("m1", "s-1", "EUR", (WantedLine("tea", 2_000),), 17)
+    assert from_wire.price_request(request, ORIGIN) == expected
     cancel = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
     fact, private = from_wire.cancel_requested(cancel, ORIGIN)
     assert fact == CancelRequested("m1", "o-1", "r-1", 17, fact.body_hash, "trace")
@@ -193,6 +248,6 @@ def test_a_quote_and_a_cancel_request() -> None:
 @given(minor=st.integers(1, 2**62), currency=st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
 def test_amounts_go_in_and_out_unchanged(minor: int, currency: str) -> None:
     """from_wire reads the amounts that to_wire writes."""
-    discount = o.Discount(amount=to_wire.money_of(minor, currency))
-    fact = placed(memory.draft(currency=currency, discount=discount))
-    assert fact.discount == Discount(DiscountKind.AMOUNT, minor)
+    discount = o.Adjustment(amount=to_wire.money_of(minor, currency))
+    fact = placed(memory.draft(currency=currency, adjustments=[discount]))
+    assert fact.adjustments == (Adjustment(AdjustmentKind.AMOUNT, minor),)

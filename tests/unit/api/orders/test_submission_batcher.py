@@ -173,7 +173,7 @@ async def test_a_full_queue_takes_all_of_a_call_or_nothing() -> None:
 
 async def test_a_queue_of_large_orders_is_full_earlier() -> None:
     limits = options.Limits(queue_lines_max=250, batch_orders_max=1, batches_in_flight_max=1)
-    lines = (WantedLine("tea", 1),) * 100
+    lines = (WantedLine("tea", 1_000),) * 100
     large = [msgspec.structs.replace(fact(name), lines=lines) for name in "abcd"]
     async for rig in made(limits):
         with rig.bus.standing_still():

@@ -18,7 +18,7 @@ FACT = OrderPlaced(
     "o-1",
     "s-1",
     "EUR",
-    (WantedLine("tea", 2), WantedLine("rose", 1)),
+    (WantedLine("tea", 2_000), WantedLine("rose", 1_000)),
     (Tender(TenderKind.CARD, "t1"),),
     "hash",
     1_700_000_000_123_456,
@@ -48,9 +48,9 @@ def test_every_state_has_a_name_on_the_wire() -> None:
 def test_placed() -> None:
     order = to_wire.order_of(Submission(FACT, PRIVATE))
     assert order.state == o.ORDER_STATE_PLACED
-    assert [(line.line_no, line.sku, line.quantity) for line in order.lines] == [
-        (1, "tea", 2),
-        (2, "rose", 1),
+    assert [(line.line_no, line.sku, line.quantity_milli) for line in order.lines] == [
+        (1, "tea", 2_000),
+        (2, "rose", 1_000),
     ]
     assert order.placed_at.ToMicroseconds() == FACT.placed_at_us
     assert not order.tenders[0].HasField("amount")

@@ -18,7 +18,7 @@ CARD_NUMBER = "4111111111111111"
 
 def order(line: str = "A", pay: str = "cash", discount: str = "") -> order_pb2.OrderDraft:
     """Return an order of one line and one tender."""
-    wanted = order_drafts.Wanted(store="berlin", line=[line], discount=discount)
+    wanted = order_drafts.Wanted(store="berlin", line=[line], discount=[discount] * bool(discount))
     return order_drafts.order_of(wanted, order_drafts.Placing(pay=[pay], order_id="o-1"))
 
 
@@ -28,7 +28,9 @@ def eur(units: int, nanos: int = 0) -> money_pb2.Money:
 
 
 def test_an_order_from_options() -> None:
-    wanted = order_drafts.Wanted(store="berlin", line=["A=2", "B@9.99"], discount="10%")
+    wanted = order_drafts.Wanted(
+        store="berlin", line=["A=2", "B=0.750@9.99"], discount=["10%", "1"]
+    )
     placing = order_drafts.Placing(
         pay=["cash=5", "card:tok_ok"], order_id="o-1", terminal="t", note="n"
     )
@@ -38,10 +40,13 @@ def test_an_order_from_options() -> None:
         terminal_id="t",
         currency="EUR",
         lines=[
-            order_pb2.DraftLine(sku="A", quantity=2),
-            order_pb2.DraftLine(sku="B", quantity=1, expected_price=eur(9, 990_000_000)),
+            order_pb2.DraftLine(sku="A", quantity_milli=2_000),
+            order_pb2.DraftLine(sku="B", quantity_milli=750, expected_price=eur(9, 990_000_000)),
         ],
-        discount=order_pb2.Discount(basis_points=1_000),
+        adjustments=[
+            order_pb2.Adjustment(basis_points=1_000),
+            order_pb2.Adjustment(amount=eur(1)),
+        ],
         tenders=[
             order_pb2.Tender(cash=order_pb2.CashTender(), amount=eur(5)),
             order_pb2.Tender(card=order_pb2.CardTender(token="tok_ok")),
@@ -54,11 +59,17 @@ def test_an_order_from_options() -> None:
     ("text", "basis_points"), [("1%", 100), ("7.5%", 750), ("0.01%", 1), ("100%", 10_000)]
 )
 def test_a_share_off(text: str, basis_points: int) -> None:
-    assert order(discount=text).discount == order_pb2.Discount(basis_points=basis_points)
+    [off] = order(discount=text).adjustments
+    assert off == order_pb2.Adjustment(basis_points=basis_points)
 
 
 def test_an_amount_off() -> None:
-    assert order(discount="2.50").discount == order_pb2.Discount(amount=eur(2, 500_000_000))
+    [off] = order(discount="2.50").adjustments
+    assert off == order_pb2.Adjustment(amount=eur(2, 500_000_000))
+
+
+def test_a_price_may_be_below_a_cent() -> None:
+    assert order("A=1000@0.23267").lines[0].expected_price == eur(0, 232_670_000)
 
 
 def test_other_currencies_have_other_decimals() -> None:
@@ -67,10 +78,39 @@ def test_other_currencies_have_other_decimals() -> None:
     assert draft.lines[0].expected_price == price
 
 
-@pytest.mark.parametrize("line", ["", "=2", "A=", "A=x", "A=-1", "A=1.5", "A@", "A@1.234", "A=2=3"])
+@pytest.mark.parametrize(
+    "line", ["", "=2", "A=", "A=x", "A=-1", "A=1.5005", "A=.5", "A@", "A@1.0000000001", "A=2=3"]
+)
 def test_unreadable_lines(line: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"SKU=2|decimal"):
         order(line=line)
+
+
+@pytest.mark.parametrize(
+    ("written", "milli"),
+    [("2", 2_000), ("0.750", 750), ('"0.750"', 750), ("1.5", 1_500), ('"2"', 2_000)],
+)
+def test_a_file_has_quantities_as_people_write_them(written: str, milli: int) -> None:
+    draft = order_drafts.from_json(f'{{"lines": [{{"sku": "A", "quantity": {written}}}]}}')
+    assert draft.lines[0].quantity_milli == milli
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('"quantity": 0.0005', "'0.0005' is not a decimal"),
+        ('"quantity": -1', "not a decimal"),
+        ('"quantity": true', "not a decimal"),
+        ('"quantity": null', "not a decimal"),
+        ('"quantity": 1, "quantity_milli": 1000', "one of them"),
+        ('"quantityMilli": 1.5', "quantityMilli"),
+        ('"sku": "A", "sku": "B"', "twice"),
+        ('"quantty": 1', "quantty"),
+    ],
+)
+def test_a_file_with_a_wrong_line(line: str, words: str) -> None:
+    with pytest.raises(typer.BadParameter, match=words):
+        order_drafts.from_json(f'{{"lines": [{{{line}}}]}}')
 
 
 @pytest.mark.parametrize(

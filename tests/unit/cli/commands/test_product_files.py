@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from internal.catalogue.messages import Product
 from internal.cli.commands import product_files
 from internal.kernel import errors, money, texts
+from internal.kernel.unit_prices import UnitPrice
 from tests.support import card_numbers
 
 HEADER = "sku,name,price,currency,tax_code,active"
@@ -31,7 +32,7 @@ def violations(text: str) -> list[tuple[str, str]]:
     return caught.value.violations
 
 
-APPLE = Product("m", "A-1", "Apple", 125, "EUR", "standard", active=True)
+APPLE = Product("m", "A-1", "Apple", UnitPrice(125), "EUR", "standard", active=True)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_quotes_and_line_breaks_of_csv() -> None:
         ("A,,1,EUR,standard,", "name"),
         (f"A,{'x' * 201},1,EUR,standard,", "name"),
         ("A,\x1b[31m,1,EUR,standard,", "name"),
-        ("A,Apple,1.234,EUR,standard,", "price"),
+        ("A,Apple,1.123456789,EUR,standard,", "price"),
         ("A,Apple,-1,EUR,standard,", "price"),
         ("A,Apple,99999999999999999999,EUR,standard,", "price"),
         ("A,Apple,1,eur,standard,", "currency"),
@@ -120,10 +121,26 @@ def test_unreadable_files(text: str, what: str) -> None:
     assert what in said
 
 
+@pytest.mark.parametrize(
+    ("written", "price"),
+    [
+        ("0.23267", UnitPrice(23_267, 3)),
+        ("0.495", UnitPrice(495, 1)),
+        ("1.25000000", UnitPrice(125)),
+        ("0.00000001", UnitPrice(1, 6)),
+    ],
+)
+def test_a_price_may_be_below_a_cent(written: str, price: UnitPrice) -> None:
+    assert read(f"{PLAIN}\nA,Screw,{written},EUR,standard\n")[0].unit_price == price
+    comma = written.replace(".", ",")
+    semicolons = PLAIN.replace(",", ";")
+    assert read(f"{semicolons}\nA;Screw;{comma};EUR;standard\n")[0].unit_price == price
+
+
 def test_a_number_in_json_is_exact() -> None:
     row = {"sku": "A", "name": "x", "currency": "BHD", "tax_code": "standard"}
     text = json.dumps(row)[:-1] + ', "price": 4503599627370497.123}'
-    assert read(text)[0].price_minor == 4_503_599_627_370_497_123
+    assert read(text)[0].unit_price == UnitPrice(4_503_599_627_370_497_123)
 
 
 @pytest.mark.parametrize("price", ["1e3", '"NaN"', '"Infinity"', "1e999999999", "true", "null"])
@@ -137,7 +154,7 @@ PRODUCTS = st.builds(
     merchant_id=st.just("m"),
     sku=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,11}", fullmatch=True),
     name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(str.isprintable),
-    price_minor=st.integers(0, money.INT64_MAX),
+    unit_price=st.integers(0, money.INT64_MAX).map(UnitPrice),
     currency=st.sampled_from(["EUR", "JPY", "BHD", "CLF"]),
     tax_code=st.sampled_from(TAX_CODES),
     active=st.booleans(),
@@ -206,7 +223,7 @@ def test_a_spreadsheet_may_write_csv_in_its_own_way(
     for sku, name, cents in rows:
         price = f"{cents // 100}{decimal_sign}{cents % 100:02}"
         writer.writerow([sku, name, price, "EUR", "standard", "", *empty])
-    assert [(it.sku, it.name, it.price_minor) for it in read(written.getvalue())] == rows
+    assert [(it.sku, it.name, it.unit_price.scaled) for it in read(written.getvalue())] == rows
 
 
 STARTS = st.sampled_from(["", HEADER + "\n", "{", "[", "sep=;\n", "[{}", "[{},"])

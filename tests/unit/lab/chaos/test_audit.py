@@ -9,7 +9,7 @@ from internal.lab.workload import generator
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 
-LINES = (("tea", 2),)
+LINES = (("tea", 2_000),)
 FINALIZED = audit.Recorded(OrderState.FINALIZED, "", LINES)
 DECLINED = audit.Recorded(OrderState.REJECTED, "PAYMENT_DECLINED", LINES)
 CANCELLED = audit.Recorded(OrderState.CANCELLED, "", LINES)
@@ -20,7 +20,7 @@ def log_of(code: str = client.OK, state: int = 0) -> clients.Log:
     """Return a log with one answered order."""
     log = clients.Log()
     draft = order_pb2.OrderDraft(order_id="o-1")
-    draft.lines.add(sku="tea", quantity=2)
+    draft.lines.add(sku="tea", quantity_milli=2_000)
     sent = generator.Submission(Kind.ORDINARY, draft)
     log.sent(sent)
     log.answered(sent, client.Answer("o-1", code, state=state))

@@ -10,6 +10,7 @@ from internal.api import calls, validation
 from internal.api.orders import from_wire
 from internal.catalogue.messages import CatalogueSnapshot, Product, Store, TaxRate
 from internal.kernel import errors
+from internal.kernel.unit_prices import UnitPrice
 from internal.lab.workload import generator, scenarios, shop
 from internal.lab.workload.scenarios import Kind
 from internal.orders.messages import OrderPlaced
@@ -31,16 +32,16 @@ def a_run(
 
 
 def snapshot_of(sells: shop.Shop) -> CatalogueSnapshot:
-    rate = TaxRate(MERCHANT, "A", "VAT", 190_000, inclusive=True)
+    rate = TaxRate(MERCHANT, "A", "A", "VAT", 190_000, inclusive=True)
     return CatalogueSnapshot(
         stores={(MERCHANT, it): Store(MERCHANT, it, it, sells.currency) for it in sells.store_ids},
         products={
             (MERCHANT, it.sku): Product(
-                MERCHANT, it.sku, it.sku, it.price_minor, sells.currency, "A", it.active
+                MERCHANT, it.sku, it.sku, UnitPrice(it.price_minor), sells.currency, "A", it.active
             )
             for it in sells.items
         },
-        tax_rates={(MERCHANT, "A"): rate},
+        tax_rates={(MERCHANT, "A"): (rate,)},
     )
 
 
@@ -108,11 +109,8 @@ def test_orders_come_to_their_expected_ends(seed: int, name: str) -> None:
 
 def test_orders_are_varied() -> None:
     good = [s.draft for s in generator.stream(SHOP, a_run(), 1_000) if s.kind is Kind.ORDINARY]
-    assert {draft.discount.WhichOneof("value") for draft in good} == {
-        None,
-        "amount",
-        "basis_points",
-    }
+    discounts = {tuple(it.WhichOneof("value") for it in draft.adjustments) for draft in good}
+    assert discounts == {(), ("amount",), ("basis_points",)}
     tenders = {tuple(t.WhichOneof("kind") for t in draft.tenders) for draft in good}
     assert tenders == {("cash",), ("card",), ("cash", "card")}
     assert {draft.store_id for draft in good} == set(SHOP.store_ids)

@@ -9,18 +9,19 @@ import sqlalchemy as sa
 from internal.infra import settings
 from internal.lab.bench.full import clone_orders, clone_rows
 from internal.payments.gateways import simulator
-from internal.pricing.messages import Discount, DiscountKind
+from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import pipeline_fixture, shop
 
 ORDERS = (
     shop.placed("cash"),
     shop.placed("card", ("tea", 2), ("cup", 1), tenders=(shop.card(),)),
     shop.placed("split", ("cup", 4), tenders=(shop.cash(500), shop.card())),
-    shop.placed("cheap", discount=Discount(DiscountKind.BASIS_POINTS, 1_000)),
+    shop.placed("cheap", adjustments=(Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),)),
 )
 ROWS_OF_CASH = {
     "orders": 1,
     "order_lines": 1,
+    "order_line_parts": 1,
     "order_log": 4,
     "order_tenders": 1,
     "payment_transactions": 1,
