@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from internal.checks import day_totals, findings, stock
 from internal.checks.day_totals import Day, Totals
 from internal.checks.ledger import Sums
-from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
+from internal.checks.scope import NOT_SEALED, Scope
 from internal.infra import bulk, statements
 from internal.inventory.messages import StockKey
 from internal.inventory.store import STOCK
 from internal.kernel import errors, local_days, states
 from internal.kernel.clock import US_PER_SECOND
-from internal.ledger import accounts
+from internal.ledger import accounts, business_days
 from internal.ledger.business_days import BUSINESS_DAY_SUMS, BUSINESS_DAYS
 from internal.orders import receipt_numbers
 
@@ -67,8 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def last(connection: sa.Connection) -> Scope:
     """Return what the last seal leaves to be checked: everything if there is none."""
-    row = connection.execute(_LAST).first()
-    return EVERYTHING if row is None else Scope(*row)
+    return Scope(*business_days.last_seal(connection))
 
 
 def newest_day(connection: sa.Connection, now_us: int) -> int:
@@ -252,10 +251,6 @@ _OPEN_STATES = ", ".join(
     f"'{state}'" for state in states.OrderState if not states.is_terminal(state)
 )
 _ZONES = sa.text("SELECT DISTINCT time_zone, day_cut_off_minutes FROM stores")
-_LAST = sa.text(
-    "SELECT after_order_key, business_day, upto_order_key FROM business_days"
-    " WHERE merchant_id = '' AND store_id = '' ORDER BY business_day DESC LIMIT 1"
-)
 _OPEN = sa.text(
     f"""
     SELECT o.merchant_id, o.order_id, o.state FROM orders o

@@ -30,7 +30,7 @@ def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tu
 def oldest_unfinished_us(connection: sa.Connection) -> int | None:
     """Return when the oldest order with a deadline was placed."""
     oldest = sa.func.min(store.ORDERS.c.placed_at_us)
-    query = sa.select(oldest).where(store.ORDERS.c.due_at_us.is_not(None))
+    query = sa.select(oldest).where(store.ORDERS.c.due_at_us >= 0)
     return connection.execute(query).scalar()
 
 

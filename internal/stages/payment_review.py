@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from internal.auth import audit_log
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND
+from internal.ledger import business_days
 from internal.orders import store
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
@@ -89,9 +90,12 @@ def undecided(
 ) -> list[Undecided]:
     """Return what is undecided, of one merchant if given; what waits for an operator comes first.
 
-    It scans all attempts: for people, not for a stage. For PENDING ones see `pending_before_us`.
+    It reads the attempts since the last seal: before it every order has ended. For PENDING ones see
+    `pending_before_us`.
     """
+    after = business_days.last_seal(connection).after_order_key
     query = _UNDECIDED.where(manual_resolution.undecided_where(pending_before_us))
+    query = query.where(_A.order_key > after)
     if merchant_id:
         query = query.where(_O.merchant_id == merchant_id)
     order = (_O.due_at_us.is_not(None), _A.updated_at_us, _A.order_key, _A.attempt_no)

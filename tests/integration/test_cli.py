@@ -315,6 +315,20 @@ class TestDatabaseCommands:
         assert "I4" in {finding["invariant"] for finding in check.json["findings"]}
         assert "the check FAILED" in bare("check", *here).out
 
+    def test_a_check_begins_after_the_last_seal(self, bare: Souk, tmp_path: Path) -> None:
+        here = ("--data", str(tmp_path))
+        bare("migrate", *here)
+        assert bare("check", *here, "--json").json["since_seal_of"] is None
+        sealed = bare("check", *here, "--seal", "--json")
+        day = sealed.json["sealed_day"]
+        assert sealed.code == 0
+        assert bare("check", *here, "--json").json["since_seal_of"] == day
+        assert f"since the seal of {day}" in bare("check", *here).words
+        assert bare("check", *here, "--all", "--json").json["since_seal_of"] is None
+        again = bare("check", *here, "--seal")
+        assert again.code == 1
+        assert f"{day} is sealed already" in again.words
+
     def test_a_drained_engine_has_no_message_waiting(self, bare: Souk, tmp_path: Path) -> None:
         here = ("--data", str(tmp_path))
         bare("migrate", *here)

@@ -181,6 +181,14 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         AGAIN.format(days=1),
         *REBALANCE,
     ),
+    "a finalized order of another amount": (
+        "I3 a finalized order's captures are its total",
+        "UPDATE order_tenders SET amount_minor = amount_minor + 1, given_minor = given_minor + 1,"
+        " captured_minor = captured_minor + 1 WHERE order_key = $sale",
+        "UPDATE payment_transactions SET amount_minor = amount_minor + 1"
+        " WHERE order_key = $sale AND operation = 'SALE'",
+        "UPDATE orders SET captured_minor = captured_minor + 1 WHERE order_key = $sale",
+    ),
     "a paid order of another amount": (
         "I3 a paid order's captures are its total",
         "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
@@ -205,7 +213,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         ),
     ),
     "an attempt of no order": (
-        "I3 belongs to an order",
+        "I3 an attempt belongs to an order",
         ATTEMPT.format(key=999, **SALE),
     ),
     "an attempt for cash": (

@@ -5,7 +5,6 @@ import sqlalchemy as sa
 
 from internal.checks import findings, invariants
 from internal.checks import orders as order_checks
-from internal.checks.scope import EVERYTHING
 from tests.support import shop, staged_orders
 from tests.unit.checks import corruptions
 from tests.unit.checks.good_database import CANARY, DONE, NAMES, Database
@@ -40,20 +39,6 @@ def test_one_corruption_is_one_finding(database: Database, name: str) -> None:
     invariant, _, words = expected.partition(" ")
     assert found[0].startswith(f"{invariant} ")
     assert words in found[0]
-
-
-def test_a_correct_database_holds_every_rule_since_its_seal(since_seal: Database) -> None:
-    assert not since_seal.scope.is_everything
-    assert not since_seal.check()
-    assert not since_seal._replace(scope=EVERYTHING).check()
-    assert sum(it.orders for it in invariants.summary(since_seal.connection, since_seal.scope)) == (
-        sum(it.orders for it in invariants.summary(since_seal.connection)) - 2
-    )
-
-
-@pytest.mark.parametrize("name", corruptions.CORRUPTIONS)
-def test_one_corruption_is_one_finding_since_a_seal(since_seal: Database, name: str) -> None:
-    test_one_corruption_is_one_finding(since_seal, name)
 
 
 def test_an_unbalanced_transaction_unbalances_its_merchant(database: Database) -> None:
