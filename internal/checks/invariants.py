@@ -1,4 +1,4 @@
-"""The invariants I1 to I7 and I9 to I11 of the reliability rules, which hold after any failure.
+"""The invariants I1 to I7 and I9 to I12 of the reliability rules, which hold after any failure.
 
 The database evaluates every rule for all orders, at once or window by window, so memory use does
 not grow with them. Writes nothing. An order that is still in progress is not a finding.
@@ -14,6 +14,7 @@ from internal.checks import gateway as gateway_checks
 from internal.checks import ledger as ledger_checks
 from internal.checks import money as money_checks
 from internal.checks import orders as order_checks
+from internal.checks import requests as request_checks
 from internal.checks import stock as stock_checks
 from internal.checks import tenders as tender_checks
 from internal.checks.scope import EVERYTHING, Scope
@@ -64,6 +65,7 @@ def check(
     if captured_at_gateway is not None:
         found += gateway_checks.check(connection, captured_at_gateway, scope)
     found += stock_checks.check(connection, scope)
+    found += request_checks.check(connection)
     if backlog is not None:
         found += order_checks.check_backlog(backlog)
     return sorted(found, key=lambda finding: int(finding.invariant[1:]))

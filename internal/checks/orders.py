@@ -169,7 +169,9 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
             (ChargeState.VOIDED, StockState.RELEASED),
         }
     ),
-    OrderState.CANCELLED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
+    OrderState.CANCELLED: frozenset(
+        {(ChargeState.NONE, StockState.NONE), (ChargeState.NONE, StockState.RELEASED)}
+    ),
     OrderState.EXPIRED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
 }
 """The charge and stock states that a recorded order may have in each order state."""

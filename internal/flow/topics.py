@@ -30,7 +30,7 @@ PAYMENT_COMMANDS = "payments.commands"
 
 TOPIC_OF: dict[type, str] = {
     messages.OrderPlaced: PLACED,
-    messages.CancelRequested: PLACED,
+    messages.CancelRequested: ORDER_COMMANDS,
     messages.OrderAccepted: ACCEPTED,
     messages.OrderPaid: PAID,
     messages.OrderFinalized: FINALIZED,

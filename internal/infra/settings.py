@@ -197,6 +197,8 @@ class JanitorSettings(Group):
     """How many orders it drives on per look."""
     redrive_after_s: float = pydantic.Field(default=30.0, gt=0, le=3_600)
     """How long a redriven order is left alone."""
+    requests_kept_days: int = pydantic.Field(default=30, ge=1, le=3_650)
+    """How long the answers to commands are kept, for those that are sent again."""
     subscription_lag_max_s: float = pydantic.Field(default=604_800.0, ge=1, le=31_536_000)
     """A subscription to Souk's topics that is not Souk's own is dropped when its oldest message is
     older: what one integrator has forgotten would fill the broker's disk.

@@ -14,6 +14,7 @@ SoukError
 │       ├── InvalidMoney an amount that its currency cannot express, or out of range
 │       ├── CardNumber   a field contains something that looks like a card number
 │       ├── OrdersHeldUp letters would be dropped that open orders depend on
+│       ├── RequestIdReused another request has this id
 │       └── UnknownReport no report has this name; carries the names that exist
 ├── DatabaseDamaged      a database is damaged, missing or older than it was: stops the process
 ├── GatewaySilent        the request may have reached the gateway: the result is UNKNOWN
@@ -116,6 +117,12 @@ class OrdersHeldUp(InvalidInput):
     """Open orders would be left without anything that moves them; carries what must be said."""
 
     code = "ORDERS_HELD_UP"
+
+
+class RequestIdReused(InvalidInput):
+    """Another request of this method has this id; it is unchanged."""
+
+    code = "REQUEST_ID_REUSED"
 
 
 class UnknownReport(InvalidInput):

@@ -69,7 +69,7 @@ class ReturnState(StrEnum):
 
 
 ORDER_MOVES: dict[OrderState, frozenset[OrderState]] = {
-    OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED}),
+    OrderState.PLACED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED, OrderState.CANCELLED}),
     OrderState.ACCEPTED: frozenset(
         {OrderState.PAID, OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXPIRED}
     ),
@@ -79,7 +79,8 @@ ORDER_MOVES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.CANCELLED: frozenset(),
     OrderState.EXPIRED: frozenset(),
 }
-"""PAID -> REJECTED only if an operator gives the order up.
+"""PLACED -> CANCELLED if the cancel request came before the order; PAID -> REJECTED only if an
+operator gives the order up.
 
 Source: the transitions of Saleor and Medusa, cut to what a point of sale needs.
 """

@@ -6,11 +6,12 @@ No fact has free text of a merchant or a token: these are in its private half.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from internal.kernel import ids
+from internal.kernel.states import OrderState
 from internal.payments.messages import Captured, Tender
 from internal.pricing.messages import Adjustment, TaxBucket, WantedLine
 from internal.privacy.messages import NOTHING, Private
@@ -169,15 +170,18 @@ class Submission(NamedTuple):
         return self.placed.body_hash
 
 
-class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
-    """A merchant wants an order undone. `request_id` makes a retry harmless.
+class Requested(OrderCommand, frozen=True, omit_defaults=True):
+    """A command about an order, under an id of its merchant's own: see internal/requests.
 
-    `body_hash` tells a retry from another request under the same id.
+    `method` is a class's own constant: its name at the API, which is part of the request's key.
     """
+
+    method: ClassVar[str]
 
     request_id: str
     requested_at_us: int
     body_hash: str = ""
+    """Tells a retry from another command under the same id; it covers both halves."""
     trace_id: str = ""
 
     @property
@@ -192,7 +196,28 @@ class CancelRequested(OrderCommand, frozen=True, omit_defaults=True, tag=True):
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
-        return OrderCommand.flaw(self) or ids.flaw(request_id=self.request_id)
+        named = {"request_id": self.request_id, "body_hash": self.body_hash}
+        return OrderCommand.flaw(self) or ids.flaw(**named)
+
+
+class CancelRequested(Requested, frozen=True, omit_defaults=True, tag=True):
+    """A merchant wants an order undone, or never carried out if it is not recorded yet."""
+
+    method = "CancelOrder"
+
+
+class Asked(NamedTuple):
+    """A command as its merchant sent it, with its private half."""
+
+    command: Requested
+    private: Private = NOTHING
+
+
+class CommandAnswer(msgspec.Struct, frozen=True):
+    """The order as a command left it, or found it if it was refused."""
+
+    state: OrderState
+    version: int
 
 
 class StockLine(msgspec.Struct, frozen=True):
@@ -276,11 +301,9 @@ class OrderRejected(RecordedFact, frozen=True, omit_defaults=True, tag=True):
 
 
 class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
-    """Undone at the merchant's request before any money moved; its stock is released."""
+    """Undone at the merchant's request before any money moved; no stock is reserved any more."""
 
     request_id: str
-    body_hash: str = ""
-    """Of the request."""
     trace_id: str = ""
 
     @property

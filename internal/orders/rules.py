@@ -17,6 +17,10 @@ def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
     return tuple(StockLine(sku, milli) for sku, milli in sums.items())
 
 
+NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
+"""The refusal of a cancel request that comes too late."""
+
+
 def may_cancel(state: OrderState, charge: ChargeState) -> bool:
     """Tell whether its merchant can cancel an order: as long as no charge was requested."""
     return state is OrderState.ACCEPTED and charge is ChargeState.NONE

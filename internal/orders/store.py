@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import codec, lines, messages, refusals, tables
+from internal.orders import awaited, codec, lines, messages, refusals, tables
 from internal.pricing.messages import PricedOrder
 
 ORDERS, ORDER_LOG = tables.ORDERS, tables.ORDER_LOG
@@ -95,7 +95,6 @@ _SNAPSHOT = (
     " t.version"
 )
 _BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
-_BY_PLACE = bulk.Shape((("place", ORDERS.c.version), *_BY_MERCHANT.columns))
 _BY_KEY = bulk.shape_of(ORDERS, "order_key")
 _MOVED = (
     "order_key",
@@ -112,15 +111,27 @@ _CHARGE = ("order_key", "charge_state", "due_at_us", *_AMOUNTS)
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
+_FIND = (
+    f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
+    " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
+)
+
+
 def find(
     connection: sa.Connection, keys: Sequence[ids.OrderRef]
 ) -> dict[ids.OrderRef, OrderSnapshot]:
     """Return those of the orders that are recorded."""
-    query = (
-        f"SELECT {_SNAPSHOT} FROM {{w}} CROSS JOIN orders t"  # noqa: S608 - our own names
-        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
-    )
-    found = map(_snapshot, bulk.select(connection, _BY_MERCHANT, query, keys))
+    return found_in(bulk.select(connection, *query_of(keys)))
+
+
+def query_of(keys: Sequence[ids.OrderRef]) -> bulk.Query:
+    """Return the query of `find`, to be run with others: `found_in` reads its answer."""
+    return bulk.Query(_BY_MERCHANT, _FIND, keys)
+
+
+def found_in(rows: Sequence[bulk.Row]) -> dict[ids.OrderRef, OrderSnapshot]:
+    """Return the orders in the answer to `query_of`."""
+    found = map(_snapshot, rows)
     return {ids.OrderRef(order.merchant_id, order.order_id): order for order in found}
 
 
@@ -132,6 +143,16 @@ def lock(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, Orde
     )
     rows = bulk.select(connection, _BY_KEY, query, [(key,) for key in order_keys], lock=True)
     return {order.order_key: order for order in map(_snapshot, rows)}
+
+
+def lock_named(
+    connection: sa.Connection, refs: Sequence[ids.OrderRef]
+) -> dict[ids.OrderRef, OrderSnapshot]:
+    """Return those of the orders that are recorded and lock their rows. `refs` are sorted.
+
+    An order that another transaction is about to record is waited for.
+    """
+    return found_in(bulk.select(connection, *query_of(refs), lock=True))
 
 
 def lock_with_digest(
@@ -171,8 +192,8 @@ def _snapshot(row: bulk.Row) -> OrderSnapshot:
     )
 
 
-def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.OrderRef, int]:
-    """Insert orders and their lines; return the order_key that each was given.
+def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> awaited.Added:
+    """Insert orders and their lines.
 
     Raises:
         Conflict: another instance recorded one of them; repeat the whole transaction.
@@ -181,7 +202,8 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
     rows = [_new_row(order) for order in orders]
     bulk.insert_deferred(connection, ORDERS, _NEW_COLUMNS, rows, conflict)
     names = [ids.OrderRef(order.placed.merchant_id, order.placed.order_id) for order in orders]
-    keys = _keys_of(connection, names)
+    added = awaited.find_added(connection, names)
+    keys = list(added.keys.values())
     pairs = zip(keys, orders, strict=True)
     lines.add(connection, [(key, order.priced) for key, order in pairs if order.priced])
     refused = [
@@ -189,18 +211,7 @@ def add(connection: sa.Connection, orders: Sequence[NewOrder]) -> dict[ids.Order
         for key, order in zip(keys, orders, strict=True)
     ]
     refusals.add(connection, refused)
-    return dict(zip(names, keys, strict=True))
-
-
-def _keys_of(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> list[int]:
-    """Return the keys that the database gave to orders that were just inserted."""
-    query = (
-        "SELECT w.place, t.order_key FROM {w} CROSS JOIN orders t"
-        " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
-    )
-    rows = [(place, *name) for place, name in enumerate(names)]
-    found = dict(map(tuple, bulk.select(connection, _BY_PLACE, query, rows)))
-    return [found[place] for place in range(len(names))]
+    return added
 
 
 _NEW_COLUMNS = (

@@ -1,6 +1,7 @@
 """Cancelling: an order is undone for its merchant as long as no charge was requested.
 
-Every cancel request is logged once, so that a repeated one gets the same answer.
+A cancel request that comes before its order waits for it; the order is then recorded as CANCELLED,
+and nothing of it is reserved or charged.
 """
 
 from collections.abc import Sequence
@@ -9,85 +10,90 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from internal.inventory import rules as inventory_rules
-from internal.inventory import store as inventory_store
+from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
-from internal.orders import messages, rules, store
+from internal.orders import awaited, codec, messages, rules, store
 from internal.privacy import store as privacy_store
-from internal.privacy.messages import NOTHING, Private, reason_name
-
-Facts = tuple[messages.Fact, ...]
-NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
-
-
-class Request(NamedTuple):
-    """A cancel request with its private half: the merchant's reason."""
-
-    fact: messages.CancelRequested
-    private: Private = NOTHING
+from internal.privacy.messages import reason_name
+from internal.requests import store as requests_store
+from internal.requests.messages import RequestState, SubjectKind
 
 
-def cancel(connection: sa.Connection, requests: Sequence[Request], now_us: int) -> list[Facts]:
-    """Undo what may be undone, one request after another; return what is to be sent for each."""
-    return [_cancel_one(connection, *request, now_us) for request in requests]
+class Change(NamedTuple):
+    """An order after a command was carried out."""
+
+    order: store.OrderSnapshot
+    fact: messages.OrderCancelled
+    released: Demand
+    """The stock that it gave up; the caller releases it."""
 
 
-def _cancel_one(
-    connection: sa.Connection, request: messages.CancelRequested, private: Private, now_us: int
-) -> Facts:
-    ref = ids.OrderRef(request.merchant_id, request.order_id)
-    found = store.find(connection, [ref]).get(ref)
-    if found is None:
-        return ()
-    order = store.lock(connection, [found.order_key])[found.order_key]
-    claim = (order.order_key, messages.LogStage.CANCEL, request.request_id)
-    logged = store.find_claims(connection, [claim]).get(claim)
-    if logged:
-        fact = logged[1]
-        return (fact,) if isinstance(fact, messages.OrderCancelled) else ()
-    _keep_reason(connection, order, request, private, now_us)
-    if not rules.may_cancel(order.state, order.charge_state):
-        store.log(connection, [_cancel_entry(order, request, request, NOT_CANCELLABLE, now_us)])
-        return ()
-    return (_undo(connection, order, request, now_us),)
+def refusal_of(order: store.OrderSnapshot) -> str:
+    """Return why an order cannot be cancelled any more; "" if it can."""
+    may_cancel = rules.may_cancel(order.state, order.charge_state)
+    return "" if may_cancel else rules.NOT_CANCELLABLE
 
 
-def _keep_reason(
+def undo(
     connection: sa.Connection,
-    order: store.OrderSnapshot,
-    request: messages.CancelRequested,
-    private: Private,
+    cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
     now_us: int,
-) -> None:
-    if private.note:
-        values = {reason_name(request.request_id): private.note}
-        held = privacy_store.Held(order.order_key, order.merchant_id, values)
-        privacy_store.add(connection, privacy_store.Subject.ORDER, [held], now_us)
+) -> list[Change]:
+    """Undo accepted orders, whose rows are locked; all but their stock is written."""
+    claims = [(o.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT) for _, o in cancels]
+    logged = store.find_claims(connection, claims)
+    changes = []
+    for (asked, order), claim in zip(cancels, claims, strict=True):
+        accepted = logged[claim][1]
+        assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
+        changes.append(_change(asked.command, order, accepted, now_us))
+    store.move(connection, [_transition(order, now_us) for _, order in cancels])
+    store.log(connection, [_entry(change, now_us) for change in changes])
+    reasons = [_reason(*each) for each in cancels if each[0].private.note]
+    privacy_store.add(connection, privacy_store.Subject.ORDER, reasons, now_us)
+    return changes
 
 
-def _undo(
-    connection: sa.Connection,
+def _reason(asked: messages.Asked, order: store.OrderSnapshot) -> privacy_store.Held:
+    values = {reason_name(asked.command.request_id): asked.private.note}
+    return privacy_store.Held(order.order_key, order.merchant_id, values)
+
+
+def _change(
+    request: messages.Requested,
     order: store.OrderSnapshot,
-    request: messages.CancelRequested,
+    accepted: messages.OrderAccepted,
+    now_us: int,
+) -> Change:
+    fact = fact_of(accepted, order.order_key, order.version + 1, request.request_id, now_us)
+    after = msgspec.structs.replace(order, version=fact.version, state=OrderState.CANCELLED)
+    return Change(after, fact, rules.demand_of(accepted))
+
+
+def fact_of(
+    order: messages.OrderPlaced | messages.OrderAccepted,
+    order_key: int,
+    version: int,
+    request_id: str,
     now_us: int,
 ) -> messages.OrderCancelled:
-    event = (order.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT)
-    accepted = store.find_claims(connection, [event])[event][1]
-    assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
-    cancelled = messages.OrderCancelled(
-        order_key=order.order_key,
+    """Return the fact that a request has cancelled an order, which has this version then."""
+    return messages.OrderCancelled(
+        order_key=order_key,
         merchant_id=order.merchant_id,
         order_id=order.order_id,
-        store_id=accepted.store_id,
-        version=order.version + 1,
+        store_id=order.store_id,
+        version=version,
         at_us=now_us,
-        placed_at_us=accepted.placed_at_us,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
-        trace_id=request.trace_id,
+        placed_at_us=order.placed_at_us,
+        request_id=request_id,
+        trace_id=order.trace_id,
     )
-    end = store.Transition(
+
+
+def _transition(order: store.OrderSnapshot, now_us: int) -> store.Transition:
+    return store.Transition(
         order_key=order.order_key,
         from_version=order.version,
         state=OrderState.CANCELLED,
@@ -96,27 +102,36 @@ def _undo(
         reason=messages.CANCELLED_BY_MERCHANT,
         at_us=now_us,
     )
-    store.move(connection, [end])
-    inventory_store.release(connection, inventory_rules.total([rules.demand_of(accepted)]))
-    moved = msgspec.structs.replace(order, version=cancelled.version, state=OrderState.CANCELLED)
-    store.log(connection, [_cancel_entry(moved, request, cancelled, "", now_us)])
-    return cancelled
 
 
-def _cancel_entry(
-    order: store.OrderSnapshot,
-    request: messages.CancelRequested,
-    fact: messages.Fact,
-    reason: str,
-    now_us: int,
-) -> store.LogEntry:
+def _entry(change: Change, now_us: int) -> store.LogEntry:
     return store.LogEntry(
-        order_key=order.order_key,
+        order_key=change.order.order_key,
         stage=messages.LogStage.CANCEL,
-        event_id=request.request_id,
-        version=order.version,
-        state=order.state,
-        reason=reason,
-        fact=fact,
+        event_id=change.fact.request_id,
+        version=change.order.version,
+        state=change.order.state,
+        fact=change.fact,
         at_us=now_us,
     )
+
+
+def honour(connection: sa.Connection, added: awaited.Added, now_us: int) -> dict[ids.OrderRef, str]:
+    """Cancel those of the orders that were just inserted for which cancel requests wait.
+
+    Returns:
+        The request's id for each cancelled order: the oldest one's if several waited.
+    """
+    if not added.awaited:
+        return {}
+    subjects = [requests_store.Subject(it[0], SubjectKind.ORDER, it[1]) for it in added.awaited]
+    found = requests_store.find_open(connection, subjects)
+    cancels = [it for it in found if it.method == messages.CancelRequested.method]
+    oldest: dict[ids.OrderRef, str] = {}
+    for cancel in cancels:
+        oldest.setdefault(ids.OrderRef(cancel.merchant_id, cancel.subject), cancel.request_id)
+    awaited.cancel(connection, sorted(added.keys[ref] for ref in oldest))
+    answer = messages.CommandAnswer(OrderState.CANCELLED, store.SECOND_VERSION)
+    done = {"state": RequestState.DONE, "answer": codec.encode_answer(answer), "at_us": now_us}
+    requests_store.change(connection, [msgspec.structs.replace(it, **done) for it in cancels])
+    return oldest

@@ -14,7 +14,7 @@ from internal.catalogue.messages import CatalogueSnapshot, Store
 from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Demand, Shortage
+from internal.inventory.messages import Demand, Shortage, StockKey
 from internal.kernel import ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store, tender_rules
@@ -23,9 +23,16 @@ from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import NOTHING, Private, values_of
+from internal.stages import cancellation
 
 NAME = messages.LogStage.ORDER
 Facts = tuple[messages.Fact, ...]
+NewFact = messages.OrderAccepted | messages.OrderRejected | messages.OrderCancelled
+_STATE_AFTER: dict[type, OrderState] = {
+    messages.OrderAccepted: OrderState.ACCEPTED,
+    messages.OrderRejected: OrderState.REJECTED,
+    messages.OrderCancelled: OrderState.CANCELLED,
+}
 
 
 class PricedDraft(msgspec.Struct, frozen=True):
@@ -37,10 +44,18 @@ class PricedDraft(msgspec.Struct, frozen=True):
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
     refusal: Refusal | None = None
+    cancelled_by: str = ""
+    """The id of the cancel request that came before it."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it goes on to its payment."""
+        return self.refusal is None and not self.cancelled_by
 
     def demand(self) -> Demand:
-        """Return what it needs of the stock: nothing when it is refused already."""
-        quantities_milli = {line.sku: line.quantity_milli for line in self.lines}
+        """Return what it needs of the stock: nothing unless it goes on."""
+        lines = self.lines if self.is_accepted else ()
+        quantities_milli = {line.sku: line.quantity_milli for line in lines}
         return Demand(self.placed.merchant_id, self.placed.store_id, quantities_milli)
 
 
@@ -49,27 +64,34 @@ def place(
     submissions: Sequence[messages.Submission],
     now_us: int,
     due_at_us: int,
+    released: Sequence[Demand] = (),
 ) -> list[Facts]:
     """Record the new ones among the orders; return for each what is to be sent.
+
+    Args:
+        connection: in a transaction.
+        submissions: as they were placed.
+        now_us: the time.
+        due_at_us: the deadline of the next stage.
+        released: the stock that other orders of this transaction give up.
 
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     if not submissions:
+        _change_stock(connection, {}, inventory_rules.total(released))
         return []
     orders = [submission.placed for submission in submissions]
-    refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
+    refs = [_ref(order) for order in orders]
     known = store.find(connection, refs)
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
     private = {id(placed): half for placed, half in submissions if half is not NOTHING}
-    decided = _decide_and_add(connection, new, private, now_us, due_at_us)
-    repeated = [
-        order
-        for order in orders
-        if new.get(ids.OrderRef(order.merchant_id, order.order_id)) is not order
-    ]
+    decided, reservations = _decide_and_add(connection, new, private, now_us, due_at_us)
+    repeated = [order for order in orders if new.get(_ref(order)) is not order]
     again = _repeat(connection, repeated, now_us) if repeated else {}
+    # Last: every order of the shop waits for these rows.
+    _change_stock(connection, reservations, inventory_rules.total(released))
     return [
         again[id(order)] if id(order) in again else (decided[ref],)
         for ref, order in zip(refs, orders, strict=True)
@@ -81,7 +103,7 @@ def _first_of_each(
 ) -> dict[ids.OrderRef, messages.OrderPlaced]:
     new: dict[ids.OrderRef, messages.OrderPlaced] = {}
     for order in orders:
-        ref = ids.OrderRef(order.merchant_id, order.order_id)
+        ref = _ref(order)
         if ref not in known:
             new.setdefault(ref, order)
     return new
@@ -94,10 +116,8 @@ def _repeat(
 
     Another body under the same id is only logged.
     """
-    known = store.find(
-        connection, [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
-    )
-    pairs = [(order, known[ids.OrderRef(order.merchant_id, order.order_id)]) for order in orders]
+    known = store.find(connection, [_ref(order) for order in orders])
+    pairs = [(order, known[_ref(order)]) for order in orders]
     claims = [
         (k.order_key, NAME, event)
         for o, k in pairs
@@ -142,38 +162,64 @@ def _decide_and_add(
     private: Mapping[int, Private],
     now_us: int,
     due_at_us: int,
-) -> dict[ids.OrderRef, messages.Fact]:
-    """Record new orders; `private` has the private half of an order by the fact's id()."""
+) -> tuple[dict[ids.OrderRef, messages.Fact], dict[StockKey, int]]:
+    """Record new orders; return their facts, and the stock that is still to be reserved.
+
+    `private` has the private half of an order by the fact's id().
+    """
     if not new:
-        return {}
+        return {}, {}
     snapshot = load_snapshot(connection, list(new.values()))
     drafts = [draft(order, snapshot) for order in new.values()]
     demands = [d.demand() for d in drafts]
     levels = inventory_store.levels_for(connection, inventory_rules.total(demands))
     shortages, reservations = inventory_rules.allocate(levels, demands)
     drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
-    keys = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
-    facts = [_fact(d, keys[ref], now_us) for ref, d in zip(new, drafts, strict=True)]
+    added, facts = _add(connection, drafts, now_us, due_at_us)
+    _keep_apart(connection, facts, [d.placed for d in drafts], private, now_us)
+    if any(d.cancelled_by for d in added):
+        reservations = inventory_rules.total([d.demand() for d in added])
+    return dict(zip(new, facts, strict=True)), reservations
+
+
+def _add(
+    connection: sa.Connection, drafts: Sequence[PricedDraft], now_us: int, due_at_us: int
+) -> tuple[Sequence[PricedDraft], list[NewFact]]:
+    """Insert orders and log their facts; those that cancel requests wait for are cancelled."""
+    added = store.add(connection, [_new_order(d, now_us, due_at_us) for d in drafts])
+    cancelled_by = cancellation.honour(connection, added, now_us)
+    if cancelled_by:
+        drafts = [_with_cancellation(d, cancelled_by.get(_ref(d.placed), "")) for d in drafts]
+    facts = [_fact(d, added.keys[_ref(d.placed)], now_us) for d in drafts]
     _log(connection, drafts, facts, now_us)
-    _keep_apart(connection, drafts, keys, private, now_us)
-    # Last: every order of the shop waits for these rows.
+    return drafts, facts
+
+
+def _change_stock(
+    connection: sa.Connection,
+    reservations: Mapping[StockKey, int],
+    released: Mapping[StockKey, int],
+) -> None:
+    """Reserve and release stock, with all rows locked in one order."""
+    if reservations and released:
+        inventory_store.lock_levels(connection, sorted({*reservations, *released}))
+    inventory_store.release(connection, released)
     inventory_store.reserve(connection, reservations)
-    return dict(zip(new, facts, strict=True))
 
 
 def _keep_apart(
     connection: sa.Connection,
-    drafts: Sequence[PricedDraft],
-    keys: Mapping[ids.OrderRef, int],
+    facts: Sequence[NewFact],
+    orders: Sequence[messages.OrderPlaced],
     private: Mapping[int, Private],
     now_us: int,
 ) -> None:
     """Record the private halves of new orders, where they can be erased."""
-    held = []
-    for placed in (d.placed for d in drafts if id(d.placed) in private):
-        order_key = keys[ids.OrderRef(placed.merchant_id, placed.order_id)]
-        values = values_of(private[id(placed)])
-        held.append(privacy_store.Held(order_key, placed.merchant_id, values))
+    held = [
+        privacy_store.Held(fact.order_key, fact.merchant_id, values_of(private[id(placed)]))
+        for fact, placed in zip(facts, orders, strict=True)
+        if id(placed) in private
+    ]
     privacy_store.add(connection, privacy_store.Subject.ORDER, held, now_us)
 
 
@@ -182,7 +228,7 @@ def refuse(
     orders: Sequence[messages.OrderPlaced],
     refusal: Refusal,
     now_us: int,
-) -> list[messages.OrderAccepted | messages.OrderRejected]:
+) -> list[NewFact]:
     """Record orders that are not recorded yet as refused; nothing is priced or reserved.
 
     Raises:
@@ -193,11 +239,11 @@ def refuse(
     drafts = [
         PricedDraft(order, None, business_day_of(order, known), refusal=refusal) for order in orders
     ]
-    keys = store.add(connection, [_new_order(d, now_us, now_us) for d in drafts])
-    refs = [ids.OrderRef(order.merchant_id, order.order_id) for order in orders]
-    facts = [_fact(d, keys[ref], now_us) for ref, d in zip(refs, drafts, strict=True)]
-    _log(connection, drafts, facts, now_us)
-    return facts
+    return _add(connection, drafts, now_us, now_us)[1]
+
+
+def _ref(placed: messages.OrderPlaced) -> ids.OrderRef:
+    return ids.OrderRef(placed.merchant_id, placed.order_id)
 
 
 def load_snapshot(
@@ -242,6 +288,10 @@ def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
     return msgspec.structs.replace(d, refusal=explain_shortage(shortage)) if shortage else d
 
 
+def _with_cancellation(d: PricedDraft, request_id: str) -> PricedDraft:
+    return msgspec.structs.replace(d, cancelled_by=request_id) if request_id else d
+
+
 def explain_shortage(shortage: Shortage) -> Refusal:
     """Return the refusal for a shortage."""
     if shortage.available_milli is None:
@@ -269,10 +319,11 @@ def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:
     )
 
 
-def _fact(
-    d: PricedDraft, order_key: int, now_us: int
-) -> messages.OrderAccepted | messages.OrderRejected:
+def _fact(d: PricedDraft, order_key: int, now_us: int) -> NewFact:
     placed, priced = d.placed, d.priced
+    if d.cancelled_by:
+        version = store.SECOND_VERSION
+        return cancellation.fact_of(placed, order_key, version, d.cancelled_by, now_us)
     if d.refusal or priced is None:
         return _rejected(d, order_key, now_us)
     return messages.OrderAccepted(
@@ -318,7 +369,7 @@ def _rejected(d: PricedDraft, order_key: int, now_us: int) -> messages.OrderReje
 def _log(
     connection: sa.Connection,
     drafts: Sequence[PricedDraft],
-    facts: Sequence[messages.OrderAccepted | messages.OrderRejected],
+    facts: Sequence[NewFact],
     now_us: int,
 ) -> None:
     entries = []
@@ -338,8 +389,8 @@ def _log(
                 stage=NAME,
                 event_id=messages.PLACED_EVENT,
                 version=fact.version,
-                state=OrderState.REJECTED if d.refusal else OrderState.ACCEPTED,
-                reason=fact.refusal_code,
+                state=_STATE_AFTER[type(fact)],
+                reason="" if d.cancelled_by else fact.refusal_code,
                 fact=fact,
                 at_us=now_us,
             ),

@@ -98,28 +98,6 @@ def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[
     return _assemble(connection, bulk.select(connection, shape, query, orders))
 
 
-_CANCELLATION = bulk.Shape(
-    (
-        *bulk.shape_of(store.ORDERS, "merchant_id", "order_id").columns,
-        *bulk.shape_of(store.ORDER_LOG, "event_id").columns,
-    )
-)
-
-
-def find_cancellations(
-    connection: sa.Connection, requests: Sequence[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], TimelineEntry]:
-    """Return the log's entries for cancel requests, each (merchant_id, order_id, request_id)."""
-    query = (
-        "SELECT o.merchant_id, o.order_id, t.* FROM {w} CROSS JOIN orders o"  # noqa: S608 - our own names
-        " ON o.merchant_id = {w.merchant_id} AND o.order_id = {w.order_id} CROSS JOIN order_log t"
-        f" ON t.order_key = o.order_key AND t.stage = '{messages.LogStage.CANCEL}'"
-        " AND t.event_id = {w.event_id}"
-    )
-    rows = bulk.select(connection, _CANCELLATION, query, requests)
-    return {(row.merchant_id, row.order_id, row.event_id): _entry(row) for row in rows}
-
-
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
     found_lines, found_parts, found_log, found_attempts, found_tenders, private = bulk.select_many(

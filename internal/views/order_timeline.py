@@ -17,6 +17,8 @@ from internal.payments import manual_resolution
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt
 from internal.pipeline import crash_counts, dead_letters
+from internal.requests import store as requests_store
+from internal.requests.messages import Request, RequestState, SubjectKind
 from internal.views import order as order_view
 
 
@@ -55,19 +57,21 @@ class OrderTimeline(msgspec.Struct, frozen=True, rename={"crashes": "lives_lost"
 def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTimeline | None:
     """Return the timeline of an order; None if nothing is known of it.
 
-    An order that is not recorded may still have dead letters.
+    An order that is not recorded may still have dead letters, and requests that wait for it.
     """
     view = order_view.get(connection, merchant_id, order_id)
     letters = dead_letters.of_order(connection, merchant_id, order_id)
-    if view is None and not letters:
+    subject = requests_store.Subject(merchant_id, SubjectKind.ORDER, order_id)
+    requests = requests_store.of_subject(connection, subject)
+    if view is None and not letters and not requests:
         return None
     steps = [
         *(_log_steps(view) if view else ()),
         *(_payment_steps(connection, view) if view else ()),
         *(_dead_letter_step(letter) for letter in letters),
+        *map(_request_step, requests),
         *(_operator_step(it) for it in audit_log.of_order(connection, merchant_id, order_id)),
     ]
-    open_letters = [letter for letter in letters if letter.closed_at_us is None]
     return OrderTimeline(
         merchant_id=merchant_id,
         order_id=order_id,
@@ -79,7 +83,7 @@ def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTime
         currency=view.currency if view else "",
         total_minor=view.total_minor if view else 0,
         trace_id=view.trace_id if view else "",
-        waits_for=_waits_for(view, open_letters),
+        waits_for=_waits_for(view, letters),
         next_look_us=view.due_at_us if view else None,
         crashes=crash_counts.of_order(connection, ids.OrderRef(merchant_id, order_id)),
         steps=tuple(sorted(steps, key=lambda step: step.at_us)),
@@ -112,19 +116,28 @@ def _dead_letter_step(letter: dead_letters.DeadLetter) -> Step:
     return Step(letter.at_us, letter.stage, what, f"{letter.code}: {letter.explanation}")
 
 
+def _request_step(request: Request) -> Step:
+    """Return a request's step; what it has changed has one of its own."""
+    outcome = str(request.state) if request.state is not RequestState.DONE else "answered"
+    what = f"request {request.request_id}, {outcome.lower()}"
+    return Step(request.at_us, request.method, what, request.status)
+
+
 def _operator_step(action: audit_log.Action) -> Step:
     what = f"{action.action} {action.subject}: {action.detail}"
     return Step(action.at_us, f"operator {action.actor}", what, action.reason)
 
 
 def _waits_for(
-    view: order_view.OrderView | None, open_letters: Sequence[dead_letters.DeadLetter]
+    view: order_view.OrderView | None, letters: Sequence[dead_letters.DeadLetter]
 ) -> str:
+    open_letters = [letter for letter in letters if letter.closed_at_us is None]
     if open_letters:
         key = open_letters[-1].letter_key
         return f"an operator: dead-lettered, see `souk dlq show {key}`, then replay or drop it"
     if view is None:
-        return f"{topics.ORDER.name}: its message is on the way again"
+        on_the_way = f"{topics.ORDER.name}: its message is on the way again"
+        return on_the_way if letters else "the order itself: none has come under this id"
     if is_terminal(view.state):
         return ""
     if view.due_at_us is None and any(map(_has_no_verdict, view.attempts)):

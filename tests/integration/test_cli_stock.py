@@ -21,10 +21,15 @@ def levels(souk: Souk, sku: str) -> tuple[str, str, str]:
 def test_goods_arrive_once_per_document(souk: Souk) -> None:
     assert levels(souk, "LAMP-BRASS-60") == ("3", "0", "3")
     arrived = ("LAMP-BRASS-60=4.125", "--document", "DN-1")
-    assert souk("stock", "receive", *HERE, *arrived).code == 0
-    again = souk("stock", "receive", *HERE, *arrived)
-    assert (again.code, "DN-1 is recorded already" in again.words) == (1, True)
-    assert levels(souk, "LAMP-BRASS-60") == ("7.125", "0", "7.125")
+    first = souk("stock", "receive", *HERE, *arrived, "--json")
+    assert (first.code, first.err) == (0, "")
+    souk("stock", "receive", *HERE, "LAMP-BRASS-60=1")
+    again = souk("stock", "receive", *HERE, *arrived, "--json")
+    assert (again.code, again.json) == (0, first.json)
+    assert "DN-1 was recorded before with the same content" in again.err
+    other = souk("stock", "receive", *HERE, "LAMP-BRASS-60=5", "--document", "DN-1")
+    assert (other.code, "another request has the id DN-1" in other.words) == (1, True)
+    assert levels(souk, "LAMP-BRASS-60") == ("8.125", "0", "8.125")
 
 
 def test_stock_that_is_written_off_has_an_exception_until_it_suffices(souk: Souk) -> None:

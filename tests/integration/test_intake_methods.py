@@ -13,7 +13,7 @@ from internal.api import options
 from internal.flow import topics
 from internal.kernel import ids
 from internal.kernel.states import OrderState
-from internal.orders.messages import CancelRequested, OrderPlaced
+from internal.orders.messages import OrderPlaced
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.unit.api import grpc_fixture, memory
@@ -424,17 +424,6 @@ class TestWatchOrder:
         request.from_version = 4
         assert [answer async for answer in client.WatchOrder(request)] == []
 
-    async def test_refused_requests_are_not_steps(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        await client.submit()
-        await server.record_all()
-        server.orders.note(REF, CancelRequested("m1", "o-1", "r", 0), "ORDER_NOT_CANCELLABLE")
-        for state in (OrderState.PAID, OrderState.FINALIZED):
-            server.orders.move(REF, state)
-        stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
-        assert [answer.entry.version async for answer in stream] == [1, 2, 3, 4]
-
     async def test_unknown(self, client: Client) -> None:
         stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-9"))
         failure = await grpc_fixture.failure_of(stream.read())
@@ -449,104 +438,6 @@ class TestWatchOrder:
         stream.cancel()
         await asyncio.sleep(0.1)
         assert not server.service.has_waiting_calls
-
-
-class TestCancelOrder:
-    def request(self, **others: str) -> s.CancelOrderRequest:
-        values: dict[str, str] = {
-            "order_id": "o-1",
-            "request_id": "r-1",
-            "reason": "changed my mind",
-        }
-        return s.CancelOrderRequest(**(values | others))
-
-    async def cancelled(self, server: grpc_fixture.Server, client: Client) -> grpc_fixture.Answer:
-        call = client.CancelOrder(self.request(), timeout=5)
-        request = await server.bus.first(CancelRequested)
-        server.orders.note(REF, request, "")
-        await server.orders.tell(REF, topics.REJECTED)
-        return await call
-
-    async def test_cancelled_and_the_same_again(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        await client.submit()
-        await server.record_all()
-        answer = await self.cancelled(server, client)
-        expected = s.CancelOrderResponse(order_id="o-1", state="ORDER_STATE_CANCELLED", version=3)
-        assert answer == expected
-        published = len(server.bus.messages)
-        assert await client.CancelOrder(self.request()) == expected
-        assert len(server.bus.messages) == published
-
-    async def test_goes_after_the_order_on_the_same_topic_and_key(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        await client.submit()
-        await server.record_all()
-        await self.cancelled(server, client)
-        placed, cancel = server.bus.messages[:2]
-        assert (
-            (placed.topic, placed.key) == (cancel.topic, cancel.key) == (topics.PLACED, cancel.key)
-        )
-
-    async def test_same_request_with_another_reason(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        await client.submit()
-        await server.record_all()
-        await self.cancelled(server, client)
-        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request(reason="other")))
-        assert (failure.code, failure.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
-
-    async def test_too_late(self, busy: Client) -> None:
-        await busy.submit(wait_for=s.WAIT_FOR_FINALIZED)
-        for _ in range(2):
-            failure = await grpc_fixture.failure_of(busy.CancelOrder(self.request(), timeout=5))
-            assert failure.code == "FAILED_PRECONDITION"
-            assert failure.reason == "ORDER_NOT_CANCELLABLE"
-            assert failure.metadata["state"] == "FINALIZED"
-
-    async def test_an_order_that_has_ended_is_answered_for_without_a_message(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        """However many requests come: none of them leaves a trace, or reads the whole order."""
-        await client.submit()
-        await server.record_all()
-        await self.cancelled(server, client)
-        published, read = len(server.bus.messages), server.orders.whole_reads
-        for number in range(20):
-            request = self.request(request_id=f"again-{number}")
-            failure = await grpc_fixture.failure_of(client.CancelOrder(request))
-            assert failure.reason == "ORDER_NOT_CANCELLABLE"
-            assert failure.metadata["state"] == "CANCELLED"
-        assert len(server.bus.messages) == published
-        assert server.orders.whole_reads == read
-
-    async def test_unknown(self, client: Client, other: Client) -> None:
-        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))
-        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
-        await client.submit()
-        failure = await grpc_fixture.failure_of(other.CancelOrder(self.request()))
-        assert (failure.code, failure.reason) == ("NOT_FOUND", "ORDER_NOT_FOUND")
-
-    async def test_undecided_within_the_servers_deadline(self) -> None:
-        limits = options.Limits(deadline_max_s=0.3)
-        async with (
-            grpc_fixture.running_server(limits) as server,
-            grpc_fixture.client_of(server) as client,
-        ):
-            await client.submit()
-            failure = await grpc_fixture.failure_of(client.CancelOrder(self.request(), timeout=30))
-            assert (failure.code, failure.reason) == ("DEADLINE_EXCEEDED", "OUTCOME_PENDING")
-
-    async def test_the_cancel_request_was_not_sent(
-        self, server: grpc_fixture.Server, client: Client
-    ) -> None:
-        await client.submit()
-        server.bus.is_away = True
-        failure = await grpc_fixture.failure_of(client.CancelOrder(self.request()))
-        assert (failure.code, failure.reason) == ("UNAVAILABLE", "BROKER_UNAVAILABLE")
 
 
 class TestQuoteOrder:

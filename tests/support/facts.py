@@ -176,11 +176,7 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         reason=messages.RejectReason.OUT_OF_STOCK,
         explanation="rare: 3 wanted, 2 available",
     ),
-    messages.OrderCancelled(
-        **_ORDER,  # type: ignore[arg-type]
-        request_id="c-1",
-        body_hash="786a02f742015903c6c6fd852552d272",
-    ),
+    messages.OrderCancelled(**_ORDER, request_id="c-1"),  # type: ignore[arg-type]
 )
 
 HALVES: dict[type, Private] = {

@@ -10,7 +10,7 @@ from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Product, Store, TaxRate
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import StockKey
-from internal.kernel import ids
+from internal.kernel import facts, ids
 from internal.kernel.quantities import MILLI
 from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
@@ -121,7 +121,13 @@ def placed(
 
 
 def cancel(
-    order_id: str, request_id: str = "c-1", *, merchant_id: str = MERCHANT
+    order_id: str,
+    request_id: str = "c-1",
+    *,
+    reason: str = "changed my mind",
+    merchant_id: str = MERCHANT,
 ) -> messages.CancelRequested:
-    """Return a request to cancel an order."""
-    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, "its-hash")
+    """Return a request to cancel an order. Equal bodies have equal hashes."""
+    unstamped = messages.CancelRequested(merchant_id, order_id, request_id, 0)
+    body_hash = facts.body_hash(unstamped, Private(reason))
+    return messages.CancelRequested(merchant_id, order_id, request_id, NOW_US, body_hash)

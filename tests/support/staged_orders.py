@@ -138,7 +138,8 @@ class StagedOrders:
         return handler.Work(fact, source, result, raw=facts.encode(fact), private=private)
 
     def _at(self, topic: str, batch: Sequence[Fact]) -> list[Fact]:
-        here = [fact for fact in batch if topics.TOPIC_OF[type(fact)] == topic]
+        taken = self.handlers[topic].spec.topics
+        here = [fact for fact in batch if topics.TOPIC_OF[type(fact)] in taken]
         done: list[Fact] = []
         work = [self.work(fact) for fact in here]
         while work:

@@ -14,7 +14,7 @@ from internal.api import calls
 from internal.kernel import errors, facts, money, unit_prices
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.unit_prices import UnitPrice
-from internal.orders.messages import CancelRequested, Channel, OrderPlaced, Submission
+from internal.orders.messages import Asked, CancelRequested, Channel, OrderPlaced, Submission
 from internal.payments import tenders as tender_types
 from internal.payments.messages import Tender
 from internal.pricing import rules as pricing_rules
@@ -118,10 +118,8 @@ def price_request(
     )
 
 
-def cancel_requested(
-    request: order_service_pb2.CancelOrderRequest, origin: calls.Origin
-) -> tuple[CancelRequested, Private]:
-    """Return the fact of a validated cancel request, and its private half."""
+def cancel_requested(request: order_service_pb2.CancelOrderRequest, origin: calls.Origin) -> Asked:
+    """Return the fact of a validated cancel request, with its private half: the reason."""
     private = Private(request.reason)
     unstamped = CancelRequested(
         merchant_id=origin.merchant_id,
@@ -135,7 +133,7 @@ def cancel_requested(
         body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
     )
-    return fact, private
+    return Asked(fact, private)
 
 
 def _lines(

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from internal.api.orders import ports, recent_orders
 from internal.kernel import ids
 from internal.orders.messages import Submission
-from internal.views.order import OrderView, TimelineEntry
+from internal.views.order import OrderView
 
 READ_ORDERS_MAX = 200
 """Orders in one read: a few milliseconds of the database's time."""
@@ -78,7 +78,7 @@ class OrderLoader:
         self._views, self._recent = views, recent
         self._whole = SharedReads(self._get_many)
         self._current = SharedReads(orders.find)
-        self._outcomes = SharedReads(views.find_cancellations)
+        self._commands = SharedReads(views.find_commands)
 
     async def get(self, ref: ids.OrderRef) -> OrderView | Submission | None:
         """Return an order as it is recorded; as it was placed, if it is not; None if unknown.
@@ -112,13 +112,13 @@ class OrderLoader:
         """
         return await self._current.get(ref)
 
-    async def cancellation(self, request: ports.CancelRef) -> TimelineEntry | None:
-        """Return the logged outcome of a cancel request.
+    async def command(self, ref: ports.CommandRef) -> ports.KnownCommand:
+        """Return what is recorded of a command and of its order.
 
         Raises:
-            DatabaseAway: the log cannot be read now.
+            DatabaseAway: they cannot be read now.
         """
-        return await self._outcomes.get(request)
+        return await self._commands.get(ref) or ports.KnownCommand()
 
     async def _get_many(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, OrderView]:
         views = await self._views.get_many(refs)

@@ -9,7 +9,8 @@ from internal.infra import bus
 from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
-from internal.views.order import OrderView, TimelineEntry
+from internal.requests.messages import Request, RequestKey
+from internal.views.order import OrderView
 from internal.views.order_list import Filter, Listing, Page
 
 
@@ -22,7 +23,7 @@ class Messages(bus.Publisher, Protocol):
 
 
 class RecordedOrder(msgspec.Struct, frozen=True):
-    """A recorded order, as far as a retry needs it."""
+    """A recorded order, as far as a retry or a command needs it."""
 
     body_hash: str
     state: OrderState
@@ -41,12 +42,30 @@ class RecordedOrders(Protocol):
         ...
 
 
-class CancelRef(NamedTuple):
-    """Names a merchant's request to cancel an order."""
+class CommandRef(NamedTuple):
+    """Names a merchant's command about an order."""
 
     merchant_id: str
     order_id: str
+    method: str
     request_id: str
+
+    @property
+    def order(self) -> ids.OrderRef:
+        """The order."""
+        return ids.OrderRef(self.merchant_id, self.order_id)
+
+    @property
+    def request(self) -> RequestKey:
+        """The key under which the command is recorded."""
+        return RequestKey(self.merchant_id, self.method, self.request_id)
+
+
+class KnownCommand(msgspec.Struct, frozen=True):
+    """What is recorded of a command and of its order."""
+
+    order: RecordedOrder | None = None
+    request: Request | None = None
 
 
 class OrderViews(Protocol):
@@ -60,13 +79,13 @@ class OrderViews(Protocol):
         """
         ...
 
-    async def find_cancellations(
-        self, requests: Sequence[CancelRef]
-    ) -> dict[CancelRef, TimelineEntry]:
-        """Return the log's entries for those of the requests that have an outcome, in one read.
+    async def find_commands(self, refs: Sequence[CommandRef]) -> dict[CommandRef, KnownCommand]:
+        """Return what is recorded of each of these commands, in one read.
+
+        An order is never read later than its command: a command that has ended its order is there.
 
         Raises:
-            DatabaseAway: the log cannot be read now.
+            DatabaseAway: they cannot be read now.
         """
         ...
 

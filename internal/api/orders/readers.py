@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from internal.api.orders import ports
-from internal.infra import db
+from internal.infra import bulk, db
 from internal.kernel import ids
 from internal.orders import store
+from internal.requests import store as requests_store
 from internal.views import order as order_view
 from internal.views import order_list
 
@@ -24,24 +25,27 @@ class DatabaseOrders:
 
     async def find(self, refs: Sequence[ids.OrderRef]) -> dict[ids.OrderRef, ports.RecordedOrder]:
         """See ports.RecordedOrders."""
-        found = await self._read(lambda c: store.find(c, refs), len(refs))
-        return {
-            ref: ports.RecordedOrder(order.body_hash, order.state, order.version)
-            for ref, order in found.items()
-        }
+        return _recorded(await self._read(lambda c: store.find(c, refs), len(refs)))
 
     async def get_many(self, refs: Sequence[ids.OrderRef]) -> list[order_view.OrderView]:
         """See ports.OrderViews."""
         return await self._read(lambda c: order_view.get_many(c, refs), len(refs))
 
-    async def find_cancellations(
-        self, requests: Sequence[ports.CancelRef]
-    ) -> dict[ports.CancelRef, order_view.TimelineEntry]:
+    async def find_commands(
+        self, refs: Sequence[ports.CommandRef]
+    ) -> dict[ports.CommandRef, ports.KnownCommand]:
         """See ports.OrderViews."""
-        found = await self._read(
-            lambda c: order_view.find_cancellations(c, requests), len(requests)
+        orders = store.query_of(list({ref.order for ref in refs}))
+        requests = requests_store.query_of([ref.request for ref in refs])
+        found, asked = await self._read(
+            lambda c: bulk.select_many(c, [orders, requests]), len(refs)
         )
-        return {ports.CancelRef(*names): entry for names, entry in found.items()}
+        recorded = _recorded(store.found_in(found))
+        commands = requests_store.found_in(asked)
+        return {
+            ref: ports.KnownCommand(recorded.get(ref.order), commands.get(ref.request))
+            for ref in refs
+        }
 
     async def list_page(
         self,
@@ -59,3 +63,12 @@ class DatabaseOrders:
     async def _read(self, work: db.Work[T], orders: int) -> T:
         is_quick = orders <= QUICK_ORDERS_MAX
         return await self._database.read(work, is_quick=is_quick, limit_s=self._limit_s)
+
+
+def _recorded(
+    found: dict[ids.OrderRef, store.OrderSnapshot],
+) -> dict[ids.OrderRef, ports.RecordedOrder]:
+    return {
+        ref: ports.RecordedOrder(order.body_hash, order.state, order.version)
+        for ref, order in found.items()
+    }

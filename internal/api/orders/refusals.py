@@ -35,12 +35,11 @@ def share_used(retry_after_s: float) -> status.Refused:
     return status.overloaded("MERCHANT_SHARE_USED", text, retry_after_s)
 
 
-def not_cancellable(order_id: str, state: str) -> status.Refused:
-    """The order is past the states in which it can be cancelled."""
-    text = f"the order {order_id} is {state} and cannot be cancelled"
+def command_refused(reason: str, order_id: str, state: str, cannot: str) -> status.Refused:
+    """The order is in a state in which it cannot take a command."""
+    text = f"the order {order_id} is {state} and cannot {cannot}"
     metadata = {"order_id": order_id, "state": state}
-    code = status.Code.FAILED_PRECONDITION
-    return status.Refused(code, "ORDER_NOT_CANCELLABLE", text, metadata)
+    return status.Refused(status.Code.FAILED_PRECONDITION, reason, text, metadata)
 
 
 def not_priced(refusal: Refusal) -> status.Refused:

@@ -12,7 +12,7 @@ import msgspec
 from internal.api import calls, options, status
 from internal.api.limits import merchant_shares
 from internal.api.orders import (
-    cancel,
+    commands,
     from_wire,
     notifier,
     order_loader,
@@ -59,7 +59,7 @@ class OrderService:
         self._submitter = submit.Submitter(
             self._batcher, self._follower, dependencies.backlog, recent, limits
         )
-        self._canceller = cancel.Canceller(dependencies.bus, self._loader, self._follower)
+        self._commander = commands.Commander(dependencies.bus, self._loader, self._follower)
         self._watches = merchant_shares.MerchantShares(limits.watches_max)
         self._retry_after_s = limits.retry_after_s
         self._page_turn = asyncio.Lock()
@@ -83,7 +83,7 @@ class OrderService:
             calls.Unary("GetOrder", wire.GetOrderRequest, self.get_order),
             calls.Unary("ListOrders", wire.ListOrdersRequest, self.list_orders),
             calls.Stream("WatchOrder", wire.WatchOrderRequest, self.watch_order),
-            calls.Unary("CancelOrder", wire.CancelOrderRequest, self._canceller.cancel),
+            *self._commander.methods(),
             calls.Unary("QuoteOrder", wire.QuoteOrderRequest, self.quote_order),
         ]
 

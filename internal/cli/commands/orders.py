@@ -319,7 +319,10 @@ def cancel(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Cancel an order, as long as no payment was requested; 1 means that it was too late."""
+    """Cancel an order, as long as no payment was requested; 1 means that it was too late.
+
+    An order that has not come yet is cancelled when it comes.
+    """
     request = order_service_pb2.CancelOrderRequest(
         order_id=order_id, request_id=request_id or f"cli-{ids.random_token()}", reason=reason
     )
@@ -331,5 +334,8 @@ def cancel(
     )
     if as_json:
         output.as_json(order_receipt.to_json(reply))
+    elif reply.outcome == order_service_pb2.COMMAND_OUTCOME_WAITING:
+        output.say(f"WAITING  {reply.order_id}")
+        output.remark("no such order is recorded; if it comes within 30 days, it is cancelled")
     else:
         output.say(output.state(order_receipt.state_of(reply.state)), f"  {reply.order_id}")

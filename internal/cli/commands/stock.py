@@ -4,8 +4,9 @@ import dataclasses
 import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 import typer
 
@@ -19,6 +20,9 @@ from internal.infra import clock
 from internal.inventory import exceptions, store
 from internal.inventory.messages import Reason, StockKey, StockLevel
 from internal.kernel import errors, ids, quantities
+from internal.requests import rules as request_rules
+from internal.requests import store as requests
+from internal.requests.messages import Request, RequestState, SubjectKind
 from internal.stages import stock_changes
 
 app = lazy_groups.new()
@@ -29,6 +33,17 @@ _QUANTITY = re.compile(r"(?P<sku>.+)=(?P<decimal>[0-9.]+)")
 ID_BYTES = 8
 
 Levels = list[tuple[StockKey, StockLevel]]
+Row = dict[str, str]
+RECORD_STOCK = "RecordStock"
+"""The method under which documents of stock are recorded as requests."""
+
+
+class Recorded(NamedTuple):
+    """A document that is recorded, with the stock as it was then."""
+
+    document_id: str
+    is_repeated: bool
+    rows: list[Row]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +58,8 @@ class Document:
             "--document",
             metavar="ID",
             show_default="a new one",
-            help="Its name, such as a delivery note's number. A document is recorded once.",
+            help="Its name, such as a delivery note's number. It is recorded once: the same again "
+            "gets the same answer, and another document of that name is refused.",
         ),
     ] = ""
     owner: Annotated[
@@ -86,7 +102,7 @@ def show_levels(
         _require_products(connection, merchant_id, [sku])
         return store.list_levels(connection, merchant_id, store_id, sku)
 
-    _show(database.read(data, find), as_json=as_json)
+    _show([_row(*each) for each in database.read(data, find)], as_json=as_json)
 
 
 @app.command()
@@ -108,7 +124,7 @@ def receive(
     Running it again adds them again, unless the document is named.
     """
     book = _recording(document, Reason.RECEIPT, _quantities(arrivals, least_milli=1))
-    _show(database.write(data, book), as_json=as_json)
+    _show_recorded(database.write(data, book), as_json=as_json)
 
 
 @app.command()
@@ -137,13 +153,13 @@ def adjust(
     is_count = kind is Kind.COUNT
     signed = told if is_count else {sku: -milli for sku, milli in told.items()}
     book = _recording(document, Reason.COUNT if is_count else Reason.WRITE_OFF, signed, why)
-    _show(database.write(data, book), as_json=as_json)
+    _show_recorded(database.write(data, book), as_json=as_json)
 
 
 def _recording(
     document: Document, reason: Reason, quantities_milli: Mapping[str, int], why: str = ""
-) -> Callable[[sa.Connection], Levels]:
-    """Return the transaction that records a document."""
+) -> Callable[[sa.Connection], Recorded]:
+    """Return the transaction that records a document; the same one again changes nothing."""
     now_us = clock.SystemClock().now_us()
     by = actor.name_of(document.by)
     at_us = timestamps.parse(document.at, now_us, "--at") if document.at else now_us
@@ -153,7 +169,7 @@ def _recording(
     if not values.ID.fullmatch(document_id):
         raise typer.BadParameter(f"an id is {values.ID_FORM}", param_hint="--document")
 
-    def book(connection: sa.Connection) -> Levels:
+    def book(connection: sa.Connection) -> Recorded:
         merchant_id = merchants.require(connection, document.merchant)
         _require_store(connection, merchant_id, document.store_id)
         _require_products(connection, merchant_id, list(quantities_milli))
@@ -167,9 +183,34 @@ def _recording(
             owner=document.owner or by,
             happened_at_us=at_us,
         )
-        return list(stock_changes.record(connection, change, why, now_us).items())
+        asked = Request(
+            merchant_id=merchant_id,
+            method=RECORD_STOCK,
+            request_id=document_id,
+            body_hash=request_rules.hash_of(
+                document.store_id, reason, sorted(quantities_milli.items()), document.at
+            ),
+            subject_kind=SubjectKind.STORE,
+            subject=document.store_id,
+            state=RequestState.DONE,
+            at_us=now_us,
+        )
+
+        def record() -> str:
+            levels = stock_changes.record(connection, change, why, now_us)
+            return msgspec.json.encode([_row(*each) for each in levels.items()]).decode()
+
+        answer, is_repeated = requests.once(connection, asked, record)
+        return Recorded(document_id, is_repeated, msgspec.json.decode(answer))
 
     return book
+
+
+def _show_recorded(it: Recorded, *, as_json: bool) -> None:
+    if it.is_repeated:
+        what = "was recorded before with the same content; nothing was changed now. The stock then:"
+        output.remark(f"{it.document_id} {what}")
+    _show(it.rows, as_json=as_json)
 
 
 @app.command("exceptions")
@@ -260,15 +301,16 @@ def _require_products(connection: sa.Connection, merchant_id: str, skus: Sequenc
     )
 
 
-def _show(levels: Levels, *, as_json: bool) -> None:
+def _show(rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
-        output.as_json({"stock": [_row(key, level) for key, level in levels]})
+        output.as_json({"stock": rows})
         return
     numbers = ["On hand", "Reserved", "Available"]
     table = output.table("Store", "SKU", *numbers, right=numbers)
-    for key, level in levels:
-        style = "" if level.available_milli > 0 else "red"
-        table.add_row(key.location_id, key.sku, *map(quantities.text, _amounts(level)), style=style)
+    for row in rows:
+        has_none = row["available"] == "0" or row["available"].startswith("-")
+        style = "red" if has_none else ""
+        table.add_row(*row.values(), style=style)
     output.terminal().print(table)
 
 

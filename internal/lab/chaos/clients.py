@@ -96,8 +96,8 @@ class Log:
             self.cancelled.add(order_id)
         elif code == "FAILED_PRECONDITION":
             self.not_cancelled.add(order_id)
-        elif code in RETRIED or code == "NOT_FOUND":
-            return False  # after a crash an order may be unknown until it is recorded again
+        elif code in RETRIED:
+            return False
         else:
             self.surprises.append(f"cancelling {order_id}: {code}")
         return True
@@ -210,7 +210,7 @@ class ClientPool:
         return await sender.submit(self._connections[-1], drafts, CALL_S, wait_for)
 
     async def _cancel(self, order_id: str) -> None:
-        """Request a cancellation until there is a final answer, or the order stays unknown."""
+        """Request a cancellation until there is a final answer."""
         self.log.cancel_requested.add(order_id)
         request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
         for _ in range(CANCEL_TRIES_MAX):

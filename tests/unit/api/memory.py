@@ -21,13 +21,14 @@ from internal.kernel.facts import Fact
 from internal.kernel.quantities import MILLI
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.kernel.unit_prices import UnitPrice
-from internal.orders import messages
+from internal.orders import codec, messages
 from internal.orders.messages import LogStage, OrderPlaced
 from internal.payments.messages import Attempt, AttemptState, Captured, Operation
 from internal.payments.order_tenders import TenderRecord
 from internal.pipeline import envelope
 from internal.pricing.messages import PricedLine, PricedOrder, PriceRequest, Refusal
 from internal.privacy.messages import NOTHING, Private
+from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
 from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import Filter, Listing, OrderSummary, Page
 from internal.wire.souk.v1 import order_pb2 as o
@@ -129,6 +130,7 @@ class MemoryOrders:
     def __init__(self, broker: MemoryBus) -> None:
         self._bus = broker
         self.views: dict[ids.OrderRef, OrderView] = {}
+        self.requests: dict[RequestKey, Request] = {}
         self.is_away = False
         self.reads = self.whole_reads = 0
 
@@ -146,16 +148,13 @@ class MemoryOrders:
         await asyncio.sleep(0)
         return [self.views[ref] for ref in refs if ref in self.views]
 
-    async def find_cancellations(
-        self, requests: Sequence[ports.CancelRef]
-    ) -> dict[ports.CancelRef, TimelineEntry]:
-        self._read()
+    async def find_commands(
+        self, refs: Sequence[ports.CommandRef]
+    ) -> dict[ports.CommandRef, ports.KnownCommand]:
+        orders = await self.find([ref.order for ref in refs])
         return {
-            request: entry
-            for request in requests
-            if (view := self.views.get(ids.OrderRef(*request[:2])))
-            for entry in view.timeline
-            if (entry.stage, entry.event_id) == (LogStage.CANCEL, request.request_id)
+            ref: ports.KnownCommand(orders.get(ref.order), self.requests.get(ref.request))
+            for ref in refs
         }
 
     async def list_page(
@@ -220,21 +219,35 @@ class MemoryOrders:
         self.views[ref] = after
         return after
 
-    def note(self, ref: ids.OrderRef, request: messages.CancelRequested, reason: str) -> None:
-        """Log the outcome of a cancel request."""
-        view = self.views[ref]
-        fact: messages.Fact = request
-        if not reason:
+    def note(self, request: messages.CancelRequested, status: str = "") -> None:
+        """Record the outcome of a cancel request; it waits if its order is not recorded."""
+        ref = ids.OrderRef(request.merchant_id, request.order_id)
+        view = self.views.get(ref)
+        if view and not status:
             view = msgspec.structs.replace(
                 view, state=OrderState.CANCELLED, version=view.version + 1
             )
             fact = _fact(view, OrderState.CANCELLED, request)
-        entry = _entry(LogStage.CANCEL, request.request_id, view, fact, reason)
-        self.views[ref] = msgspec.structs.replace(view, timeline=(*view.timeline, entry))
+            entry = _entry(LogStage.CANCEL, request.request_id, view, fact)
+            self.views[ref] = msgspec.structs.replace(view, timeline=(*view.timeline, entry))
+        answer = messages.CommandAnswer(view.state, view.version) if view else None
+        recorded = Request(
+            merchant_id=request.merchant_id,
+            method=request.method,
+            request_id=request.request_id,
+            body_hash=request.body_hash,
+            subject_kind=SubjectKind.ORDER,
+            subject=request.order_id,
+            state=RequestState.DONE if view else RequestState.WAITING,
+            status=status,
+            answer=codec.encode_answer(answer) if answer else "",
+            at_us=request.requested_at_us,
+        )
+        self.requests[recorded.key] = recorded
 
     async def stages(self) -> None:
         """Take every order to its end, and every cancellation to its outcome, until cancelled."""
-        placed = await self._bus.tail([topics.PLACED])
+        placed = await self._bus.tail(topics.ORDER.topics)
         while True:
             for delivery in await placed.receive(1_000):
                 for fact, _, private in topics.ENVELOPE.open(delivery.payload):
@@ -259,12 +272,13 @@ class MemoryOrders:
 
     async def _cancel(self, request: messages.CancelRequested) -> None:
         ref = ids.OrderRef(request.merchant_id, request.order_id)
-        view = self.views[ref]
-        if any(entry.event_id == request.request_id for entry in view.timeline):
+        key = RequestKey(request.merchant_id, request.method, request.request_id)
+        if key in self.requests:
             return
-        late = not states.may_move(view.state, OrderState.CANCELLED)
-        self.note(ref, request, "ORDER_NOT_CANCELLABLE" if late else "")
-        if not late:
+        view = self.views.get(ref)
+        late = view is not None and not states.may_move(view.state, OrderState.CANCELLED)
+        self.note(request, "ORDER_NOT_CANCELLABLE" if late else "")
+        if view and not late:
             await self.tell(ref, topics.REJECTED)
 
     async def tell(self, ref: ids.OrderRef, topic: str) -> None:
@@ -394,9 +408,7 @@ def _fact(
             **common, currency=view.currency, total_minor=view.total_minor, receipt_no=1
         )
     if state is OrderState.CANCELLED and request:
-        return messages.OrderCancelled(
-            **common, request_id=request.request_id, body_hash=request.body_hash
-        )
+        return messages.OrderCancelled(**common, request_id=request.request_id)
     return messages.OrderRejected(**common, stage="test", reason=view.reason, explanation="no")
 
 

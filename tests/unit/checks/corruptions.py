@@ -426,5 +426,17 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "I9 long passed",
         "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
     ),
+    "a cancellation that was answered, of an order that was sold": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'sale' WHERE subject = 'cancelled'",
+    ),
+    "a cancellation that was answered, of an order that is not there": (
+        "I12 whose cancellation was answered",
+        "UPDATE requests SET subject = 'lost' WHERE subject = 'cancelled'",
+    ),
+    "a request that waits beside its order": (
+        "I12 waits for an order that is recorded",
+        "UPDATE requests SET state = 'WAITING' WHERE subject = 'paid'",
+    ),
 }
 """{what happened: (invariant and some words of its rule, SQL, ...)}."""

@@ -7,7 +7,7 @@ from internal.pipeline import dead_letters, envelope
 from internal.privacy.messages import Private
 from tests.support import shop
 
-FACT = CancelRequested("m", "o-7", "r-1", 1)
+FACT = CancelRequested("m", "o-7", "r-1", 1, "h")
 
 
 def letter(payload: str, merchant_id: str = "", order_id: str = "") -> dead_letters.DeadLetter:

@@ -65,7 +65,8 @@ def test_everything_that_is_read_is_kept_from_the_start() -> None:
 
 
 def test_a_client_hears_of_every_outcome() -> None:
-    assert set(topics.OUTCOMES) == {topics.TOPIC_OF[kind] for kind in facts.KINDS} - {topics.PLACED}
+    commands = {topics.PLACED, topics.ORDER_COMMANDS}
+    assert set(topics.OUTCOMES) == {topics.TOPIC_OF[kind] for kind in facts.KINDS} - commands
     assert set(topics.DECIDED) | set(topics.ENDED) < set(topics.OUTCOMES)
 
 

@@ -16,6 +16,7 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs" / "states.md").read_text()
 LEGAL_MOVES = {
     ("PLACED", "ACCEPTED"),
     ("PLACED", "REJECTED"),
+    ("PLACED", "CANCELLED"),
     ("ACCEPTED", "PAID"),
     ("ACCEPTED", "REJECTED"),
     ("ACCEPTED", "CANCELLED"),

@@ -79,11 +79,11 @@ def test_bytes_of_any_kind_are_a_fact_or_poison(data: bytes) -> None:
         b'{"type":"OrderRejected"}',
         b'{"type":"Nobody"}',
         b'{"type":"CancelRequested","merchant_id":"\xff","order_id":"","request_id":"",'
-        b'"requested_at_us":1}',
+        b'"body_hash":"","requested_at_us":1}',
         b'{"type":"CancelRequested","merchant_id":"\\ud800","order_id":"","request_id":"",'
-        b'"requested_at_us":1}',
+        b'"body_hash":"","requested_at_us":1}',
         b'{"type":"CancelRequested","merchant_id":"m","order_id":"o","request_id":"r",'
-        b'"requested_at_us":1.5}',
+        b'"body_hash":"h","requested_at_us":1.5}',
     ],
 )
 def test_what_is_no_fact_is_poison(data: bytes) -> None:

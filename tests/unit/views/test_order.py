@@ -124,21 +124,6 @@ def test_a_view_without_a_snapshot_ends_at_its_own_version(
     assert (after.state, after.version) == (OrderState.FINALIZED, 4)
 
 
-def test_the_outcome_of_a_cancel_request_is_found_by_its_id(
-    stages: staged_orders.StagedOrders,
-) -> None:
-    stages.step(shop.placed("o-1"))
-    stages.step(shop.placed("o-2"))
-    stages.carry(shop.cancel("o-1", "c-1"), shop.cancel("o-1", "c-2"), shop.cancel("o-2", "c-3"))
-    asked = [(shop.MERCHANT, *names) for names in (("o-1", "c-1"), ("o-1", "c-2"), ("o-1", "c-9"))]
-    asked.append((shop.OTHER_MERCHANT, "o-1", "c-1"))
-    found = order_view.find_cancellations(stages.connection, asked)
-    assert {names: (it.state, it.reason) for names, it in found.items()} == {
-        (shop.MERCHANT, "o-1", "c-1"): (OrderState.CANCELLED, ""),
-        (shop.MERCHANT, "o-1", "c-2"): (OrderState.CANCELLED, "ORDER_NOT_CANCELLABLE"),
-    }
-
-
 def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.StagedOrders) -> None:
     stages.carry(*(shop.placed(f"o-{n}", ("tea", n), tenders=(shop.card(),)) for n in (1, 2, 3)))
     wanted = [ids.OrderRef(shop.MERCHANT, name) for name in ("o-3", "o-1", "o-9")]

@@ -18,9 +18,18 @@ class WaitFor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WAIT_FOR_UNSPECIFIED: _ClassVar[WaitFor]
     WAIT_FOR_ACCEPTED: _ClassVar[WaitFor]
     WAIT_FOR_FINALIZED: _ClassVar[WaitFor]
+
+class CommandOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMMAND_OUTCOME_UNSPECIFIED: _ClassVar[CommandOutcome]
+    COMMAND_OUTCOME_DONE: _ClassVar[CommandOutcome]
+    COMMAND_OUTCOME_WAITING: _ClassVar[CommandOutcome]
 WAIT_FOR_UNSPECIFIED: WaitFor
 WAIT_FOR_ACCEPTED: WaitFor
 WAIT_FOR_FINALIZED: WaitFor
+COMMAND_OUTCOME_UNSPECIFIED: CommandOutcome
+COMMAND_OUTCOME_DONE: CommandOutcome
+COMMAND_OUTCOME_WAITING: CommandOutcome
 
 class SubmitOrderRequest(_message.Message):
     __slots__ = ("order", "wait_for")
@@ -139,14 +148,18 @@ class CancelOrderRequest(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class CancelOrderResponse(_message.Message):
-    __slots__ = ("order_id", "state", "version")
+    __slots__ = ("order_id", "state", "version", "outcome", "replayed")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     state: _order_pb2.OrderState
     version: int
-    def __init__(self, order_id: _Optional[str] = ..., state: _Optional[_Union[_order_pb2.OrderState, str]] = ..., version: _Optional[int] = ...) -> None: ...
+    outcome: CommandOutcome
+    replayed: bool
+    def __init__(self, order_id: _Optional[str] = ..., state: _Optional[_Union[_order_pb2.OrderState, str]] = ..., version: _Optional[int] = ..., outcome: _Optional[_Union[CommandOutcome, str]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class QuoteOrderRequest(_message.Message):
     __slots__ = ("store_id", "currency", "lines", "adjustments")
