@@ -45,7 +45,7 @@ def fail(*_: object) -> NoReturn:
 def interrupted(connection: sa.Connection, order_id: str, at_us: int) -> int:
     """Record an accepted order whose charge is PENDING since then, without a deadline."""
     rows = {"orders": {"merchant_id": "demo", "order_id": order_id, "state": "ACCEPTED"}}
-    rows["orders"] |= {"charge_state": "PENDING", "stock_state": "RESERVED"}
+    rows["orders"] |= {"charge_state": "PENDING", "stock_state": "RESERVED", "channel": "TILL"}
     rows["payment_attempts"] = {"operation": "SALE", "state": "PENDING"}
     rows["merchants"] = {"merchant_id": "demo"}
     for name, named in rows.items():
