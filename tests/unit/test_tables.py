@@ -162,6 +162,7 @@ def test_what_was_booked_is_append_only() -> None:
         "order_log",
         "payment_transactions",
         "stock_movements",
+        "tax_rates",
     }
 
 
