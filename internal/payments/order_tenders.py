@@ -1,7 +1,7 @@
 """The tenders of an order: each is a payment, with its amounts and its state.
 
-Amounts are minor units of the order's currency. A row is inserted when the payment begins; an order
-that is refused before has none.
+Amounts are minor units of the order's currency. A row is inserted when the payment begins, or
+when the tender is added to an open order; an order that is refused before has none.
 """
 
 from collections.abc import Sequence
@@ -98,10 +98,10 @@ _ORDER = bulk.shape_of(ORDER_TENDERS, "order_key")
 
 
 def add(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
-    """Insert the tenders of orders whose payment begins.
+    """Insert new tenders.
 
     Raises:
-        IntegrityError: an order has them already.
+        IntegrityError: an order has one of them already.
     """
     rows = [
         (
@@ -119,7 +119,7 @@ def add(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int)
             at_us,
         )
         for of in records
-        for it in of.outcome.tenders
+        for it in of.outcome.tenders[of.tenders_before :]
     ]
     bulk.insert_deferred(connection, ORDER_TENDERS, _NEW, rows)
 
@@ -132,7 +132,11 @@ def _token_name(tender: Tender) -> str:
 
 def update(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
     """Record what became of tenders since; their orders' rows are locked."""
-    rows = [_changed(of.order_key, it, at_us) for of in records for it in of.outcome.tenders]
+    rows = [
+        _changed(of.order_key, it, at_us)
+        for of in records
+        for it in of.outcome.tenders[: of.tenders_before]
+    ]
     changes = (*bulk.assign(*_CHANGED[2:]), ("version", "t.version + 1"))
     bulk.update_deferred(
         connection, ORDER_TENDERS, _CHANGE, ("order_key", "tender_no"), changes, rows
