@@ -15,7 +15,7 @@ from internal.payments import rules as payment_rules
 from internal.payments import store as payments_store
 from internal.payments.charges import TenderAmounts
 from internal.payments.messages import Tender
-from internal.payments.outcomes import TenderOutcome
+from internal.payments.outcomes import Outcome, PaymentRecord, TenderOutcome
 from internal.pricing.messages import Refusal
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import values_of
@@ -42,7 +42,7 @@ def add(connection: sa.Connection, additions: Additions, now_us: int) -> list[ca
     opened = open_orders.load(connection, pairs, now_us)
     histories = payments_store.histories(connection, [claim[0] for claim in claims])
     changes = []
-    new: list[order_tenders.Found] = []
+    new: list[PaymentRecord] = []
     tokens: list[privacy_store.Held] = []
     for (asked, order), (fact, _) in zip(additions, pairs, strict=True):
         of_order = opened[order.order_key]
@@ -52,8 +52,7 @@ def add(connection: sa.Connection, additions: Additions, now_us: int) -> list[ca
         tender = _settled(asked.command, payment, left_minor, of_order)
         changes.append(_change(order, tender))
         if not isinstance(tender, Refusal):
-            rows = _rows((*payment.tenders, tender), len(of_order.tenders))
-            new.append(order_tenders.Found(order.order_key, rows, of_order.business_day))
+            new.append(_record(fact, of_order, (*payment.tenders, tender)))
             values = values_of(asked.private)
             tokens.append(privacy_store.Held(order.order_key, order.merchant_id, values))
     order_tenders.add(connection, new, now_us)
@@ -85,12 +84,23 @@ def _change(order: store.OrderSnapshot, tender: Tender | Refusal) -> cancellatio
     return cancellation.Change(order, None, refusal=refusal)
 
 
-def _rows(tenders: Sequence[Tender], recorded: int) -> tuple[TenderOutcome, ...]:
-    """Return the tenders that are not recorded yet, as nothing has become of them."""
-    return tuple(
+def _record(
+    accepted: messages.OrderAccepted, opened: open_orders.OpenOrder, tenders: Sequence[Tender]
+) -> PaymentRecord:
+    """Return all tenders of an order as if nothing had become of them; the new ones are written."""
+    found = tuple(
         TenderOutcome(number, tender, TenderAmounts(), ChargeState.NONE)
         for number, tender in enumerate(tenders, start=1)
-        if number > recorded
+    )
+    return PaymentRecord(
+        order_key=accepted.order_key,
+        merchant_id=accepted.merchant_id,
+        store_id=accepted.store_id,
+        currency=accepted.currency,
+        business_day=opened.business_day,
+        outcome=Outcome(found, (), ChargeState.NONE),
+        tenders_before=len(opened.tenders),
+        moved_before=0,
     )
 
 
