@@ -98,7 +98,7 @@ def _record(
         store_id=accepted.store_id,
         currency=accepted.currency,
         business_day=opened.business_day,
-        outcome=Outcome(found, (), ChargeState.NONE),
+        outcome=Outcome(found, (), TenderAmounts(), ChargeState.NONE),
         tenders_before=len(opened.tenders),
         moved_before=0,
     )
