@@ -72,6 +72,8 @@ DECIDED = (ACCEPTED, REJECTED)
 """Those that tell it what the order stage has decided."""
 ENDED = (FINALIZED, REJECTED)
 """Those that tell it that the order has ended."""
+AT_REST = (LEFT_OPEN, *ENDED)
+"""Those that tell it that the order has ended, or waits for its customer."""
 
 DEAD_LETTER_SUBSCRIPTION = "operators"
 

@@ -1,5 +1,6 @@
 """PaymentService in the embedded engine: tenders of open orders, one by one, also over a crash."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -92,6 +93,15 @@ async def test_a_declined_card_is_followed_by_cash_on_the_same_order(till: Payme
     again = await till.orders.submit(tea(**KEPT_OPEN), wait_for=s.WAIT_FOR_FINALIZED)
     assert (again.replayed, again.state) == (True, o.ORDER_STATE_FINALIZED)
     assert (await till.get("p-2")).order_state == o.ORDER_STATE_FINALIZED
+
+
+async def test_a_call_that_waits_hears_of_a_declined_card_at_once(till: Payments) -> None:
+    """Its deadline is 10 s."""
+    draft = tea(**KEPT_OPEN | {"tenders": [card(token="tok_declined:no_funds")]})
+    async with asyncio.timeout(5):
+        answer = await till.orders.submit(draft, wait_for=s.WAIT_FOR_FINALIZED)
+    assert answer.state == o.ORDER_STATE_ACCEPTED
+    assert answer.order.tenders[0].state == o.CHARGE_STATE_DECLINED
 
 
 async def test_the_same_request_adds_one_tender(till: Payments) -> None:

@@ -40,7 +40,7 @@ _ORDER_ID = order_pb2.OrderDraft.DESCRIPTOR.fields_by_name["order_id"]
 
 _WAITS = {
     order_service_pb2.WAIT_FOR_ACCEPTED: (topics.DECIDED, watch.is_decided),
-    order_service_pb2.WAIT_FOR_FINALIZED: (topics.ENDED, watch.is_ended),
+    order_service_pb2.WAIT_FOR_FINALIZED: (topics.AT_REST, watch.is_at_rest),
 }
 
 

@@ -32,6 +32,14 @@ def is_ended(order: Recorded) -> bool:
     return states.is_terminal(order.state)
 
 
+def is_at_rest(order: Recorded) -> bool:
+    """Tell whether the order has ended, or is open and waits for its customer."""
+    if is_ended(order) or not isinstance(order, OrderView):
+        return is_ended(order)
+    is_open = order.state is states.OrderState.ACCEPTED and order.hold_until_us > 0
+    return is_open and order.due_at_us is None
+
+
 class Follower:
     """Follows orders for the calls that wait for them."""
 

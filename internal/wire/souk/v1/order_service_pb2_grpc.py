@@ -112,8 +112,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels an order if no charge was requested yet, and answers with the outcome. OK means that nothing is charged: an order that
-        comes after its cancellation is recorded as CANCELLED.
+        """Cancels an order if no charge was requested yet, or if it is open, and answers with the outcome. OK means that nothing is
+        charged: an order that comes after its cancellation is recorded as CANCELLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
