@@ -50,6 +50,7 @@ TAX_RATES = sa.Table(
     columns.optional_ident("jurisdiction"),
     columns.number("valid_from_us"),
     sa.UniqueConstraint("merchant_id", "tax_code", "code", "valid_from_us", name="tax_rates_once"),
+    info=columns.APPEND_ONLY,
 )
 
 PRODUCTS = sa.Table(

@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
     """A rule that does not hold."""
 
     invariant: str
-    """ "I1" to "I12"."""
+    """ "I1" to "I13"."""
     sentence: str
     """The rule."""
     count: int

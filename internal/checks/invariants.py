@@ -1,4 +1,4 @@
-"""The invariants I1 to I7 and I9 to I12 of the reliability rules, which hold after any failure.
+"""The invariants I1 to I7 and I9 to I13 of the reliability rules, which hold after any failure.
 
 The database evaluates every rule for all orders, at once or window by window, so memory use does
 not grow with them. Writes nothing. An order that is still in progress is not a finding.
@@ -14,6 +14,7 @@ from internal.checks import gateway as gateway_checks
 from internal.checks import ledger as ledger_checks
 from internal.checks import money as money_checks
 from internal.checks import orders as order_checks
+from internal.checks import prices as price_checks
 from internal.checks import requests as request_checks
 from internal.checks import stock as stock_checks
 from internal.checks import tenders as tender_checks
@@ -59,6 +60,7 @@ def check(
         found += order_checks.check_acknowledged(connection, acknowledged, may_wait=may_wait)
     found += order_checks.check(connection, scope, now_us)
     found += money_checks.check(connection, scope)
+    found += price_checks.check(connection, scope)
     found += tender_checks.check(connection, scope)
     found += ledger_checks.check(connection, scope)
     found += seals.check(connection, scope)

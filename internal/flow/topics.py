@@ -40,7 +40,7 @@ TOPIC_OF: dict[type, str] = {
     ProductsChanged: outbox.EVENTS,
 }
 """Every room's facts. A message can hold these and no others."""
-WITH_PRIVATE_HALVES = (PLACED,)
+WITH_PRIVATE_HALVES = (PLACED, ORDER_COMMANDS, PAYMENT_COMMANDS)
 """The topics whose facts may have a private half; docs/api.md says how long they keep it."""
 ENVELOPE = Envelope(TOPIC_OF, WITH_PRIVATE_HALVES)
 

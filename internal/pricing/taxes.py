@@ -9,6 +9,7 @@ What is rounded once per rate or document is shared among the lines by largest r
 tax is less than one minor unit from its exact value, and no line's net is below zero.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -52,7 +53,11 @@ def rule_of(rates: Sequence[TaxRate], at_us: int) -> Rule:
         began_later = known is None or known.valid_from_us < rate.valid_from_us
         if rate.valid_from_us <= at_us and began_later:
             latest[rate.code] = rate
-    in_force = tuple(latest.values())
+    return _rule_of(tuple(latest.values()))
+
+
+@functools.lru_cache(maxsize=1024)
+def _rule_of(in_force: tuple[TaxRate, ...]) -> Rule:
     inside = tuple(place for place, rate in enumerate(in_force) if rate.inclusive)
     inside_ppm = sum(in_force[place].rate_ppm for place in inside)
     units = [Unit(inside_ppm, inclusive=True, members=inside)] if inside else []
@@ -135,14 +140,17 @@ _RULES = {
 
 def parts_of(base: int, rule: Rule, amounts: Sequence[int], store: Store) -> list[Part]:
     """Return the parts of a line's taxes; each has the line's net as its base."""
-    inside = sum(amount for rate, amount in zip(rule.rates, amounts, strict=True) if rate.inclusive)
+    net = base
+    for rate, amount in zip(rule.rates, amounts, strict=True):
+        if rate.inclusive:
+            net -= amount
     where, mode = _RULES[store.rounding_point], store.rounding_mode
     return [
         Part(
             kind=PartKind.TAX,
             rule=where,
             rounding_mode=mode,
-            base_minor=base - inside,
+            base_minor=net,
             amount_minor=amount,
             code=rate.code,
             rate_ppm=rate.rate_ppm,

@@ -12,6 +12,7 @@ import pytest
 
 from internal.checks import stock
 from internal.lab import engine_process
+from internal.lab.chaos import negative_controls
 from internal.lab.workload.scenarios import Kind
 from tests.acceptance import runs
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 FORGETS_ATTEMPTS = HERE / "broken_forgets_attempts.py"
 NEVER_REPEATS = HERE / "broken_never_repeats.py"
+BOOKS_TWICE = HERE / "broken_books_twice.py"
 OVERSELLS = HERE / "broken_oversells.py"
 SEED = 7
 ORDERS = 200
@@ -54,7 +56,9 @@ RUNS = (
     undisturbed("forgets-attempts-undisturbed", FORGETS_ATTEMPTS),
     undisturbed("never-repeats-undisturbed", NEVER_REPEATS),
     undisturbed("oversells-undisturbed", OVERSELLS),
+    undisturbed("books-twice-undisturbed", BOOKS_TWICE),
     killed("forgets-attempts", FORGETS_ATTEMPTS, "gateway.after_send", {}),
+    killed("books-twice", BOOKS_TWICE, "finalization.before_ack", {}),
     killed("never-repeats", NEVER_REPEATS, "payment_processing.after_commit", NO_JANITOR),
     runs.Options(
         "oversells",
@@ -75,7 +79,7 @@ def results(shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> runs
     return asyncio.run(runs.run_all(shop_folder, folder, RUNS, RUNS_AT_ONCE))
 
 
-@pytest.mark.parametrize("name", ["forgets-attempts", "never-repeats", "oversells"])
+@pytest.mark.parametrize("name", ["forgets-attempts", "never-repeats", "oversells", "books-twice"])
 def test_broken_engine_passes_without_a_fault(result_of: runs.ResultOf, name: str) -> None:
     result = result_of(f"{name}-undisturbed")
     assert not result.findings
@@ -94,6 +98,14 @@ def test_without_repeating_facts_orders_never_end(result_of: runs.ResultOf) -> N
     assert "an order that was answered OK comes to its end" in result.sentences("I1")
     assert "state=PAID" in result.told()
     assert not result.sentences("I3")
+
+
+def test_without_the_claim_a_sale_is_booked_twice(result_of: runs.ResultOf) -> None:
+    """Each booking balances, so only the rule about the order's sale finds the second one."""
+    result = result_of("books-twice")
+    assert set(result.exits) == {engine_process.KILLED}
+    assert negative_controls.BOOKED_ONCE in result.sentences("I3")
+    assert not result.sentences("I4")
 
 
 def test_without_the_guard_missing_stock_is_reserved(result_of: runs.ResultOf) -> None:

@@ -22,7 +22,7 @@ from internal.infra.mysql import database as mysql
 from internal.infra.sqlite import database as sqlite
 from internal.inventory import exceptions as _exceptions
 from internal.inventory import store as _inventory
-from internal.kernel import errors
+from internal.kernel import errors, money
 from internal.ledger import accounts as _accounts
 from internal.ledger import balances as _balances
 from internal.ledger import business_days as _business_days
@@ -155,6 +155,13 @@ def test_an_upgrade_makes_the_tables_that_the_code_knows(engine: sa.Engine) -> N
         assert migrate.current(connection) == migrate.newest()
         assert differences(connection) == []
         assert tables(connection) == set(db.METADATA.tables)
+
+
+def test_an_upgrade_writes_down_the_decimals_of_every_currency(engine: sa.Engine) -> None:
+    run(engine, migrate.upgrade)
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(_currencies.CURRENCIES)).all()
+    assert {row.currency: row.exponent for row in rows} == money.EXPONENTS
 
 
 def test_keys_checks_and_indexes_are_those_that_the_code_knows(

@@ -164,6 +164,7 @@ def _options(data: Path, socket_file: Path, port: int) -> list[str]:
     """Nothing here must survive a power cut."""
     return [
         f"--datadir={data}",
+        f"--tmpdir={data.parent}",
         f"--socket={socket_file}",
         f"--port={port}",
         "--bind-address=127.0.0.1",

@@ -62,8 +62,8 @@ class World:
     async def open(self, stages: Sequence[handler.Stage] = topics.STAGES) -> None:
         """Start everything, or only these stages."""
         self.database = self.site.open_books()
-        self._file = self.site.open_file() if self.site.server else self.database
-        self.bus = embedded_bus.EmbeddedBus(self._file, self.clock)
+        self.file = self.site.open_file() if self.site.server else self.database
+        self.bus = embedded_bus.EmbeddedBus(self.file, self.clock)
         await self.bus.open()
         await self.bus.ensure(topics.subscriptions())
         self.gateway = simulator.SimulatedGateway(self.folder / GATEWAY_FILE, slow_s=0.02)
@@ -83,8 +83,8 @@ class World:
     async def leave(self) -> None:
         """Let go of the files, as a killed process does: nothing more is written."""
         await self.database.close()
-        if self._file is not self.database:
-            await self._file.close()
+        if self.file is not self.database:
+            await self.file.close()
         await self.gateway.close()
 
     async def die(self) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
@@ -10,8 +9,7 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
-from internal.cli import actor, database
-from internal.cli.commands import dead_letter_selection
+from internal.cli import actor, database, dead_letter_selection
 from internal.cli.options import Data
 from internal.console import installation, lazy_groups, output
 from internal.console.options import AsJson, Yes, flattened
@@ -23,9 +21,6 @@ from internal.pipeline.dead_letters import DeadLetter
 from internal.stages import held_orders
 
 app = lazy_groups.new()
-
-_TOKEN = re.compile(r'("card_token":\s*")[^"]*')
-"""A token is not a card number, and still must not be shown."""
 
 
 @app.command("list")
@@ -62,12 +57,26 @@ def list_letters(
 def show_letter(
     key: Annotated[int, typer.Argument(metavar="LETTER", help="Its number.")],
     *,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private", help="Also what is held apart: notes, tokens, an unreadable message."
+        ),
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a dead letter with its payload, without card tokens."""
-    letter = database.read(data, lambda c: dead_letter_selection.find(c, [key])[0])
-    letter = msgspec.structs.replace(letter, payload=_TOKEN.sub(r"\1[hidden]", letter.payload))
+    """Show a dead letter with its payload."""
+
+    def find(connection: sa.Connection) -> DeadLetter:
+        (letter,) = dead_letter_selection.find(connection, [key])
+        held = dead_letters.contents_of(connection, [letter])
+        if not private or key not in held:
+            return letter
+        payload = dead_letters.payload_of(letter, held[key]).decode()
+        return msgspec.structs.replace(letter, payload=payload)
+
+    letter = database.read(data, find)
     if as_json:
         output.as_json(letter)
         return
@@ -78,6 +87,8 @@ def show_letter(
     output.say(f"{letter.code}: {letter.explanation}", style="red")
     if letter.order_id:
         output.say(f"order {letter.order_id} of {letter.merchant_id}")
+    if letter.held and not private:
+        output.say(f"a private {letter.held} is held apart: --private shows it", style="dim")
     output.say(letter.payload)
 
 
@@ -126,8 +137,8 @@ def replay_letters(
 
 
 _UNREADABLE = (
-    "a possible card number was removed from it, or its end was cut off; drop it, and submit the"
-    " order again if it is not recorded"
+    "a possible card number was removed from it, its end was cut off, or what is private of it was"
+    " erased; drop it, and submit the order again if it is not recorded"
 )
 _CAME_BACK = "its stage failed again at once; it stays open"
 

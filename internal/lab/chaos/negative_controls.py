@@ -25,6 +25,9 @@ TAKES_OVER = "\nfrom internal import broken  # noqa: E402\n\nbroken.take_over()\
 SOON_S = 5.0
 """An order that has not ended by then is stuck: no part of the engine resumes it."""
 KILLS = 3
+BOOKED_ONCE = (
+    "a finalized order is booked once: what was received, its tax, its tip and its rounding"
+)
 NO_JANITOR: Mapping[str, str] = {"SOUK_JANITOR__INTERVAL_S": "600"}
 
 
@@ -68,6 +71,7 @@ class Nothing(msgspec.Struct, frozen=True):
 def all_controls(seed: int) -> list[Control]:
     """Return every negative control."""
     after_commit, after_send = f"{topics.PAYMENT.name}.after_commit", "gateway.after_send"
+    before_ack = f"{topics.FINALIZATION.name}.before_ack"
     return [
         Control(
             "control: without repeating facts",
@@ -86,6 +90,14 @@ def all_controls(seed: int) -> list[Control]:
             faults.Failpoints("kill after send", KILLS, (after_send,), seed),
             "I3",
             "the gateway captured a tender once at most",
+        ),
+        Control(
+            "control: without the claim of a sale",
+            "broken_books_twice",
+            topics.FINALIZATION.name,
+            faults.Failpoints("kill before ack", KILLS, (before_ack,), seed),
+            "I3",
+            BOOKED_ONCE,
         ),
         Control(
             "control: without the guard of the stock",

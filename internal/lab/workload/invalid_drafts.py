@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from google.type import money_pb2
 
 from internal.kernel.quantities import MILLI
-from internal.lab.workload.random_drafts import DraftSource, add_line
+from internal.lab.workload.random_drafts import DraftSource
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 
@@ -54,7 +54,7 @@ def _underpay(source: DraftSource, draft: Draft) -> None:
     draft.tenders.add(cash=order_pb2.CashTender(), amount=source.amount(1))
     draft.ClearField("adjustments")
     for _ in range(2):
-        add_line(source, draft, source.plenty[0])
+        draft.lines.add(sku=source.plenty[0].sku, quantity_milli=MILLI)
 
 
 def _make_invalid(source: DraftSource, draft: Draft) -> None:

@@ -1,4 +1,4 @@
-"""Makes random good drafts: several lines, discounts of both kinds, one tender or two. Pure."""
+"""Makes random good drafts: several lines, discounts of all kinds, one tender or two. Pure."""
 
 import random
 
@@ -12,7 +12,9 @@ from internal.wire.souk.v1 import order_pb2
 LINES_MAX = 8
 LONG_ORDER_LINES = 40
 LONG_ORDER_ONE_IN = 200
-QUANTITIES = (1, 1, 1, 2, 3)
+QUANTITIES_MILLI = (1_000, 1_000, 1_000, 2_000, 3_000)
+WEIGHED_ONE_IN = 10
+LINE_DISCOUNTED_ONE_IN = 10
 TERMINALS = 4
 BASIS_POINTS_STEP = 100
 
@@ -50,12 +52,19 @@ def make(source: DraftSource, kind: scenarios.Kind, order_id: str) -> order_pb2.
 
 
 def add_line(source: DraftSource, draft: order_pb2.OrderDraft, item: shop.Item) -> int:
-    """Add a line with a few units of a product; return its cost."""
-    pieces = source.rng.choice(QUANTITIES)
-    line = draft.lines.add(sku=item.sku, quantity_milli=pieces * MILLI)
+    """Add a line with a few units of a product; return the least that it may cost."""
+    milli = source.rng.choice(QUANTITIES_MILLI)
+    if source.one_in(WEIGHED_ONE_IN):
+        milli = source.rng.randint(MILLI, 2 * MILLI)
+    line = draft.lines.add(sku=item.sku, quantity_milli=milli)
     if source.one_in(5):
         line.expected_price.CopyFrom(source.amount(item.price_minor))
-    return pieces * item.price_minor
+    least_minor = milli * item.price_minor // MILLI
+    if least_minor == 1 or not source.one_in(LINE_DISCOUNTED_ONE_IN):
+        return least_minor
+    share = source.rng.randint(1, 50)
+    line.adjustments.add(basis_points=share * BASIS_POINTS_STEP)
+    return max(least_minor * (100 - share) // 100 - 1, 0)
 
 
 def _add_lines(source: DraftSource, draft: order_pb2.OrderDraft) -> int:

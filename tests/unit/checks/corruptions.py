@@ -181,7 +181,10 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "a paid order of another amount": (
         "I3 a paid order's captures are its total",
-        "UPDATE orders SET total_minor = 7 WHERE order_key = $paid",
+        "UPDATE orders SET total_minor = 7, gross_minor = 7, net_minor = 7, tax_minor = 0"
+        " WHERE order_key = $paid",
+        "UPDATE order_lines SET total_minor = 7, gross_minor = 7 WHERE order_key = $paid",
+        "UPDATE order_line_parts SET amount_minor = 0 WHERE order_key = $paid",
     ),
     "a rejected order that holds money": (
         "I3 holds no money",
@@ -415,6 +418,31 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a deadline that passed long ago": (
         "I9 long passed",
         "UPDATE orders SET due_at_us = $now - 301000000 WHERE order_key = $open",
+    ),
+    "an order that costs more than its lines": (
+        "I13 sums of its lines",
+        "UPDATE orders SET gross_minor = gross_minor + 1 WHERE order_key = $sale",
+    ),
+    "an order with a discount that no line has": (
+        "I13 sums of its lines",
+        "UPDATE orders SET discount_minor = discount_minor + 1 WHERE order_key = $split",
+    ),
+    "a tax that is changed on a line alone": (
+        "I13 sums of its lines",
+        "UPDATE order_line_parts SET amount_minor = amount_minor + 1"
+        " WHERE order_key = $sale AND kind = 'TAX' AND inclusive = 1",
+    ),
+    "a line with a discount that no part has": (
+        "I13 sum of its parts",
+        "UPDATE order_lines SET discount_minor = 1, gross_minor = gross_minor + 1"
+        " WHERE order_key = $sale",
+        "UPDATE orders SET discount_minor = 1, gross_minor = gross_minor + 1"
+        " WHERE order_key = $sale",
+    ),
+    "a part of a price without a line": (
+        "I13 belongs to a line",
+        "INSERT INTO order_line_parts (order_key, line_no, part_no, kind, rule, rounding_mode,"
+        " base_minor, amount_minor) VALUES (999, 1, 1, 'TAX', 'LINE', 'UP', 1, 1)",
     ),
     "a cancellation that was answered, of an order that was sold": (
         "I12 whose cancellation was answered",

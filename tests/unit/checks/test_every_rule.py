@@ -12,7 +12,7 @@ from tests.unit.checks import corruptions
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/invariants.md"
 SOURCES = (*sorted((ROOT / "internal/checks").glob("*.py")), ROOT / "internal/lab/chaos/audit.py")
-INVARIANTS = {f"I{number}" for number in range(1, 12)}
+INVARIANTS = {f"I{number}" for number in range(1, 14)}
 HERE = "tests/unit/checks"
 AUDIT = "tests/unit/lab/chaos/test_audit.py"
 

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from internal.infra import settings
 from internal.kernel import errors
 from internal.ledger import accounts, balances, rules, store
 from internal.ledger.messages import Account, AccountKind, AccountRef, Balance, Posting, Sale
-from tests.support import staged_orders
+from tests.support import mariadb, staged_orders
 
 AMOUNTS = st.integers(0, 10**12)
 DRAWER = AccountRef(AccountKind.CASH_DRAWER, "main")
@@ -298,3 +299,31 @@ def test_the_balances_of_a_batch_are_changed_once_per_account(ledger: Ledger, co
     ledger.book(*(sale(number) for number in range(count)))
     changed = [row for row in ledger.rows(balances.ACCOUNT_BALANCES) if row[2] or row[3]]
     assert len(changed) == 5
+
+
+def appended(engine: sa.Engine, some: Sale, shard: int) -> bool:
+    """Append in a transaction that waits for no lock; tell whether it had to."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 1")
+        try:
+            store.append(connection, [rules.book_sale(some)], accounts.KnownAccounts(), shard)
+        except sa.exc.OperationalError:
+            return False
+        finally:
+            connection.rollback()
+    return True
+
+
+def test_transactions_on_different_shards_do_not_wait_for_each_other(
+    mysql_books: settings.MysqlSettings, mysql_server: mariadb.Server
+) -> None:
+    engine = mysql_server.engine(mysql_books.database)
+    with staged_orders.database_of(engine) as connection:
+        Ledger(connection).book(sale(1))
+    with engine.connect() as first:
+        store.append(first, [rules.book_sale(sale(2))], accounts.KnownAccounts(), 3)
+        assert appended(engine, sale(3), 4)
+        assert not appended(engine, sale(4), 3)
+        first.rollback()
+    assert appended(engine, sale(4), 3)
+    engine.dispose()

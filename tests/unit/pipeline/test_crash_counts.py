@@ -40,6 +40,7 @@ class NotedOrders:
         self, connection: sa.Connection, work: Sequence[handler.Work], now_us: int
     ) -> list[handler.Outcome]:
         del connection, now_us
+        assert all(item.private == half_of(item.fact) for item in work), "a half went astray"
         self.batches.append([item.fact.order_id for item in work])
         if any(item.fact.trace_id == "kills" for item in work):
             self._die()
@@ -68,12 +69,24 @@ class NotedOrders:
         raise Died
 
 
+def half_of(order: messages.OrderPlaced) -> Private:
+    """Return the private half that every order comes with here."""
+    return Private(f"half of {order.order_id}")
+
+
+def encode(batch: Sequence[messages.OrderPlaced]) -> bytes:
+    """Return a message of orders, each with its private half."""
+    return envelope.encode(batch, list(map(half_of, batch)))
+
+
 class Broker:
     """Messages that come again in every life until they are acknowledged."""
 
-    def __init__(self, connection: sa.Connection, *payloads: Sequence[messages.Fact]) -> None:
+    def __init__(
+        self, connection: sa.Connection, *payloads: Sequence[messages.OrderPlaced]
+    ) -> None:
         self.connection, self.clock = connection, ManualClock(shop.NOW_US)
-        self.waiting = dict(enumerate(map(envelope.encode, payloads)))
+        self.waiting = dict(enumerate(map(encode, payloads)))
         self.lives = 0
         self.quarantine = asyncio.Lock()
 
@@ -266,7 +279,7 @@ async def test_what_was_redelivered_is_counted_however_young(connection: sa.Conn
     stage_runner = runner.Runner(stage_handler, all_ports, handler.Limits(suspect_messages=0))
     running = asyncio.create_task(stage_runner.run())
     for redeliveries, writes in ((0, 1), (1, 3)):
-        payload, before = envelope.encode([order("a")]), database.writes
+        payload, before = encode([order("a")]), database.writes
         done.clear()
         stage_runner.offer(handler.Incoming(topics.PLACED, payload, 1, redeliveries=redeliveries))
         async with asyncio.timeout(PATIENCE_S):
@@ -296,11 +309,11 @@ async def test_an_old_order_in_a_new_message_is_counted_after_a_young_one(
     old = msgspec.structs.replace(order("k", "kills"), placed_at_us=shop.NOW_US - 1)
     caught_up_us = crash_suspects.CAUGHT_UP_S * US_PER_SECOND
     async with asyncio.timeout(PATIENCE_S):
-        stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([order("s")]), 0))
+        stage_runner.offer(handler.Incoming(topics.PLACED, encode([order("s")]), 0))
         clock.advance_us(caught_up_us)
-        stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([young]), 1))
+        stage_runner.offer(handler.Incoming(topics.PLACED, encode([young]), 1))
         assert {await acknowledged.get(), await acknowledged.get()} == {0, 1}
-        stage_runner.offer(handler.Incoming(topics.PLACED, envelope.encode([old]), 2))
+        stage_runner.offer(handler.Incoming(topics.PLACED, encode([old]), 2))
         await asyncio.wait([running])
     counted = crash_counts.find(
         connection, "order_processing", [lost[1], ids.OrderRef(shop.MERCHANT, "y")]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from internal.flow import topics
 from internal.kernel import errors
 from internal.kernel.clock import ManualClock
-from internal.orders import codec, messages
+from internal.orders import messages
 from internal.pipeline import breaker, dead_letters, envelope, handler, runner
+from internal.privacy.messages import Private
 from tests.support import ports, shop, staged_orders
 
 PATIENCE_S = 5.0
@@ -38,6 +39,7 @@ class NotedOrders:
     ) -> list[handler.Outcome]:
         del connection, now_us
         orders = [w.fact for w in work if isinstance(w.fact, messages.OrderPlaced)]
+        assert [w.private for w in work] == list(map(half_of, orders)), "a half went astray"
         self.batches.append([order.order_id for order in orders])
         if len(orders) > self.orders_max or self.server_errors:
             self.server_errors -= len(orders) <= self.orders_max
@@ -94,6 +96,15 @@ def _settled(order: messages.OrderPlaced) -> handler.Settled:
     return handler.Settled((fact,))
 
 
+def half_of(fact: messages.Fact) -> Private:
+    """Return the private half that every order comes with here."""
+    return Private(f"half of {fact.order_id}")
+
+
+def encode(*batch: messages.Fact) -> bytes:
+    return envelope.encode(batch, list(map(half_of, batch)))
+
+
 class Bench:
     """A runner with everything it needs, in memory."""
 
@@ -117,7 +128,7 @@ class Bench:
         self._news.set()
 
     def offer(self, handle: object, *batch: messages.Fact) -> None:
-        self.offer_bytes(handle, envelope.encode(batch))
+        self.offer_bytes(handle, encode(*batch))
 
     def offer_bytes(self, handle: object, payload: bytes, topic: str = topics.PLACED) -> None:
         self.runner.offer(handler.Incoming(topic, payload, handle))
@@ -193,7 +204,7 @@ async def test_a_batch_has_a_limit(new_bench: NewBench) -> None:
 
 async def test_a_batch_has_a_limit_in_bytes(new_bench: NewBench) -> None:
     """Orders of hundreds of lines are not all taken together."""
-    payload = envelope.encode([order("0", "x" * 500)])
+    payload = encode(order("0", "x" * 500))
     limits = handler.Limits(batch_bytes_max=2 * len(payload) + 1)
 
     def offer(bench: Bench) -> None:
@@ -255,6 +266,9 @@ async def test_one_bad_order_among_good_ones_becomes_a_dead_letter(
     assert topics.ENVELOPE.facts_in(letter.payload.encode()) == [orders[place]]
     (dlq,) = bench.publisher.to("orders.placed.dlq")
     assert dlq.payload == letter.payload.encode()
+    (held,) = dead_letters.contents_of(bench.database.connection, [letter]).values()
+    assert dead_letters.payload_of(letter, held) == encode(orders[place])
+    assert b"half of" not in dlq.payload + letter.explanation.encode()
 
 
 async def test_several_bad_orders_become_dead_letters_one_by_one(new_bench: NewBench) -> None:
@@ -302,12 +316,22 @@ async def test_noise_of_any_length_becomes_a_dead_letter(new_bench: NewBench) ->
 
 
 async def test_a_fact_that_cannot_be_read_leaves_its_neighbours(new_bench: NewBench) -> None:
-    raw = codec.encode(order("a"))
-    payload = b'{"v":2,"facts":[%s,{"type":"Nobody"},%s]}' % (raw, codec.encode(order("b")))
+    first, last = encode(order("a")), encode(order("b"))
+    facts = [msgspec.json.decode(it)["facts"][0] for it in (first, last)]
+    halves = [msgspec.json.decode(it)["private"][0] for it in (first, last)]
+    whole = {
+        "v": 2,
+        "facts": [facts[0], {"type": "Nobody"}, facts[1]],
+        "private": [halves[0], {"note": "of nobody"}, halves[1]],
+    }
+    payload = msgspec.json.encode(whole)
     bench = await new_bench(lambda bench: bench.offer_bytes("m", payload))
     await bench.until("m")
     assert bench.answered() == ["a", "b"]
-    assert [letter.code for letter in bench.letters()] == ["UNREADABLE_FACT"]
+    (letter,) = bench.letters()
+    assert (letter.code, letter.held) == ("UNREADABLE_FACT", dead_letters.Held.MESSAGE)
+    (held,) = dead_letters.contents_of(bench.database.connection, [letter]).values()
+    assert held == '{"v":2,"facts":[{"type":"Nobody"}],"private":[{"note":"of nobody"}]}'
 
 
 async def test_a_fact_on_the_wrong_topic_becomes_a_dead_letter(new_bench: NewBench) -> None:

@@ -6,7 +6,14 @@ from internal.catalogue.messages import CatalogueSnapshot, RoundingPoint
 from internal.kernel.money import RoundingMode
 from internal.kernel.unit_prices import UnitPrice
 from internal.pricing import messages, rules, trace
-from tests.unit.pricing.snapshots import Rounding, amount, basis_points, request_of, snapshot_of
+from tests.unit.pricing.snapshots import (
+    Rounding,
+    amount,
+    basis_points,
+    request_for,
+    request_of,
+    snapshot_of,
+)
 
 GERMAN_RATES = {"FULL": (190_000, True), "REDUCED": (70_000, True)}
 NEW_YORK_RATES = {"NYC": (88_750, False), "NONE": (0, False)}
@@ -243,3 +250,56 @@ def test_free_goods_take_no_discount() -> None:
     assert price(snapshot, [("flyer", 2)], basis_points(5_000)).total_minor == 0
     order = price(snapshot, [("flyer", 2), ("book", 1)], amount(50))
     assert [line.discount_minor for line in order.lines] == [0, 50]
+
+
+@pytest.mark.parametrize(
+    ("price", "pieces", "amounts"),
+    [
+        # 0.23267 x 1,000 and 20 % on top; rounded by the unit it would be 230.00
+        (UnitPrice(23_267, 3), 1_000, (23_267, 4_653, 27_920)),
+        (UnitPrice(495, 1), 500, (24_750, 4_950, 29_700)),
+    ],
+)
+def test_a_price_below_a_cent_is_rounded_on_the_line(
+    price: UnitPrice, pieces: int, amounts: tuple[int, int, int]
+) -> None:
+    snapshot = snapshot_of("EUR", {"ON": (200_000, False)}, {"screw": (price, "ON")})
+    order = rules.price(request_of("EUR", [("screw", pieces)]), snapshot)
+    assert isinstance(order, messages.PricedOrder)
+    assert (order.net_minor, order.tax_minor, order.total_minor) == amounts
+    assert [part.kind for part in order.lines[0].parts] == ["TAX"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "gross", "added"),
+    [
+        (RoundingMode.HALF_UP, 666, 1),
+        (RoundingMode.HALF_DOWN, 666, 1),
+        (RoundingMode.HALF_EVEN, 666, 1),
+        (RoundingMode.UP, 666, 1),
+        (RoundingMode.DOWN, 665, 0),
+    ],
+)
+def test_weighed_goods_are_rounded_on_the_line(mode: RoundingMode, gross: int, added: int) -> None:
+    """0.333 kg at 19.99 are 6.65667."""
+    snapshot = snapshot_of(
+        "EUR", {"IN": (70_000, True)}, {"ham": (1_999, "IN")}, Rounding(mode, RoundingPoint.LINE)
+    )
+    order = rules.price(request_for("EUR", [messages.WantedLine("ham", 333)]), snapshot)
+    assert isinstance(order, messages.PricedOrder)
+    (line,) = order.lines
+    rounding, _ = line.parts
+    assert (line.gross_minor, rounding.base_minor, rounding.amount_minor) == (gross, 665, added)
+
+
+def test_discounts_of_a_line_and_of_the_order() -> None:
+    """A line's own discounts come first: 10.00 less 10 %, and 1.00 off 14.00 for both lines."""
+    snapshot = snapshot_of("EUR", {"IN": (190_000, True)}, {"a": (1_000, "IN"), "b": (500, "IN")})
+    lines = [
+        messages.WantedLine("a", 1_000, adjustments=(basis_points(1_000),)),
+        messages.WantedLine("b", 1_000),
+    ]
+    order = rules.price(request_for("EUR", lines, amount(100)), snapshot)
+    assert isinstance(order, messages.PricedOrder)
+    assert [line.discount_minor for line in order.lines] == [164, 36]
+    assert (order.discount_minor, order.total_minor) == (200, 1_300)

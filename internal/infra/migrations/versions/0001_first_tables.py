@@ -22,6 +22,7 @@ from internal.infra.migrations.first_tables import (
     requests,
     returns,
 )
+from internal.kernel import money
 
 revision = "0001"
 down_revision = None
@@ -57,6 +58,20 @@ def upgrade() -> None:
                 index.create(bind)
         if table.info == columns.APPEND_ONLY:
             append_only.protect(bind, table)
+    _fill_currencies(bind)
+
+
+def _fill_currencies(bind: sa.Connection) -> None:
+    """Write down the decimals of every currency, for reports that read the tables themselves."""
+    table = catalogue.CURRENCIES
+    known = set(bind.execute(sa.select(table.c.currency)).scalars())
+    missing = [
+        {"currency": code, "exponent": exponent}
+        for code, exponent in sorted(money.EXPONENTS.items())
+        if code not in known
+    ]
+    if missing:
+        bind.execute(table.insert(), missing)
 
 
 def downgrade() -> None:

@@ -10,6 +10,7 @@ from internal.api import calls, validation
 from internal.api.orders import from_wire
 from internal.catalogue.messages import CatalogueSnapshot, Product, Store, TaxRate
 from internal.kernel import errors
+from internal.kernel.quantities import MILLI
 from internal.kernel.unit_prices import UnitPrice
 from internal.lab.workload import generator, scenarios, shop
 from internal.lab.workload.scenarios import Kind
@@ -115,7 +116,10 @@ def test_orders_are_varied() -> None:
     assert tenders == {("cash",), ("card",), ("cash", "card")}
     assert {draft.store_id for draft in good} == set(SHOP.store_ids)
     assert max(len(draft.lines) for draft in good) > 20
-    assert any(line.HasField("expected_price") for draft in good for line in draft.lines)
+    lines = [line for draft in good for line in draft.lines]
+    assert any(line.HasField("expected_price") for line in lines)
+    assert any(line.quantity_milli % MILLI for line in lines)
+    assert any(line.adjustments for line in lines)
 
 
 def test_repeated_orders_follow_their_original() -> None:
