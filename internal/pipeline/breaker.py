@@ -65,17 +65,17 @@ def _kind_of(item: Work) -> Kind:
 class Round:
     """What failed and what was recorded of one batch, which is halved where it fails."""
 
-    def __init__(self, retried: Set[ids.OrderRef], *, is_after_stop: bool) -> None:
+    def __init__(self, retried: Set[ids.Subject], *, is_after_stop: bool) -> None:
         """Begin; `retried` are orders that were held back before."""
         self._retried, self._is_after_stop = retried, is_after_stop
-        self._failed_refs: set[ids.OrderRef] = set()
+        self._failed_subjects: set[ids.Subject] = set()
         self._in_sequence: Counter[tuple[Kind, str]] = Counter()
         self.failed: list[Failure] = []
         self.followers: list[Work] = []
         """Later facts about the orders that failed."""
         self.skipped: list[Work] = []
         """Facts that were not tried."""
-        self.doubtful: set[ids.OrderRef] = set()
+        self.doubtful: set[ids.Subject] = set()
         """Those that failed after a stop, before the first success: the cause may be gone since."""
         self.successes: Counter[Kind] = Counter()
 
@@ -87,8 +87,8 @@ class Round:
         """
         if not self.failed:
             return work
-        self.followers += [item for item in work if item.ref in self._failed_refs]
-        work = [item for item in work if item.ref not in self._failed_refs]
+        self.followers += [item for item in work if item.subject in self._failed_subjects]
+        work = [item for item in work if item.subject not in self._failed_subjects]
         if any(count >= FAILED_ALONE_MAX for count in self._in_sequence.values()):
             self.skipped += work
             return []
@@ -103,8 +103,8 @@ class Round:
         """Note a fact that could not be recorded although it was tried alone."""
         self.failed.append((item, error))
         if self._is_after_stop and not self.successes[_kind_of(item)]:
-            self.doubtful.add(item.ref)
-        self._failed_refs.add(item.ref)
+            self.doubtful.add(item.subject)
+        self._failed_subjects.add(item.subject)
         self._in_sequence[_kind_of(item), cause_of(error)] += 1
 
     def take_skipped(self) -> tuple[list[Work], list[Work]]:
@@ -114,8 +114,10 @@ class Round:
         """
         rest, self.skipped = self.skipped, []
         self._in_sequence.clear()
-        first = {item.ref: item for item in reversed(rest)}  # its earliest fact: no later one first
-        new = [item for ref, item in first.items() if ref not in self._retried]
+        first = {
+            item.subject: item for item in reversed(rest)
+        }  # its earliest fact: no later one first
+        new = [item for subject, item in first.items() if subject not in self._retried]
         candidates = new or [*first.values()]
         probes = candidates[:: len(candidates) // FAILED_ALONE_MAX + 1]
         chosen = set(map(id, probes))
@@ -133,7 +135,7 @@ class Breaker:
         self._level: Counter[tuple[Kind, str]] = Counter()
         """Failures by kind and cause, less the successes that made up for them."""
         self._held: list[Work] = []
-        self._retried: set[ids.OrderRef] = set()
+        self._retried: set[ids.Subject] = set()
         self._stops = 0
         self.stop: Stop | None = None
         """The end of the last round, if orders were held back."""
@@ -144,11 +146,11 @@ class Breaker:
         A fact about a held order stays behind that order's earlier facts.
         """
         held, self._held = self._held, []
-        self._retried = {item.ref for item in held}
+        self._retried = {item.subject for item in held}
         if not held:
             return work
-        others = [item for item in work if item.ref not in self._retried]
-        return others + held + [item for item in work if item.ref in self._retried]
+        others = [item for item in work if item.subject not in self._retried]
+        return others + held + [item for item in work if item.subject in self._retried]
 
     def begin(self) -> Round:
         """Begin a round."""
@@ -179,13 +181,13 @@ class Breaker:
         self.stop = Stop(cause_of(error), error, orders, self._pause_s())
         return Verdict((), done.skipped)
 
-    def _hold_only(self, done: Round, doubtful: Set[ids.OrderRef]) -> Verdict:
+    def _hold_only(self, done: Round, doubtful: Set[ids.Subject]) -> Verdict:
         """Give the doubtful ones another try; the others become dead letters."""
-        self._held += [item for item, _ in done.failed if item.ref in doubtful]
-        self._held += [item for item in done.followers if item.ref in doubtful]
+        self._held += [item for item, _ in done.failed if item.subject in doubtful]
+        self._held += [item for item in done.followers if item.subject in doubtful]
         return Verdict(
-            [(item, error) for item, error in done.failed if item.ref not in doubtful],
-            [item for item in done.followers if item.ref not in doubtful],
+            [(item, error) for item, error in done.failed if item.subject not in doubtful],
+            [item for item in done.followers if item.subject not in doubtful],
         )
 
     def _pause_s(self) -> float:

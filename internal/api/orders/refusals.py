@@ -35,6 +35,12 @@ def share_used(retry_after_s: float) -> status.Refused:
     return status.overloaded("MERCHANT_SHARE_USED", text, retry_after_s)
 
 
+def too_many_waiting(most: int, retry_after_s: float) -> status.Refused:
+    """This merchant has sent very many requests about orders that have not come."""
+    text = f"{most} requests of this merchant wait for orders that have not come"
+    return status.overloaded("TOO_MANY_WAITING", text, retry_after_s)
+
+
 def command_refused(reason: str, order_id: str, state: str, cannot: str) -> status.Refused:
     """The order is in a state in which it cannot take a command."""
     text = f"the order {order_id} is {state} and cannot {cannot}"

@@ -59,7 +59,9 @@ class OrderService:
         self._submitter = submit.Submitter(
             self._batcher, self._follower, dependencies.backlog, recent, limits
         )
-        self._commander = commands.Commander(dependencies.bus, self._loader, self._follower)
+        self._commander = commands.Commander(
+            dependencies.bus, dependencies.views, self._loader, self._follower
+        )
         self._watches = merchant_shares.MerchantShares(limits.watches_max)
         self._retry_after_s = limits.retry_after_s
         self._page_turn = asyncio.Lock()

@@ -157,6 +157,12 @@ class MemoryOrders:
             for ref in refs
         }
 
+    async def count_waiting(self, merchant_id: str, most: int) -> int:
+        self._read()
+        found = self.requests.values()
+        waiting = [it for it in found if it.state is RequestState.WAITING]
+        return min(most, sum(it.merchant_id == merchant_id for it in waiting))
+
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
     ) -> Listing:
@@ -398,7 +404,8 @@ def _fact(
         "placed_at_us": view.placed_at_us,
     }
     if state is OrderState.PAID:
-        amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
+        names = set(view.__struct_fields__) & set(messages.OrderPaid.__struct_fields__)
+        amounts = {name: getattr(view, name) for name in names if name.endswith("_minor")}
         captured = tuple(Captured(t.tender.kind, view.total_minor, "gw-1") for t in view.tenders)
         return messages.OrderPaid(
             **common, **amounts, currency=view.currency, lines=(), taxes=(), captured=captured
@@ -438,7 +445,8 @@ class MemoryPrices:
             request.merchant_id, "q", request.store_id, request.currency, request.lines, (), "", 0
         )
         view = _accepted(placed, 1)
-        amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
+        names = set(view.__struct_fields__) & set(messages.OrderPaid.__struct_fields__)
+        amounts = {name: getattr(view, name) for name in names if name.endswith("_minor")}
         return PricedOrder(currency=request.currency, lines=view.lines, taxes=(), **amounts)
 
 

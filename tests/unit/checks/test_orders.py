@@ -17,7 +17,7 @@ from tests.unit.checks import corruptions
 from tests.unit.checks.good_database import Database
 
 NOW_US = shop.NOW_US
-LEFT_BEHIND = "an open order has a deadline, an open dead letter or an undecided payment"
+LEFT_BEHIND = "an open order has a deadline, a hold, an open dead letter or an undecided payment"
 HISTORIES = st.lists(st.sampled_from(OrderState), max_size=6)
 
 
@@ -120,7 +120,7 @@ def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
 @pytest.mark.parametrize(
     "owner",
     [
-        corruptions.LETTER.format(order="open", closed="NULL, ''"),
+        corruptions.LETTER.format(kind="order", order="open", closed="NULL, ''"),
         "UPDATE payment_attempts SET order_key = $open WHERE order_key = $asked",
         "UPDATE payment_attempts SET order_key = $open, state = 'DIFFERENT'"
         " WHERE order_key = $asked",

@@ -45,13 +45,28 @@ def add_dead_letter(connection: sa.Connection, **fields: int | str) -> None:
         "topic": "orders.placed",
         "code": "KEYERROR",
         "explanation": "'sku'",
+        "subject_kind": "order",
         "merchant_id": shop.MERCHANT,
-        "order_id": "o-1",
+        "subject": "o-1",
         "payload": "{}",
         "at_us": shop.NOW_US + 5,
         "closed_by": "",
     }
     connection.execute(table.insert().values(values | fields))
+
+
+def test_requests_are_told_with_their_answers(stages: staged_orders.StagedOrders) -> None:
+    stages.step(shop.cancel("o-1", "r-1"))
+    before = timeline(stages)
+    assert before.waits_for == "the order itself: none has come under this id"
+    assert [(it.who, it.what) for it in before.steps] == [("CancelOrder", "request r-1, waiting")]
+    stages.carry(shop.placed("o-1"))
+    stages.step(shop.cancel("o-1", "r-2"))
+    told = [(it.what, it.why) for it in timeline(stages).steps if it.who == "CancelOrder"]
+    assert told == [
+        ("request r-1, answered", ""),
+        ("request r-2, answered", "ORDER_NOT_CANCELLABLE"),
+    ]
 
 
 def test_an_unknown_order_has_no_timeline(stages: staged_orders.StagedOrders) -> None:
@@ -170,9 +185,14 @@ def test_crashes_are_counted_by_stage_and_keep_their_name_in_json(
 ) -> None:
     stages.step(shop.placed("o-1"))
     table = db.METADATA.tables["stage_attempts"]
-    counts = {"merchant_id": shop.MERCHANT, "first_at_us": 1, "last_at_us": 2}
+    counts = {
+        "subject_kind": "order",
+        "merchant_id": shop.MERCHANT,
+        "first_at_us": 1,
+        "last_at_us": 2,
+    }
     for order_id, stage, attempts in (("o-1", "finalization", 3), ("o-2", "finalization", 5)):
-        row = counts | {"order_id": order_id, "stage": stage, "attempts": attempts}
+        row = counts | {"subject": order_id, "stage": stage, "attempts": attempts}
         stages.connection.execute(table.insert().values(row))
     found = timeline(stages)
     assert found.crashes == {"finalization": 3}
