@@ -50,7 +50,8 @@ def interrupted(connection: sa.Connection, order_id: str, at_us: int) -> int:
     rows["merchants"] = {"merchant_id": "demo"}
     for name, named in rows.items():
         table = db.METADATA.tables[name]
-        empty = {c.name: at_us if isinstance(c.type, sa.BigInteger) else "" for c in table.c}
+        needed = [c for c in table.c if c.server_default is None]
+        empty = {c.name: at_us if isinstance(c.type, sa.BigInteger) else "" for c in needed}
         currency = {"currency": "EUR"} if "currency" in table.c else {}
         values = empty | named | currency | ({"due_at_us": None} if name == "orders" else {})
         if name != "merchants" or order_id == "old":
