@@ -126,6 +126,10 @@ class TestPrivacy:
     def test_a_letter_that_was_erased_is_dropped(self, souk: Souk, data: Path) -> None:
         name = f"p-{ids.random_token(4)}"
         key = database.write(data, lambda c: dead_letters.store(c, letter(name)))
+        shown = souk("dlq", "show", str(key))
+        assert "a private half is held apart" in shown.words
+        assert "tok_ok" not in shown.out
+        assert '{"tokens":{"t1":"tok_ok"}}' in souk("dlq", "show", str(key), "--private").out
         said = souk("privacy", "erase", name, "--reason", "a wish", "--yes")
         assert f"dead letter {key} cannot be replayed any more" in said.words
         assert "was erased" in souk("dlq", "replay", str(key), "--yes").err
