@@ -70,7 +70,7 @@ class TaxRate(msgspec.Struct, frozen=True):
 
     merchant_id: str
     tax_code: str
-    """What products name."""
+    """The code that products name."""
     code: str
     """The tax's own, as receipts and the ledger name it: GST."""
     name: str
@@ -119,6 +119,11 @@ class ProductsChanged(msgspec.Struct, frozen=True, omit_defaults=True, tag=True,
     skus: tuple[str, ...]
     at_us: int
     trace_id: str = ""
+
+    @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return "catalogue"
 
     @property
     def key(self) -> str:

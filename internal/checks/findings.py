@@ -13,12 +13,14 @@ import sqlalchemy as sa
 
 from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel.states import ChargeState, OrderState
+from internal.orders.messages import SUBJECT_KIND
 from internal.payments.messages import AttemptState, MoneyOperation, Operation
 
 EXAMPLES_MAX = 5
 """Enough to see what is wrong; the count tells how often it occurs."""
 
 PARAMETERS: Mapping[str, str] = {
+    "subject_order": SUBJECT_KIND,
     **{f"order_{state.name.lower()}": str(state) for state in OrderState},
     **{f"charge_{state.name.lower()}": str(state) for state in ChargeState},
     **{f"attempt_{state.name.lower()}": str(state) for state in AttemptState},

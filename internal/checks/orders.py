@@ -126,7 +126,8 @@ _LEFT_BEHIND = findings.Rule(
     SELECT o.merchant_id, o.order_id, o.state FROM orders o
     WHERE o.order_key > :after AND o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.closed_at_us IS NULL
-        AND d.merchant_id = o.merchant_id AND d.order_id = o.order_id)
+        AND d.subject_kind = :subject_order
+        AND d.merchant_id = o.merchant_id AND d.subject = o.order_id)
       AND NOT EXISTS (SELECT 1 FROM payment_attempts a WHERE a.order_key = o.order_key
         AND (a.state IN (:attempt_unknown, :attempt_different)
           OR (a.operation = :request_void AND a.state = :attempt_declined)))

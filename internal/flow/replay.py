@@ -132,15 +132,19 @@ def drop(
 
 def _orders_of(letters: Sequence[DeadLetter]) -> list[ids.OrderRef]:
     """Return the orders that letters are about, each once."""
-    refs = (ids.OrderRef(it.merchant_id, it.order_id) for it in letters if it.order_id)
+    refs = (ids.OrderRef(it.merchant_id, it.subject) for it in letters if _is_of_order(it))
     return list(dict.fromkeys(refs))
+
+
+def _is_of_order(letter: DeadLetter) -> bool:
+    return letter.subject_kind == messages.SUBJECT_KIND
 
 
 def _placed_in(letters: Sequence[DeadLetter]) -> list[messages.OrderPlaced]:
     """Return the orders in letters of one fact, each order once, without their private halves."""
     found: dict[ids.OrderRef, messages.OrderPlaced] = {}
     for letter in letters:
-        if letter.order_id and _is_unchanged(letter.payload):
+        if _is_of_order(letter) and _is_unchanged(letter.payload):
             for fact in _facts_in(letter.payload.encode()):
                 if isinstance(fact, messages.OrderPlaced):
                     found.setdefault(ids.OrderRef(fact.merchant_id, fact.order_id), fact)
@@ -167,12 +171,12 @@ def _still_open(connection: sa.Connection, keys: Sequence[int]) -> list[DeadLett
 def _forget_crashes(connection: sa.Connection, letters: Sequence[DeadLetter]) -> None:
     by_stage = sorted(letters, key=lambda letter: letter.stage)
     for stage, of_stage in groupby(by_stage, key=lambda letter: letter.stage):
-        refs = [
-            ids.OrderRef(letter.merchant_id, letter.order_id)
+        subjects = [
+            ids.Subject(letter.subject_kind, letter.merchant_id, letter.subject)
             for letter in of_stage
-            if letter.order_id
+            if letter.subject
         ]
-        crash_counts.forget(connection, stage, refs)
+        crash_counts.forget(connection, stage, subjects)
 
 
 def _close(connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark) -> int:
@@ -183,7 +187,7 @@ def _close(connection: sa.Connection, letters: Sequence[DeadLetter], mark: Mark)
             actor=mark.actor,
             action=f"LETTER_{mark.how.upper()}",
             merchant_id=letter.merchant_id,
-            order_id=letter.order_id,
+            order_id=letter.subject if _is_of_order(letter) else "",
             subject=letter.letter_key,
             detail=f"{letter.stage} {letter.code}",
             reason=mark.reason,
@@ -225,5 +229,5 @@ def message_of(letter: DeadLetter, shard_keys: int, content: str = "") -> bus.Ou
         properties = envelope.properties(readable, payload) | {"orders": str(len(facts))}
         key = ids.shard_of(readable[0].merchant_id, readable[0].key, shard_keys)
     else:
-        key = ids.shard_of(letter.merchant_id, letter.order_id, shard_keys)
+        key = ids.shard_of(letter.merchant_id, letter.subject, shard_keys)
     return bus.Outgoing(letter.topic, key, payload, properties)

@@ -107,6 +107,11 @@ class StockChanged(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, kw
     trace_id: str = ""
 
     @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return "stock"
+
+    @property
     def key(self) -> str:
         """See kernel.facts.Fact."""
         return "/".join(filter(None, (self.location_id, self.sku, self.lot)))

@@ -26,8 +26,13 @@ class Fact(Protocol):
         ...
 
     @property
+    def subject_kind(self) -> str:
+        """The kind of what it is about: "order"."""
+        ...
+
+    @property
     def key(self) -> str:
-        """The subject, unique for its merchant: an order's id."""
+        """The name of what it is about, unique for its merchant and kind: an order's id."""
         ...
 
     @property

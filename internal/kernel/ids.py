@@ -69,3 +69,11 @@ class OrderRef(NamedTuple):
 
     merchant_id: str
     order_id: str
+
+
+class Subject(NamedTuple):
+    """What a fact is about: its kind, and its name, which is unique for its merchant."""
+
+    kind: str
+    merchant_id: str
+    key: str

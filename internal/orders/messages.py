@@ -20,11 +20,20 @@ CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 """The reason of a cancelled order: the merchant's own words are not put into metrics."""
 
 
+SUBJECT_KIND = "order"
+"""The kind of what every fact here is about."""
+
+
 class OrderCommand(msgspec.Struct, frozen=True):
     """A merchant's message about an order, which may not be recorded yet."""
 
     merchant_id: str
     order_id: str
+
+    @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return SUBJECT_KIND
 
     @property
     def key(self) -> str:
@@ -51,6 +60,11 @@ class RecordedFact(msgspec.Struct, frozen=True):
     version: int
     at_us: int
     placed_at_us: int
+
+    @property
+    def subject_kind(self) -> str:
+        """See kernel.facts.Fact."""
+        return SUBJECT_KIND
 
     @property
     def key(self) -> str:

@@ -69,7 +69,7 @@ class Breaker:
         self._level: Counter[tuple[Kind, str]] = Counter()
         """Failures by kind and cause, less the successes that made up for them."""
         self._held: list[Work] = []
-        self._retried: set[ids.OrderRef] = set()
+        self._retried: set[ids.Subject] = set()
         self._stops = 0
         self.stop: Stop | None = None
         """The end of the last round, if orders were held back."""
@@ -77,8 +77,8 @@ class Breaker:
 
     def _begin_round(self) -> None:
         self._failed: list[Failure] = []
-        self._failed_refs: set[ids.OrderRef] = set()
-        self._doubtful: set[ids.OrderRef] = set()
+        self._failed_subjects: set[ids.Subject] = set()
+        self._doubtful: set[ids.Subject] = set()
         """Those that failed after a stop, before the first success: the cause may be gone since."""
         self._followers: list[Work] = []
         self._skipped: list[Work] = []
@@ -91,11 +91,11 @@ class Breaker:
         A fact about a held order stays behind that order's earlier facts.
         """
         held, self._held = self._held, []
-        self._retried = {item.ref for item in held}
+        self._retried = {item.subject for item in held}
         if not held:
             return work
-        others = [item for item in work if item.ref not in self._retried]
-        return others + held + [item for item in work if item.ref in self._retried]
+        others = [item for item in work if item.subject not in self._retried]
+        return others + held + [item for item in work if item.subject in self._retried]
 
     def ready(self, work: Sequence[Work]) -> Sequence[Work]:
         """Return the facts to try now.
@@ -105,8 +105,8 @@ class Breaker:
         """
         if not self._failed:
             return work
-        self._followers += [item for item in work if item.ref in self._failed_refs]
-        work = [item for item in work if item.ref not in self._failed_refs]
+        self._followers += [item for item in work if item.subject in self._failed_subjects]
+        work = [item for item in work if item.subject not in self._failed_subjects]
         if any(count >= FAILED_ALONE_MAX for count in self._in_sequence.values()):
             self._skipped += work
             return []
@@ -121,8 +121,8 @@ class Breaker:
         """Note a fact that could not be recorded although it was tried alone."""
         self._failed.append((item, error))
         if self.stop and not self._successes[_kind_of(item)]:
-            self._doubtful.add(item.ref)
-        self._failed_refs.add(item.ref)
+            self._doubtful.add(item.subject)
+        self._failed_subjects.add(item.subject)
         self._in_sequence[_kind_of(item), cause_of(error)] += 1
 
     def take_skipped(self) -> tuple[list[Work], list[Work]]:
@@ -132,8 +132,10 @@ class Breaker:
         """
         rest, self._skipped = self._skipped, []
         self._in_sequence.clear()
-        first = {item.ref: item for item in reversed(rest)}  # its earliest fact: no later one first
-        new = [item for ref, item in first.items() if ref not in self._retried]
+        first = {
+            item.subject: item for item in reversed(rest)
+        }  # its earliest fact: no later one first
+        new = [item for subject, item in first.items() if subject not in self._retried]
         candidates = new or [*first.values()]
         probes = candidates[:: len(candidates) // FAILED_ALONE_MAX + 1]
         chosen = set(map(id, probes))
@@ -159,14 +161,14 @@ class Breaker:
         self._begin_round()
         return verdict
 
-    def _dead(self, doubtful: set[ids.OrderRef]) -> Verdict:
+    def _dead(self, doubtful: set[ids.Subject]) -> Verdict:
         """Give the doubtful ones another try; the others become dead letters."""
-        self._held += [item for item, _ in self._failed if item.ref in doubtful]
-        self._held += [item for item in self._followers if item.ref in doubtful]
+        self._held += [item for item, _ in self._failed if item.subject in doubtful]
+        self._held += [item for item in self._followers if item.subject in doubtful]
         self._stops, self.stop = 0, None
         return Verdict(
-            [(item, error) for item, error in self._failed if item.ref not in doubtful],
-            [item for item in self._followers if item.ref not in doubtful],
+            [(item, error) for item, error in self._failed if item.subject not in doubtful],
+            [item for item in self._followers if item.subject not in doubtful],
         )
 
     def _weigh(self, keys: Sequence[tuple[Kind, str]]) -> None:

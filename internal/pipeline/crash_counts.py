@@ -20,8 +20,9 @@ STAGE_ATTEMPTS = sa.Table(
     "stage_attempts",
     db.METADATA,
     columns.code("stage", primary_key=True),
+    columns.code("subject_kind", primary_key=True),
     columns.ident("merchant_id", primary_key=True),
-    columns.ident("order_id", primary_key=True),
+    columns.ident("subject", primary_key=True),
     columns.number("attempts"),
     columns.number("first_at_us"),
     columns.number("last_at_us"),
@@ -43,55 +44,58 @@ KEPT_S = 30 * 24 * 3_600
 REFS_AT_ONCE = 500
 CODE = "KILLED_THE_PROCESS"
 
-STAGE = ids.OrderRef("", "")
+STAGE = ids.Subject("", "", "")
 """Stands for the stage itself: its runs."""
 
 _COUNTABLE = re.compile(f"[!-~]{{1,{columns.ID_CHARS_MAX}}}").fullmatch
-_KEYS = ("stage", "merchant_id", "order_id")
+_KEYS = ("stage", "subject_kind", "merchant_id", "subject")
 _COLUMNS = tuple(STAGE_ATTEMPTS.c.keys())
 _KEY = bulk.shape_of(STAGE_ATTEMPTS, *_KEYS)
 
 
-def is_countable(ref: ids.OrderRef) -> bool:
+def is_countable(subject: ids.Subject) -> bool:
     """Tell whether the table takes it: all that the API server accepts, not all on a topic."""
-    return all(map(_COUNTABLE, ref))
+    return all(map(_COUNTABLE, subject))
 
 
 def find(
-    connection: sa.Connection, stage: str, refs: Iterable[ids.OrderRef]
-) -> dict[ids.OrderRef, int]:
+    connection: sa.Connection, stage: str, subjects: Iterable[ids.Subject]
+) -> dict[ids.Subject, int]:
     """Return how many crashes these orders caused at this stage; those with none are left out."""
-    return {ref: attempts for ref, (attempts, _) in _find(connection, stage, refs).items()}
+    return {
+        subject: attempts for subject, (attempts, _) in _find(connection, stage, subjects).items()
+    }
 
 
 def _find(
-    connection: sa.Connection, stage: str, refs: Iterable[ids.OrderRef]
-) -> dict[ids.OrderRef, tuple[int, int]]:
+    connection: sa.Connection, stage: str, subjects: Iterable[ids.Subject]
+) -> dict[ids.Subject, tuple[int, int]]:
     query = (
-        "SELECT t.merchant_id, t.order_id, t.attempts, t.first_at_us"
+        "SELECT t.subject_kind, t.merchant_id, t.subject, t.attempts, t.first_at_us"
         " FROM {w} CROSS JOIN stage_attempts t ON t.stage = {w.stage}"
-        " AND t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
+        " AND t.subject_kind = {w.subject_kind} AND t.merchant_id = {w.merchant_id}"
+        " AND t.subject = {w.subject}"
     )
-    rows = bulk.select(connection, _KEY, query, [(stage, *ref) for ref in refs])
-    return {ids.OrderRef(row[0], row[1]): (row[2], row[3]) for row in rows}
+    rows = bulk.select(connection, _KEY, query, [(stage, *subject) for subject in subjects])
+    return {ids.Subject(*row[:3]): (row[3], row[4]) for row in rows}
 
 
 def begin(
     connection: sa.Connection,
     stage: str,
-    refs: Sequence[ids.OrderRef],
-    others: Sequence[ids.OrderRef],
+    subjects: Sequence[ids.Subject],
+    others: Sequence[ids.Subject],
     now_us: int,
-) -> dict[ids.OrderRef, int]:
-    """Count `refs` that are tried for the first time; return the crashes that any of them caused.
+) -> dict[ids.Subject, int]:
+    """Count `subjects` that are tried for the first time; return the crashes that any caused.
 
     `others` are only looked up.
 
     Raises:
         Conflict: another instance counts one of them too; repeat the whole transaction.
     """
-    before = find(connection, stage, [*refs, *others])
-    new = [(stage, *ref, 1, now_us, now_us) for ref in refs if ref not in before]
+    before = find(connection, stage, [*subjects, *others])
+    new = [(stage, *subject, 1, now_us, now_us) for subject in subjects if subject not in before]
     _put(connection, new)
     return before
 
@@ -110,33 +114,35 @@ def begin_run(connection: sa.Connection, stage: str, now_us: int) -> int:
     return before
 
 
-def count(connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int) -> None:
+def count(
+    connection: sa.Connection, stage: str, subjects: Sequence[ids.Subject], now_us: int
+) -> None:
     """Count one more crash for each.
 
     Raises:
         Conflict: as for begin.
     """
-    before = _find(connection, stage, refs)
+    before = _find(connection, stage, subjects)
     rows = []
-    for ref in refs:
-        attempts, first_at_us = before.get(ref, (0, now_us))
-        rows.append((stage, *ref, attempts + 1, first_at_us, now_us))
+    for subject in subjects:
+        attempts, first_at_us = before.get(subject, (0, now_us))
+        rows.append((stage, *subject, attempts + 1, first_at_us, now_us))
     _put(connection, rows)
 
 
 def take_back(
-    connection: sa.Connection, stage: str, refs: Sequence[ids.OrderRef], now_us: int, by: int = 1
+    connection: sa.Connection, stage: str, subjects: Sequence[ids.Subject], now_us: int, by: int = 1
 ) -> None:
     """Count `by` crashes less for each: the process ends, and not because of them.
 
     Raises:
         Conflict: as for begin.
     """
-    before = _find(connection, stage, refs)
+    before = _find(connection, stage, subjects)
     forget(connection, stage, before)
     rows = [
-        (stage, *ref, attempts - by, first_at_us, now_us)
-        for ref, (attempts, first_at_us) in before.items()
+        (stage, *subject, attempts - by, first_at_us, now_us)
+        for subject, (attempts, first_at_us) in before.items()
         if attempts > by
     ]
     _put(connection, rows)
@@ -155,26 +161,28 @@ def _put(connection: sa.Connection, rows: Sequence[bulk.Values]) -> None:
         raise errors.Conflict("another instance counts the same order") from error
 
 
-def forget(connection: sa.Connection, stage: str, refs: Iterable[ids.OrderRef]) -> None:
+def forget(connection: sa.Connection, stage: str, subjects: Iterable[ids.Subject]) -> None:
     """Delete the rows of orders that this stage is done with, if there are any."""
-    t, done = STAGE_ATTEMPTS.c, list(refs)
+    t, done = STAGE_ATTEMPTS.c, list(subjects)
     for start in range(0, len(done), REFS_AT_ONCE):
-        some = sa.tuple_(t.merchant_id, t.order_id).in_(done[start : start + REFS_AT_ONCE])
+        some = sa.tuple_(t.subject_kind, t.merchant_id, t.subject).in_(
+            done[start : start + REFS_AT_ONCE]
+        )
         connection.execute(STAGE_ATTEMPTS.delete().where(t.stage == stage, some))
 
 
-def of_order(connection: sa.Connection, ref: ids.OrderRef) -> dict[str, int]:
-    """Return the crashes that an order caused by its own count, by stage."""
-    t, (merchant_id, order_id) = STAGE_ATTEMPTS.c, ref
+def of_subject(connection: sa.Connection, subject: ids.Subject) -> dict[str, int]:
+    """Return the crashes that a subject caused by its own count, by stage."""
+    t, (kind, merchant_id, key) = STAGE_ATTEMPTS.c, subject
     query = sa.select(t.stage, t.attempts).where(
-        t.merchant_id == merchant_id, t.order_id == order_id
+        t.subject_kind == kind, t.merchant_id == merchant_id, t.subject == key
     )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def trial_batches(
-    before: Mapping[ids.OrderRef, int], batch_orders_max: int
-) -> list[list[ids.OrderRef]]:
+    before: Mapping[ids.Subject, int], batch_orders_max: int
+) -> list[list[ids.Subject]]:
     """Return which orders are tried together: the least suspicious first, in larger batches.
 
     Innocent orders are then done before the next process crashes.
@@ -182,8 +190,8 @@ def trial_batches(
     found = []
     for crashes, group in groupby(sorted(before, key=before.__getitem__), before.__getitem__):
         size = max(1, batch_orders_max // TRIAL_SHRINKS_BY**crashes)
-        refs = list(group)
-        found += [refs[start : start + size] for start in range(0, len(refs), size)]
+        subjects = list(group)
+        found += [subjects[start : start + size] for start in range(0, len(subjects), size)]
     return found
 
 

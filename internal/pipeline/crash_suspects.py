@@ -22,7 +22,7 @@ class Countable(Protocol):
     is_counted: bool
 
     @property
-    def ref(self) -> ids.OrderRef:
+    def subject(self) -> ids.Subject:
         """The order that it is about."""
         ...
 
@@ -50,7 +50,7 @@ class CrashSuspects:
         self._stage, self._clock = stage, clock
         self._started_us = clock.now_us()
         self._messages_left = messages_max
-        self._held: Counter[ids.OrderRef] = Counter()
+        self._held: Counter[ids.Subject] = Counter()
         self._is_run_open = False
         self._crashes: int | None = None
         """Earlier runs that crashed; None until that was looked up."""
@@ -75,14 +75,14 @@ class CrashSuspects:
         return bool(self._crashes) and self._is_within(WATCHED_S)
 
     async def begin(
-        self, write: Write, refs: Iterable[ids.OrderRef], others: Iterable[ids.OrderRef] = ()
-    ) -> dict[ids.OrderRef, int]:
-        """Count `refs` that are not counted yet; return the crashes of all that caused some.
+        self, write: Write, subjects: Iterable[ids.Subject], others: Iterable[ids.Subject] = ()
+    ) -> dict[ids.Subject, int]:
+        """Count `subjects` that are not counted yet; return the crashes of all that caused some.
 
         The latter are not counted here: `count` is called right before one of them is tried.
         `others` are in messages that no crashed process held.
         """
-        new, found = self._unknown(refs), self._unknown(others)
+        new, found = self._unknown(subjects), self._unknown(others)
         if not new and not found:
             return {}
         now_us = self._clock.now_us()
@@ -91,29 +91,35 @@ class CrashSuspects:
                 lambda connection: crash_counts.begin_run(connection, self._stage, now_us)
             )
             self._is_run_open = True
-        before: dict[ids.OrderRef, int] = {}
+        before: dict[ids.Subject, int] = {}
         if self._crashes:
             before = await write(
                 lambda connection: crash_counts.begin(connection, self._stage, new, found, now_us)
             )
-        self._held.update(dict.fromkeys((ref for ref in new if ref not in before), 0))
+        self._held.update(dict.fromkeys((subject for subject in new if subject not in before), 0))
         return before
 
-    def _unknown(self, refs: Iterable[ids.OrderRef]) -> list[ids.OrderRef]:
-        return [ref for ref in refs if ref not in self._held and crash_counts.is_countable(ref)]
+    def _unknown(self, subjects: Iterable[ids.Subject]) -> list[ids.Subject]:
+        return [
+            subject
+            for subject in subjects
+            if subject not in self._held and crash_counts.is_countable(subject)
+        ]
 
-    async def count(self, write: Write, refs: Sequence[ids.OrderRef]) -> None:
+    async def count(self, write: Write, subjects: Sequence[ids.Subject]) -> None:
         """Count one more crash for orders that caused some before, in case this is another."""
         now_us = self._clock.now_us()
-        await write(lambda connection: crash_counts.count(connection, self._stage, refs, now_us))
-        self._held.update(dict.fromkeys(refs, 0))
+        await write(
+            lambda connection: crash_counts.count(connection, self._stage, subjects, now_us)
+        )
+        self._held.update(dict.fromkeys(subjects, 0))
 
     def hold(self, work: Iterable[Countable]) -> None:
         """Note what is processed now."""
         for item in work if self._held else ():
-            if item.ref in self._held and not item.is_counted:
+            if item.subject in self._held and not item.is_counted:
                 item.is_counted = True
-                self._held[item.ref] += 1
+                self._held[item.subject] += 1
 
     @property
     def are_watched(self) -> bool:
@@ -134,27 +140,27 @@ class CrashSuspects:
             run = [crash_counts.STAGE]
             await write(lambda c: crash_counts.take_back(c, self._stage, run, now_us, runs))
 
-    def _release(self, work: Iterable[Countable]) -> list[ids.OrderRef]:
-        refs = []
+    def _release(self, work: Iterable[Countable]) -> list[ids.Subject]:
+        subjects = []
         for item in work:
             if item.is_counted:
                 item.is_counted = False
-                self._held[item.ref] -= 1
-                if self._held[item.ref] == 0:
-                    refs.append(item.ref)
-        return refs
+                self._held[item.subject] -= 1
+                if self._held[item.subject] == 0:
+                    subjects.append(item.subject)
+        return subjects
 
-    async def _forget(self, write: Write, refs: Sequence[ids.OrderRef]) -> None:
-        if refs and self._crashes:
-            await write(lambda connection: crash_counts.forget(connection, self._stage, refs))
-        for ref in refs:
-            if self._held[ref] == 0:
-                del self._held[ref]
+    async def _forget(self, write: Write, subjects: Sequence[ids.Subject]) -> None:
+        if subjects and self._crashes:
+            await write(lambda connection: crash_counts.forget(connection, self._stage, subjects))
+        for subject in subjects:
+            if self._held[subject] == 0:
+                del self._held[subject]
 
     async def take_back(self, write: Write) -> None:
         """Count one crash less, of the run and of what is held: the process ends by itself."""
-        refs = sorted(self._held) if self._crashes else []
-        refs += [crash_counts.STAGE] if self._is_run_open else []
-        if refs:
+        subjects = sorted(self._held) if self._crashes else []
+        subjects += [crash_counts.STAGE] if self._is_run_open else []
+        if subjects:
             now_us = self._clock.now_us()
-            await write(lambda c: crash_counts.take_back(c, self._stage, refs, now_us))
+            await write(lambda c: crash_counts.take_back(c, self._stage, subjects, now_us))

@@ -21,6 +21,7 @@ from internal.pipeline import envelope
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import NOTHING, Private
 
+SUBJECT_CHARS_MAX = 200
 DEAD_LETTERS = sa.Table(
     "dead_letters",
     db.METADATA,
@@ -29,8 +30,9 @@ DEAD_LETTERS = sa.Table(
     columns.code("topic", chars_max=200),
     columns.code("code", chars_max=64),
     columns.words("explanation"),
+    columns.words("subject_kind", 32),
     columns.words("merchant_id", 64),
-    columns.words("order_id", 64),
+    columns.words("subject", SUBJECT_CHARS_MAX),
     columns.document("payload"),
     columns.code("held", chars_max=16, default=""),
     columns.number("at_us"),
@@ -86,8 +88,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
     topic: str
     code: str
     explanation: str
+    subject_kind: str
     merchant_id: str
-    order_id: str
+    subject: str
+    """The name of what the fact is about; like its kind and its merchant "" if it is not known."""
     payload: str
     at_us: int
     held: str = Held.NOTHING
@@ -117,8 +121,9 @@ def of_fact(place: Place, fact: Fact, private: Private, error: Exception, at_us:
         *place,
         code=_code_of(error),
         explanation=cards.redact(str(error)),
+        subject_kind=fact.subject_kind,
         merchant_id=fact.merchant_id[: columns.ID_CHARS_MAX],
-        order_id=fact.key[: columns.ID_CHARS_MAX],
+        subject=fact.key[:SUBJECT_CHARS_MAX],
         payload=_text_of(envelope.encode([fact])),
         at_us=at_us,
         held=Held.NOTHING if private == NOTHING else Held.HALF,
@@ -132,8 +137,9 @@ def of_unreadable(place: Place, payload: bytes, error: Exception, at_us: int) ->
         *place,
         code=_code_of(error),
         explanation=cards.redact(str(error)),
+        subject_kind="",
         merchant_id="",
-        order_id="",
+        subject="",
         payload=stand_in(payload),
         at_us=at_us,
         held=Held.MESSAGE,
@@ -267,8 +273,8 @@ def _name_of_message(letter: DeadLetter, source: Source) -> str:
 
 
 def _name_of_fact(letter: DeadLetter) -> str:
-    """Name it by its contents, if it is about an order."""
-    if not letter.order_id:
+    """Name it by its contents, if it is known what it is about."""
+    if not letter.subject:
         return ""
     return ids.digest(f"{letter.stage} {letter.topic} {letter.payload}".encode())
 
@@ -301,11 +307,11 @@ def find_many(connection: sa.Connection, letter_keys: Sequence[int]) -> list[Dea
     return [DeadLetter(**row._asdict()) for row in rows]
 
 
-def of_order(connection: sa.Connection, merchant_id: str, order_id: str) -> list[DeadLetter]:
-    """Return the letters about an order, open or closed. It scans the table."""
-    table = DEAD_LETTERS.c
+def of_subject(connection: sa.Connection, subject: ids.Subject) -> list[DeadLetter]:
+    """Return the letters about a subject, open or closed. It scans the table."""
+    table, (kind, merchant_id, key) = DEAD_LETTERS.c, subject
     query = sa.select(DEAD_LETTERS).where(
-        table.merchant_id == merchant_id, table.order_id == order_id
+        table.subject_kind == kind, table.merchant_id == merchant_id, table.subject == key
     )
     rows = connection.execute(query.order_by(table.letter_key))
     return [DeadLetter(**row._asdict()) for row in rows]

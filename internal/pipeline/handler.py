@@ -68,9 +68,9 @@ class Work(msgspec.Struct):
     """See crash_counts.py."""
 
     @property
-    def ref(self) -> ids.OrderRef:
-        """The order that the fact is about."""
-        return ids.OrderRef(self.fact.merchant_id, self.fact.key)
+    def subject(self) -> ids.Subject:
+        """What the fact is about."""
+        return ids.Subject(self.fact.subject_kind, self.fact.merchant_id, self.fact.key)
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -159,29 +159,29 @@ class Runner:
 
     async def _process_suspects(self, work: list[Work]) -> list[Work]:
         """Process the orders that have crashed a process, the worst last; return the others."""
-        refs = dict.fromkeys(item.ref for item in work if item.source.is_suspect)
-        others: dict[ids.OrderRef, None] = {}
+        subjects = dict.fromkeys(item.subject for item in work if item.source.is_suspect)
+        others: dict[ids.Subject, None] = {}
         if self._suspects.looks_for_repetitions:
-            others = dict.fromkeys(item.ref for item in work if item.ref not in refs)
-        crashes = await self._suspects.begin(self._write, refs, others)
-        by_ref: dict[ids.OrderRef, list[Work]] = {ref: [] for ref in crashes}
+            others = dict.fromkeys(item.subject for item in work if item.subject not in subjects)
+        crashes = await self._suspects.begin(self._write, subjects, others)
+        by_subject: dict[ids.Subject, list[Work]] = {subject: [] for subject in crashes}
         for item in work:
-            by_ref.get(item.ref, []).append(item)
+            by_subject.get(item.subject, []).append(item)
         for trial in crash_counts.trial_batches(crashes, self._limits.batch_orders_max):
-            suspected = [item for ref in trial for item in by_ref[ref]]
+            suspected = [item for subject in trial for item in by_subject[subject]]
             if crashes[trial[0]] < crash_counts.COUNTED_MAX:
                 await self._process_trial(suspected, trial)
                 continue
             for item in suspected:
                 await self._dead_letter(item, crash_counts.poison(crashes[trial[0]]))
-        rest = [item for item in work if item.ref not in crashes]
+        rest = [item for item in work if item.subject not in crashes]
         self._suspects.hold(rest)
         return rest
 
-    async def _process_trial(self, work: list[Work], refs: Sequence[ids.OrderRef]) -> None:
+    async def _process_trial(self, work: list[Work], subjects: Sequence[ids.Subject]) -> None:
         """Process a trial batch, and nothing else meanwhile: it is small."""
         async with self._ports.quarantine:
-            await self._suspects.count(self._write, refs)
+            await self._suspects.count(self._write, subjects)
             self._suspects.hold(work)
             while work:
                 settled, waiting = await self._commit(work)
@@ -341,9 +341,8 @@ class Runner:
         else:
             new = dead_letters.of_fact(at, fact, item.private, error, now_us)
         letter = new.letter
-        logger.bind(order_id=letter.order_id, code=letter.code).opt(exception=error).error(
-            "dead letter at {stage}", stage=self._name
-        )
+        about = {telemetry.name_of(letter.subject_kind): letter.subject, "code": letter.code}
+        logger.bind(**about).opt(exception=error).error("dead letter at {stage}", stage=self._name)
         letter_key = await self._write(partial(self._store, new, item))
         await self._publish([dead_letters.copy_of(letter, letter_key)])
         metrics.DEAD_LETTERS.labels(self._name, letter.code).inc()

@@ -69,14 +69,22 @@ class StageTelemetry:
             kind=type(fact).__name__,
             reason=reason,
             stage=self._stage,
-            order_id=fact.key,
             event_id=envelope.event_id(fact),
             trace_id=fact.trace_id,
+            **{name_of(fact.subject_kind): fact.key},
         )
 
 
+def name_of(subject_kind: str) -> str:
+    """Return the name of a subject's id in logs and traces: "order_id"."""
+    return f"{subject_kind or 'subject'}_id"
+
+
 def _names(fact: Fact) -> dict[str, str | int]:
-    return {"souk.order_id": fact.key, "souk.merchant_id": fact.merchant_id}
+    return {
+        f"souk.{name_of(fact.subject_kind)}": fact.key,
+        "souk.merchant_id": fact.merchant_id,
+    }
 
 
 @lru_cache(maxsize=1_024)

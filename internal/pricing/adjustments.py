@@ -15,7 +15,7 @@ from internal.pricing.messages import AdjustmentKind, Part, PartKind, PartRule, 
 
 
 class Discounted(NamedTuple):
-    """What the discounts leave of each line, and their parts by line."""
+    """The rest of each line after the discounts, and their parts by line."""
 
     bases: list[int]
     parts: list[list[Part]]

@@ -7,9 +7,6 @@ import msgspec
 from internal.kernel.money import RoundingMode
 from internal.kernel.unit_prices import UnitPrice
 
-ADJUSTMENTS_MAX = 8
-"""Adjustments of one line, and of an order."""
-
 
 class AdjustmentKind(StrEnum):
     """Whether an adjustment is an amount or a share."""
@@ -68,7 +65,7 @@ class PriceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PartKind(StrEnum):
-    """What a part of a line's price is."""
+    """The kind of a part of a line's price."""
 
     TAX = "TAX"
     DISCOUNT = "DISCOUNT"

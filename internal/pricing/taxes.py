@@ -5,8 +5,8 @@ With R as the sum of the rates inside a line's price, and B as what the discount
 - the taxes inside are taken out together: B x R / (1 + R), rounded, and then split among them;
 - each tax on top is B x rate / (1 + R), rounded by itself.
 
-What is rounded once per rate or document is shared among the lines by largest remainder, so every
-tax is less than one minor unit from its exact value, and no line's net is below zero.
+Tax that is rounded once per rate or document is shared among the lines by largest remainder, so
+every tax is less than one minor unit from its exact value, and no line's net is below zero.
 """
 
 import functools

@@ -13,6 +13,7 @@ from internal.auth import audit_log
 from internal.flow import janitor, topics
 from internal.kernel import ids
 from internal.kernel.states import OrderState, is_terminal
+from internal.orders import messages
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt
@@ -60,7 +61,8 @@ def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTime
     An order that is not recorded may still have dead letters, and requests that wait for it.
     """
     view = order_view.get(connection, merchant_id, order_id)
-    letters = dead_letters.of_order(connection, merchant_id, order_id)
+    about = ids.Subject(messages.SUBJECT_KIND, merchant_id, order_id)
+    letters = dead_letters.of_subject(connection, about)
     subject = requests_store.Subject(merchant_id, SubjectKind.ORDER, order_id)
     requests = requests_store.of_subject(connection, subject)
     if view is None and not letters and not requests:
@@ -85,7 +87,7 @@ def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTime
         trace_id=view.trace_id if view else "",
         waits_for=_waits_for(view, letters),
         next_look_us=view.due_at_us if view else None,
-        crashes=crash_counts.of_order(connection, ids.OrderRef(merchant_id, order_id)),
+        crashes=crash_counts.of_subject(connection, about),
         steps=tuple(sorted(steps, key=lambda step: step.at_us)),
     )
 

@@ -51,7 +51,7 @@ async def test_only_crashing_orders_become_dead_letters(
     assert crashes >= crash_counts.ATTEMPTS_MAX
 
     letters = await raw_topics.letters(folder, len(crashing))
-    assert sorted((it.order_id, it.stage, it.code) for it in letters) == sorted(
+    assert sorted((it.subject, it.stage, it.code) for it in letters) == sorted(
         (order_id, name, crash_counts.CODE) for order_id, name in zip(crashing, stages, strict=True)
     )
     assert await states(folder, good) == {OrderState.FINALIZED}
@@ -125,7 +125,7 @@ async def come_to_their_end_when_the_bug_is_mended(folder: Path, order_ids: Sequ
             while await states(folder, order_ids) != {OrderState.FINALIZED}:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(LOOK_EVERY_S)
     table = crash_counts.STAGE_ATTEMPTS
-    counted = sa.select(table).where(table.c.order_id != "")
+    counted = sa.select(table).where(table.c.subject != "")
     async with audit.database_of(folder) as database:
         assert not await database.read(lambda c: c.execute(counted).all())
 

@@ -27,10 +27,10 @@ def stopped_order(souk: Souk, data: Path, order_id: str, pay: str) -> int:
     with pytest.MonkeyPatch.context() as broken:
         broken.setattr(finalization, "finalize", fail)
         assert souk("orders", "submit", *LINE, *pay_and_name).code == 0
-        ref = (demo_shop.MERCHANT_ID, order_id)
+        subject = ids.Subject("order", demo_shop.MERCHANT_ID, order_id)
 
         def letters() -> list[dead_letters.DeadLetter]:
-            return database.read(data, lambda c: dead_letters.of_order(c, *ref))
+            return database.read(data, lambda c: dead_letters.of_subject(c, subject))
 
         assert is_soon(lambda: bool(letters()))
         (found,) = letters()

@@ -72,6 +72,8 @@ class PipelineModel(RuleBasedStateMachine):
         super().__init__()
         self.first: dict[str, messages.OrderPlaced] = {}
         self.cancelled: set[str] = set()
+        self.cancelled_first: set[str] = set()
+        """Their cancel requests were acknowledged before they were placed."""
         self.lives = 0
         self.seen: dict[str, tuple[int, str]] = {}
         self.clock = ManualClock(shop.NOW_US)
@@ -125,7 +127,14 @@ class PipelineModel(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, request: int) -> None:
         order_id = self.an_order(data)
         self.cancelled.add(order_id)
-        self.publish(shop.cancel(order_id, f"c-{request}"))
+        self.publish(shop.cancel(order_id, f"c-{order_id}-{request}"))
+
+    @rule(request=st.integers(0, 2))
+    def cancel_before_it_is_placed(self, request: int) -> None:
+        order_id = f"o{len(self.first)}"
+        self.publish(shop.cancel(order_id, f"c-{order_id}-{request}"))
+        self.do(self.world.drain())
+        self.cancelled_first.add(order_id)
 
     @rule()
     def cancel_what_nobody_ordered(self) -> None:
@@ -211,6 +220,8 @@ class PipelineModel(RuleBasedStateMachine):
         assert sum(tally.orders for tally in tallies) == len(self.first)
 
     def possible_ends(self, placed: messages.OrderPlaced) -> set[str]:
+        if placed.order_id in self.cancelled_first:
+            return {"CANCELLED CANCELLED_BY_MERCHANT"}
         skus = {line.sku for line in placed.lines}
         if "nope" in skus:
             return {"REJECTED UNKNOWN_SKU"}

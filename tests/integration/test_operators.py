@@ -22,6 +22,7 @@ from tests.support.pipeline_fixture import Site, World, found, opened
 from tests.support.pulsar import pulsar_options  # noqa: F401 - a fixture
 
 NAME = ids.OrderRef(shop.MERCHANT, "o")
+SUBJECT = ids.Subject("order", *NAME)
 LOST, NEVER = "tok_lost_answer", "tok_timeout_before"
 
 
@@ -41,7 +42,7 @@ async def unknown(world: World, token: str) -> None:
     await world.run(shop.placed("o", tenders=(shop.card(token=token),)))
     assert (await world.view("o")).charge_state == "UNKNOWN"
     table = crash_counts.STAGE_ATTEMPTS  # who waits for a gateway costs no lives
-    counted = sa.select(table).where(table.c.order_id != "")
+    counted = sa.select(table).where(table.c.subject != "")
     assert not await world.database.read(lambda c: c.execute(counted).all())
 
 
@@ -127,7 +128,7 @@ async def test_a_story_from_a_letter_to_the_end(world: World) -> None:
 
 
 def _die_over_it(connection: sa.Connection) -> None:
-    crash_counts.count(connection, topics.ORDER.name, [crash_counts.STAGE, NAME], shop.NOW_US)
+    crash_counts.count(connection, topics.ORDER.name, [crash_counts.STAGE, SUBJECT], shop.NOW_US)
 
 
 async def test_the_story_of_nothing(world: World) -> None:

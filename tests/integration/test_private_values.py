@@ -139,7 +139,7 @@ async def everything_happens(
         broken.setattr(order_processing, "place", fail)
         await publish(world, canaries, "letter", *(shop.placed(it, tenders=cards) for it in "abc"))
     await unreadable(world, canaries)
-    letters = {it.order_id: it.letter_key for it in await world.letters()}
+    letters = {it.subject: it.letter_key for it in await world.letters()}
     assert {*"abc"} < letters.keys()
     for order_id, end in (("a", "FINALIZED"), ("b", "REJECTED GIVEN_UP_BY_OPERATOR")):
         await (replayed if order_id == "a" else dropped)(world, [letters[order_id]])
@@ -222,7 +222,7 @@ async def test_a_letter_that_is_replayed_or_dropped_holds_nothing_any_more(
     with monkeypatch.context() as broken:
         broken.setattr(order_processing, "place", fail)
         await publish(world, canaries, "letter", shop.placed("a"), shop.placed("b"))
-    letters = {it.order_id: it for it in await world.letters()}
+    letters = {it.subject: it for it in await world.letters()}
     held = await world.database.read(lambda c: dead_letters.contents_of(c, list(letters.values())))
     assert held.keys() == {it.letter_key for it in letters.values()}
     await replayed(world, [letters["a"].letter_key])

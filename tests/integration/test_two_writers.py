@@ -22,11 +22,15 @@ from internal.kernel.quantities import MILLI
 from internal.kernel.states import OrderState
 from internal.orders import messages
 from internal.orders import store as orders_store
+from internal.requests import store as requests_store
+from internal.requests.messages import RequestState
+from internal.stages import commands
 from tests.support import instances, mariadb, shop
 
 WRITERS = 3
 ORDERS = 240
 BATCH = 40
+SMALL_BATCH = 3
 SCARCE_UNITS = 60
 SCARCE_MILLI = SCARCE_UNITS * MILLI
 KINDS = (
@@ -100,15 +104,38 @@ async def test_two_make_the_same_stores_first_receipt(databases: list[db.Databas
 
 
 async def test_one_cancels_what_another_pays(databases: list[db.Database]) -> None:
-    """Orders before stock here, stock before orders there: who is stopped begins again."""
+    """All lock orders before stock; each order comes to one end."""
     orders = [shop.placed(f"o{number}", ("gift", 1)) for number in range(BATCH)]
     first, second, third = (
         instances.Instance(database, seed, BATCH) for seed, database in enumerate(databases)
     )
     accepted = await first.carry(first.handlers[0], orders)
-    requests = [shop.cancel(order.order_id) for order in orders]
+    requests = [shop.cancel(order.order_id, f"c-{order.order_id}") for order in orders]
     more = [shop.placed(f"p{number}", ("gift", 1)) for number in range(BATCH)]
     async with asyncio.timeout(60):
         await asyncio.gather(first.run(accepted), second.run([*more, *requests]), third.run(more))
     names = [ids.OrderRef(shop.MERCHANT, order.order_id) for order in (*orders, *more)]
+    assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))
+
+
+async def test_one_records_what_another_cancels(databases: list[db.Database]) -> None:
+    """Neither waits for the other, and yet each order is seen by its request, or sees it."""
+    orders = [shop.placed(f"o{number:03d}", ("gift", 1)) for number in range(ORDERS)]
+    requests = [shop.cancel(order.order_id, f"c-{order.order_id}") for order in orders]
+    first, second, third = (
+        instances.Instance(database, seed, SMALL_BATCH) for seed, database in enumerate(databases)
+    )
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            first.carry(first.handlers[0], orders),
+            second.carry(second.handlers[0], requests),
+            third.carry(third.handlers[0], [*orders, *requests]),
+        )
+    names = [ids.OrderRef(shop.MERCHANT, order.order_id) for order in orders]
+    recorded = await databases[0].read(lambda c: orders_store.find(c, names))
+    assert Counter(order.state for order in recorded.values()) == {OrderState.CANCELLED: ORDERS}
+    assert {order.version for order in recorded.values()} == {2, 3}  # before, and after
+    keys = [commands.key_of(request) for request in requests]
+    answered = await databases[0].read(lambda c: requests_store.find(c, keys))
+    assert {(it.state, it.status) for it in answered.values()} == {(RequestState.DONE, "")}
     assert not await databases[0].read(lambda c: invariants.check(c, acknowledged=names))

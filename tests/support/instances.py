@@ -28,7 +28,8 @@ class Instance:
 
     async def run(self, facts: Sequence[Fact]) -> None:
         for stage_handler in self.handlers:
-            facts = await self.carry(stage_handler, facts)
+            later = [fact for fact in facts if not isinstance(fact, stage_handler.spec.takes)]
+            facts = [*later, *await self.carry(stage_handler, facts)]
 
     async def carry(self, stage_handler: handler.StageHandler, facts: Sequence[Fact]) -> list[Fact]:
         mine = [fact for fact in facts if isinstance(fact, stage_handler.spec.takes)]

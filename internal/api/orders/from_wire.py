@@ -190,13 +190,13 @@ def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
     return Tender(
         kind=row.kind,
         tender_ref=tender.tender_ref,
-        amount_minor=_minor(tender.amount, currency, f"{path}.amount", 1)
+        amount_minor=_minor(tender.amount, currency, f"{path}.amount")
         if tender.HasField("amount")
         else None,
-        given_minor=_minor(way.given, currency, f"{path}.{row.wire_field}.given", 1)
+        given_minor=_minor(way.given, currency, f"{path}.{row.wire_field}.given")
         if row.is_cash and way.HasField("given")
         else 0,
-        tip_minor=_minor(tender.tip, currency, f"{path}.tip", 1) if tender.HasField("tip") else 0,
+        tip_minor=_minor(tender.tip, currency, f"{path}.tip") if tender.HasField("tip") else 0,
     )
 
 
@@ -212,7 +212,7 @@ def _adjustments(
 def _adjustment(it: order_pb2.Adjustment, currency: str, path: str) -> Adjustment:
     kind, value = AdjustmentKind.BASIS_POINTS, it.basis_points
     if it.HasField("amount"):
-        kind, value = AdjustmentKind.AMOUNT, _minor(it.amount, currency, f"{path}.amount", 1)
+        kind, value = AdjustmentKind.AMOUNT, _minor(it.amount, currency, f"{path}.amount")
     return Adjustment(kind, value, _SOURCES[it.source], it.code, it.reason_code, it.allowed_by)
 
 
@@ -232,12 +232,11 @@ def _expected_price(amount: money_pb2.Money, currency: str, field: str) -> UnitP
     return price
 
 
-def _minor(amount: money_pb2.Money, currency: str, field: str, least_minor: int) -> int:
+def _minor(amount: money_pb2.Money, currency: str, field: str) -> int:
     _check_currency(amount, currency, field)
     minor = money.from_parts(currency, amount.units, amount.nanos, field)
-    if minor < least_minor:
-        what = "must be above zero" if least_minor else "must not be below zero"
-        raise errors.InvalidMoney([(field, what)])
+    if minor < 1:
+        raise errors.InvalidMoney([(field, "must be above zero")])
     return minor
 
 

@@ -85,8 +85,8 @@ def show_letter(
     )
     output.say(f"{output.instant(letter.at_us)}  {letter.stage} on {letter.topic}")
     output.say(f"{letter.code}: {letter.explanation}", style="red")
-    if letter.order_id:
-        output.say(f"order {letter.order_id} of {letter.merchant_id}")
+    if letter.subject:
+        output.say(f"{letter.subject_kind} {letter.subject} of {letter.merchant_id}")
     if letter.held and not private:
         output.say(f"a private {letter.held} is held apart: --private shows it", style="dim")
     output.say(letter.payload)
@@ -266,12 +266,12 @@ def _show_letters(found: Sequence[DeadLetter], *, as_json: bool) -> None:
         output.as_json({"letters": rows})
         return
     table = output.table(
-        "Letter", "When", "Stage", "Cause", "Order", "Explanation", right=["Letter"]
+        "Letter", "When", "Stage", "Cause", "Subject", "Explanation", right=["Letter"]
     )
     for it in found:
-        order = f"{it.merchant_id}/{it.order_id}" if it.order_id else ""
+        subject = f"{it.subject_kind} {it.merchant_id}/{it.subject}" if it.subject else ""
         when = output.moment(it.at_us)
         table.add_row(
-            str(it.letter_key), when, it.stage, it.code, order, output.plain(it.explanation)
+            str(it.letter_key), when, it.stage, it.code, subject, output.plain(it.explanation)
         )
     output.terminal().print(table)

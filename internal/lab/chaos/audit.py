@@ -118,7 +118,7 @@ def letters(
         if expected[letter.topic, letter.payload]:
             expected[letter.topic, letter.payload] -= 1
         else:
-            surplus.append(f"{letter.code} {letter.order_id}: {letter.explanation}")
+            surplus.append(f"{letter.code} {letter.subject}: {letter.explanation}")
     yield from found("I7", NO_LETTERS, surplus)
     missed = (f"{topic}: {payload}"[:EXAMPLE_CHARS_MAX] for topic, payload in missing.elements())
     yield from found("I7", ALL_LETTERS, missed)

@@ -212,7 +212,7 @@ class ClientPool:
     async def _cancel(self, order_id: str) -> None:
         """Request a cancellation until there is a final answer."""
         self.log.cancel_requested.add(order_id)
-        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id="undo")
+        request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id=order_id)
         for _ in range(CANCEL_TRIES_MAX):
             await self._is_open.wait()
             reply = await self._connections[-1].cancel(request, CALL_S)

@@ -91,6 +91,6 @@ class Terminate(msgspec.Struct, frozen=True):
 def counted(connection: sa.Connection) -> Iterator[findings.Finding]:
     """Yield a finding if crashes of an order are still counted, when all orders have ended."""
     t = crash_counts.STAGE_ATTEMPTS.c
-    query = sa.select(t.stage, t.order_id, t.attempts).where(t.merchant_id != NO_STAGE)
+    query = sa.select(t.stage, t.subject, t.attempts).where(t.merchant_id != NO_STAGE)
     rows = islice(connection.execute(query), audit.LETTERS_MAX)
     yield from audit.found(INVARIANT, COUNTED, (f"{row[0]} {row[1]}: {row[2]}" for row in rows))

@@ -77,18 +77,18 @@ GONE = (
 """SQL that takes away all of a product, and a little more."""
 
 LETTER = (
-    "INSERT INTO dead_letters (stage, topic, code, explanation, merchant_id, order_id, payload,"
-    " at_us, closed_at_us, closed_by) VALUES"
-    " ('finalization', 'orders.paid', 'BUG', '', 'm-1', '{order}', '', 1, {closed})"
+    "INSERT INTO dead_letters (stage, topic, code, explanation, subject_kind, merchant_id,"
+    " subject, payload, at_us, closed_at_us, closed_by) VALUES"
+    " ('finalization', 'orders.paid', 'BUG', '', '{kind}', 'm-1', '{order}', '', 1, {closed})"
 )
 
 CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "an order twice": (
         "I2 recorded once",
         *without_keys("orders"),
-        "UPDATE bare_orders SET order_key = 999 WHERE order_key = $unknown_sku",
-        "INSERT INTO orders SELECT * FROM bare_orders WHERE order_key = 999",
-        "INSERT INTO order_log (order_key, $log) SELECT 999, $log FROM order_log"
+        "UPDATE bare_orders SET order_key = 999999 WHERE order_key = $unknown_sku",
+        "INSERT INTO orders SELECT * FROM bare_orders WHERE order_key = 999999",
+        "INSERT INTO order_log (order_key, $log) SELECT 999999, $log FROM order_log"
         " WHERE order_key = $unknown_sku",
     ),
     "a movement of another amount": (
@@ -122,7 +122,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a tender of no order": (
         "I3 tender belongs to an order",
         "INSERT INTO order_tenders (order_key, tender_no, tender_ref, kind, state, amount_minor,"
-        " at_us, updated_at_us) SELECT 999, 1, 't1', 'CASH', 'NONE', 5, 0, 0",
+        " at_us, updated_at_us) SELECT 999999, 1, 't1', 'CASH', 'NONE', 5, 0, 0",
     ),
     "a tender of another amount": (
         "I3 its amount, its tip and its rounding",
@@ -207,7 +207,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "an attempt of no order": (
         "I3 an attempt belongs to an order",
-        ATTEMPT.format(key=999, **SALE),
+        ATTEMPT.format(key=999999, **SALE),
     ),
     "an attempt for cash": (
         "I3 tender that the gateway settles",
@@ -235,8 +235,8 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "entries of no order": (
         "I4 finalized order",
-        ENTRY.format(day="$day", key=999, no=1, minor=5),
-        ENTRY.format(day="$day", key=999, no=2, minor=-5),
+        ENTRY.format(day="$day", key=999999, no=1, minor=5),
+        ENTRY.format(day="$day", key=999999, no=2, minor=-5),
         *REBALANCE,
     ),
     "entries of an order that is not finalized": (
@@ -294,22 +294,22 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a sale of a rejected order": (
         "I5 have left the stock",
         MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key="$declined"),
-        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999999),
     ),
     "a sale of no order": (
         "I5 belongs to an order",
-        MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key=999),
-        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+        MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key=999999),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999999),
     ),
     "a sale of another order's day": (
         "I5 order of its day",
         MOVEMENT.format(kind="ORDER", reason="SALE", milli=-1, key="$sale").replace("14,", "15,"),
-        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999999),
     ),
     "a sale from a document": (
         "I5 belongs to an order",
         MOVEMENT.format(kind="DOCUMENT", reason="SALE", milli=-1, key=998),
-        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999),
+        MOVEMENT.format(kind="DOCUMENT", reason="RECEIPT", milli=1, key=999999),
     ),
     "an illegal transition": (
         "I6 path of the table",
@@ -358,7 +358,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a log row of no order": (
         "I6 belongs to an order",
         "INSERT INTO order_log (order_key, $log) VALUES"
-        " (999, 'intake', 'placed', 1, 'PLACED', '', '{}', 0, 0)",
+        " (999999, 'intake', 'placed', 1, 'PLACED', '', '{}', 0, 0)",
     ),
     "an event claimed twice": (
         "I7 claimed once",
@@ -404,12 +404,17 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "an order whose letter was dropped, and that is left behind": (
         "I11 deadline, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
-        LETTER.format(order="paid", closed="7, 'dropped'"),
+        LETTER.format(kind="order", order="paid", closed="7, 'dropped'"),
     ),
     "an order left behind beside the letter of another merchant": (
         "I11 deadline, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
-        LETTER.format(order="paid", closed="NULL, ''").replace("m-1", "m-2"),
+        LETTER.format(kind="order", order="paid", closed="NULL, ''").replace("m-1", "m-2"),
+    ),
+    "an order left behind beside the letter of something else with its name": (
+        "I11 deadline, an open dead letter",
+        "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
+        LETTER.format(kind="stock", order="paid", closed="NULL, ''"),
     ),
     "a terminal state with a deadline": (
         "I9 has no deadline",
@@ -442,7 +447,7 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a part of a price without a line": (
         "I13 belongs to a line",
         "INSERT INTO order_line_parts (order_key, line_no, part_no, kind, rule, rounding_mode,"
-        " base_minor, amount_minor) VALUES (999, 1, 1, 'TAX', 'LINE', 'UP', 1, 1)",
+        " base_minor, amount_minor) VALUES (999999, 1, 1, 'TAX', 'LINE', 'UP', 1, 1)",
     ),
     "a cancellation that was answered, of an order that was sold": (
         "I12 whose cancellation was answered",

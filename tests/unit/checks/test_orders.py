@@ -120,7 +120,7 @@ def test_without_a_clock_deadlines_are_not_judged(database: Database) -> None:
 @pytest.mark.parametrize(
     "owner",
     [
-        corruptions.LETTER.format(order="open", closed="NULL, ''"),
+        corruptions.LETTER.format(kind="order", order="open", closed="NULL, ''"),
         "UPDATE payment_attempts SET order_key = $open WHERE order_key = $asked",
         "UPDATE payment_attempts SET order_key = $open, state = 'DIFFERENT'"
         " WHERE order_key = $asked",

@@ -13,7 +13,7 @@ FACT = CancelRequested("m", "o-7", "r-1", 1, "h")
 def letter(payload: str, merchant_id: str = "", order_id: str = "") -> dead_letters.DeadLetter:
     """Return a letter of the order stage."""
     return dead_letters.DeadLetter(
-        "order_processing", "orders.placed", "BUG", "", merchant_id, order_id, payload, 1
+        "order_processing", "orders.placed", "BUG", "", "order", merchant_id, order_id, payload, 1
     )
 
 

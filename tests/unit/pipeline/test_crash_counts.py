@@ -138,13 +138,13 @@ class Broker:
 
     def _counted(self) -> list[tuple[str, int]]:
         table = crash_counts.STAGE_ATTEMPTS.c
-        rows = self.connection.execute(sa.select(table.order_id, table.attempts))
+        rows = self.connection.execute(sa.select(table.subject, table.attempts))
         return [(row[0], row[1]) for row in rows]
 
     def letters(self) -> list[tuple[str, str]]:
         """Return (code, order) of every letter."""
         found = dead_letters.list_open(self.connection)
-        return [(letter.code, letter.order_id) for letter in found]
+        return [(letter.code, letter.subject) for letter in found]
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ async def test_the_end_of_a_run_hides_no_crash_of_a_later_one(connection: sa.Con
     database, stage = ports.MemoryDatabase(connection), "order_processing"
     clock = ManualClock(shop.NOW_US)
     first, second, third = (crash_suspects.CrashSuspects(stage, clock, 10) for _ in range(3))
-    ref = ids.OrderRef(shop.MERCHANT, "a")
+    ref = ids.Subject("order", shop.MERCHANT, "a")
     for each in (first, second):
         await each.begin(database.write, [ref])
     clock.advance_us(crash_suspects.CAUGHT_UP_S * US_PER_SECOND)
@@ -294,7 +294,7 @@ async def test_an_old_order_in_a_new_message_is_counted_after_a_young_one(
 ) -> None:
     """An earlier stage repeats what it sent: the crashed process held the first message."""
     database, clock = ports.MemoryDatabase(connection), ManualClock(shop.NOW_US)
-    lost = [crash_counts.STAGE, ids.OrderRef(shop.MERCHANT, "k")]
+    lost = [crash_counts.STAGE, ids.Subject("order", shop.MERCHANT, "k")]
     crash_counts.count(connection, "order_processing", lost, shop.NOW_US)
     acknowledged: asyncio.Queue[object] = asyncio.Queue()
 
@@ -316,7 +316,7 @@ async def test_an_old_order_in_a_new_message_is_counted_after_a_young_one(
         stage_runner.offer(handler.Incoming(topics.PLACED, encode([old]), 2))
         await asyncio.wait([running])
     counted = crash_counts.find(
-        connection, "order_processing", [lost[1], ids.OrderRef(shop.MERCHANT, "y")]
+        connection, "order_processing", [lost[1], ids.Subject("order", shop.MERCHANT, "y")]
     )
     assert counted == {lost[1]: 2}
 
@@ -344,7 +344,7 @@ async def test_an_end_in_good_order_takes_back_what_was_counted(
 
     hanging = asyncio.Event()
     broker = Broker(connection, [order("a", "waits")])
-    lost = [crash_counts.STAGE, ids.OrderRef(shop.MERCHANT, "a")]
+    lost = [crash_counts.STAGE, ids.Subject("order", shop.MERCHANT, "a")]
     crash_counts.count(connection, "order_processing", lost, shop.NOW_US)
     living = asyncio.create_task(broker.live(Hanging(ports.MemoryDatabase(connection))))
     async with asyncio.timeout(PATIENCE_S):
@@ -361,8 +361,8 @@ async def test_a_name_that_no_table_takes_is_not_counted(
 ) -> None:
     broker = Broker(connection, [order(name), order("a")])
     await broker.live()
-    assert crash_counts.is_countable(ids.OrderRef("m-1", "a")) > crash_counts.is_countable(
-        ids.OrderRef("m-1", name)
+    assert crash_counts.is_countable(ids.Subject("order", "m-1", "a")) > crash_counts.is_countable(
+        ids.Subject("order", "m-1", name)
     )
     assert not broker.waiting
 

@@ -94,9 +94,12 @@ class Bench:
         async with asyncio.timeout(PATIENCE_S):
             await self.run
 
-    def counts(self) -> dict[ids.OrderRef, int]:
+    def counts(self) -> dict[ids.Subject, int]:
         """Return the crashes that are counted: of the stage's runs, and of orders."""
-        refs = [crash_counts.STAGE, *(ids.OrderRef("demo", name) for name in self.stage.recorded)]
+        refs = [
+            crash_counts.STAGE,
+            *(ids.Subject("order", "demo", name) for name in self.stage.recorded),
+        ]
         return crash_counts.find(self.connection, self.stage.spec.name, refs)
 
 

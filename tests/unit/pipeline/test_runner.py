@@ -255,7 +255,7 @@ async def test_one_bad_order_among_good_ones_becomes_a_dead_letter(
     await bench.until("m")
     assert bench.answered() == [str(number) for number in range(7) if number != place]
     (letter,) = bench.letters()
-    assert (letter.order_id, letter.stage, letter.topic) == (
+    assert (letter.subject, letter.stage, letter.topic) == (
         str(place),
         "order_processing",
         topics.PLACED,
@@ -276,7 +276,7 @@ async def test_several_bad_orders_become_dead_letters_one_by_one(new_bench: NewB
     bench = await new_bench(lambda bench: bench.offer("m", *orders))
     await bench.until("m")
     assert bench.answered() == ["0", "2", "4"]
-    assert sorted(letter.order_id for letter in bench.letters()) == ["1", "3", "5"]
+    assert sorted(letter.subject for letter in bench.letters()) == ["1", "3", "5"]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ async def test_a_message_that_cannot_be_read_becomes_a_dead_letter(
     bench = await new_bench(offer)
     await bench.until("bad", "good")
     (letter,) = bench.letters()
-    assert (letter.code, letter.order_id) == (code, "")
+    assert (letter.code, letter.subject) == (code, "")
     assert bench.answered() == ["a"]
 
 
@@ -339,7 +339,7 @@ async def test_a_fact_on_the_wrong_topic_becomes_a_dead_letter(new_bench: NewBen
     bench = await new_bench(lambda bench: bench.offer("m", wrong, order("b")))
     await bench.until("m")
     (letter,) = bench.letters()
-    assert (letter.code, letter.order_id) == ("WRONG_TOPIC", "a")
+    assert (letter.code, letter.subject) == ("WRONG_TOPIC", "a")
     assert bench.answered() == ["b"]
 
 
@@ -385,7 +385,7 @@ async def test_a_bug_in_an_effect_costs_one_order(new_bench: NewBench) -> None:
     bench = await new_bench(lambda bench: bench.offer("m", *orders))
     await bench.until("m")
     assert bench.answered() == ["a", "c"]
-    assert [letter.order_id for letter in bench.letters()] == ["b"]
+    assert [letter.subject for letter in bench.letters()] == ["b"]
     assert bench.stage_handler.performed == {"b": 1, "c": 1}
 
 
@@ -433,7 +433,7 @@ async def test_only_bad_orders_become_dead_letters(*, notes: list[str], is_lasti
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         assert set(bench.answered()) == good
-        dead = {letter.order_id for letter in bench.letters()}
+        dead = {letter.subject for letter in bench.letters()}
         assert not dead & good
         if is_lasting and len(orders) >= breaker.FAILED_ALONE_MAX:
             assert not dead

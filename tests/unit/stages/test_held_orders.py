@@ -93,7 +93,7 @@ def test_an_order_needs_a_choice(held: Held) -> None:
     with pytest.raises(errors.OrdersHeldUp, match=r"--then: .*m-1/o PAID: say drive-on") as caught:
         held.drop(None)
     assert caught.value.code == "ORDERS_HELD_UP"
-    assert [it.order_id for it in dead_letters.list_open(held.connection)] == ["o"]
+    assert [it.subject for it in dead_letters.list_open(held.connection)] == ["o"]
     held.drop(Choice.DRIVE_ON)
 
 

@@ -45,8 +45,9 @@ def add_dead_letter(connection: sa.Connection, **fields: int | str) -> None:
         "topic": "orders.placed",
         "code": "KEYERROR",
         "explanation": "'sku'",
+        "subject_kind": "order",
         "merchant_id": shop.MERCHANT,
-        "order_id": "o-1",
+        "subject": "o-1",
         "payload": "{}",
         "at_us": shop.NOW_US + 5,
         "closed_by": "",
@@ -170,9 +171,14 @@ def test_crashes_are_counted_by_stage_and_keep_their_name_in_json(
 ) -> None:
     stages.step(shop.placed("o-1"))
     table = db.METADATA.tables["stage_attempts"]
-    counts = {"merchant_id": shop.MERCHANT, "first_at_us": 1, "last_at_us": 2}
+    counts = {
+        "subject_kind": "order",
+        "merchant_id": shop.MERCHANT,
+        "first_at_us": 1,
+        "last_at_us": 2,
+    }
     for order_id, stage, attempts in (("o-1", "finalization", 3), ("o-2", "finalization", 5)):
-        row = counts | {"order_id": order_id, "stage": stage, "attempts": attempts}
+        row = counts | {"subject": order_id, "stage": stage, "attempts": attempts}
         stages.connection.execute(table.insert().values(row))
     found = timeline(stages)
     assert found.crashes == {"finalization": 3}

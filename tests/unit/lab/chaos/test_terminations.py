@@ -77,6 +77,6 @@ def test_a_count_of_an_order_is_a_finding_and_one_of_a_run_is_not() -> None:
     with staged_orders.database() as connection:
         crash_counts.begin_run(connection, "order_processing", 1)
         assert not list(terminations.counted(connection))
-        crash_counts.count(connection, "order_processing", [ids.OrderRef("demo", "a")], 1)
+        crash_counts.count(connection, "order_processing", [ids.Subject("order", "demo", "a")], 1)
         (finding,) = terminations.counted(connection)
         assert (finding.sentence, finding.count) == (terminations.COUNTED, 1)
