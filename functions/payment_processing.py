@@ -1,6 +1,7 @@
 """Payment processing: every tender is captured, or everything is voided and the stock released.
 
-orders.accepted -> orders.paid, or orders.rejected. An attempt is recorded before its call and the
+orders.accepted, payments.commands -> orders.paid, or orders.rejected; an open order that waits for
+its customer stays where it is. An attempt is recorded before its call and the
 call is made outside any transaction, so an order passes `record` several times: plan and record,
 call, record the answer, plan again.
 """
@@ -21,7 +22,7 @@ from internal.payments.gateways import registry
 from internal.payments.gateways.port import Gateway
 from internal.payments.messages import Attempt
 from internal.pipeline import function, handler
-from internal.stages import payment_processing, recorded_facts
+from internal.stages import payment_plans, payment_processing, recorded_facts
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -54,15 +55,17 @@ class PaymentHandler:
         payments_store.update(connection, _results(work, payable), now_us)
         claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
         accepted = recorded_facts.facts_of(connection, payable, claimed, messages.OrderAccepted)
-        plans = payment_processing.plan(
+        plans = payment_plans.plan(
             connection, [(accepted[o.order_key], o) for o in payable], now_us
         )
         metrics.PAYMENTS_LEFT_TO_OPERATORS.inc(sum(rules.needs_operator(p.step) for p in plans))
         due_at_us = now_us + self.spec.deadline_s * US_PER_SECOND
-        done = payment_processing.carry_out(connection, plans, now_us, due_at_us)
+        done: dict[int, messages.Fact] = {}
+        done |= payment_processing.carry_out(connection, plans, now_us, due_at_us)
         passed = [o for o in orders.values() if not payment_processing.has_open_payment(o)]
         done |= payment_processing.repeat(connection, passed)
-        tokens = payment_processing.tokens(connection, plans)
+        tokens = payment_plans.tokens(connection, plans)
+        done |= payment_processing.left_open(plans, now_us)
         calls_of = {p.order.order_key: found for p in plans if (found := _calls(p, tokens))}
         return [_outcome(w.fact.order_key, calls_of, done) for w in work]
 
@@ -78,7 +81,9 @@ class PaymentHandler:
             _trace(effect, results, began_us)
         return results
 
-    def abandon(self, connection: sa.Connection, fact: messages.OrderAccepted) -> None:
+    def abandon(
+        self, connection: sa.Connection, fact: messages.OrderAccepted | messages.HoldEnded
+    ) -> None:
         """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on."""
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         deadlines.clear(connection, fact.order_key, ref, payment_processing.HAS_OPEN_PAYMENT)
@@ -98,17 +103,17 @@ def _results(work: Sequence[handler.Work], payable: Sequence[store.OrderSnapshot
     return [a for w in work if w.result for a in w.result if a.order_key in keys]
 
 
-def _calls(plan: payment_processing.Plan, tokens: Mapping[int, Mapping[str, str]]) -> Calls | None:
+def _calls(plan: payment_plans.Plan, tokens: Mapping[int, Mapping[str, str]]) -> Calls | None:
     step, accepted = plan.step, plan.accepted
     if not isinstance(step, rules.Ask | rules.Call):
         return None
-    attempts = payment_processing.with_tokens(plan, step.attempts, tokens)
+    attempts = payment_plans.with_tokens(plan, step.attempts, tokens)
     ask = isinstance(step, rules.Ask)
     return Calls(accepted.merchant_id, attempts, ask=ask, trace_id=accepted.trace_id)
 
 
 def _outcome(
-    order_key: int, calls_of: dict[int, Calls], done: dict[int, payment_processing.EndFact]
+    order_key: int, calls_of: dict[int, Calls], done: dict[int, messages.Fact]
 ) -> handler.Outcome:
     """Give each order's calls or fact to the first message about it, and nothing to a second."""
     if order_key in calls_of:

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from internal.checks.scope import EVERYTHING, Scope
 from internal.kernel.states import ChargeState, OrderState
-from internal.orders.messages import SUBJECT_KIND
-from internal.payments.messages import AttemptState, MoneyOperation, Operation
+from internal.orders import messages
+from internal.orders.fact_bases import SUBJECT_KIND
+from internal.payments.messages import AttemptState, MoneyOperation, OnDecline, Operation
 
 EXAMPLES_MAX = 5
 """Enough to see what is wrong; the count tells how often it occurs."""
@@ -26,6 +27,8 @@ PARAMETERS: Mapping[str, str] = {
     **{f"attempt_{state.name.lower()}": str(state) for state in AttemptState},
     **{f"request_{operation.name.lower()}": str(operation) for operation in Operation},
     **{f"moved_{operation.name.lower()}": str(operation) for operation in MoneyOperation},
+    "keep_open": str(OnDecline.KEEP_OPEN),
+    "hold": messages.HOLD,
 }
 """Query parameters that every rule may use, such as `:order_paid` and `:request_void`."""
 

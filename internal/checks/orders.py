@@ -16,6 +16,7 @@ from internal.kernel import ids, states
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import store
+from internal.payments.messages import OnDecline
 
 BATCH_ORDERS = 10_000
 """Acknowledged orders that are looked up by one query."""
@@ -121,7 +122,7 @@ _OVERDUE = findings.Rule(
 )
 _LEFT_BEHIND = findings.Rule(
     "I11",
-    "an open order has a deadline, an open dead letter or an undecided payment",
+    "an open order has a deadline, a hold, an open dead letter or an undecided payment",
     """
     SELECT o.merchant_id, o.order_id, o.state FROM orders o
     WHERE o.order_key > :after AND o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
@@ -131,6 +132,27 @@ _LEFT_BEHIND = findings.Rule(
       AND NOT EXISTS (SELECT 1 FROM payment_attempts a WHERE a.order_key = o.order_key
         AND (a.state IN (:attempt_unknown, :attempt_different)
           OR (a.operation = :request_void AND a.state = :attempt_declined)))
+      AND NOT EXISTS (SELECT 1 FROM appointments h
+        WHERE h.kind = :hold AND h.subject = CAST(o.order_key AS CHAR))
+    """,
+)
+_HOLDS_AGREE = findings.Rule(
+    "I11",
+    "an order that is kept open has a hold until it is paid or ends, and no other order has one",
+    """
+    SELECT o.merchant_id, o.order_id, o.state, h.subject FROM orders o
+      LEFT JOIN appointments h ON h.kind = :hold AND h.subject = CAST(o.order_key AS CHAR)
+    WHERE o.order_key > :after
+      AND (h.subject IS NULL) <> (o.on_decline <> :keep_open OR o.state <> :order_accepted)
+    """,
+)
+_HOLDS_HAVE_ORDERS = findings.Rule(
+    "I11",
+    "a hold belongs to an order",
+    """
+    SELECT h.subject
+    FROM appointments h LEFT JOIN orders o ON o.order_key = CAST(h.subject AS SIGNED)
+    WHERE h.kind = :hold AND o.order_key IS NULL
     """,
 )
 """A PENDING attempt owns nothing: driving its order on brings an answer, or makes it UNKNOWN."""
@@ -144,6 +166,12 @@ RULES = (
     _RECEIPT_MEANS_FINALIZED,
     _TERMINAL_BUT_DUE,
     _LEFT_BEHIND,
+    _HOLDS_AGREE,
+    _HOLDS_HAVE_ORDERS,
+)
+_ENDED = frozenset(
+    (charge, StockState.RELEASED)
+    for charge in (ChargeState.NONE, ChargeState.DECLINED, ChargeState.VOIDED)
 )
 AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
     OrderState.PLACED: frozenset(),
@@ -173,9 +201,21 @@ AXES: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
     OrderState.CANCELLED: frozenset(
         {(ChargeState.NONE, StockState.NONE), (ChargeState.NONE, StockState.RELEASED)}
     ),
-    OrderState.EXPIRED: frozenset({(ChargeState.NONE, StockState.RELEASED)}),
+    OrderState.EXPIRED: frozenset(),
 }
 """The charge and stock states that a recorded order may have in each order state."""
+KEPT_OPEN: Mapping[OrderState, frozenset[tuple[ChargeState, StockState]]] = {
+    OrderState.ACCEPTED: frozenset(
+        {
+            (ChargeState.PARTLY_CAPTURED, StockState.RESERVED),
+            (ChargeState.DECLINED, StockState.RESERVED),
+            (ChargeState.VOIDED, StockState.RESERVED),
+        }
+    ),
+    OrderState.CANCELLED: _ENDED,
+    OrderState.EXPIRED: _ENDED,
+}
+"""What an order that is kept open may have besides."""
 
 
 def check(connection: sa.Connection, scope: Scope, now_us: int | None) -> list[findings.Finding]:
@@ -306,17 +346,21 @@ def _axes(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:
     Where nothing is to be paid, nothing is charged, and that is all of it: NONE counts as FULL.
     """
     query = sa.text(
-        "SELECT state, charge_state, stock_state, COUNT(*) AS orders, MIN(order_key) AS example"
-        " FROM (SELECT order_key, state, stock_state, CASE WHEN charge_state = 'NONE'"
+        "SELECT state, charge_state, stock_state, on_decline, COUNT(*) AS orders,"
+        " MIN(order_key) AS example"
+        " FROM (SELECT order_key, state, stock_state, on_decline, CASE WHEN charge_state = 'NONE'"
         "  AND state IN ('PAID', 'FINALIZED') AND total_minor + tip_minor + cash_rounding_minor = 0"
         "  THEN 'FULL' ELSE charge_state END AS charge_state"
         "  FROM orders WHERE order_key > :after AND order_key <= :upto) AS axes"
-        " GROUP BY state, charge_state, stock_state"
+        " GROUP BY state, charge_state, stock_state, on_decline"
     )
     broken = findings.Collector("I6")
     for window in _windows(connection, scope):
         for row in connection.execute(query, window):
-            if (row.charge_state, row.stock_state) not in AXES.get(row.state, ()):
+            legal = AXES.get(row.state, frozenset())
+            if row.on_decline == OnDecline.KEEP_OPEN:
+                legal |= KEPT_OPEN.get(row.state, frozenset())
+            if (row.charge_state, row.stock_state) not in legal:
                 example = findings.show(**row._asdict())
                 broken.add("an order's charge and stock agree with its state", example, row.orders)
     return broken.findings()

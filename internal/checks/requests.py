@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.orders import messages
+from internal.payments.messages import Ending
 from internal.requests.messages import RequestState, SubjectKind
 
 RULES = (
@@ -23,11 +24,13 @@ RULES = (
     ),
     findings.Rule(
         "I12",
-        "no request waits for an order that is recorded",
+        "no request waits for an order that is recorded, unless it is being cancelled",
         """
         SELECT r.merchant_id, r.subject AS order_id, r.method, r.request_id
         FROM requests r JOIN orders o ON o.merchant_id = r.merchant_id AND o.order_id = r.subject
         WHERE r.subject_kind = :order AND r.state = :waiting
+          AND NOT EXISTS (SELECT 1 FROM appointments h WHERE h.kind = :hold
+            AND h.subject = CAST(o.order_key AS CHAR) AND h.reason = :cancelling)
         """,
     ),
 )
@@ -36,6 +39,7 @@ _PARAMETERS = {
     "order": str(SubjectKind.ORDER),
     "done": str(RequestState.DONE),
     "waiting": str(RequestState.WAITING),
+    "cancelling": str(Ending.CANCELLED),
 }
 
 

@@ -7,11 +7,13 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.checks.scope import EVERYTHING, Scope
-from internal.payments import tenders
+from internal.payments import outcomes, tenders
+from internal.payments.messages import OnDecline
 
 _AT_GATEWAY = ", ".join(
     f"'{kind}'" for kind in sorted(tenders.kinds_settled_by(tenders.SettledBy.GATEWAY))
 )
+_ENDED = ", ".join(f"'{state}'" for state in sorted(outcomes.ENDED))
 _MOVED = (
     "(SELECT COALESCE(SUM(m.amount_minor), 0) FROM payment_transactions m"
     " WHERE m.order_key = t.order_key AND m.tender_no = t.tender_no{more})"
@@ -83,24 +85,30 @@ _GIVEN_AGREES = findings.Rule(
         AND given_minor - change_minor <> amount_minor + tip_minor + rounding_minor))
     """,
 )
+_COUNTS = f"(x.on_decline <> '{OnDecline.KEEP_OPEN}' OR s.state NOT IN ({_ENDED}))"
+"""SQL: whether the tip and rounding of a tender `s` of an order `x` count: of an open order only if
+it brings money, or may still do so.
+"""
 _ORDER_SUMS = findings.Rule(
     "I3",
     "an order's row has the sums of its tenders",
-    """
+    f"""
     SELECT o.merchant_id, o.order_id, o.tip_minor, o.cash_rounding_minor, o.authorized_minor,
       o.captured_minor, o.refunded_minor, t.tip, t.rounding, t.authorized, t.captured, t.refunded
     FROM orders o LEFT JOIN (
-      SELECT order_key, SUM(tip_minor) AS tip, SUM(rounding_minor) AS rounding,
-        SUM(authorized_minor) AS authorized, SUM(captured_minor) AS captured,
-        SUM(refunded_minor) AS refunded
-      FROM order_tenders WHERE order_key > :after GROUP BY order_key
+      SELECT s.order_key, SUM(CASE WHEN {_COUNTS} THEN s.tip_minor ELSE 0 END) AS tip,
+        SUM(CASE WHEN {_COUNTS} THEN s.rounding_minor ELSE 0 END) AS rounding,
+        SUM(s.authorized_minor) AS authorized, SUM(s.captured_minor) AS captured,
+        SUM(s.refunded_minor) AS refunded
+      FROM order_tenders s JOIN orders x ON x.order_key = s.order_key
+      WHERE s.order_key > :after GROUP BY s.order_key
     ) AS t ON t.order_key = o.order_key
     WHERE o.order_key > :after AND (o.tip_minor <> COALESCE(t.tip, 0)
        OR o.cash_rounding_minor <> COALESCE(t.rounding, 0)
        OR o.authorized_minor <> COALESCE(t.authorized, 0)
        OR o.captured_minor <> COALESCE(t.captured, 0)
        OR o.refunded_minor <> COALESCE(t.refunded, 0))
-    """,
+    """,  # noqa: S608
 )
 _PAID_IN_FULL = findings.Rule(
     "I3",

@@ -123,6 +123,7 @@ async def carry_out(
         tell("probing every instance")
         async with probes.prober(options) as prober:
             await _probe(prober, jobs, request.patience_s)
+        await _wait_until_running(functions, jobs)
         return [await _result(functions, job, options, request) for job in jobs]
 
 
@@ -137,8 +138,8 @@ async def _prepare_database(options: settings.Settings) -> None:
 
 async def _prepare_broker(api: admin.PulsarAdmin, partitions: int) -> None:
     await api.ensure_namespace(partitions)
-    await api.ensure(dict.fromkeys(topics.OUTCOMES, ()), partitions)
-    await api.ensure(topics.subscriptions(), partitions)
+    kept = topics.subscriptions()
+    await api.ensure({topic: kept.get(topic, ()) for topic in topics.all_topics()}, partitions)
 
 
 def _stages(request: Request) -> Sequence[handler.Stage]:
@@ -225,6 +226,20 @@ async def _probe(prober: probes.Prober, jobs: Sequence[Job], patience_s: float) 
             left.progressed()
         if left.is_over:
             return
+
+
+async def _wait_until_running(functions: functions_api.FunctionsApi, jobs: Sequence[Job]) -> None:
+    """Wait until the worker sees the instances that have answered.
+
+    An instance answers once it reads its first topic, and serves the worker when it reads all.
+    """
+    left = patience.Patience(CHANGE_S)
+    for job in jobs:
+        wanted = job.config["parallelism"] - len(job.waiting)
+        while not left.is_over:
+            if (await functions.status(job.stage.name)).get("numRunning", 0) >= wanted:
+                break
+            await asyncio.sleep(patience.LOOK_EVERY_S)
 
 
 async def _listen(prober: probes.Prober, waiting: Sequence[Job]) -> bool:

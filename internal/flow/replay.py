@@ -19,7 +19,7 @@ from internal.infra import bus, db
 from internal.kernel import cards, errors, ids
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.facts import Fact
-from internal.orders import deadlines, messages
+from internal.orders import deadlines, fact_bases, messages
 from internal.pipeline import crash_counts, dead_letters, envelope
 from internal.pipeline.dead_letters import DeadLetter
 
@@ -137,7 +137,7 @@ def _orders_of(letters: Sequence[DeadLetter]) -> list[ids.OrderRef]:
 
 
 def _is_of_order(letter: DeadLetter) -> bool:
-    return letter.subject_kind == messages.SUBJECT_KIND
+    return letter.subject_kind == fact_bases.SUBJECT_KIND
 
 
 def _placed_in(letters: Sequence[DeadLetter]) -> list[messages.OrderPlaced]:

@@ -4,7 +4,7 @@ A fact only goes forward.
 
 orders.placed -> order_processing -> orders.accepted -> payment_processing -> orders.paid ->
 finalization -> orders.finalized; refusals and cancellations of any stage -> orders.rejected; dead
-letters -> <topic>.dlq
+letters -> <topic>.dlq; payments.open tells calls that wait that an order waits for its customer
 
 Facts that no stage takes, such as a delivery, go from the outbox to the topic `events`.
 
@@ -25,6 +25,7 @@ ACCEPTED = "orders.accepted"
 PAID = "orders.paid"
 FINALIZED = "orders.finalized"
 REJECTED = "orders.rejected"
+LEFT_OPEN = "payments.open"
 ORDER_COMMANDS = "orders.commands"
 PAYMENT_COMMANDS = "payments.commands"
 
@@ -36,6 +37,9 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderFinalized: FINALIZED,
     messages.OrderRejected: REJECTED,
     messages.OrderCancelled: REJECTED,
+    messages.OrderExpired: REJECTED,
+    messages.OrderLeftOpen: LEFT_OPEN,
+    messages.HoldEnded: PAYMENT_COMMANDS,
     StockChanged: outbox.EVENTS,
     ProductsChanged: outbox.EVENTS,
 }
@@ -54,14 +58,14 @@ ORDER = Stage(
 PAYMENT = Stage(
     messages.LogStage.PAYMENT,
     (ACCEPTED, PAYMENT_COMMANDS),
-    (messages.OrderAccepted,),
+    (messages.OrderAccepted, messages.HoldEnded),
     30,
     ENVELOPE,
 )
 FINALIZATION = Stage(messages.LogStage.FINALIZATION, (PAID,), (messages.OrderPaid,), 30, ENVELOPE)
 STAGES = (ORDER, PAYMENT, FINALIZATION)
 
-OUTCOMES = (ACCEPTED, PAID, FINALIZED, REJECTED)
+OUTCOMES = (ACCEPTED, PAID, LEFT_OPEN, FINALIZED, REJECTED)
 """The topics that tell a waiting client of any step of its order."""
 DECIDED = (ACCEPTED, REJECTED)
 """Those that tell it what the order stage has decided."""

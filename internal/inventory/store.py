@@ -111,6 +111,18 @@ def reserve(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> No
     )
 
 
+def exchange(
+    connection: sa.Connection,
+    reservations: Mapping[StockKey, int],
+    released: Mapping[StockKey, int],
+) -> None:
+    """Reserve and release stock, with all rows locked in one order."""
+    if reservations and released:
+        lock_levels(connection, sorted({*reservations, *released}))
+    release(connection, released)
+    reserve(connection, reservations)
+
+
 def release(connection: sa.Connection, quantities: Mapping[StockKey, int]) -> None:
     """Release reserved stock.
 

@@ -5,11 +5,11 @@ guarded account, which must not fall below zero, has a single shard.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from zlib import crc32
 
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
+from internal.kernel import ids
 from internal.ledger import rules
 from internal.ledger.messages import Account
 
@@ -34,10 +34,11 @@ _MISSING = "the balance of an account is missing"
 def shard_of(merchant_id: str, order_id: str) -> int:
     """Return the shard for a transaction that begins with this order.
 
-    Orders of one shard have one partition key on 16 keys, and one instance of a stage receives a
-    key at a time: so instances that work at the same time use different shards.
+    It is the number of the order's partition key where there are 16 keys. One instance of a stage
+    receives a key at a time, so instances that work at the same time use different shards; with
+    more keys they seldom meet.
     """
-    return crc32(f"{merchant_id}/{order_id}".encode()) % SHARDS
+    return int(ids.shard_of(merchant_id, order_id, SHARDS))
 
 
 def open_shards(connection: sa.Connection, accounts: Mapping[int, Account]) -> None:

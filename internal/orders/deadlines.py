@@ -27,6 +27,16 @@ def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tu
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
+def names_of(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, ids.OrderRef]:
+    """Return the names of these orders, by order_key."""
+    o = store.ORDERS.c
+    found: dict[int, ids.OrderRef] = {}
+    for some in _chunks(order_keys):
+        query = sa.select(o.order_key, o.merchant_id, o.order_id).where(o.order_key.in_(some))
+        found |= {row[0]: ids.OrderRef(row[1], row[2]) for row in connection.execute(query)}
+    return found
+
+
 def oldest_unfinished_us(connection: sa.Connection) -> int | None:
     """Return when the oldest order with a deadline was placed."""
     oldest = sa.func.min(store.ORDERS.c.placed_at_us)

@@ -12,85 +12,15 @@ import msgspec
 
 from internal.kernel import ids
 from internal.kernel.states import OrderState
-from internal.payments.messages import Captured, Tender
+from internal.orders.fact_bases import OrderCommand, RecordedFact
+from internal.payments.messages import Captured, OnDecline, Tender
 from internal.pricing.messages import Adjustment, TaxBucket, WantedLine
 from internal.privacy.messages import NOTHING, Private
 
 CANCELLED_BY_MERCHANT = "CANCELLED_BY_MERCHANT"
 """The reason of a cancelled order: the merchant's own words are not put into metrics."""
-
-
-SUBJECT_KIND = "order"
-"""The kind of what every fact here is about."""
-
-
-class OrderCommand(msgspec.Struct, frozen=True):
-    """A merchant's message about an order, which may not be recorded yet."""
-
-    merchant_id: str
-    order_id: str
-
-    @property
-    def subject_kind(self) -> str:
-        """See kernel.facts.Fact."""
-        return SUBJECT_KIND
-
-    @property
-    def key(self) -> str:
-        """See kernel.facts.Fact."""
-        return self.order_id
-
-    def flaw(self) -> str:
-        """See kernel.facts.Fact."""
-        return ids.flaw(merchant_id=self.merchant_id, order_id=self.order_id)
-
-    @property
-    def refusal_code(self) -> str:
-        """See kernel.facts.Fact."""
-        return ""
-
-
-class RecordedFact(msgspec.Struct, frozen=True):
-    """A stage's fact about a recorded order. `order_key` is the database's name for the order."""
-
-    order_key: int
-    merchant_id: str
-    order_id: str
-    store_id: str
-    version: int
-    at_us: int
-    placed_at_us: int
-
-    @property
-    def subject_kind(self) -> str:
-        """See kernel.facts.Fact."""
-        return SUBJECT_KIND
-
-    @property
-    def key(self) -> str:
-        """See kernel.facts.Fact."""
-        return self.order_id
-
-    @property
-    def occurred_at_us(self) -> int:
-        """See kernel.facts.Fact."""
-        return self.at_us
-
-    @property
-    def started_at_us(self) -> int:
-        """See kernel.facts.Fact."""
-        return self.placed_at_us
-
-    @property
-    def refusal_code(self) -> str:
-        """See kernel.facts.Fact."""
-        return ""
-
-    def flaw(self) -> str:
-        """See kernel.facts.Fact."""
-        return ids.flaw(
-            merchant_id=self.merchant_id, order_id=self.order_id, store_id=self.store_id
-        )
+HOLD_ENDED = "HOLD_ENDED"
+"""The reason of an expired order."""
 
 
 class Channel(StrEnum):
@@ -122,6 +52,9 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
     customer_id: str = ""
     shift_id: str = ""
     cashier_id: str = ""
+    on_decline: OnDecline = OnDecline.REFUSE
+    hold_s: int = 0
+    """How long it may stay open; 0: as its store has it."""
 
     @property
     def sale_at_us(self) -> int:
@@ -247,7 +180,10 @@ def _goods_flaw(lines: tuple[StockLine, ...], taxes: tuple[TaxBucket, ...]) -> s
 
 
 class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
-    """Priced, its stock reserved. Every tender has its amount now; together they are the total."""
+    """Priced, its stock reserved. Every tender has its amount now; together they are the total.
+
+    One that is kept open may have tenders for less, or none.
+    """
 
     currency: str
     lines: tuple[StockLine, ...]
@@ -263,6 +199,9 @@ class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     trace_id: str = ""
     business_day: int = 0
     """Of the store, YYYYMMDD."""
+    on_decline: OnDecline = OnDecline.REFUSE
+    hold_until_us: int = 0
+    """When an order that is kept open expires."""
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
@@ -270,7 +209,7 @@ class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):
 
 
 class OrderPaid(RecordedFact, frozen=True, omit_defaults=True, tag=True):
-    """All tenders are captured."""
+    """What is due is captured. Tenders of an open order that brought nothing are left out."""
 
     currency: str
     lines: tuple[StockLine, ...]
@@ -315,7 +254,7 @@ class OrderRejected(RecordedFact, frozen=True, omit_defaults=True, tag=True):
 
 
 class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
-    """Undone at the merchant's request before any money moved; no stock is reserved any more."""
+    """Undone at the merchant's request; its stock is released, and what its tenders held, too."""
 
     request_id: str
     trace_id: str = ""
@@ -330,6 +269,41 @@ class OrderCancelled(RecordedFact, frozen=True, omit_defaults=True, tag=True):
         return RecordedFact.flaw(self) or ids.flaw(request_id=self.request_id)
 
 
+class OrderExpired(RecordedFact, frozen=True, omit_defaults=True, tag=True):
+    """Not paid when its hold ended; its stock is released, and what its tenders held, too."""
+
+    trace_id: str = ""
+
+    @property
+    def refusal_code(self) -> str:
+        """See kernel.facts.Fact."""
+        return HOLD_ENDED
+
+
+class OrderLeftOpen(RecordedFact, frozen=True, omit_defaults=True, tag=True):
+    """An open order waits for its customer: nothing of its payment is under way. Not logged."""
+
+    trace_id: str = ""
+
+
+class HoldEnded(OrderCommand, frozen=True, omit_defaults=True, tag=True):
+    """The appointment of an open order has come: the payment stage looks what is to be done."""
+
+    order_key: int
+    at_us: int
+    trace_id: str = ""
+
+    @property
+    def occurred_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+    @property
+    def started_at_us(self) -> int:
+        """See kernel.facts.Fact."""
+        return self.at_us
+
+
 Fact = (
     OrderPlaced
     | CancelRequested
@@ -338,6 +312,9 @@ Fact = (
     | OrderFinalized
     | OrderRejected
     | OrderCancelled
+    | OrderExpired
+    | OrderLeftOpen
+    | HoldEnded
 )
 
 
@@ -355,6 +332,10 @@ PLACED_EVENT = "placed"
 ACCEPTED_EVENT = "accepted"
 PAID_EVENT = "paid"
 """The events that the stages claim, by the fact that they take."""
+HOLD_EVENT = "hold_ended"
+"""What the payment stage claims when an open order ends without a sale."""
+HOLD = "hold"
+"""The kind of the appointments of open orders; their subject is the order's key as text."""
 GIVEN_UP_EVENT = "given_up"
 """What the payment stage claims when the money of a PAID order was returned: it has claimed the
 fact that it takes before.
@@ -367,6 +348,7 @@ class RejectReason(StrEnum):
     OUT_OF_STOCK = "OUT_OF_STOCK"
     NOT_STOCKED = "NOT_STOCKED"
     TENDERS_DO_NOT_COVER_TOTAL = "TENDERS_DO_NOT_COVER_TOTAL"
+    TENDER_ABOVE_REST = "TENDER_ABOVE_REST"
     PAYMENT_DECLINED = "PAYMENT_DECLINED"
     GATEWAY_UNAVAILABLE = "GATEWAY_UNAVAILABLE"
     GIVEN_UP_BY_OPERATOR = "GIVEN_UP_BY_OPERATOR"

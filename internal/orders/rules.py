@@ -1,5 +1,7 @@
 """The rules of orders: what may be cancelled, what is held of the stock. Pure."""
 
+import msgspec
+
 from internal.catalogue.messages import PPM
 from internal.inventory.messages import Demand
 from internal.kernel import money
@@ -21,14 +23,33 @@ NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 """The refusal of a cancel request that comes too late."""
 
 
-def may_cancel(state: OrderState, charge: ChargeState) -> bool:
-    """Tell whether its merchant can cancel an order: as long as no charge was requested."""
-    return state is OrderState.ACCEPTED and charge is ChargeState.NONE
+def may_cancel(state: OrderState, charge: ChargeState, *, is_kept_open: bool) -> bool:
+    """Tell whether its merchant can cancel an order: open ones always, others before any charge."""
+    return state is OrderState.ACCEPTED and (is_kept_open or charge is ChargeState.NONE)
 
 
-def next_commands(state: OrderState, charge: ChargeState) -> tuple[str, ...]:
-    """List the commands that the merchant may send next."""
-    return ("CancelOrder",) if may_cancel(state, charge) else ()
+HOLDS_NOTHING = frozenset({ChargeState.NONE, ChargeState.DECLINED, ChargeState.VOIDED})
+"""The charge states of an open order of which no money is held or asked for."""
+
+
+class OpenPayment(msgspec.Struct, frozen=True):
+    """An open order's payment, as far as it decides what may be done next."""
+
+    left_minor: int
+    """What no tender brings, or may still bring."""
+    is_ending: bool
+    """What it holds is being returned."""
+
+
+def next_commands(
+    state: OrderState, charge: ChargeState, opened: OpenPayment | None = None
+) -> tuple[str, ...]:
+    """List the commands that the merchant may send next; `opened` is there if it is kept open."""
+    if not may_cancel(state, charge, is_kept_open=opened is not None):
+        return ()
+    if opened and opened.is_ending:
+        return ()
+    return ("CancelOrder",)
 
 
 def net_discount(priced: PricedOrder) -> int:

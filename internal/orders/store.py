@@ -12,6 +12,7 @@ from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import awaited, codec, lines, messages, refusals, tables
+from internal.payments.messages import OnDecline
 from internal.pricing.messages import PricedOrder
 
 ORDERS, ORDER_LOG = tables.ORDERS, tables.ORDER_LOG
@@ -31,8 +32,14 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
     charge_state: ChargeState
     stock_state: StockState
     version: int
+    on_decline: OnDecline = OnDecline.REFUSE
     digest: int | None = None
     """Of the logged fact, where `lock_with_digest` found it; else None."""
+
+    @property
+    def is_kept_open(self) -> bool:
+        """Whether a declined tender leaves it open."""
+        return self.on_decline is OnDecline.KEEP_OPEN
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +99,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 _SNAPSHOT = (
     "t.order_key, t.merchant_id, t.order_id, t.body_hash, t.state, t.charge_state, t.stock_state,"
-    " t.version"
+    " t.version, t.on_decline"
 )
 _BY_MERCHANT = bulk.shape_of(ORDERS, "merchant_id", "order_id")
 _BY_KEY = bulk.shape_of(ORDERS, "order_key")
@@ -174,11 +181,12 @@ def lock_with_digest(
 _ORDER_STATES = {state.value: state for state in OrderState}
 _CHARGE_STATES = {state.value: state for state in ChargeState}
 _STOCK_STATES = {state.value: state for state in StockState}
+_ON_DECLINE = {choice.value: choice for choice in OnDecline}
 """Looked up: calling an Enum costs five times as much."""
 
 
 def _snapshot(row: bulk.Row) -> OrderSnapshot:
-    key, merchant_id, order_id, body_hash, state, charge, stock, version, *digest = row
+    key, merchant_id, order_id, body_hash, state, charge, stock, version, kept, *digest = row
     return OrderSnapshot(
         order_key=key,
         merchant_id=merchant_id,
@@ -188,6 +196,7 @@ def _snapshot(row: bulk.Row) -> OrderSnapshot:
         charge_state=_CHARGE_STATES[charge],
         stock_state=_STOCK_STATES[stock],
         version=version,
+        on_decline=_ON_DECLINE[kept],
         digest=digest[0] if digest else None,
     )
 
@@ -231,6 +240,7 @@ _NEW_COLUMNS = (
     "tax_minor",
     "total_minor",
     "channel",
+    "on_decline",
     "customer_id",
     "shift_id",
     "cashier_id",
@@ -268,6 +278,7 @@ def _new_row(order: NewOrder) -> bulk.Values:
         order.currency,
         *amounts,
         placed.channel,
+        placed.on_decline,
         placed.customer_id,
         placed.shift_id,
         placed.cashier_id,

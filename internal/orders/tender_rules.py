@@ -10,9 +10,9 @@ import msgspec
 
 from internal.catalogue.messages import Store
 from internal.kernel import money
-from internal.orders.messages import RejectReason
+from internal.orders.messages import OrderPlaced, RejectReason
 from internal.payments import tenders as tender_types
-from internal.payments.messages import Tender
+from internal.payments.messages import OnDecline, Tender
 from internal.pricing.messages import PricedOrder, Refusal, RefusalReason
 
 
@@ -38,13 +38,60 @@ def settle(
     was given. An amount of cash may also be named as it is after rounding. An order that costs
     nothing needs no tender, so tenders of 0 are dropped, but not those with a tip.
     """
-    shares = _share(wanted, priced.total_minor, store)
+    return _settle(wanted, priced.total_minor, priced.currency, store)
+
+
+def settle_placed(
+    placed: OrderPlaced, priced: PricedOrder, store: Store
+) -> tuple[Tender, ...] | Refusal:
+    """Do what `settle` does for a new order; the tenders of one that is kept open may be too few.
+
+    Then each is settled as if it was added alone, and a later one gets what is left.
+    """
+    wanted = placed.tenders
+    whole = settle(wanted, priced, store)
+    if not isinstance(whole, Refusal) or placed.on_decline is OnDecline.REFUSE:
+        return whole
+    left_minor, settled = priced.total_minor, list[Tender]()
+    for tender in wanted:
+        found = add(tender, left_minor, priced.currency, store)
+        if isinstance(found, Refusal):
+            return found
+        left_minor -= found.amount_minor or 0
+        settled.append(found)
+    return tuple(settled)
+
+
+def add(tender: Tender, left_minor: int, currency: str, store: Store) -> Tender | Refusal:
+    """Give a tender of an open order its amount: what it names, or what is left to be paid.
+
+    Only cash may be more than is left, and only cash that closes the order is rounded.
+    """
+    if left_minor <= 0:
+        what = "the order's tenders bring its total already"
+        return Refusal(RejectReason.TENDER_ABOVE_REST, what)
+    closing = _settle((tender,), left_minor, currency, store)
+    if not isinstance(closing, Refusal):
+        return closing[0]
+    named_minor = left_minor if tender.amount_minor is None else tender.amount_minor
+    if not 0 < named_minor <= left_minor:
+        what = f"{named_minor} minor units of {currency} are not from 1 to the {left_minor} left"
+        return Refusal(RejectReason.TENDER_ABOVE_REST, what)
+    unrounded = msgspec.structs.replace(store, cash_rounding_step_minor=0)
+    part = _settle((tender,), named_minor, currency, unrounded)
+    return part if isinstance(part, Refusal) else part[0]
+
+
+def _settle(
+    wanted: Sequence[Tender], total_minor: int, currency: str, store: Store
+) -> tuple[Tender, ...] | Refusal:
+    shares = _share(wanted, total_minor, store)
     if _is_short(wanted, shares):
-        return _not_the_total(wanted, priced)
+        return _not_the_total(wanted, total_minor, currency)
     settled = [_settled(n, tender, shares) for n, tender in enumerate(wanted)]
     for tender in settled:
         if tender.change_minor < 0 or tender.due_minor < 0:
-            return _too_little(tender, priced.currency)
+            return _too_little(tender, currency)
     if sum(it.due_minor + it.change_minor for it in settled) > money.INT64_MAX:
         what = "the order's tenders are more than 64 bits can hold"
         return Refusal(RefusalReason.AMOUNT_TOO_LARGE, what)
@@ -105,11 +152,11 @@ def _settled(place: int, tender: Tender, shares: _Shares) -> Tender:
     )
 
 
-def _not_the_total(wanted: Sequence[Tender], priced: PricedOrder) -> Refusal:
+def _not_the_total(wanted: Sequence[Tender], total_minor: int, currency: str) -> Refusal:
     named = sum(tender.amount_minor or 0 for tender in wanted)
     unnamed = sum(tender.amount_minor is None for tender in wanted)
     what = (
-        f"the tenders name {named} of {priced.total_minor} minor units of {priced.currency}"
+        f"the tenders name {named} of {total_minor} minor units of {currency}"
         f" and leave {unnamed} open; together they must be the total, none negative;"
         " only cash may be more, and gives change"
     )

@@ -15,6 +15,23 @@ class TenderKind(StrEnum):
     CARD = "CARD"
 
 
+class OnDecline(StrEnum):
+    """What becomes of an order if one of its tenders is declined."""
+
+    REFUSE = "REFUSE"
+    """It ends."""
+    KEEP_OPEN = "KEEP_OPEN"
+    """It stays open, with what its other tenders hold, until its hold ends."""
+
+
+class Ending(StrEnum):
+    """Why an open order is to end without a sale; the reason of its appointment."""
+
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    GIVEN_UP = "GIVEN_UP"
+
+
 class Tender(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of the payment; its place in the order, from 1, is its `tender_no`.
 

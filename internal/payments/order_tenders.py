@@ -1,7 +1,7 @@
 """The tenders of an order: each is a payment, with its amounts and its state.
 
-Amounts are minor units of the order's currency. A row is inserted when the payment begins; an order
-that is refused before has none.
+Amounts are minor units of the order's currency. A row is inserted when the payment begins, or
+when the tender is added to an open order; an order that is refused before has none.
 """
 
 from collections.abc import Sequence
@@ -103,10 +103,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def add(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
-    """Insert the tenders of orders whose payment begins.
+    """Insert new tenders.
 
     Raises:
-        IntegrityError: an order has them already.
+        IntegrityError: an order has one of them already.
     """
     rows = [
         (

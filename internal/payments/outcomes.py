@@ -29,6 +29,15 @@ class TenderOutcome(msgspec.Struct, frozen=True):
     amounts: TenderAmounts
     state: ChargeState
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it brings money, or may still do so."""
+        return self.state not in ENDED
+
+
+ENDED = frozenset({ChargeState.DECLINED, ChargeState.VOIDED})
+"""The states of a tender that brings nothing."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """What became of a payment so far."""
@@ -37,6 +46,11 @@ class Outcome(msgspec.Struct, frozen=True):
     moved: tuple[MoneyMovement, ...]
     """The movements that are new."""
     state: ChargeState
+
+    @property
+    def live(self) -> tuple[Tender, ...]:
+        """The tenders that bring money, or may still do so."""
+        return tuple(it.tender for it in self.tenders if it.is_live)
 
     def total(self, name: str) -> int:
         """Return the sum of one of the amounts over all tenders."""
@@ -56,7 +70,7 @@ class _Course(msgspec.Struct, frozen=True):
 
 
 def of(
-    wanted: Sequence[Tender],
+    payment: rules.Payment,
     attempts: Sequence[Attempt],
     step: rules.Step,
     before: Sequence[MoneyMovement],
@@ -64,37 +78,46 @@ def of(
     """Return what became of a payment.
 
     Args:
-        wanted: the order's tenders, each with its amount.
+        payment: the payment.
         attempts: all of its attempts.
         step: its next step.
         before: the movements that are recorded already.
     """
     courses = [
-        _course(number, tender, attempts, step, before)
-        for number, tender in enumerate(wanted, start=1)
+        _course(number, payment, attempts, step, before)
+        for number in range(1, len(payment.tenders) + 1)
     ]
     known = {it.identity for it in before}
     found = tuple(_outcome(course) for course in courses)
-    due_minor = sum(tender.due_minor for tender in wanted)
     return Outcome(
         found,
         tuple(it for course in courses for it in _movements(course) if it.identity not in known),
-        charges.charge_of(due_minor, [it.amounts for it in found]),
+        charges.charge_of(_due_minor(payment, found), [it.amounts for it in found]),
     )
+
+
+def _due_minor(payment: rules.Payment, found: Sequence[TenderOutcome]) -> int:
+    """Return what the tenders have to bring: of an open order its total, and what is on top."""
+    if not payment.is_open:
+        return sum(it.tender.due_minor for it in found)
+    live = [it.tender for it in found if it.is_live]
+    return payment.total_minor + sum(it.tip_minor + it.rounding_minor for it in live)
 
 
 def _course(
     number: int,
-    tender: Tender,
+    payment: rules.Payment,
     attempts: Sequence[Attempt],
     step: rules.Step,
     before: Sequence[MoneyMovement],
 ) -> _Course:
+    tender = payment.tenders[number - 1]
     own = {it.operation: it for it in attempts if it.tender_no == number}
     sale, void = own.get(Operation.SALE), own.get(Operation.VOID)
     if tenders.of_kind(tender.kind).settled_by is tenders.SettledBy.TILL:
-        is_taken = isinstance(step, rules.Paid) or any(it.tender_no == number for it in before)
-        is_returned = is_taken and isinstance(step, rules.Declined)
+        is_paid = isinstance(step, rules.Paid) or (payment.is_open and payment.ending is None)
+        is_taken = is_paid or any(it.tender_no == number for it in before)
+        is_returned = is_taken and isinstance(step, rules.Declined | rules.Undone)
     else:
         is_taken, is_returned = _has_succeeded(sale), _has_succeeded(void)
     return _Course(number, tender, sale, void, is_taken, is_returned)

@@ -6,6 +6,10 @@ process it is sent. The gateway is asked about an UNKNOWN attempt, which never b
 tender is declined, or the gateway stays unreachable, everything is voided by key before the order
 is refused. Each attempt keeps its own appointments: none waits for another. Cash is taken last,
 once all sales have succeeded, and needs no attempt.
+
+An open order is paid tender by tender: one that fails ends alone, and cash is taken when it is
+added. It is paid once the live tenders bring its total; until then it waits for its customer. When
+it ends without a sale, everything that it holds is voided first.
 Source: the state machines of Hyperswitch (PR #2380) and Kill Bill (#1015), and their failures.
 """
 
@@ -19,6 +23,7 @@ from internal.payments.messages import (
     Attempt,
     AttemptState,
     Captured,
+    Ending,
     Operation,
     Tender,
 )
@@ -69,7 +74,17 @@ class Declined(msgspec.Struct, frozen=True):
     code: str
 
 
-Step = Call | Ask | Wait | Paid | Declined
+class Open(msgspec.Struct, frozen=True):
+    """Nothing is under way, and the tenders do not bring the total: the customer pays later."""
+
+
+class Undone(msgspec.Struct, frozen=True):
+    """An open order has ended without a sale, and no money is held any more."""
+
+    ending: Ending
+
+
+Step = Call | Ask | Wait | Paid | Declined | Open | Undone
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -83,6 +98,12 @@ class Payment(msgspec.Struct, frozen=True):
     currency: str
     tenders: tuple[Tender, ...]
     """Each with its amount."""
+    total_minor: int = 0
+    """Of an open order: what its tenders are to bring without tips and rounding."""
+    is_open: bool = False
+    """A tender that fails ends alone."""
+    ending: Ending | None = None
+    """Of an open order: why it is to end."""
 
 
 def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int) -> Step:
@@ -94,8 +115,10 @@ def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int) -> Ste
             was recorded.
         now_us: the current time.
     """
-    sales = {a.tender_no: a for a in attempts if a.operation is Operation.SALE}
-    is_unpayable = any(map(_is_final_failure, attempts))
+    if payment.is_open and payment.ending is None:
+        return _next_of_open(payment, attempts, now_us)
+    sales = _sales(attempts)
+    is_unpayable = payment.ending is not None or any(map(_is_final_failure, attempts))
     held = _held(attempts, sales) if is_unpayable else []
     if held:
         return Call(tuple(_void(payment, _attempt_no(attempts, n), s) for n, s in enumerate(held)))
@@ -103,17 +126,72 @@ def next_step(payment: Payment, attempts: Sequence[Attempt], now_us: int) -> Ste
     if uncertain:
         return _resolve(uncertain, now_us)
     if is_unpayable:
-        return _refuse(attempts, sales)
-    missing = [number for number in _at_gateway(payment) if number not in sales]
-    if missing:
-        return Call(
-            tuple(
-                _sale(payment, _attempt_no(attempts, n), tender_no)
-                for n, tender_no in enumerate(missing)
-            )
-        )
+        return _refuse(payment, attempts, sales)
+    if new := _missing_sales(payment, attempts, sales):
+        return Call(new)
     numbered = enumerate(payment.tenders, start=1)
     return Paid(tuple(_captured(tender, sales.get(number)) for number, tender in numbered))
+
+
+def _sales(attempts: Sequence[Attempt]) -> dict[int, Attempt]:
+    return {a.tender_no: a for a in attempts if a.operation is Operation.SALE}
+
+
+def _missing_sales(
+    payment: Payment, attempts: Sequence[Attempt], sales: dict[int, Attempt]
+) -> tuple[Attempt, ...]:
+    missing = [number for number in _at_gateway(payment) if number not in sales]
+    return tuple(
+        _sale(payment, _attempt_no(attempts, n), tender_no) for n, tender_no in enumerate(missing)
+    )
+
+
+def _next_of_open(payment: Payment, attempts: Sequence[Attempt], now_us: int) -> Step:
+    """Decide the next step of an order that stays open when a tender fails."""
+    sales = _sales(attempts)
+    if new := _missing_sales(payment, attempts, sales):
+        return Call(new)
+    failed = {n: sale for n, sale in sales.items() if _is_final_failure(sale)}
+    if held := _held(attempts, failed):
+        return Call(tuple(_void(payment, _attempt_no(attempts, n), s) for n, s in enumerate(held)))
+    if any(_is_refused_void(it) for it in attempts):
+        return Wait(None)
+    settled = {sale.attempt_no for sale in failed.values()}
+    uncertain = [
+        it
+        for it in attempts
+        if it.attempt_no not in settled and _is_uncertain(it, is_unpayable=False)
+    ]
+    if uncertain:
+        return _resolve(uncertain, now_us)
+    if left_minor(payment, attempts):
+        return Open()
+    live = [n for n in range(1, len(payment.tenders) + 1) if n not in failed]
+    return Paid(tuple(_captured(payment.tenders[n - 1], sales.get(n)) for n in live))
+
+
+def left_minor(payment: Payment, attempts: Sequence[Attempt]) -> int:
+    """Return what the live tenders of an open order leave of its total, whatever they hold yet."""
+    failed = failed_tenders(attempts)
+    live = (it.amount_minor or 0 for n, it in enumerate(payment.tenders, 1) if n not in failed)
+    return payment.total_minor - sum(live)
+
+
+def failed_tenders(attempts: Sequence[Attempt]) -> frozenset[int]:
+    """Return the numbers of the tenders that bring nothing any more: declined, or not reached."""
+    return frozenset(n for n, sale in _sales(attempts).items() if _is_final_failure(sale))
+
+
+def is_certain(attempts: Sequence[Attempt]) -> bool:
+    """Tell whether no result is missing that may still bring an open order money."""
+    failed = failed_tenders(attempts)
+    return not any(
+        _is_uncertain(it, is_unpayable=False) for it in attempts if it.tender_no not in failed
+    )
+
+
+def _is_refused_void(attempt: Attempt) -> bool:
+    return attempt.operation is Operation.VOID and attempt.state is AttemptState.DECLINED
 
 
 def _at_gateway(payment: Payment) -> list[int]:
@@ -194,14 +272,15 @@ def _held(attempts: Sequence[Attempt], sales: dict[int, Attempt]) -> list[Attemp
     ]
 
 
-def _refuse(attempts: Sequence[Attempt], sales: dict[int, Attempt]) -> Step:
-    """Refuse the order, since nothing is left to void.
+def _refuse(payment: Payment, attempts: Sequence[Attempt], sales: dict[int, Attempt]) -> Step:
+    """End the order without a sale, since nothing is left to void.
 
     A gateway that refuses a void leaves us with money that we owe: an operator must decide.
     """
-    voids = [a for a in attempts if a.operation is Operation.VOID]
-    if any(a.state is AttemptState.DECLINED for a in voids):
+    if any(_is_refused_void(it) for it in attempts):
         return Wait(None)
+    if payment.ending is not None:
+        return Undone(payment.ending)
     for sale in sales.values():
         if sale.state is AttemptState.DECLINED:
             return Declined(sale.decline_code)

@@ -1,10 +1,13 @@
 """Cancelling: an order is undone for its merchant as long as no charge was requested.
 
+An open order is undone whatever it holds: if it holds money, or may do so, it is marked to end, and
+the payment stage voids everything before it answers the request.
+
 A cancel request that comes before its order waits for it; the order is then recorded as CANCELLED,
 and nothing of it is reserved or charged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,26 +15,31 @@ import sqlalchemy as sa
 
 from internal.inventory.messages import Demand
 from internal.kernel import ids
-from internal.kernel.states import ChargeState, OrderState, StockState
+from internal.kernel.states import OrderState, StockState
 from internal.orders import awaited, codec, messages, rules, store
+from internal.payments.messages import Ending
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import reason_name
 from internal.requests import store as requests_store
-from internal.requests.messages import RequestState, SubjectKind
+from internal.requests.messages import Request, RequestState, SubjectKind
+from internal.stages import open_orders
 
 
 class Change(NamedTuple):
     """An order after a command was carried out."""
 
     order: store.OrderSnapshot
-    fact: messages.OrderCancelled
-    released: Demand
+    fact: messages.OrderCancelled | messages.HoldEnded
+    released: tuple[Demand, ...] = ()
     """The stock that it gave up; the caller releases it."""
+    is_answered: bool = True
+    """Whether the command has its answer; if not, the payment stage answers it."""
 
 
 def refusal_of(order: store.OrderSnapshot) -> str:
     """Return why an order cannot be cancelled any more; "" if it can."""
-    may_cancel = rules.may_cancel(order.state, order.charge_state)
+    kept = order.is_kept_open
+    may_cancel = rules.may_cancel(order.state, order.charge_state, is_kept_open=kept)
     return "" if may_cancel else rules.NOT_CANCELLABLE
 
 
@@ -40,35 +48,73 @@ def undo(
     cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
     now_us: int,
 ) -> list[Change]:
-    """Undo accepted orders, whose rows are locked; all but their stock is written."""
+    """Undo accepted orders, whose rows are locked; all but their stock is written.
+
+    Open orders that hold money, or may do so, are left to the payment stage.
+    """
+    held = [pair for pair in cancels if _may_hold_money(pair[1])]
+    ended = iter(_end(connection, [it for it in cancels if not _may_hold_money(it[1])], now_us))
+    endings = {order.order_key: Ending.CANCELLED for _, order in held}
+    open_orders.end(connection, endings, now_us)
+    _keep_reasons(connection, cancels, now_us)
+    return [
+        _handed_over(order, now_us) if _may_hold_money(order) else next(ended)
+        for _, order in cancels
+    ]
+
+
+def _may_hold_money(order: store.OrderSnapshot) -> bool:
+    return order.charge_state not in rules.HOLDS_NOTHING
+
+
+def _handed_over(order: store.OrderSnapshot, now_us: int) -> Change:
+    fact = messages.HoldEnded(order.merchant_id, order.order_id, order.order_key, now_us)
+    return Change(order, fact, is_answered=False)
+
+
+def _end(
+    connection: sa.Connection,
+    cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
+    now_us: int,
+) -> list[Change]:
     claims = [(o.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT) for _, o in cancels]
     logged = store.find_claims(connection, claims)
-    changes = []
+    changes, entries = [], []
     for (asked, order), claim in zip(cancels, claims, strict=True):
         accepted = logged[claim][1]
         assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
-        changes.append(_change(asked.command, order, accepted, now_us))
+        request_id, version = asked.command.request_id, order.version + 1
+        fact = fact_of(accepted, order.order_key, version, request_id, now_us)
+        after = msgspec.structs.replace(order, version=version, state=OrderState.CANCELLED)
+        changes.append(Change(after, fact, (rules.demand_of(accepted),)))
+        entries.append(_entry(fact, now_us))
     store.move(connection, [_transition(order, now_us) for _, order in cancels])
-    store.log(connection, [_entry(change, now_us) for change in changes])
-    reasons = [_reason(*each) for each in cancels if each[0].private.note]
-    privacy_store.add(connection, privacy_store.Subject.ORDER, reasons, now_us)
+    store.log(connection, entries)
+    kept = [order.order_key for _, order in cancels if order.is_kept_open]
+    open_orders.settle(connection, kept)
     return changes
+
+
+def _keep_reasons(
+    connection: sa.Connection,
+    cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
+    now_us: int,
+) -> None:
+    """Record the merchant's reasons, where they can be erased; each once."""
+    told = [pair for pair in cancels if pair[0].private.note]
+    keys = [order.order_key for _, order in told if _may_hold_money(order)]
+    known = privacy_store.find(connection, privacy_store.Subject.ORDER, keys)
+    reasons = [
+        _reason(*pair)
+        for pair in told
+        if reason_name(pair[0].command.request_id) not in known.get(pair[1].order_key, {})
+    ]
+    privacy_store.add(connection, privacy_store.Subject.ORDER, reasons, now_us)
 
 
 def _reason(asked: messages.Asked, order: store.OrderSnapshot) -> privacy_store.Held:
     values = {reason_name(asked.command.request_id): asked.private.note}
     return privacy_store.Held(order.order_key, order.merchant_id, values)
-
-
-def _change(
-    request: messages.Requested,
-    order: store.OrderSnapshot,
-    accepted: messages.OrderAccepted,
-    now_us: int,
-) -> Change:
-    fact = fact_of(accepted, order.order_key, order.version + 1, request.request_id, now_us)
-    after = msgspec.structs.replace(order, version=fact.version, state=OrderState.CANCELLED)
-    return Change(after, fact, rules.demand_of(accepted))
 
 
 def fact_of(
@@ -97,21 +143,21 @@ def _transition(order: store.OrderSnapshot, now_us: int) -> store.Transition:
         order_key=order.order_key,
         from_version=order.version,
         state=OrderState.CANCELLED,
-        charge_state=ChargeState.NONE,
+        charge_state=order.charge_state,
         stock_state=StockState.RELEASED,
         reason=messages.CANCELLED_BY_MERCHANT,
         at_us=now_us,
     )
 
 
-def _entry(change: Change, now_us: int) -> store.LogEntry:
+def _entry(fact: messages.OrderCancelled, now_us: int) -> store.LogEntry:
     return store.LogEntry(
-        order_key=change.order.order_key,
+        order_key=fact.order_key,
         stage=messages.LogStage.CANCEL,
-        event_id=change.fact.request_id,
-        version=change.order.version,
-        state=change.order.state,
-        fact=change.fact,
+        event_id=fact.request_id,
+        version=fact.version,
+        state=OrderState.CANCELLED,
+        fact=fact,
         at_us=now_us,
     )
 
@@ -122,16 +168,41 @@ def honour(connection: sa.Connection, added: awaited.Added, now_us: int) -> dict
     Returns:
         The request's id for each cancelled order: the oldest one's if several waited.
     """
-    if not added.awaited:
-        return {}
-    subjects = [requests_store.Subject(it[0], SubjectKind.ORDER, it[1]) for it in added.awaited]
-    found = requests_store.find_open(connection, subjects)
-    cancels = [it for it in found if it.method == messages.CancelRequested.method]
-    oldest: dict[ids.OrderRef, str] = {}
-    for cancel in cancels:
-        oldest.setdefault(ids.OrderRef(cancel.merchant_id, cancel.subject), cancel.request_id)
-    awaited.cancel(connection, sorted(added.keys[ref] for ref in oldest))
-    answer = messages.CommandAnswer(OrderState.CANCELLED, store.SECOND_VERSION)
-    done = {"state": RequestState.DONE, "answer": codec.encode_answer(answer), "at_us": now_us}
-    requests_store.change(connection, [msgspec.structs.replace(it, **done) for it in cancels])
+    versions = dict.fromkeys(added.awaited, store.SECOND_VERSION)
+    oldest = answer_waiting(connection, versions, now_us)
+    if oldest:
+        awaited.cancel(connection, sorted(added.keys[ref] for ref in oldest))
     return oldest
+
+
+def answer_waiting(
+    connection: sa.Connection, versions: Mapping[ids.OrderRef, int], now_us: int
+) -> dict[ids.OrderRef, str]:
+    """Answer the cancel requests that wait for these orders, which this transaction cancels.
+
+    Args:
+        connection: in a transaction.
+        versions: the version that each order has then.
+        now_us: the time.
+
+    Returns:
+        The request's id for each order for which one waited: the oldest one's if there were more.
+    """
+    if not versions:
+        return {}
+    subjects = [requests_store.Subject(ref[0], SubjectKind.ORDER, ref[1]) for ref in versions]
+    found = requests_store.find_open(connection, subjects)
+    oldest: dict[ids.OrderRef, str] = {}
+    answered = []
+    for cancel in found:
+        if cancel.method == messages.CancelRequested.method:
+            ref = ids.OrderRef(cancel.merchant_id, cancel.subject)
+            oldest.setdefault(ref, cancel.request_id)
+            answered.append(_answered(cancel, versions[ref], now_us))
+    requests_store.change(connection, answered)
+    return oldest
+
+
+def _answered(cancel: Request, version: int, now_us: int) -> Request:
+    answer = codec.encode_answer(messages.CommandAnswer(OrderState.CANCELLED, version))
+    return msgspec.structs.replace(cancel, state=RequestState.DONE, answer=answer, at_us=now_us)

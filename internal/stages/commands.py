@@ -169,9 +169,9 @@ def _decide(
         pairs = [(messages.Asked(c, halves[id(c)]), orders[ref]) for ref, c in of_kind.items()]
         changes = row.carry_out(connection, pairs, now_us) if pairs else ()
         for command, it in zip(of_kind.values(), changes, strict=True):
-            decisions[key_of(command)] = _Decision(
-                RequestState.DONE, (it.fact,), "", it.order, (it.released,)
-            )
+            state = RequestState.DONE if it.is_answered else RequestState.WAITING
+            order = it.order if it.is_answered else None
+            decisions[key_of(command)] = _Decision(state, (it.fact,), "", order, it.released)
     return decisions
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from internal.auth import audit_log
 from internal.kernel import errors, ids
 from internal.kernel.states import is_terminal
-from internal.orders import messages, store
+from internal.orders import fact_bases, store
 from internal.pipeline import dead_letters
 from internal.privacy import store as privacy_store
 
@@ -41,7 +41,7 @@ def erase(connection: sa.Connection, wish: Wish) -> Erased:
     Raises:
         InvalidInput: nothing is known of the order, or it has not come to its end.
     """
-    subject = ids.Subject(messages.SUBJECT_KIND, *wish.ref)
+    subject = ids.Subject(fact_bases.SUBJECT_KIND, *wish.ref)
     letters = dead_letters.of_subject(connection, subject)
     order = _lock(connection, wish.ref)
     if order is None and not letters:

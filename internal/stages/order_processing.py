@@ -23,7 +23,7 @@ from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import PricedOrder, PriceRequest, Refusal
 from internal.privacy import store as privacy_store
 from internal.privacy.messages import NOTHING, Private, values_of
-from internal.stages import cancellation
+from internal.stages import cancellation, open_orders
 
 NAME = messages.LogStage.ORDER
 Facts = tuple[messages.Fact, ...]
@@ -43,6 +43,8 @@ class PricedDraft(msgspec.Struct, frozen=True):
     business_day: int
     lines: tuple[messages.StockLine, ...] = ()
     tenders: tuple[Tender, ...] = ()
+    hold_until_us: int = 0
+    """When it expires, if it is kept open."""
     refusal: Refusal | None = None
     cancelled_by: str = ""
     """The id of the cancel request that came before it."""
@@ -79,7 +81,7 @@ def place(
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     if not submissions:
-        _change_stock(connection, {}, inventory_rules.total(released))
+        inventory_store.exchange(connection, {}, inventory_rules.total(released))
         return []
     orders = [submission.placed for submission in submissions]
     refs = [_ref(order) for order in orders]
@@ -91,7 +93,7 @@ def place(
     repeated = [order for order in orders if new.get(_ref(order)) is not order]
     again = _repeat(connection, repeated, now_us) if repeated else {}
     # Last: every order of the shop waits for these rows.
-    _change_stock(connection, reservations, inventory_rules.total(released))
+    inventory_store.exchange(connection, reservations, inventory_rules.total(released))
     return [
         again[id(order)] if id(order) in again else (decided[ref],)
         for ref, order in zip(refs, orders, strict=True)
@@ -192,19 +194,8 @@ def _add(
         drafts = [_with_cancellation(d, cancelled_by.get(_ref(d.placed), "")) for d in drafts]
     facts = [_fact(d, added.keys[_ref(d.placed)], now_us) for d in drafts]
     _log(connection, drafts, facts, now_us)
+    open_orders.add(connection, facts)
     return drafts, facts
-
-
-def _change_stock(
-    connection: sa.Connection,
-    reservations: Mapping[StockKey, int],
-    released: Mapping[StockKey, int],
-) -> None:
-    """Reserve and release stock, with all rows locked in one order."""
-    if reservations and released:
-        inventory_store.lock_levels(connection, sorted({*reservations, *released}))
-    inventory_store.release(connection, released)
-    inventory_store.reserve(connection, reservations)
 
 
 def _keep_apart(
@@ -270,11 +261,12 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
     if isinstance(priced, Refusal):
         return PricedDraft(placed, None, day, refusal=priced)
     shop = snapshot.stores[placed.merchant_id, placed.store_id]
-    tenders = tender_rules.settle(placed.tenders, priced, shop)
+    tenders = tender_rules.settle_placed(placed, priced, shop)
     if isinstance(tenders, Refusal):
         return PricedDraft(placed, priced, day, refusal=tenders)
     lines = rules.stock_lines(priced)
-    return PricedDraft(placed, priced, day, lines, tenders)
+    hold_until_us = open_orders.hold_until_us(placed, shop)
+    return PricedDraft(placed, priced, day, lines, tenders, hold_until_us)
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
@@ -346,6 +338,8 @@ def _fact(d: PricedDraft, order_key: int, now_us: int) -> NewFact:
         discount_net_minor=rules.net_discount(priced),
         trace_id=placed.trace_id,
         business_day=d.business_day,
+        on_decline=placed.on_decline,
+        hold_until_us=d.hold_until_us,
     )
 
 

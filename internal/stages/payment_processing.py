@@ -4,37 +4,26 @@ Works on a whole batch in the caller's transaction. The gateway is not called he
 records the answers through payments.store and plans again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.kernel.states import CHARGE_COMPLETE, ChargeState, OrderState, StockState
+from internal.kernel import ids
+from internal.kernel.states import CHARGE_COMPLETE, OrderState
 from internal.orders import messages, store
 from internal.orders import rules as rules_of_orders
 from internal.payments import manual_resolution, order_tenders, outcomes, rules, transactions
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, Captured, MoneyMovement, Operation
-from internal.privacy import store as privacy_store
-from internal.privacy.messages import EMPTY, tokens_in
+from internal.payments.messages import Attempt, Ending
+from internal.pipeline import appointments
+from internal.stages import cancellation, open_orders, payment_facts, payment_plans
+from internal.stages.payment_facts import EndFact
+from internal.stages.payment_plans import NO_HISTORY, Plan
 
 NAME = messages.LogStage.PAYMENT
-EndFact = messages.OrderPaid | messages.OrderRejected
-NO_HISTORY = payments_store.History()
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """An accepted order, what was tried, what is new, and what comes next."""
-
-    accepted: messages.OrderAccepted
-    order: store.OrderSnapshot
-    attempts: tuple[Attempt, ...]
-    new_attempts: tuple[Attempt, ...]
-    movements: tuple[MoneyMovement, ...]
-    """The recorded ones."""
-    step: rules.Step
 
 
 _O = store.ORDERS.c
@@ -48,77 +37,6 @@ def has_open_payment(order: store.OrderSnapshot) -> bool:
     """Tell whether the order waits for its payment, or a paid one for the return of its money."""
     is_open = order.charge_state not in CHARGE_COMPLETE
     return order.state is OrderState.ACCEPTED or (order.state is OrderState.PAID and is_open)
-
-
-def plan(
-    connection: sa.Connection,
-    orders: Iterable[tuple[messages.OrderAccepted, store.OrderSnapshot]],
-    now_us: int,
-) -> list[Plan]:
-    """Decide the next step of every order from its attempts so far."""
-    pairs = list(orders)
-    tried = [o.order_key for _, o in pairs if o.charge_state is not ChargeState.NONE]
-    histories = payments_store.histories(connection, tried)
-    return [
-        plan_one(accepted, order, histories.get(order.order_key, NO_HISTORY), now_us)
-        for accepted, order in pairs
-    ]
-
-
-def plan_one(
-    accepted: messages.OrderAccepted,
-    order: store.OrderSnapshot,
-    history: payments_store.History,
-    now_us: int,
-) -> Plan:
-    """Decide the next step of one order."""
-    step = rules.next_step(_payment(accepted), history.attempts, now_us)
-    new = step.attempts if isinstance(step, rules.Call) else ()
-    attempts = (*history.attempts, *new)
-    return Plan(accepted, order, attempts, new, history.movements, step)
-
-
-def _payment(accepted: messages.OrderAccepted) -> rules.Payment:
-    return rules.Payment(
-        accepted.order_key,
-        f"{accepted.merchant_id}/{accepted.order_id}",
-        accepted.currency,
-        accepted.tenders,
-    )
-
-
-def tokens(connection: sa.Connection, plans: Sequence[Plan]) -> dict[int, dict[str, str]]:
-    """Return the tokens of the orders whose sales are sent now, by order and tender.
-
-    One query, and none if there is nothing to take.
-    """
-    keys = [p.order.order_key for p in plans if _sends_sale(p.step)]
-    if not keys:
-        return {}
-    found = privacy_store.find(connection, privacy_store.Subject.ORDER, keys)
-    return {key: tokens_in(values) for key, values in found.items()}
-
-
-def _sends_sale(step: rules.Step) -> bool:
-    return isinstance(step, rules.Ask | rules.Call) and any(map(_is_sale, step.attempts))
-
-
-def with_tokens(
-    p: Plan, attempts: Sequence[Attempt], found: Mapping[int, Mapping[str, str]]
-) -> tuple[Attempt, ...]:
-    """Return attempts as they are sent: a sale with its token, if the order has one for it."""
-    of_order = found.get(p.order.order_key, EMPTY)
-    refs = [tender.tender_ref for tender in p.accepted.tenders]
-    return tuple(
-        msgspec.structs.replace(it, card_token=of_order.get(refs[it.tender_no - 1], ""))
-        if _is_sale(it)
-        else it
-        for it in attempts
-    )
-
-
-def _is_sale(attempt: Attempt) -> bool:
-    return attempt.operation is Operation.SALE
 
 
 def give_up(
@@ -135,29 +53,37 @@ def give_up(
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     histories = payments_store.histories(connection, [order.order_key for _, order in orders])
+    opened = open_orders.load(connection, orders, now_us)
     plans = []
     for accepted, order in orders:
         before = histories.get(order.order_key, NO_HISTORY)
-        after, voids = rules.give_up(_payment(accepted), before.attempts)
+        of_open = opened.get(order.order_key)
+        payment = payment_plans.payment_of(accepted, order, of_open)
+        after, voids = rules.give_up(payment, before.attempts)
         for was, is_now in zip(before.attempts, after, strict=True):
             if is_now is not was:
                 manual_resolution.override(connection, was, is_now, now_us)
         given_up = payments_store.History((*after, *voids), before.movements)
-        plans.append(_plan_of_given_up(accepted, order, given_up, voids, now_us))
+        if of_open and of_open.hold:
+            of_open = msgspec.structs.replace(of_open, hold=_given_up(of_open.hold))
+        found = payment_plans.plan_one(accepted, order, given_up, now_us, of_open)
+        plans.append(_as_given_up(found, voids, is_untouched=not given_up.attempts))
     return carry_out(connection, plans, now_us, due_at_us=now_us)
 
 
-def _plan_of_given_up(
-    accepted: messages.OrderAccepted,
-    order: store.OrderSnapshot,
-    history: payments_store.History,
-    voids: tuple[Attempt, ...],
-    now_us: int,
-) -> Plan:
-    if not history.attempts:
+def _given_up(hold: appointments.Appointment) -> appointments.Appointment:
+    """Return the hold of an order that is to end now; a reason that it has already stays."""
+    return msgspec.structs.replace(hold, reason=hold.reason or Ending.GIVEN_UP)
+
+
+def _as_given_up(found: Plan, voids: tuple[Attempt, ...], *, is_untouched: bool) -> Plan:
+    """Return a plan with the voids; an order without attempts has nothing to undo."""
+    if found.payment.is_open:
+        new = (*voids, *found.new_attempts)
+        return msgspec.structs.replace(found, new_attempts=new, is_ending=True)
+    if is_untouched:
         step = rules.Declined(rules.GIVEN_UP)
-        return Plan(accepted, order, (), (), history.movements, step)
-    found = plan_one(accepted, order, history, now_us)
+        return msgspec.structs.replace(found, step=step, attempts=(), new_attempts=())
     return msgspec.structs.replace(found, new_attempts=(*voids, *found.new_attempts))
 
 
@@ -172,31 +98,65 @@ def carry_out(
     payments_store.add(connection, [a for p in plans for a in p.new_attempts], now_us)
     became = {p.order.order_key: _outcome(p) for p in plans}
     _record_money(connection, plans, became, now_us)
-    waiting = [p for p in plans if not isinstance(p.step, rules.Paid | rules.Declined)]
+    cancelled_by = _answer_cancels(connection, plans, now_us)
+    found = ((p, payment_facts.fact_of(p, now_us, cancelled_by)) for p in plans)
+    facts = {p.order.order_key: fact for p, fact in found if fact}
+    waiting = [p for p in plans if p.order.order_key not in facts]
     opened = [_still_open(p, became[p.order.order_key], due_at_us) for p in waiting]
     store.set_charge(connection, opened)
-    paid = [_paid(p, p.step.captured, now_us) for p in plans if isinstance(p.step, rules.Paid)]
-    refused = [_refused(p, p.step, now_us) for p in plans if isinstance(p.step, rules.Declined)]
-    orders = {p.order.order_key: p for p in plans}
-    facts: list[EndFact] = [*paid, *refused]
-    ends = [(orders[f.order_key], became[f.order_key], f) for f in facts]
-    store.move(connection, [_move(*end, now_us, due_at_us) for end in ends])
-    store.log(connection, [_entry(f, p.order, now_us) for p, _, f in ends])
-    _release_stock(connection, [orders[f.order_key].accepted for f in refused])
-    return {fact.order_key: fact for fact in facts}
+    ended = [(p, facts[p.order.order_key]) for p in plans if p.order.order_key in facts]
+    store.move(
+        connection,
+        [
+            payment_facts.move_of(p, became[p.order.order_key], fact, now_us, due_at_us)
+            for p, fact in ended
+        ],
+    )
+    store.log(connection, [payment_facts.entry_of(fact, p.order, now_us) for p, fact in ended])
+    _keep_holds(connection, waiting, [p for p, _ in ended], now_us)
+    refused = [p.accepted for p, fact in ended if not isinstance(fact, messages.OrderPaid)]
+    _release_stock(connection, refused)
+    return facts
+
+
+def _answer_cancels(
+    connection: sa.Connection, plans: Sequence[Plan], now_us: int
+) -> dict[ids.OrderRef, str]:
+    """Answer the requests that wait for these orders' end; return the id of one for each order."""
+    cancelled = [p.order for p in plans if p.step == rules.Undone(Ending.CANCELLED)]
+    versions = {ids.OrderRef(it.merchant_id, it.order_id): it.version + 1 for it in cancelled}
+    return cancellation.answer_waiting(connection, versions, now_us)
+
+
+def left_open(plans: Sequence[Plan], now_us: int) -> dict[int, messages.OrderLeftOpen]:
+    """Return the facts of the orders that wait for their customers, by order_key."""
+    waiting = [p for p in plans if isinstance(p.step, rules.Open)]
+    return {p.order.order_key: payment_facts.left_open(p, now_us) for p in waiting}
+
+
+def _keep_holds(
+    connection: sa.Connection, waiting: Sequence[Plan], ended: Sequence[Plan], now_us: int
+) -> None:
+    """Note which open orders are to end; those that have ended, or are PAID, have no hold."""
+    endings = {p.order.order_key: p.payment.ending for p in waiting if p.is_ending}
+    open_orders.end(connection, {key: it for key, it in endings.items() if it}, now_us)
+    settled = [p.order.order_key for p in ended if p.payment.is_open]
+    open_orders.settle(connection, settled)
 
 
 def _outcome(p: Plan) -> outcomes.Outcome:
-    """Return what became of the tenders; of an order given up before its payment, of none."""
-    is_untouched = isinstance(p.step, rules.Declined) and not (p.attempts or p.movements)
-    wanted = () if is_untouched else p.accepted.tenders
-    return outcomes.of(wanted, p.attempts, p.step, p.movements)
+    """Return what became of the tenders; of an order that ends before its payment, of none."""
+    payment = p.payment
+    is_over = isinstance(p.step, rules.Declined | rules.Undone)
+    if is_over and not (p.attempts or p.movements or (payment.is_open and p.tenders_recorded)):
+        payment = msgspec.structs.replace(payment, tenders=())
+    return outcomes.of(payment, p.attempts, p.step, p.movements)
 
 
 def _record_money(
     connection: sa.Connection,
     plans: Sequence[Plan],
-    became: dict[int, outcomes.Outcome],
+    became: Mapping[int, outcomes.Outcome],
     now_us: int,
 ) -> None:
     """Record the tenders and the movements of their money."""
@@ -204,19 +164,14 @@ def _record_money(
     known: list[order_tenders.Found] = []
     moved = []
     for p in plans:
-        key, day = p.order.order_key, p.accepted.business_day
-        found = order_tenders.Found(key, became[key].tenders, day)
-        (new if _begins(p.order) else known).append(found)
-        moves, currency = became[key].moved, p.accepted.currency
-        moved.append(transactions.Moved(key, len(p.movements), moves, currency, day))
+        key, day, of = p.order.order_key, p.business_day, became[p.order.order_key]
+        known.append(order_tenders.Found(key, of.tenders[: p.tenders_recorded], day))
+        new.append(order_tenders.Found(key, of.tenders[p.tenders_recorded :], day))
+        currency = p.accepted.currency
+        moved.append(transactions.Moved(key, len(p.movements), of.moved, currency, day))
     order_tenders.add(connection, new, now_us)
     order_tenders.update(connection, known, now_us)
     transactions.append(connection, moved, now_us)
-
-
-def _begins(order: store.OrderSnapshot) -> bool:
-    """Tell whether the order's payment begins, so that its tenders are not recorded yet."""
-    return order.state is OrderState.ACCEPTED and order.charge_state is ChargeState.NONE
 
 
 def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> dict[int, EndFact]:
@@ -224,7 +179,7 @@ def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> 
     claims = [
         (order.order_key, NAME, event)
         for order in orders
-        for event in _END_EVENTS.get(order.state, (messages.ACCEPTED_EVENT,))
+        for event in payment_facts.END_EVENTS.get(order.state, (messages.ACCEPTED_EVENT,))
     ]
     versions = {order.order_key: order.version for order in orders}
     logged = store.find_claims(connection, claims)
@@ -235,119 +190,17 @@ def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> 
     }
 
 
-_END_EVENTS = {OrderState.REJECTED: (messages.ACCEPTED_EVENT, messages.GIVEN_UP_EVENT)}
-
-
 def _still_open(p: Plan, became: outcomes.Outcome, due_at_us: int) -> store.OpenCharge:
-    due = p.step.until_us if isinstance(p.step, rules.Wait) else due_at_us
-    return store.OpenCharge(p.order.order_key, became.state, due, _amounts(became))
-
-
-def _amounts(became: outcomes.Outcome) -> store.ChargeAmounts:
-    return store.ChargeAmounts(
-        tip_minor=sum(it.tender.tip_minor for it in became.tenders),
-        cash_rounding_minor=sum(it.tender.rounding_minor for it in became.tenders),
-        authorized_minor=became.total("authorized_minor"),
-        captured_minor=became.total("captured_minor"),
-        outstanding_minor=became.total("outstanding_minor"),
-    )
-
-
-def _paid(p: Plan, captured: tuple[Captured, ...], now_us: int) -> messages.OrderPaid:
-    accepted = p.accepted
-    return messages.OrderPaid(
-        order_key=accepted.order_key,
-        merchant_id=accepted.merchant_id,
-        order_id=accepted.order_id,
-        store_id=accepted.store_id,
-        version=p.order.version + 1,
-        at_us=now_us,
-        placed_at_us=accepted.placed_at_us,
-        currency=accepted.currency,
-        lines=accepted.lines,
-        taxes=accepted.taxes,
-        captured=captured,
-        gross_minor=accepted.gross_minor,
-        discount_minor=accepted.discount_minor,
-        net_minor=accepted.net_minor,
-        tax_minor=accepted.tax_minor,
-        total_minor=accepted.total_minor,
-        discount_net_minor=accepted.discount_net_minor,
-        trace_id=accepted.trace_id,
-        business_day=accepted.business_day,
-    )
-
-
-def _refused(p: Plan, declined: rules.Declined, now_us: int) -> messages.OrderRejected:
-    reason, explanation = _explain(declined)
-    accepted = p.accepted
-    return messages.OrderRejected(
-        order_key=accepted.order_key,
-        merchant_id=accepted.merchant_id,
-        order_id=accepted.order_id,
-        store_id=accepted.store_id,
-        version=p.order.version + 1,
-        at_us=now_us,
-        placed_at_us=accepted.placed_at_us,
-        stage=NAME,
-        reason=reason,
-        explanation=explanation,
-        trace_id=accepted.trace_id,
-    )
-
-
-def _explain(declined: rules.Declined) -> tuple[str, str]:
-    if declined.code == rules.GIVEN_UP:
-        what = "an operator has given the order up; nothing is charged"
-        return messages.RejectReason.GIVEN_UP_BY_OPERATOR, what
-    if declined.code:
-        return messages.RejectReason.PAYMENT_DECLINED, f"the card was declined: {declined.code}"
-    what = "the payment gateway could not be reached; nothing was charged"
-    return messages.RejectReason.GATEWAY_UNAVAILABLE, what
-
-
-def _move(
-    p: Plan, became: outcomes.Outcome, fact: EndFact, now_us: int, due_at_us: int
-) -> store.Transition:
-    if isinstance(fact, messages.OrderPaid):
-        return store.Transition(
-            order_key=fact.order_key,
-            from_version=p.order.version,
-            state=OrderState.PAID,
-            charge_state=became.state,
-            stock_state=StockState.RESERVED,
-            due_at_us=due_at_us,
-            at_us=now_us,
-            amounts=_amounts(became),
-        )
-    return store.Transition(
-        order_key=fact.order_key,
-        from_version=p.order.version,
-        state=OrderState.REJECTED,
-        charge_state=became.state,
-        stock_state=StockState.RELEASED,
-        reason=fact.reason,
-        explanation=fact.explanation,
-        at_us=now_us,
-        amounts=_amounts(became),
-    )
+    """Return what is known of a charge; only its hold owns an order that waits for its customer."""
+    due: int | None = due_at_us
+    if isinstance(p.step, rules.Wait):
+        due = p.step.until_us
+    elif isinstance(p.step, rules.Open):
+        due = None
+    amounts = payment_facts.amounts_of(p, became)
+    return store.OpenCharge(p.order.order_key, became.state, due, amounts)
 
 
 def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAccepted]) -> None:
     held = [rules_of_orders.demand_of(order) for order in orders]
     inventory_store.release(connection, inventory_rules.total(held))
-
-
-def _entry(fact: EndFact, order: store.OrderSnapshot, now_us: int) -> store.LogEntry:
-    is_paid = isinstance(fact, messages.OrderPaid)
-    was_paid = order.state is OrderState.PAID
-    return store.LogEntry(
-        order_key=fact.order_key,
-        stage=NAME,
-        event_id=messages.GIVEN_UP_EVENT if was_paid else messages.ACCEPTED_EVENT,
-        version=fact.version,
-        state=OrderState.PAID if is_paid else OrderState.REJECTED,
-        reason=fact.refusal_code,
-        fact=fact,
-        at_us=now_us,
-    )

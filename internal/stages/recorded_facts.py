@@ -16,17 +16,18 @@ from internal.orders import messages, store
 F = TypeVar("F", messages.OrderAccepted, messages.OrderPaid)
 
 
+Claim = messages.OrderAccepted | messages.OrderPaid | messages.HoldEnded
+
+
 class Claimed(NamedTuple):
     """A fact as a message claims it, with the bytes that it came as."""
 
-    fact: messages.OrderAccepted | messages.OrderPaid
+    fact: Claim
     raw: bytes | msgspec.Raw
 
 
-def lock(
-    connection: sa.Connection, claimed: Iterable[messages.OrderAccepted | messages.OrderPaid]
-) -> dict[int, store.OrderSnapshot]:
-    """Return the orders that facts of one kind are about, and lock their rows.
+def lock(connection: sa.Connection, claimed: Iterable[Claim]) -> dict[int, store.OrderSnapshot]:
+    """Return the orders that facts are about that a stage takes, and lock their rows.
 
     Raises:
         Poison: an order_key that does not exist, or belongs to another merchant's order.
@@ -82,6 +83,7 @@ def _from_log(
 
 _WRITTEN: dict[type, tuple[str, str]] = {
     messages.OrderAccepted: (messages.LogStage.ORDER, messages.PLACED_EVENT),
+    messages.HoldEnded: (messages.LogStage.ORDER, messages.PLACED_EVENT),
     messages.OrderPaid: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT),
 }
-"""Which stage logs the fact, for which event."""
+"""Which stage logs the fact, for which event; of an appointment, the fact that is needed for it."""

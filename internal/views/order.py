@@ -1,7 +1,7 @@
 """An order as its merchant sees it, read from all its tables in one snapshot. Writes nothing."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,10 +12,11 @@ from internal.kernel import ids
 from internal.kernel.states import ChargeState, OrderState, StockState
 from internal.orders import codec, messages, rules, store
 from internal.orders import lines as order_lines
-from internal.payments import order_tenders
+from internal.payments import order_tenders, outcomes
 from internal.payments import store as payments_store
-from internal.payments.messages import Attempt, Tender
+from internal.payments.messages import Attempt, OnDecline, Tender
 from internal.payments.order_tenders import TenderRecord
+from internal.pipeline import appointments
 from internal.pricing import taxes
 from internal.pricing.messages import PricedLine, TaxBucket
 from internal.privacy import store as privacy_store
@@ -77,6 +78,11 @@ class OrderView(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     timeline: tuple[TimelineEntry, ...]
     next_commands: tuple[str, ...]
+    on_decline: OnDecline = OnDecline.REFUSE
+    hold_until_us: int = 0
+    """When an order that is kept open expires, or would have."""
+    left_minor: int = 0
+    """Of an open order: what its tenders do not bring, and may not bring any more."""
     note: str = ""
     """The draft's note, until it is erased."""
 
@@ -100,7 +106,16 @@ def get_many(connection: sa.Connection, orders: Sequence[ids.OrderRef]) -> list[
 
 def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[OrderView]:
     keys = [row.order_key for row in rows]
-    found_lines, found_parts, found_log, found_attempts, found_tenders, private = bulk.select_many(
+    kept = [str(row.order_key) for row in rows if row.on_decline == OnDecline.KEEP_OPEN]
+    (
+        found_lines,
+        found_parts,
+        found_log,
+        found_attempts,
+        found_tenders,
+        private,
+        found_holds,
+    ) = bulk.select_many(
         connection,
         [
             *order_lines.queries(keys),
@@ -108,6 +123,7 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
             payments_store.attempts_query(keys),
             order_tenders.query(keys),
             privacy_store.query(privacy_store.Subject.ORDER, keys),
+            appointments.query_of(messages.HOLD, kept),
         ],
     )
     lines = order_lines.read(found_lines, found_parts)
@@ -115,7 +131,8 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
     attempts = payments_store.attempts_in(found_attempts)
     tenders = order_tenders.records_in(found_tenders)
     texts = privacy_store.found_in(private)
-    return [
+    ending = {it.subject for it in appointments.found_in(found_holds).values() if it.reason}
+    views = [
         _view(
             row,
             lines.get(row.order_key, ()),
@@ -126,6 +143,30 @@ def _assemble(connection: sa.Connection, rows: Sequence[bulk.Row]) -> list[Order
         )
         for row in rows
     ]
+    return [
+        _open_view(view, is_ending=str(view.order_key) in ending)
+        if view.on_decline is OnDecline.KEEP_OPEN
+        else view
+        for view in views
+    ]
+
+
+def _open_view(view: OrderView, *, is_ending: bool) -> OrderView:
+    """Add what only an order that is kept open has."""
+    ends = [it.fact.hold_until_us for it in view.timeline if isinstance(it.fact, _ACCEPTED)]
+    is_open = view.state is OrderState.ACCEPTED
+    live = (it.tender.amount_minor or 0 for it in view.tenders if it.state not in outcomes.ENDED)
+    left_minor = view.total_minor - sum(live) if is_open else 0
+    opened = rules.OpenPayment(left_minor, is_ending)
+    return msgspec.structs.replace(
+        view,
+        hold_until_us=max(ends, default=0),
+        left_minor=left_minor,
+        next_commands=rules.next_commands(view.state, view.charge_state, opened),
+    )
+
+
+_ACCEPTED = messages.OrderAccepted
 
 
 def _rows_of(table: sa.Table, keys: Sequence[int]) -> bulk.Query:
@@ -163,7 +204,7 @@ def _view(
     lines: tuple[PricedLine, ...],
     timeline: tuple[TimelineEntry, ...],
     attempts: tuple[Attempt, ...],
-    recorded: Mapping[int, TenderRecord],
+    recorded: dict[int, TenderRecord],
     note: str,
 ) -> OrderView:
     values = {name: getattr(row, name) for name in _COLUMNS}
@@ -173,6 +214,7 @@ def _view(
         "charge_state": charge,
         "stock_state": StockState(row.stock_state),
         "channel": messages.Channel(row.channel),
+        "on_decline": OnDecline(row.on_decline),
         "reason": row.reason or "",
         "explanation": row.explanation or "",
         "lines": lines,
@@ -190,16 +232,14 @@ _COLUMNS = [name for name in OrderView.__struct_fields__ if name in store.ORDERS
 
 
 def _tenders(
-    timeline: Sequence[TimelineEntry], recorded: Mapping[int, TenderRecord]
+    timeline: Sequence[TimelineEntry], recorded: dict[int, TenderRecord]
 ) -> tuple[TenderRecord, ...]:
     """Return the tenders, as recorded where the payment has begun."""
     wanted: tuple[Tender, ...] = _fact_of(timeline, messages.OrderAccepted, "tenders") or _fact_of(
         timeline, messages.OrderPlaced, "tenders"
     )
-    return tuple(
-        recorded.get(number, TenderRecord(tender_no=number, tender=tender))
-        for number, tender in enumerate(wanted, start=1)
-    )
+    sent = {n: TenderRecord(tender_no=n, tender=it) for n, it in enumerate(wanted, start=1)}
+    return tuple((sent | recorded).values())
 
 
 def _fact_of(timeline: Sequence[TimelineEntry], kind: type, field: str) -> tuple[Any, ...]:

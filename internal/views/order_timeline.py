@@ -13,7 +13,7 @@ from internal.auth import audit_log
 from internal.flow import janitor, topics
 from internal.kernel import ids
 from internal.kernel.states import OrderState, is_terminal
-from internal.orders import messages
+from internal.orders import fact_bases
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt
@@ -61,7 +61,7 @@ def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTime
     An order that is not recorded may still have dead letters, and requests that wait for it.
     """
     view = order_view.get(connection, merchant_id, order_id)
-    about = ids.Subject(messages.SUBJECT_KIND, merchant_id, order_id)
+    about = ids.Subject(fact_bases.SUBJECT_KIND, merchant_id, order_id)
     letters = dead_letters.of_subject(connection, about)
     subject = requests_store.Subject(merchant_id, SubjectKind.ORDER, order_id)
     requests = requests_store.of_subject(connection, subject)

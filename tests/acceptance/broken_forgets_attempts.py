@@ -16,7 +16,7 @@ from internal.kernel import ids
 from internal.orders import messages, store
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt
-from internal.stages import payment_processing
+from internal.stages import open_orders, payment_plans
 
 PROCESSES = 1_000
 ATTEMPTS_PER_PROCESS = 100
@@ -31,14 +31,14 @@ class ForgetfulStore:
         self._suffix = f"~{process}"
         self._tried: defaultdict[int, dict[int, Attempt]] = defaultdict(dict)
         self._add, self._update = payments_store.add, payments_store.update
-        self._plan_one = payment_processing.plan_one
+        self._plan_one = payment_plans.plan_one
 
     def take_over(self) -> None:
         """Replace the functions of the store and the stage."""
         payments_store.histories = self.histories
         payments_store.add = self.add
         payments_store.update = self.update
-        payment_processing.plan_one = self.plan_one
+        payment_plans.plan_one = self.plan_one
 
     def histories(
         self, connection: sa.Connection, order_keys: Sequence[int]
@@ -67,10 +67,11 @@ class ForgetfulStore:
         order: store.OrderSnapshot,
         history: payments_store.History,
         now_us: int,
-    ) -> payment_processing.Plan:
+        opened: open_orders.OpenOrder | None = None,
+    ) -> payment_plans.Plan:
         """Plan with an order id that is new in each process, so that the gateway sees new keys."""
         renamed = msgspec.structs.replace(accepted, order_id=accepted.order_id + self._suffix)
-        plan = self._plan_one(renamed, order, history, now_us)
+        plan = self._plan_one(renamed, order, history, now_us, opened)
         return msgspec.structs.replace(plan, accepted=accepted)
 
     def _remember(self, attempts: Sequence[Attempt], at_us: int) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from internal.orders import store
-from internal.stages import payment_processing
+from internal.stages import payment_facts, payment_processing
 
 
 def repeat_nothing(
     connection: object, orders: Sequence[store.OrderSnapshot]
-) -> dict[int, payment_processing.EndFact]:
+) -> dict[int, payment_facts.EndFact]:
     """Replace payment_processing.repeat."""
     del connection, orders
     return {}

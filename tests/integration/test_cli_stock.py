@@ -1,9 +1,13 @@
 """`souk stock` beside a running engine: what arrives, is written off, counted, and missing."""
 
+from pathlib import Path
+
 import pytest
 
+from internal.cli import database
+from internal.pipeline import outbox
 from tests.integration import test_cli
-from tests.integration.test_cli import MINE, Souk
+from tests.integration.test_cli import MINE, Souk, is_soon
 
 data, bare, souk = test_cli.data, test_cli.bare, test_cli.souk
 """The fixtures of the engine, of the command alone, and of the command on the engine's data."""
@@ -30,6 +34,11 @@ def test_goods_arrive_once_per_document(souk: Souk) -> None:
     other = souk("stock", "receive", *HERE, "LAMP-BRASS-60=5", "--document", "DN-1")
     assert (other.code, "another request has the id DN-1" in other.words) == (1, True)
     assert levels(souk, "LAMP-BRASS-60") == ("8.125", "0", "8.125")
+
+
+def test_a_running_engine_sends_the_events(souk: Souk, data: Path) -> None:
+    assert souk("stock", "receive", *HERE, "TEA-250=1").code == 0
+    assert is_soon(lambda: not database.read(data, outbox.shards))
 
 
 def test_stock_that_is_written_off_has_an_exception_until_it_suffices(souk: Souk) -> None:

@@ -18,7 +18,7 @@ from internal.views import order_timeline
 from tests.support import shop
 from tests.support.pipeline_fixture import GATEWAY_FILE, Site, World, found, opened
 
-LEFT_BEHIND = "an open order has a deadline, an open dead letter or an undecided payment"
+LEFT_BEHIND = "an open order has a deadline, a hold, an open dead letter or an undecided payment"
 REFS = {name: ids.OrderRef(shop.MERCHANT, name) for name in "op"}
 
 

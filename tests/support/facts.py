@@ -9,7 +9,7 @@ from internal.kernel import ids, texts
 from internal.kernel.money import INT64_MAX, INT64_MIN
 from internal.kernel.unit_prices import SCALE_MAX, UnitPrice
 from internal.orders import messages
-from internal.payments.messages import Captured, Tender, TenderKind
+from internal.payments.messages import Captured, OnDecline, Tender, TenderKind
 from internal.pricing.messages import (
     Adjustment,
     AdjustmentKind,
@@ -66,6 +66,7 @@ def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict
         **dict.fromkeys(ids_of, names),
         **dict.fromkeys(optional_ids, st.just("") | names),
         "channel": st.sampled_from(messages.Channel),
+        "on_decline": st.sampled_from(OnDecline),
         "lines": _some(st.builds(messages.StockLine, skus, INTS)),
         "wanted": _some(
             st.builds(
@@ -177,6 +178,15 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         explanation="rare: 3 wanted, 2 available",
     ),
     messages.OrderCancelled(**_ORDER, request_id="c-1"),  # type: ignore[arg-type]
+    messages.OrderExpired(**_ORDER),  # type: ignore[arg-type]
+    messages.OrderLeftOpen(**_ORDER),  # type: ignore[arg-type]
+    messages.HoldEnded(
+        merchant_id="m-1",
+        order_id="o-1",
+        order_key=42,
+        at_us=1_700_000_000_000_002,
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+    ),
 )
 
 HALVES: dict[type, Private] = {

@@ -39,7 +39,10 @@ class Instance:
             topic = stage_handler.spec.topics[0]
             work = [
                 handler.Work(
-                    fact, handler.Incoming(topic, b"", None), raw=kernel_facts.encode(fact)
+                    fact,
+                    handler.Incoming(topic, b"", None),
+                    raw=kernel_facts.encode(fact),
+                    private=shop.half_of(fact),
                 )
                 for fact in mine[start : start + self.batch_orders]
             ]

@@ -15,7 +15,7 @@ from internal.kernel.quantities import MILLI
 from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
 from internal.payments import tenders as tender_types
-from internal.payments.messages import Tender, TenderKind
+from internal.payments.messages import OnDecline, Tender, TenderKind
 from internal.pricing.messages import Adjustment, WantedLine
 from internal.privacy.messages import Private
 from tests.support import stock
@@ -117,6 +117,17 @@ def placed(
         NOW_US,
         adjustments,
         trace_id=f"trace-{order_id}",
+    )
+
+
+def kept_open(
+    order_id: str, *tenders: Tender, hold_s: int = 3_600, merchant_id: str = MERCHANT
+) -> messages.OrderPlaced:
+    """Return an order for one tea that stays open until it is paid or its hold ends."""
+    return msgspec.structs.replace(
+        placed(order_id, tenders=tenders, merchant_id=merchant_id),
+        on_decline=OnDecline.KEEP_OPEN,
+        hold_s=hold_s,
     )
 
 

@@ -16,7 +16,7 @@ from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.unit_prices import UnitPrice
 from internal.orders.messages import Asked, CancelRequested, Channel, OrderPlaced, Submission
 from internal.payments import tenders as tender_types
-from internal.payments.messages import Tender
+from internal.payments.messages import OnDecline, Tender
 from internal.pricing import rules as pricing_rules
 from internal.pricing.messages import (
     Adjustment,
@@ -48,11 +48,15 @@ def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Subm
     Raises:
         InvalidMoney: an amount is not in the order's currency, cannot be expressed in it, or is too
             small.
-        InvalidInput: a tender is of no known kind, more than one leaves its amount out, two of
-            them or two lines have the same name, or the sale is too far in the future.
+        InvalidInput: there is no tender, one is of no known kind, more than one leaves its amount
+            out, two of them or two lines have the same name, or the sale is too far in the future.
     """
     currency = draft.currency
     money.exponent_of(currency, f"{path}currency")
+    on_decline = _ON_DECLINE[draft.on_decline]
+    if on_decline is OnDecline.REFUSE and not draft.tenders:
+        what = "must contain at least 1 item(s), unless the order is kept open"
+        raise errors.InvalidInput([(f"{path}tenders", what)])
     tenders = _tenders(draft.tenders, currency, path)
     private = Private(draft.note, _tokens(draft.tenders, tenders))
     unstamped = OrderPlaced(
@@ -71,6 +75,8 @@ def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Subm
         customer_id=draft.customer_id,
         shift_id=draft.shift_id,
         cashier_id=draft.cashier_id,
+        on_decline=on_decline,
+        hold_s=draft.hold.seconds,
     )
     fact = msgspec.structs.replace(
         unstamped,
@@ -94,6 +100,13 @@ _CHANNELS = {
     order_pb2.CHANNEL_TILL: Channel.TILL,
     order_pb2.CHANNEL_ONLINE: Channel.ONLINE,
     order_pb2.CHANNEL_OFFLINE: Channel.OFFLINE,
+}
+
+
+_ON_DECLINE = {
+    order_pb2.ON_DECLINE_UNSPECIFIED: OnDecline.REFUSE,
+    order_pb2.ON_DECLINE_REFUSE: OnDecline.REFUSE,
+    order_pb2.ON_DECLINE_KEEP_OPEN: OnDecline.KEEP_OPEN,
 }
 
 

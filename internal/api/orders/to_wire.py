@@ -22,7 +22,10 @@ from internal.views.order import OrderView, TimelineEntry
 from internal.views.order_list import OrderSummary
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
 
-_COMMANDS = {"CancelOrder": order_pb2.ORDER_COMMAND_CANCEL}
+_COMMANDS = {
+    "CancelOrder": order_pb2.ORDER_COMMAND_CANCEL,
+    "AddTender": order_pb2.ORDER_COMMAND_ADD_TENDER,
+}
 
 
 def state_of(state: str) -> str:
@@ -114,6 +117,7 @@ def _placed(submission: Submission) -> order_pb2.Order:
         customer_id=fact.customer_id,
         shift_id=fact.shift_id,
         cashier_id=fact.cashier_id,
+        on_decline=f"ON_DECLINE_{fact.on_decline}",
     )
 
 
@@ -143,8 +147,13 @@ def _recorded(view: OrderView) -> order_pb2.Order:
         shift_id=view.shift_id,
         cashier_id=view.cashier_id,
         business_day=view.business_day,
+        on_decline=f"ON_DECLINE_{view.on_decline}",
     )
     _add_amounts(order, view, placed)
+    if view.hold_until_us:
+        order.hold_until.CopyFrom(_instant(view.hold_until_us))
+    if view.state is OrderState.ACCEPTED and view.hold_until_us:
+        order.left_to_pay.CopyFrom(money_of(view.left_minor, view.currency))
     if view.state is OrderState.REJECTED:
         order.refusal.reason, order.refusal.explanation = view.reason, view.explanation
     return order

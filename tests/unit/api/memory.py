@@ -398,7 +398,8 @@ def _fact(
         "placed_at_us": view.placed_at_us,
     }
     if state is OrderState.PAID:
-        amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
+        names = set(view.__struct_fields__) & set(messages.OrderPaid.__struct_fields__)
+        amounts = {name: getattr(view, name) for name in names if name.endswith("_minor")}
         captured = tuple(Captured(t.tender.kind, view.total_minor, "gw-1") for t in view.tenders)
         return messages.OrderPaid(
             **common, **amounts, currency=view.currency, lines=(), taxes=(), captured=captured
@@ -438,7 +439,8 @@ class MemoryPrices:
             request.merchant_id, "q", request.store_id, request.currency, request.lines, (), "", 0
         )
         view = _accepted(placed, 1)
-        amounts = {f: getattr(view, f) for f in view.__struct_fields__ if f.endswith("_minor")}
+        names = set(view.__struct_fields__) & set(messages.OrderPaid.__struct_fields__)
+        amounts = {name: getattr(view, name) for name in names if name.endswith("_minor")}
         return PricedOrder(currency=request.currency, lines=view.lines, taxes=(), **amounts)
 
 

@@ -76,6 +76,9 @@ GONE = (
 )
 """SQL that takes away all of a product, and a little more."""
 
+HOLD = (
+    "INSERT INTO appointments (kind, subject, shard, due_at_us) VALUES ('hold', '{subject}', 0, 0)"
+)
 LETTER = (
     "INSERT INTO dead_letters (stage, topic, code, explanation, subject_kind, merchant_id,"
     " subject, payload, at_us, closed_at_us, closed_by) VALUES"
@@ -394,25 +397,25 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "UPDATE orders SET charge_state = 'PENDING' WHERE order_key = $paid",
     ),
     "an accepted order that nothing drives on": (
-        "I11 deadline, an open dead letter",
+        "I11 hold, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $open",
     ),
     "a paid order that nothing drives on": (
-        "I11 deadline, an open dead letter",
+        "I11 hold, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
     ),
     "an order whose letter was dropped, and that is left behind": (
-        "I11 deadline, an open dead letter",
+        "I11 hold, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
         LETTER.format(kind="order", order="paid", closed="7, 'dropped'"),
     ),
     "an order left behind beside the letter of another merchant": (
-        "I11 deadline, an open dead letter",
+        "I11 hold, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
         LETTER.format(kind="order", order="paid", closed="NULL, ''").replace("m-1", "m-2"),
     ),
     "an order left behind beside the letter of something else with its name": (
-        "I11 deadline, an open dead letter",
+        "I11 hold, an open dead letter",
         "UPDATE orders SET due_at_us = NULL WHERE order_key = $paid",
         LETTER.format(kind="stock", order="paid", closed="NULL, ''"),
     ),
@@ -457,6 +460,15 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "I12 whose cancellation was answered",
         "UPDATE requests SET subject = 'lost' WHERE subject = 'cancelled'",
     ),
+    "an order that is kept open, and lost its hold": (
+        "I11 has a hold until it is paid or ends",
+        "DELETE FROM appointments",
+    ),
+    "a hold of an order that has ended": (
+        "I11 has a hold until it is paid or ends",
+        HOLD.format(subject="$sale"),
+    ),
+    "a hold of no order": ("I11 hold belongs to an order", HOLD.format(subject="999999")),
     "a request that waits beside its order": (
         "I12 waits for an order that is recorded",
         "UPDATE requests SET state = 'WAITING' WHERE subject = 'paid'",

@@ -95,4 +95,5 @@ def trade(connection: sa.Connection) -> dict[str, int]:
         line.carry(*away)
         line.clock.advance_us(60 * US_PER_SECOND)
     line.step(shop.placed("open"))
+    line.step(shop.kept_open("tab", shop.cash(100)))
     return gateway.captured

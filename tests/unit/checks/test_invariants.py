@@ -18,7 +18,7 @@ def test_a_correct_database_holds_every_rule(database: Database) -> None:
 
 def test_every_kind_of_order_is_in_the_database(database: Database) -> None:
     assert invariants.summary(database.connection) == [
-        invariants.Tally("ACCEPTED", "", 2),
+        invariants.Tally("ACCEPTED", "", 3),
         invariants.Tally("CANCELLED", "CANCELLED_BY_MERCHANT", 1),
         invariants.Tally("FINALIZED", "", 4),
         invariants.Tally("PAID", "", 1),

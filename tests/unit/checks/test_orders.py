@@ -17,7 +17,7 @@ from tests.unit.checks import corruptions
 from tests.unit.checks.good_database import Database
 
 NOW_US = shop.NOW_US
-LEFT_BEHIND = "an open order has a deadline, an open dead letter or an undecided payment"
+LEFT_BEHIND = "an open order has a deadline, a hold, an open dead letter or an undecided payment"
 HISTORIES = st.lists(st.sampled_from(OrderState), max_size=6)
 
 

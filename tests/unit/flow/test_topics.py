@@ -65,7 +65,7 @@ def test_everything_that_is_read_is_kept_from_the_start() -> None:
 
 
 def test_a_client_hears_of_every_outcome() -> None:
-    commands = {topics.PLACED, topics.ORDER_COMMANDS}
+    commands = {topics.PLACED, topics.ORDER_COMMANDS, topics.PAYMENT_COMMANDS}
     assert set(topics.OUTCOMES) == {topics.TOPIC_OF[kind] for kind in facts.KINDS} - commands
     assert set(topics.DECIDED) | set(topics.ENDED) < set(topics.OUTCOMES)
 

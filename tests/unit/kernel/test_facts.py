@@ -9,7 +9,11 @@ from internal.kernel import facts as kernel_facts
 from internal.orders import messages
 from tests.support import facts, shop
 
-REFUSALS = {"OrderRejected": "OUT_OF_STOCK", "OrderCancelled": "CANCELLED_BY_MERCHANT"}
+REFUSALS = {
+    "OrderRejected": "OUT_OF_STOCK",
+    "OrderCancelled": "CANCELLED_BY_MERCHANT",
+    "OrderExpired": "HOLD_ENDED",
+}
 
 
 class ParcelShipped(msgspec.Struct, frozen=True, tag=True):

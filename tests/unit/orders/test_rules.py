@@ -64,7 +64,7 @@ def test_a_line_without_stock_takes_none() -> None:
 def test_an_order_is_cancelled_before_money_is_asked_for(
     state: OrderState, charge: ChargeState
 ) -> None:
-    may = rules.may_cancel(state, charge)
+    may = rules.may_cancel(state, charge, is_kept_open=False)
     assert may == (state is OrderState.ACCEPTED and charge is ChargeState.NONE)
     assert not may or states.may_move(state, OrderState.CANCELLED)
     assert rules.next_commands(state, charge) == (("CancelOrder",) if may else ())

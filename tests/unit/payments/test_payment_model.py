@@ -23,7 +23,7 @@ from internal.orders import store as orders_store
 from internal.payments import gateway_calls, manual_resolution, rules, tenders, transactions
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt, AttemptState, Operation, Tender, TenderKind
-from internal.stages import payment_processing
+from internal.stages import payment_plans, payment_processing
 from tests.support import gateways, profiles, staged_orders
 from tests.support.gateways import Fault
 
@@ -101,7 +101,7 @@ class PaymentModel(RuleBasedStateMachine):
         self.accepted = accepted(wanted)
 
     def history(self) -> payments_store.History:
-        return payments_store.histories(self.connection, [1]).get(1, payment_processing.NO_HISTORY)
+        return payments_store.histories(self.connection, [1]).get(1, payment_plans.NO_HISTORY)
 
     def moved(self) -> int:
         return sum(movement.amount_minor for movement in self.history().movements)
@@ -111,7 +111,7 @@ class PaymentModel(RuleBasedStateMachine):
     def take_the_message(self) -> None:
         """Plan and record in one transaction, as the payment stage does."""
         now_us = self.clock.now_us()
-        plan = payment_processing.plan_one(self.accepted, RECORDED, self.history(), now_us)
+        plan = payment_plans.plan_one(self.accepted, RECORDED, self.history(), now_us)
         payments_store.add(self.connection, plan.new_attempts, now_us)
         moved = payment_processing._outcome(plan).moved
         new = transactions.Moved(1, len(plan.movements), moved, "EUR", 0)
@@ -122,7 +122,7 @@ class PaymentModel(RuleBasedStateMachine):
         elif isinstance(plan.step, rules.Call | rules.Ask):
             is_question = isinstance(plan.step, rules.Ask)
             tokens = {1: {it.tender_ref: it.tender_ref for it in self.accepted.tenders}}
-            attempts = payment_processing.with_tokens(plan, plan.step.attempts, tokens)
+            attempts = payment_plans.with_tokens(plan, plan.step.attempts, tokens)
             self.jobs += [Job(attempt, is_question) for attempt in attempts]
 
     @precondition(lambda self: self.jobs)

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from internal.checks import invariants
 from internal.flow import topics
-from internal.inventory.messages import Demand
 from internal.kernel.facts import Fact
 from internal.kernel.states import OrderState
 from internal.orders import messages, store
@@ -128,7 +127,7 @@ def rename(
             placed_at_us=now_us,
             request_id=command.request_id,
         )
-        changes.append(cancellation.Change(after, fact, Demand(order.merchant_id, shop.STORE, {})))
+        changes.append(cancellation.Change(after, fact))
     return changes
 
 

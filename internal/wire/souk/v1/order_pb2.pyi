@@ -1,6 +1,7 @@
 import datetime
 
 from internal.wire.buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.type import money_pb2 as _money_pb2
 from google.protobuf.internal import containers as _containers
@@ -68,6 +69,13 @@ class OrderCommand(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ORDER_COMMAND_UNSPECIFIED: _ClassVar[OrderCommand]
     ORDER_COMMAND_CANCEL: _ClassVar[OrderCommand]
+    ORDER_COMMAND_ADD_TENDER: _ClassVar[OrderCommand]
+
+class OnDecline(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_DECLINE_UNSPECIFIED: _ClassVar[OnDecline]
+    ON_DECLINE_REFUSE: _ClassVar[OnDecline]
+    ON_DECLINE_KEEP_OPEN: _ClassVar[OnDecline]
 
 class AdjustmentSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -114,13 +122,17 @@ CHANNEL_ONLINE: Channel
 CHANNEL_OFFLINE: Channel
 ORDER_COMMAND_UNSPECIFIED: OrderCommand
 ORDER_COMMAND_CANCEL: OrderCommand
+ORDER_COMMAND_ADD_TENDER: OrderCommand
+ON_DECLINE_UNSPECIFIED: OnDecline
+ON_DECLINE_REFUSE: OnDecline
+ON_DECLINE_KEEP_OPEN: OnDecline
 ADJUSTMENT_SOURCE_UNSPECIFIED: AdjustmentSource
 ADJUSTMENT_SOURCE_MANUAL: AdjustmentSource
 ADJUSTMENT_SOURCE_PROMOTION: AdjustmentSource
 ADJUSTMENT_SOURCE_COUPON: AdjustmentSource
 
 class OrderDraft(_message.Message):
-    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "lines", "adjustments", "tenders", "note", "sold_at", "channel", "customer_id", "shift_id", "cashier_id")
+    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "lines", "adjustments", "tenders", "note", "sold_at", "channel", "customer_id", "shift_id", "cashier_id", "on_decline", "hold")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     TERMINAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +146,8 @@ class OrderDraft(_message.Message):
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     SHIFT_ID_FIELD_NUMBER: _ClassVar[int]
     CASHIER_ID_FIELD_NUMBER: _ClassVar[int]
+    ON_DECLINE_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     store_id: str
     terminal_id: str
@@ -147,7 +161,9 @@ class OrderDraft(_message.Message):
     customer_id: str
     shift_id: str
     cashier_id: str
-    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[DraftLine, _Mapping]]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., tenders: _Optional[_Iterable[_Union[Tender, _Mapping]]] = ..., note: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ...) -> None: ...
+    on_decline: OnDecline
+    hold: _duration_pb2.Duration
+    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[DraftLine, _Mapping]]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., tenders: _Optional[_Iterable[_Union[Tender, _Mapping]]] = ..., note: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ..., on_decline: _Optional[_Union[OnDecline, str]] = ..., hold: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class DraftLine(_message.Message):
     __slots__ = ("sku", "quantity_milli", "expected_price", "line_ref", "adjustments")
@@ -206,7 +222,7 @@ class CardTender(_message.Message):
     def __init__(self, token: _Optional[str] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "state", "charge_state", "stock_state", "version", "lines", "taxes", "totals", "tenders", "receipt_number", "refusal", "price_trace", "allowed_commands", "timeline", "placed_at", "updated_at", "note", "trace_id", "sold_at", "channel", "customer_id", "shift_id", "cashier_id", "business_day")
+    __slots__ = ("order_id", "store_id", "terminal_id", "currency", "state", "charge_state", "stock_state", "version", "lines", "taxes", "totals", "tenders", "receipt_number", "refusal", "price_trace", "allowed_commands", "timeline", "placed_at", "updated_at", "note", "trace_id", "sold_at", "channel", "customer_id", "shift_id", "cashier_id", "business_day", "on_decline", "hold_until", "left_to_pay")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
     TERMINAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +250,9 @@ class Order(_message.Message):
     SHIFT_ID_FIELD_NUMBER: _ClassVar[int]
     CASHIER_ID_FIELD_NUMBER: _ClassVar[int]
     BUSINESS_DAY_FIELD_NUMBER: _ClassVar[int]
+    ON_DECLINE_FIELD_NUMBER: _ClassVar[int]
+    HOLD_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    LEFT_TO_PAY_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     store_id: str
     terminal_id: str
@@ -261,7 +280,10 @@ class Order(_message.Message):
     shift_id: str
     cashier_id: str
     business_day: int
-    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., state: _Optional[_Union[OrderState, str]] = ..., charge_state: _Optional[_Union[ChargeState, str]] = ..., stock_state: _Optional[_Union[StockState, str]] = ..., version: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[TaxBucket, _Mapping]]] = ..., totals: _Optional[_Union[OrderTotals, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[OrderTender, _Mapping]]] = ..., receipt_number: _Optional[int] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., price_trace: _Optional[_Iterable[str]] = ..., allowed_commands: _Optional[_Iterable[_Union[OrderCommand, str]]] = ..., timeline: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ..., placed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., trace_id: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ..., business_day: _Optional[int] = ...) -> None: ...
+    on_decline: OnDecline
+    hold_until: _timestamp_pb2.Timestamp
+    left_to_pay: _money_pb2.Money
+    def __init__(self, order_id: _Optional[str] = ..., store_id: _Optional[str] = ..., terminal_id: _Optional[str] = ..., currency: _Optional[str] = ..., state: _Optional[_Union[OrderState, str]] = ..., charge_state: _Optional[_Union[ChargeState, str]] = ..., stock_state: _Optional[_Union[StockState, str]] = ..., version: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[OrderLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[TaxBucket, _Mapping]]] = ..., totals: _Optional[_Union[OrderTotals, _Mapping]] = ..., tenders: _Optional[_Iterable[_Union[OrderTender, _Mapping]]] = ..., receipt_number: _Optional[int] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., price_trace: _Optional[_Iterable[str]] = ..., allowed_commands: _Optional[_Iterable[_Union[OrderCommand, str]]] = ..., timeline: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ..., placed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ..., trace_id: _Optional[str] = ..., sold_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., customer_id: _Optional[str] = ..., shift_id: _Optional[str] = ..., cashier_id: _Optional[str] = ..., business_day: _Optional[int] = ..., on_decline: _Optional[_Union[OnDecline, str]] = ..., hold_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., left_to_pay: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class OrderSummary(_message.Message):
     __slots__ = ("order_id", "store_id", "terminal_id", "state", "charge_state", "stock_state", "version", "total", "receipt_number", "refusal_reason", "placed_at", "updated_at")

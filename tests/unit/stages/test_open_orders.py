@@ -1,0 +1,189 @@
+"""Open orders: a declined card leaves them open; they end when they are paid, cancelled or over."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from internal.checks import invariants
+from internal.flow import holds
+from internal.kernel.clock import US_PER_SECOND
+from internal.kernel.facts import Fact
+from internal.orders import messages
+from internal.payments.messages import Tender
+from internal.pipeline import appointments
+from internal.requests import store as requests_store
+from internal.requests.messages import RequestKey
+from internal.views import order as order_view
+from tests.support import gateways, shop, staged_orders
+from tests.support.gateways import Fault
+
+DECLINED = "tok_declined:no_funds"
+HOLD_S = 3_600
+
+
+class Tab:
+    """An open order, with a gateway whose faults can be chosen."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.gateway = gateways.FaultyGateway()
+        self.line = staged_orders.StagedOrders(connection, self.gateway)
+
+    def place(self, *tenders: Tender) -> list[Fact]:
+        return self.line.carry(shop.kept_open("o", *tenders, hold_s=HOLD_S))
+
+    def cancel(self, request_id: str = "c-1") -> list[Fact]:
+        return self.line.carry(shop.cancel("o", request_id))
+
+    def later(self, seconds: int = HOLD_S) -> list[Fact]:
+        """Let time pass, take the holds that are due, and carry their messages."""
+        self.line.clock.advance_us(seconds * US_PER_SECOND)
+        with staged_orders.transaction(self.connection):
+            ended = holds._take(self.connection, self.line.clock.now_us())
+        return self.line.carry(*ended)
+
+    def view(self) -> order_view.OrderView:
+        return self.line.view("o")
+
+    def states(self) -> tuple[str, str, str]:
+        view = self.view()
+        return str(view.state), str(view.charge_state), str(view.stock_state)
+
+    def holds(self) -> int:
+        query = sa.select(sa.func.count()).select_from(appointments.APPOINTMENTS)
+        return int(self.connection.execute(query).scalar_one())
+
+
+@pytest.fixture
+def tab(any_database: sa.Connection) -> Iterator[Tab]:
+    shop.open_for_business(any_database)
+    tab = Tab(any_database)
+    yield tab
+    found = invariants.check(any_database, captured_at_gateway=tab.gateway.captured)
+    assert not found, found
+
+
+def kinds(facts: list[Fact]) -> list[str]:
+    return [type(fact).__name__ for fact in facts]
+
+
+def test_an_order_without_tenders_waits_for_its_customer(tab: Tab) -> None:
+    assert kinds(tab.place()) == ["OrderAccepted", "OrderLeftOpen"]
+    view = tab.view()
+    assert tab.states() == ("ACCEPTED", "NONE", "RESERVED")
+    assert (view.due_at_us, view.left_minor, view.tenders) == (None, 1_000, ())
+    assert view.hold_until_us == shop.NOW_US + HOLD_S * US_PER_SECOND
+    assert "CancelOrder" in view.next_commands
+    assert tab.line.level("tea").reserved_milli == 1_000
+    assert tab.holds() == 1
+
+
+def test_an_order_whose_tenders_bring_its_total_is_paid_at_once(tab: Tab) -> None:
+    assert kinds(tab.place(shop.cash(300), shop.card()))[-1] == "OrderFinalized"
+    assert tab.states() == ("FINALIZED", "FULL", "COMMITTED")
+    assert tab.holds() == 0
+
+
+def test_cash_is_taken_at_once_and_stays(tab: Tab) -> None:
+    tab.place(shop.cash(300, given=500), shop.card(token=DECLINED))
+    assert tab.states() == ("ACCEPTED", "PARTLY_CAPTURED", "RESERVED")
+    view = tab.view()
+    assert [(str(it.state), it.captured_minor) for it in view.tenders] == [
+        ("FULL", 300),
+        ("DECLINED", 0),
+    ]
+    assert view.left_minor == 700
+
+
+def test_a_declined_card_leaves_what_others_hold(tab: Tab) -> None:
+    tab.place(shop.card(400), shop.card(300, DECLINED, tip=50))
+    assert tab.states() == ("ACCEPTED", "PARTLY_CAPTURED", "RESERVED")
+    assert tab.gateway.captured == {"m-1/o/1": 400}
+    assert not tab.gateway.voided
+    assert tab.view().left_minor == 600
+
+
+def test_tenders_above_the_total_are_refused_with_the_order(tab: Tab) -> None:
+    rejected = tab.place(shop.card(700), shop.card(301))[-1]
+    assert isinstance(rejected, messages.OrderRejected)
+    assert rejected.reason == "TENDER_ABOVE_REST"
+    assert tab.holds() == 0
+
+
+def test_a_hold_that_ends_releases_and_returns_everything(tab: Tab) -> None:
+    tab.place(shop.cash(100), shop.card(400))
+    assert not tab.later(HOLD_S - 1)
+    assert kinds(tab.later(1)) == ["OrderExpired"]
+    assert tab.states() == ("EXPIRED", "VOIDED", "RELEASED")
+    assert not tab.gateway.captured
+    assert tab.line.level("tea").reserved_milli == 0
+    assert tab.holds() == 0
+    assert tab.view().next_commands == ()
+
+
+def test_a_hold_is_put_off_while_a_result_is_missing(tab: Tab) -> None:
+    tab.gateway.faults.append(Fault.LOST_ANSWER)
+    tab.place(shop.card())
+    tab.gateway.faults.append(Fault.LOST_ANSWER)
+    assert not tab.later()
+    assert tab.states() == ("ACCEPTED", "UNKNOWN", "RESERVED")
+    assert kinds(tab.later())[0] == "OrderPaid"
+    assert tab.states() == ("FINALIZED", "FULL", "COMMITTED")
+
+
+def test_an_order_that_expires_is_voided_first_whatever_the_gateway_does(tab: Tab) -> None:
+    tab.place(shop.card(400))
+    tab.gateway.faults.append(Fault.LOST_ANSWER)
+    assert not tab.later()
+    assert tab.states() == ("ACCEPTED", "UNKNOWN", "RESERVED")
+    assert tab.view().next_commands == ()
+    assert not invariants.check(tab.connection)
+    assert kinds(tab.later()) == ["OrderExpired"]
+    assert tab.states() == ("EXPIRED", "VOIDED", "RELEASED")
+
+
+def test_an_order_that_holds_nothing_is_cancelled_at_once(tab: Tab) -> None:
+    tab.place(shop.card(token=DECLINED))
+    assert kinds(tab.cancel()) == ["OrderCancelled"]
+    assert tab.states() == ("CANCELLED", "DECLINED", "RELEASED")
+    assert tab.holds() == 0
+
+
+def test_a_cancelled_order_returns_what_it_holds_before_its_request_is_answered(tab: Tab) -> None:
+    tab.place(shop.cash(100), shop.card(400))
+    tab.gateway.faults.append(Fault.LOST_REQUEST)
+    assert kinds(tab.cancel("c-1")) == ["HoldEnded"]
+    assert answer(tab, "c-1") == ("WAITING", "")
+    assert not invariants.check(tab.connection, captured_at_gateway=tab.gateway.captured)
+    assert kinds(tab.cancel("c-2")) == ["HoldEnded"]
+    (cancelled,) = tab.later()
+    assert isinstance(cancelled, messages.OrderCancelled)
+    assert cancelled.request_id == "c-1"
+    assert tab.states() == ("CANCELLED", "VOIDED", "RELEASED")
+    told = '{"state":"CANCELLED","version":3}'
+    assert answer(tab, "c-1") == answer(tab, "c-2") == ("DONE", told)
+    assert not tab.gateway.captured
+
+
+def answer(tab: Tab, request_id: str) -> tuple[str, str]:
+    key = RequestKey(shop.MERCHANT, messages.CancelRequested.method, request_id)
+    found = requests_store.find(tab.connection, [key])[key]
+    return str(found.state), found.answer
+
+
+def test_the_end_of_a_hold_is_told_again(tab: Tab) -> None:
+    """The message comes again, because the stage died before it could acknowledge."""
+    tab.place(shop.cash(100))
+    tab.line.clock.advance_us(HOLD_S * US_PER_SECOND)
+    ended = messages.HoldEnded(shop.MERCHANT, "o", tab.view().order_key, 1)
+    (expired,) = tab.line.carry(ended)
+    assert tab.line.carry(ended) == [expired]
+
+
+def test_a_message_about_a_hold_that_has_not_ended_changes_nothing(tab: Tab) -> None:
+    tab.place(shop.cash(100))
+    before = tab.view()
+    ended = messages.HoldEnded(shop.MERCHANT, "o", before.order_key, 1)
+    assert kinds(tab.line.carry(ended)) == ["OrderLeftOpen"]
+    assert tab.states() == ("ACCEPTED", "PARTLY_CAPTURED", "RESERVED")
