@@ -34,17 +34,16 @@ def find_added(connection: sa.Connection, names: Sequence[ids.OrderRef]) -> Adde
     inserted. So one of the two sees the other, whatever the order of the commits.
     """
     query = (
-        "SELECT w.place, t.order_key, EXISTS (SELECT 1 FROM requests r"  # noqa: S608 - our own names
-        " WHERE r.merchant_id = t.merchant_id AND r.subject = t.order_id"
-        f" AND r.subject_kind = '{SubjectKind.ORDER}'"
-        f" AND r.state IN ('{RequestState.RECEIVED}', '{RequestState.WAITING}')) AS is_awaited"
-        " FROM {w} CROSS JOIN orders t"
+        "SELECT w.place, t.order_key, r.request_id FROM {w} CROSS JOIN orders t"  # noqa: S608 - our own names
         " ON t.merchant_id = {w.merchant_id} AND t.order_id = {w.order_id}"
+        " LEFT JOIN requests r ON r.merchant_id = t.merchant_id AND r.subject = t.order_id"
+        f" AND r.subject_kind = '{SubjectKind.ORDER}' AND r.state <> '{RequestState.DONE}'"
     )
     rows = [(*name, place) for place, name in enumerate(names)]
     found = sorted(bulk.select(connection, _BY_PLACE, query, rows))
     keys = {names[row.place]: row.order_key for row in found}
-    return Added(keys, tuple(names[row.place] for row in found if row.is_awaited))
+    awaited = dict.fromkeys(names[row.place] for row in found if row.request_id)
+    return Added(keys, tuple(awaited))
 
 
 def cancel(connection: sa.Connection, order_keys: Sequence[int]) -> None:

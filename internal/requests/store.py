@@ -29,6 +29,7 @@ REQUESTS = sa.Table(
     columns.number("actor_key", nullable=True),
     columns.number("at_us"),
     sa.Index("requests_by_subject", "merchant_id", "subject_kind", "subject", "state"),
+    sa.Index("requests_by_state", "merchant_id", "state"),
     sa.Index("requests_by_time", "state", "at_us"),
 )
 
@@ -77,6 +78,15 @@ def find_open(connection: sa.Connection, subjects: Sequence[Subject]) -> list[Re
     )
     found = map(_request, bulk.select(connection, _BY_SUBJECT, query, subjects))
     return sorted(found, key=lambda request: (request.at_us, request.key))
+
+
+def count_waiting(connection: sa.Connection, merchant_id: str, most: int) -> int:
+    """Count a merchant's requests that wait for their subjects, up to `most`."""
+    t = REQUESTS.c
+    waiting = sa.and_(t.merchant_id == merchant_id, t.state == RequestState.WAITING)
+    some = sa.select(t.state).where(waiting).limit(most).subquery()
+    count: int = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return count
 
 
 def of_subject(connection: sa.Connection, subject: Subject) -> list[Request]:

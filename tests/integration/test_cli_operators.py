@@ -45,8 +45,8 @@ def fail(*_: object) -> NoReturn:
 def interrupted(connection: sa.Connection, order_id: str, at_us: int) -> int:
     """Record an accepted order whose charge is PENDING since then, without a deadline."""
     rows = {"orders": {"merchant_id": "demo", "order_id": order_id, "state": "ACCEPTED"}}
-    rows["orders"] |= {"charge_state": "PENDING", "stock_state": "RESERVED"}
-    rows["payment_attempts"] = {"kind": "CHARGE", "state": "PENDING", "tender_kind": "CARD"}
+    rows["orders"] |= {"charge_state": "PENDING", "stock_state": "RESERVED", "channel": "TILL"}
+    rows["payment_attempts"] = {"operation": "SALE", "state": "PENDING"}
     rows["merchants"] = {"merchant_id": "demo"}
     for name, named in rows.items():
         table = db.METADATA.tables[name]
@@ -147,7 +147,7 @@ class TestPayments:
         database.write(tmp_path, lambda c: interrupted(c, "new", now_us))
         (it,) = bare("payments", "unknown", *here, "--json").json["payments"]
         assert (it["order_id"], it["state"], it["next_check_us"]) == ("old", "PENDING", None)
-        assert "CHARGE PENDING" in bare("payments", "unknown", *here).words
+        assert "SALE PENDING" in bare("payments", "unknown", *here).words
         assert "`souk payments decide`" in bare("orders", "show", "old", *here, *MINE).words
         findings = bare("check", *here, "--json").json["findings"]
         left = [finding["examples"] for finding in findings if finding["invariant"] == "I11"]

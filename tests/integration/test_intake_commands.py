@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from internal.api import options
+from internal.api.orders import commands
 from internal.flow import topics
 from internal.kernel import ids
 from internal.orders.messages import CancelRequested
@@ -169,6 +170,21 @@ async def test_is_kept_if_such_an_order_does_not_come_in_time() -> None:
         call = client.CancelOrder(asking(), timeout=30)
         server.orders.note(await server.bus.first(CancelRequested))
         assert (await call).outcome == s.COMMAND_OUTCOME_WAITING
+
+
+async def test_requests_that_wait_are_limited(
+    server: grpc_fixture.Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each merchant, and not for orders that are there."""
+    monkeypatch.setattr(commands, "WAITING_MAX", 2)
+    for number in range(2):
+        server.orders.note(CancelRequested(memory.MERCHANT, f"lost-{number}", f"w-{number}", 0))
+    failure = await grpc_fixture.failure_of(client.CancelOrder(asking(order_id="lost-9")))
+    assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_WAITING")
+    assert not server.bus.messages
+    await client.submit()
+    await server.record_all()
+    assert (await cancelled(server, client)).state == o.ORDER_STATE_CANCELLED
 
 
 async def test_a_request_that_was_taken_is_not_sent_again(

@@ -23,6 +23,11 @@ from internal.requests import rules
 from internal.requests.messages import Request, RequestState
 from internal.wire.souk.v1 import order_service_pb2 as wire
 
+WAITING_MAX = 10_000
+"""Commands of one merchant that wait for orders that have not come. Their rows are kept for days,
+so a stream of them must end somewhere.
+"""
+
 
 class Command(msgspec.Struct, frozen=True):
     """One method: how its request becomes a message, and what its refusal says."""
@@ -57,19 +62,21 @@ class Commander:
     def __init__(
         self,
         publisher: bus.Publisher,
+        views: ports.OrderViews,
         loader: order_loader.OrderLoader,
         follower: watch.Follower,
     ) -> None:
-        self._publisher, self._loader, self._follower = publisher, loader, follower
+        self._publisher, self._views = publisher, views
+        self._loader, self._follower = loader, follower
 
     def methods(self) -> list[calls.Unary]:
         """Return the methods of all commands."""
-        return [calls.Unary(c.fact.method, c.request, partial(self._run, c)) for c in COMMANDS]
+        return [calls.Unary(c.fact.method, c.request, partial(self.run, c)) for c in COMMANDS]
 
-    async def _run(
+    async def run(
         self, command: Command, call: calls.Call, request: message.Message
     ) -> calls.Answer:
-        """Answer with the outcome.
+        """Answer a call of the command's method with the outcome.
 
         Raises:
             DatabaseAway: the order cannot be looked up now.
@@ -82,7 +89,13 @@ class Commander:
             return answer
         if known.request is None and known.order and watch.is_ended(known.order):
             return _refused(command, fact, command.too_late, known.order.state)
-        return await self._send_and_wait(command, asked, call, is_new=known.request is None)
+        is_new = known.request is None
+        if is_new and not self._comes_soon(fact, known) and await self._is_full(fact.merchant_id):
+            return refusals.too_many_waiting(WAITING_MAX, self._follower.retry_after_s)
+        return await self._send_and_wait(command, asked, call, is_new=is_new)
+
+    async def _is_full(self, merchant_id: str) -> bool:
+        return await self._views.count_waiting(merchant_id, WAITING_MAX) >= WAITING_MAX
 
     async def _send_and_wait(
         self, command: Command, asked: messages.Asked, call: calls.Call, *, is_new: bool
@@ -127,10 +140,12 @@ class Commander:
             return refusals.request_id_reused(request.request_id)
         if request.state is RequestState.DONE:
             return _done(command, fact, request, replayed=replayed)
-        comes_soon = known.order is not None or self._loader.is_recent(_ref_of(fact).order)
-        if comes_soon or not _is_waiting(request):
+        if self._comes_soon(fact, known) or not _is_waiting(request):
             return None
         return _waits(command, fact, replayed=replayed)
+
+    def _comes_soon(self, fact: messages.Requested, known: ports.KnownCommand) -> bool:
+        return known.order is not None or self._loader.is_recent(_ref_of(fact).order)
 
 
 def _is_waiting(request: Request | None) -> bool:

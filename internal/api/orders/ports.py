@@ -89,6 +89,14 @@ class OrderViews(Protocol):
         """
         ...
 
+    async def count_waiting(self, merchant_id: str, most: int) -> int:
+        """Count a merchant's commands that wait for their orders, up to `most`.
+
+        Raises:
+            DatabaseAway: they cannot be counted now.
+        """
+        ...
+
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
     ) -> Listing:

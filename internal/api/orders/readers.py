@@ -47,6 +47,12 @@ class DatabaseOrders:
             for ref in refs
         }
 
+    async def count_waiting(self, merchant_id: str, most: int) -> int:
+        """See ports.OrderViews."""
+        return await self._database.read(
+            lambda c: requests_store.count_waiting(c, merchant_id, most), limit_s=self._limit_s
+        )
+
     async def list_page(
         self,
         merchant_id: str,

@@ -11,6 +11,13 @@ def not_found(order_id: str) -> status.Refused:
     return status.Refused(status.Code.NOT_FOUND, "ORDER_NOT_FOUND", text, {"order_id": order_id})
 
 
+def payment_not_found(order_id: str, tender_ref: str) -> status.Refused:
+    """The order has no such tender."""
+    text = f"the order {order_id} has no tender {tender_ref}"
+    metadata = {"order_id": order_id, "tender_ref": tender_ref}
+    return status.Refused(status.Code.NOT_FOUND, "PAYMENT_NOT_FOUND", text, metadata)
+
+
 def too_large(size_bytes: int, max_bytes: int, path: str) -> status.Refused:
     """One order takes too many bytes."""
     what = f"{size_bytes} bytes; one order has at most {max_bytes}"
@@ -33,6 +40,12 @@ def share_used(retry_after_s: float) -> status.Refused:
     """This merchant has as many calls that wait or watch as are left for all others."""
     text = "this merchant's other calls that wait or watch use up its share; end some of them"
     return status.overloaded("MERCHANT_SHARE_USED", text, retry_after_s)
+
+
+def too_many_waiting(most: int, retry_after_s: float) -> status.Refused:
+    """This merchant has sent very many requests about orders that have not come."""
+    text = f"{most} requests of this merchant wait for orders that have not come"
+    return status.overloaded("TOO_MANY_WAITING", text, retry_after_s)
 
 
 def command_refused(reason: str, order_id: str, state: str, cannot: str) -> status.Refused:

@@ -44,6 +44,14 @@ class Dependencies(msgspec.Struct, frozen=True):
     backlog: ports.Backlog
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """The parts of the service that other services about orders work with, too."""
+
+    commander: commands.Commander
+    loader: order_loader.OrderLoader
+    follower: watch.Follower
+
+
 class OrderService:
     """One instance serves all calls, whichever adapter they come through."""
 
@@ -59,10 +67,17 @@ class OrderService:
         self._submitter = submit.Submitter(
             self._batcher, self._follower, dependencies.backlog, recent, limits
         )
-        self._commander = commands.Commander(dependencies.bus, self._loader, self._follower)
+        self._commander = commands.Commander(
+            dependencies.bus, dependencies.views, self._loader, self._follower
+        )
         self._watches = merchant_shares.MerchantShares(limits.watches_max)
         self._retry_after_s = limits.retry_after_s
         self._page_turn = asyncio.Lock()
+
+    @property
+    def shared(self) -> Shared:
+        """The parts that other services work with, too."""
+        return Shared(self._commander, self._loader, self._follower)
 
     def methods(self) -> list[calls.Method]:
         """Return every method of the service."""

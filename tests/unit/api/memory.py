@@ -157,6 +157,12 @@ class MemoryOrders:
             for ref in refs
         }
 
+    async def count_waiting(self, merchant_id: str, most: int) -> int:
+        self._read()
+        found = self.requests.values()
+        waiting = [it for it in found if it.state is RequestState.WAITING]
+        return min(most, sum(it.merchant_id == merchant_id for it in waiting))
+
     async def list_page(
         self, merchant_id: str, wanted: Filter, page: Page | None, orders_max: int
     ) -> Listing:

@@ -58,6 +58,15 @@ def test_open_requests_are_found_by_their_subject(any_database: sa.Connection) -
     assert [it.request_id for it in found] == ["r-2", "r-1", "r-3"]
 
 
+def test_waiting_ones_are_counted_up_to_a_limit(any_database: sa.Connection) -> None:
+    waiting = [samples.request(f"r-{n}", state=RequestState.WAITING) for n in range(3)]
+    other = samples.request("r-1", state=RequestState.WAITING, merchant_id="m-2")
+    add(any_database, *waiting, other, samples.request("r-9"))
+    assert store.count_waiting(any_database, "m-1", 10) == 3
+    assert store.count_waiting(any_database, "m-1", 2) == 2
+    assert store.count_waiting(any_database, "m-3", 10) == 0
+
+
 def test_old_ones_are_found_and_deleted_whatever_their_state(any_database: sa.Connection) -> None:
     states = [*RequestState, RequestState.DONE]
     rows = [samples.request(f"r-{n}", state=state, at_us=n) for n, state in enumerate(states)]

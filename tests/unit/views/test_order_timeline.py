@@ -55,6 +55,20 @@ def add_dead_letter(connection: sa.Connection, **fields: int | str) -> None:
     connection.execute(table.insert().values(values | fields))
 
 
+def test_requests_are_told_with_their_answers(stages: staged_orders.StagedOrders) -> None:
+    stages.step(shop.cancel("o-1", "r-1"))
+    before = timeline(stages)
+    assert before.waits_for == "the order itself: none has come under this id"
+    assert [(it.who, it.what) for it in before.steps] == [("CancelOrder", "request r-1, waiting")]
+    stages.carry(shop.placed("o-1"))
+    stages.step(shop.cancel("o-1", "r-2"))
+    told = [(it.what, it.why) for it in timeline(stages).steps if it.who == "CancelOrder"]
+    assert told == [
+        ("request r-1, answered", ""),
+        ("request r-2, answered", "ORDER_NOT_CANCELLABLE"),
+    ]
+
+
 def test_an_unknown_order_has_no_timeline(stages: staged_orders.StagedOrders) -> None:
     stages.carry(shop.placed("o-1", merchant_id=shop.OTHER_MERCHANT))
     assert order_timeline.get(stages.connection, shop.MERCHANT, "o-1") is None

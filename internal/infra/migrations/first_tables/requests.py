@@ -21,5 +21,6 @@ REQUESTS = sa.Table(
     columns.number("actor_key", nullable=True),
     columns.number("at_us"),
     sa.Index("requests_by_subject", "merchant_id", "subject_kind", "subject", "state"),
+    sa.Index("requests_by_state", "merchant_id", "state"),
     sa.Index("requests_by_time", "state", "at_us"),
 )
