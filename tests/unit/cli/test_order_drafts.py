@@ -10,7 +10,7 @@ from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.cli.commands import order_drafts
+from internal.cli import order_drafts
 from internal.wire.souk.v1 import order_pb2
 
 CARD_NUMBER = "4111111111111111"
