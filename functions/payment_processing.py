@@ -22,7 +22,13 @@ from internal.payments.gateways import registry
 from internal.payments.gateways.port import Gateway
 from internal.payments.messages import Attempt
 from internal.pipeline import function, handler
-from internal.stages import payment_plans, payment_processing, recorded_facts
+from internal.stages import (
+    commands,
+    payment_plans,
+    payment_processing,
+    recorded_facts,
+    tender_adding,
+)
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -47,13 +53,15 @@ class PaymentHandler:
     ) -> list[handler.Outcome]:
         """See StageHandler.record.
 
-        Answers are recorded first, then every order is planned.
+        Tenders are added and answers recorded first, then every order is planned.
         """
-        orders = recorded_facts.lock(connection, (w.fact for w in work))
+        carried = _carry_out(connection, work, now_us)
+        claims = _claims(connection, work)
+        orders = recorded_facts.lock(connection, filter(None, claims))
         failpoints.hit(f"{self.spec.name}.after_claim")
         payable = [o for o in orders.values() if payment_processing.has_open_payment(o)]
         payments_store.update(connection, _results(work, payable), now_us)
-        claimed = (recorded_facts.Claimed(w.fact, w.raw) for w in work)
+        claimed = (recorded_facts.Claimed(c, w.raw) for c, w in zip(claims, work, strict=True) if c)
         accepted = recorded_facts.facts_of(connection, payable, claimed, messages.OrderAccepted)
         plans = payment_plans.plan(
             connection, [(accepted[o.order_key], o) for o in payable], now_us
@@ -67,10 +75,17 @@ class PaymentHandler:
         tokens = payment_plans.tokens(connection, plans)
         done |= payment_processing.left_open(plans, now_us)
         calls_of = {p.order.order_key: found for p in plans if (found := _calls(p, tokens))}
-        return [_outcome(w.fact.order_key, calls_of, done) for w in work]
+        return [
+            ANOTHER_PASS
+            if id(w) in carried and carried[id(w)] is None
+            else _outcome(claim.order_key if claim else 0, calls_of, done)
+            for w, claim in zip(work, claims, strict=True)
+        ]
 
-    async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
+    async def perform(self, effect: Calls | None) -> tuple[Attempt, ...] | None:
         """See StageHandler.perform: call the gateway for all attempts of one order at once."""
+        if effect is None:
+            return None
         failpoints.hit("gateway.before_send")
         began_us = clock.SystemClock().now_us() if traces.is_on() else 0
         how = gateway_calls.ask if effect.ask else gateway_calls.send
@@ -82,11 +97,52 @@ class PaymentHandler:
         return results
 
     def abandon(
-        self, connection: sa.Connection, fact: messages.OrderAccepted | messages.HoldEnded
+        self,
+        connection: sa.Connection,
+        fact: messages.OrderAccepted | messages.HoldEnded | messages.AddTender,
     ) -> None:
-        """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on."""
+        """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on.
+
+        An order to which a tender could not be added is still owned by its hold.
+        """
+        if isinstance(fact, messages.AddTender):
+            return
         ref = ids.OrderRef(fact.merchant_id, fact.order_id)
         deadlines.clear(connection, fact.order_key, ref, payment_processing.HAS_OPEN_PAYMENT)
+
+
+ANOTHER_PASS = handler.Waiting(None)
+"""For a command that is looked at again in a transaction of its own."""
+
+
+def _carry_out(
+    connection: sa.Connection, work: Sequence[handler.Work], now_us: int
+) -> dict[int, commands.Facts | None]:
+    """Add the tenders that have come; return by the work's id() what the commands say."""
+    new = [w for w in work if isinstance(w.fact, messages.AddTender) and w.result is None]
+    asked = [messages.Asked(w.fact, w.private) for w in new]
+    outcomes = commands.carry_out(connection, asked, now_us).outcomes
+    return {id(w): found for w, found in zip(new, outcomes, strict=True)}
+
+
+def _claims(
+    connection: sa.Connection, work: Sequence[handler.Work]
+) -> list[recorded_facts.Claim | None]:
+    """Return what each work claims of its order; None if there is no such order."""
+    added = [w.fact for w in work if isinstance(w.fact, messages.AddTender)]
+    keys = tender_adding.keys_of(connection, added)
+    return [
+        _claim(w.fact, keys.get(commands.ref_of(w.fact)))
+        if isinstance(w.fact, messages.AddTender)
+        else w.fact
+        for w in work
+    ]
+
+
+def _claim(fact: messages.AddTender, order_key: int | None) -> messages.HoldEnded | None:
+    if order_key is None:
+        return None
+    return messages.HoldEnded(fact.merchant_id, fact.order_id, order_key, fact.requested_at_us)
 
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:

@@ -16,9 +16,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from loguru import logger
 
-from internal.api import grpc_adapter, metrics, middleware, options
+from internal.api import calls, grpc_adapter, metrics, middleware, options
 from internal.api.limits import connections
 from internal.api.orders import service
+from internal.api.payments import service as payment_service
 from internal.console import own_ports
 from internal.kernel import errors
 
@@ -44,6 +45,7 @@ class GrpcServer:
         chosen: options.Options,
     ) -> None:
         self._orders, self._middleware, self._options = orders, through, chosen
+        self._payments = payment_service.PaymentService(orders.shared)
         self._health = health.aio.HealthServicer()
         self._running: asyncio.Task[None] | None = None
         self._watching: list[asyncio.Task[None]] = []
@@ -63,7 +65,8 @@ class GrpcServer:
             asyncio.create_task(connections.keep_counted(port), name="intake connections counted"),
         ]
         await self._server.start()
-        await self._health.set(service.NAME, health_pb2.HealthCheckResponse.SERVING)
+        for name, _ in self._services():
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         logger.info("gRPC intake on {}:{}", self._options.host, port)
         return port
 
@@ -86,18 +89,30 @@ class GrpcServer:
         if self._running:
             await asyncio.shield(self._running)
 
+    def _services(self) -> list[tuple[str, list[calls.Method]]]:
+        """Return every service, by name, with its methods."""
+        return [
+            (service.NAME, self._orders.methods()),
+            (payment_service.NAME, self._payments.methods()),
+        ]
+
     def _build(self) -> Any:  # noqa: ANN401 - grpc ships no types
         metrics.CONNECTIONS_MAX.set(self._options.limits.connections_max)
         server = grpc.aio.server(options=_channel_options(self._options))
-        handlers = {
-            method.name: grpc_adapter.handler_of(method, self._middleware)
-            for method in self._orders.methods()
-        }
-        # Registered methods have a queue each: a burst of one does not delay calls of another.
-        server.add_registered_method_handlers(service.NAME, handlers)
+        for name, methods in self._services():
+            handlers = {
+                method.name: grpc_adapter.handler_of(method, self._middleware) for method in methods
+            }
+            # Registered methods have a queue each: a burst of one does not delay another's calls.
+            server.add_registered_method_handlers(name, handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._options.reflection:
-            names = (service.NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (
+                service.NAME,
+                payment_service.NAME,
+                health.SERVICE_NAME,
+                reflection.SERVICE_NAME,
+            )
             reflection.enable_server_reflection(names, server)
         return server
 

@@ -43,7 +43,7 @@ TAX_RATES = sa.Table(
     columns.ident("merchant_id"),
     columns.ident("tax_code"),
     columns.ident("code"),
-    columns.words("name", 200),
+    columns.words("name", 128),
     columns.number("rate_ppm"),
     columns.number("inclusive"),
     columns.code("category"),

@@ -7,12 +7,14 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.checks.scope import EVERYTHING, Scope
+from internal.ledger import rules as ledger_rules
 from internal.payments import outcomes, tenders
 from internal.payments.messages import OnDecline
 
 _AT_GATEWAY = ", ".join(
     f"'{kind}'" for kind in sorted(tenders.kinds_settled_by(tenders.SettledBy.GATEWAY))
 )
+_RECEIVING = ", ".join(f"'{kind}'" for kind in sorted(ledger_rules.RECEIVING))
 _ENDED = ", ".join(f"'{state}'" for state in sorted(outcomes.ENDED))
 _MOVED = (
     "(SELECT COALESCE(SUM(m.amount_minor), 0) FROM payment_transactions m"
@@ -131,15 +133,28 @@ _TENDERS_HAVE_ORDERS = findings.Rule(
 )
 _MOVEMENTS_HAVE_TENDERS = findings.Rule(
     "I3",
-    "a movement of money belongs to a tender, in its order's currency",
+    "a movement of money belongs to a tender, in its order's currency and on its account",
     """
-    SELECT m.order_key, m.transaction_no, m.tender_no, m.currency
+    SELECT m.order_key, m.transaction_no, m.tender_no, m.currency, m.account_key
     FROM payment_transactions m
       LEFT JOIN order_tenders t ON t.order_key = m.order_key AND t.tender_no = m.tender_no
       LEFT JOIN orders o ON o.order_key = m.order_key
     WHERE m.order_key > :after
-      AND (t.order_key IS NULL OR o.order_key IS NULL OR o.currency <> m.currency)
+      AND (t.order_key IS NULL OR o.order_key IS NULL OR o.currency <> m.currency
+        OR m.account_key IS NULL OR m.account_key <> t.account_key)
     """,
+)
+_ACCOUNTS_FIT = findings.Rule(
+    "I3",
+    "the money of a finalized order is on accounts of its merchant and currency that receive money",
+    f"""
+    SELECT t.order_key, t.tender_no, t.account_key, a.kind, a.merchant_id, a.unit
+    FROM order_tenders t JOIN orders o ON o.order_key = t.order_key
+      LEFT JOIN accounts a ON a.account_key = t.account_key
+    WHERE t.order_key > :after AND o.state = :order_finalized AND t.captured_minor <> 0
+      AND (a.account_key IS NULL OR a.merchant_id <> o.merchant_id OR a.unit <> o.currency
+        OR a.kind NOT IN ({_RECEIVING}))
+    """,  # noqa: S608
 )
 _ATTEMPTS_HAVE_TENDERS = findings.Rule(
     "I3",
@@ -160,6 +175,7 @@ RULES = (
     _PAID_IN_FULL,
     _TENDERS_HAVE_ORDERS,
     _MOVEMENTS_HAVE_TENDERS,
+    _ACCOUNTS_FIT,
     _ATTEMPTS_HAVE_TENDERS,
 )
 

@@ -12,7 +12,11 @@ import grpc
 import grpc.aio
 
 from internal.client import access as client_access
-from internal.wire.souk.v1 import order_service_pb2, order_service_pb2_grpc
+from internal.wire.souk.v1 import (
+    order_service_pb2,
+    order_service_pb2_grpc,
+    payment_service_pb2_grpc,
+)
 
 REPLY_BYTES_MAX = 32 * 1024 * 1024
 """A page of 500 orders takes about 100 KiB, the verdicts on 1,000 orders about as much."""
@@ -42,6 +46,7 @@ class Channel:
         self.open_calls = 0
         self.channel: Any = channel
         self.stub: Any = order_service_pb2_grpc.OrderServiceStub(channel)  # type: ignore[no-untyped-call]
+        self.payments: Any = payment_service_pb2_grpc.PaymentServiceStub(channel)  # type: ignore[no-untyped-call]
         # These take bytes, so that a caller can serialize its requests before it measures.
         self.submit: Any = channel.unary_unary(
             f"{_PREFIX}SubmitOrder",

@@ -17,7 +17,7 @@ from grpc_status import rpc_status
 from internal.client import access as client_access
 from internal.client import channels
 from internal.kernel.clock import US_PER_SECOND
-from internal.wire.souk.v1 import order_pb2, order_service_pb2
+from internal.wire.souk.v1 import order_pb2, order_service_pb2, payment_service_pb2
 
 PAGE_ORDERS = 500
 OK = "OK"
@@ -67,7 +67,7 @@ Method: TypeAlias = Callable[[channels.Channel], Any]
 
 
 class Client:
-    """Calls the order service as one merchant, over as many connections as its calls need."""
+    """Calls the services as one merchant, over as many connections as its calls need."""
 
     def __init__(self, access: client_access.Access) -> None:
         """Make the first channel; nothing is sent before the first call.
@@ -136,6 +136,14 @@ class Client:
         """Cancel an order."""
         reply: order_service_pb2.CancelOrderResponse | Failure
         reply = await self._call(lambda on: on.stub.CancelOrder, request, timeout_s)
+        return reply
+
+    async def add_tender(
+        self, request: payment_service_pb2.AddTenderRequest, timeout_s: float
+    ) -> payment_service_pb2.AddTenderResponse | Failure:
+        """Add a tender to an open order."""
+        reply: payment_service_pb2.AddTenderResponse | Failure
+        reply = await self._call(lambda on: on.payments.AddTender, request, timeout_s)
         return reply
 
     async def list_page(

@@ -40,6 +40,7 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderExpired: REJECTED,
     messages.OrderLeftOpen: LEFT_OPEN,
     messages.HoldEnded: PAYMENT_COMMANDS,
+    messages.AddTender: PAYMENT_COMMANDS,
     StockChanged: outbox.EVENTS,
     ProductsChanged: outbox.EVENTS,
 }
@@ -58,7 +59,7 @@ ORDER = Stage(
 PAYMENT = Stage(
     messages.LogStage.PAYMENT,
     (ACCEPTED, PAYMENT_COMMANDS),
-    (messages.OrderAccepted, messages.HoldEnded),
+    (messages.OrderAccepted, messages.HoldEnded, messages.AddTender),
     30,
     ENVELOPE,
 )

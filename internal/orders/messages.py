@@ -160,6 +160,20 @@ class Asked(NamedTuple):
     private: Private = NOTHING
 
 
+class AddTender(Requested, frozen=True, omit_defaults=True, tag=True, kw_only=True):
+    """A merchant adds a tender to an open order. Its token is in the private half."""
+
+    method = "AddTender"
+
+    currency: str
+    tender: Tender
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        named = {"currency": self.currency, "tender_ref": self.tender.tender_ref}
+        return Requested.flaw(self) or ids.flaw(**named)
+
+
 class CommandAnswer(msgspec.Struct, frozen=True):
     """The order as a command left it, or found it if it was refused."""
 
@@ -307,6 +321,7 @@ class HoldEnded(OrderCommand, frozen=True, omit_defaults=True, tag=True):
 Fact = (
     OrderPlaced
     | CancelRequested
+    | AddTender
     | OrderAccepted
     | OrderPaid
     | OrderFinalized

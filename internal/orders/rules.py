@@ -23,6 +23,10 @@ NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 """The refusal of a cancel request that comes too late."""
 
 
+NOT_OPEN = "ORDER_NOT_OPEN"
+"""The refusal of a tender for an order that is not kept open, or not any more."""
+
+
 def may_cancel(state: OrderState, charge: ChargeState, *, is_kept_open: bool) -> bool:
     """Tell whether its merchant can cancel an order: open ones always, others before any charge."""
     return state is OrderState.ACCEPTED and (is_kept_open or charge is ChargeState.NONE)
@@ -49,7 +53,8 @@ def next_commands(
         return ()
     if opened and opened.is_ending:
         return ()
-    return ("CancelOrder",)
+    may_add = opened is not None and opened.left_minor > 0
+    return ("AddTender", "CancelOrder") if may_add else ("CancelOrder",)
 
 
 def net_discount(priced: PricedOrder) -> int:

@@ -33,60 +33,61 @@ class TenderAmounts(msgspec.Struct, frozen=True, kw_only=True):
     """Owed by the customer: a bank transfer or an invoice."""
 
 
+def sums_of(tenders: Sequence[TenderAmounts]) -> TenderAmounts:
+    """Add up the amounts of tenders."""
+    if len(tenders) == 1:
+        return tenders[0]
+    names = TenderAmounts.__struct_fields__
+    return TenderAmounts(**{name: sum(getattr(it, name) for it in tenders) for name in names})
+
+
 def charge_of(due_minor: int, tenders: Sequence[TenderAmounts]) -> ChargeState:
     """Return the charge state of an order, or of one tender, that has to bring `due_minor`.
 
     What is not certain comes first, then what is captured, then what is held, then what ended.
     """
+    sums = sums_of(tenders)
     return (
-        _uncertain(tenders)
-        or _captured(due_minor, tenders)
-        or _held(due_minor, tenders)
-        or _ended(tenders)
+        _uncertain(sums) or _captured(due_minor, sums) or _held(due_minor, tenders) or _ended(sums)
     )
 
 
-def _sum(tenders: Sequence[TenderAmounts], name: str) -> int:
-    return sum(getattr(tender, name) for tender in tenders)
-
-
-def _uncertain(tenders: Sequence[TenderAmounts]) -> ChargeState | None:
-    if _sum(tenders, "disputed_minor"):
+def _uncertain(sums: TenderAmounts) -> ChargeState | None:
+    if sums.disputed_minor:
         return ChargeState.DISPUTED
-    if _sum(tenders, "unknown_minor"):
+    if sums.unknown_minor:
         return ChargeState.UNKNOWN
-    if _sum(tenders, "action_minor"):
+    if sums.action_minor:
         return ChargeState.ACTION_REQUIRED
-    return ChargeState.PENDING if _sum(tenders, "pending_minor") else None
+    return ChargeState.PENDING if sums.pending_minor else None
 
 
-def _captured(due_minor: int, tenders: Sequence[TenderAmounts]) -> ChargeState | None:
-    captured, refunded = _sum(tenders, "captured_minor"), _sum(tenders, "refunded_minor")
-    outstanding = _sum(tenders, "outstanding_minor")
-    kept = captured - refunded
-    if refunded and not kept:
+def _captured(due_minor: int, sums: TenderAmounts) -> ChargeState | None:
+    kept = sums.captured_minor - sums.refunded_minor
+    if sums.refunded_minor and not kept:
         return ChargeState.REFUNDED
     if kept > due_minor:
         return ChargeState.OVERCHARGED
-    if outstanding and kept + outstanding >= due_minor:
+    if sums.outstanding_minor and kept + sums.outstanding_minor >= due_minor:
         return ChargeState.OUTSTANDING
-    if not captured:
+    if not sums.captured_minor:
         return None
     if kept == due_minor:
         return ChargeState.FULL
-    return ChargeState.PARTLY_REFUNDED if refunded else ChargeState.PARTLY_CAPTURED
+    return ChargeState.PARTLY_REFUNDED if sums.refunded_minor else ChargeState.PARTLY_CAPTURED
 
 
 def _held(due_minor: int, tenders: Sequence[TenderAmounts]) -> ChargeState | None:
+    """Add up tender by tender: a void without an authorization ends no other one's."""
     held = sum(max(0, it.authorized_minor - it.voided_minor - it.expired_minor) for it in tenders)
     if not held:
         return None
     return ChargeState.AUTHORIZED if held >= due_minor else ChargeState.PARTLY_AUTHORIZED
 
 
-def _ended(tenders: Sequence[TenderAmounts]) -> ChargeState:
-    if _sum(tenders, "voided_minor"):
+def _ended(sums: TenderAmounts) -> ChargeState:
+    if sums.voided_minor:
         return ChargeState.VOIDED
-    if _sum(tenders, "expired_minor"):
+    if sums.expired_minor:
         return ChargeState.EXPIRED
-    return ChargeState.DECLINED if _sum(tenders, "declined_minor") else ChargeState.NONE
+    return ChargeState.DECLINED if sums.declined_minor else ChargeState.NONE

@@ -13,7 +13,8 @@ from internal.infra import bulk, columns, db
 from internal.kernel.states import ChargeState
 from internal.payments import tenders
 from internal.payments.messages import Tender
-from internal.payments.outcomes import TenderOutcome
+from internal.payments.outcomes import PaymentRecord, TenderOutcome
+from internal.privacy import messages as privacy
 
 ORDER_TENDERS = sa.Table(
     "order_tenders",
@@ -87,6 +88,8 @@ _NEW = (
     "change_minor",
     "tip_minor",
     "rounding_minor",
+    "account_key",
+    "token_name",
     "business_day",
     "at_us",
 )
@@ -94,15 +97,7 @@ _CHANGE = bulk.shape_of(ORDER_TENDERS, *_CHANGED)
 _ORDER = bulk.shape_of(ORDER_TENDERS, "order_key")
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What became of the tenders of one order."""
-
-    order_key: int
-    tenders: tuple[TenderOutcome, ...]
-    business_day: int
-
-
-def add(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
+def add(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
     """Insert new tenders.
 
     Raises:
@@ -118,18 +113,30 @@ def add(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
             it.tender.change_minor,
             it.tender.tip_minor,
             it.tender.rounding_minor,
+            of.account_key(it.tender_no),
+            _token_name(it.tender),
             of.business_day,
             at_us,
         )
-        for of in found
-        for it in of.tenders
+        for of in records
+        for it in of.outcome.tenders[of.tenders_before :]
     ]
     bulk.insert_deferred(connection, ORDER_TENDERS, _NEW, rows)
 
 
-def update(connection: sa.Connection, found: Sequence[Found], at_us: int) -> None:
+def _token_name(tender: Tender) -> str:
+    """Return where its token is among the order's private values, if it has one."""
+    has_token = tenders.of_kind(tender.kind).has_token
+    return privacy.token_name(tender.tender_ref) if has_token else ""
+
+
+def update(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
     """Record what became of tenders since; their orders' rows are locked."""
-    rows = [_changed(of.order_key, it, at_us) for of in found for it in of.tenders]
+    rows = [
+        _changed(of.order_key, it, at_us)
+        for of in records
+        for it in of.outcome.tenders[: of.tenders_before]
+    ]
     changes = (*bulk.assign(*_CHANGED[2:]), ("version", "t.version + 1"))
     bulk.update_deferred(
         connection, ORDER_TENDERS, _CHANGE, ("order_key", "tender_no"), changes, rows

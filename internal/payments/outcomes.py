@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, frozen=True):
     tenders: tuple[TenderOutcome, ...]
     moved: tuple[MoneyMovement, ...]
     """The movements that are new."""
+    sums: TenderAmounts
+    """Of all tenders."""
     state: ChargeState
 
     @property
@@ -52,9 +54,25 @@ class Outcome(msgspec.Struct, frozen=True):
         """The tenders that bring money, or may still do so."""
         return tuple(it.tender for it in self.tenders if it.is_live)
 
-    def total(self, name: str) -> int:
-        """Return the sum of one of the amounts over all tenders."""
-        return sum(getattr(it.amounts, name) for it in self.tenders)
+
+class PaymentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the payment of one order, as it is to be recorded."""
+
+    order_key: int
+    merchant_id: str
+    store_id: str
+    currency: str
+    business_day: int
+    outcome: Outcome
+    tenders_before: int
+    """How many tenders are recorded already."""
+    moved_before: int
+    """How many movements are recorded already: the numbers go on from there."""
+
+    def account_key(self, tender_no: int) -> int:
+        """Return the key of the account that receives the money of one of its tenders."""
+        kind = self.outcome.tenders[tender_no - 1].tender.kind
+        return tenders.account_key(kind, self.merchant_id, self.store_id, self.currency)
 
 
 class _Course(msgspec.Struct, frozen=True):
@@ -88,11 +106,15 @@ def of(
         for number in range(1, len(payment.tenders) + 1)
     ]
     known = {it.identity for it in before}
-    found = tuple(_outcome(course) for course in courses)
+    found = tuple(map(_outcome, courses))
+    amounts = [it.amounts for it in found]
     return Outcome(
-        found,
-        tuple(it for course in courses for it in _movements(course) if it.identity not in known),
-        charges.charge_of(_due_minor(payment, found), [it.amounts for it in found]),
+        tenders=found,
+        moved=tuple(
+            it for course in courses for it in _movements(course) if it.identity not in known
+        ),
+        sums=charges.sums_of(amounts),
+        state=charges.charge_of(_due_minor(payment, found), amounts),
     )
 
 

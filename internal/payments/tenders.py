@@ -11,7 +11,7 @@ import msgspec
 
 from internal.kernel import errors
 from internal.ledger import rules
-from internal.ledger.messages import AccountKind, AccountRef
+from internal.ledger.messages import Account, AccountKind, AccountRef
 from internal.payments.messages import Captured, Tender, TenderKind
 
 
@@ -109,6 +109,16 @@ def received(captured: Iterable[Captured], store_id: str) -> tuple[tuple[Account
     return tuple(
         (rules.ref(of_kind(it.tender_kind).account, store_id), it.amount_minor) for it in captured
     )
+
+
+def account_key(kind: str, merchant_id: str, store_id: str, currency: str) -> int:
+    """Return the key of the account that receives the money of a tender of this kind.
+
+    Raises:
+        Poison: the kind is unknown.
+    """
+    account = rules.ref(of_kind(kind).account, store_id)
+    return rules.key_of(Account(merchant_id, account, currency))
 
 
 def kinds_settled_by(party: SettledBy) -> list[str]:

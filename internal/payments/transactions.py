@@ -7,11 +7,11 @@ the columns.
 from collections import defaultdict
 from collections.abc import Sequence
 
-import msgspec
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
 from internal.payments.messages import MoneyMovement, MoneyOperation
+from internal.payments.outcomes import PaymentRecord
 
 PAYMENT_TRANSACTIONS = sa.Table(
     "payment_transactions",
@@ -36,17 +36,6 @@ PAYMENT_TRANSACTIONS = sa.Table(
 )
 
 
-class Moved(msgspec.Struct, frozen=True):
-    """The movements of one order that are new."""
-
-    order_key: int
-    recorded: int
-    """How many were recorded before: the numbers go on from there."""
-    movements: tuple[MoneyMovement, ...]
-    currency: str
-    business_day: int
-
-
 _NEW = (
     "order_key",
     "transaction_no",
@@ -55,6 +44,7 @@ _NEW = (
     "operation",
     "amount_minor",
     "currency",
+    "account_key",
     "reference",
     "business_day",
     "at_us",
@@ -62,8 +52,8 @@ _NEW = (
 _ORDER = bulk.shape_of(PAYMENT_TRANSACTIONS, "order_key")
 
 
-def append(connection: sa.Connection, moved: Sequence[Moved], at_us: int) -> None:
-    """Append the movements of orders whose rows are locked.
+def append(connection: sa.Connection, records: Sequence[PaymentRecord], at_us: int) -> None:
+    """Append the new movements of orders whose rows are locked.
 
     Raises:
         IntegrityError: one of the numbers is taken.
@@ -77,12 +67,13 @@ def append(connection: sa.Connection, moved: Sequence[Moved], at_us: int) -> Non
             it.operation,
             it.amount_minor,
             of.currency,
+            of.account_key(it.tender_no),
             it.reference,
             of.business_day,
             at_us,
         )
-        for of in moved
-        for number, it in enumerate(of.movements, start=of.recorded + 1)
+        for of in records
+        for number, it in enumerate(of.outcome.moved, start=of.moved_before + 1)
     ]
     bulk.insert_deferred(connection, PAYMENT_TRANSACTIONS, _NEW, rows)
 

@@ -40,8 +40,13 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 def values_of(private: Private) -> dict[str, str]:
     """Return the values that are not empty, by the name of their row."""
     named = {NOTE: private.note, CONTACT: private.contact}
-    named |= {f"{_TOKEN}{ref}": token for ref, token in private.tokens.items()}
+    named |= {token_name(ref): token for ref, token in private.tokens.items()}
     return {name: content for name, content in named.items() if content}
+
+
+def token_name(tender_ref: str) -> str:
+    """Return the name of the row that holds the token of a tender."""
+    return f"{_TOKEN}{tender_ref}"
 
 
 def tokens_in(values: Mapping[str, str]) -> dict[str, str]:

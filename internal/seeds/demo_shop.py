@@ -39,6 +39,7 @@ STORES = (
         currency=CURRENCY,
         rounding_mode=RoundingMode.HALF_EVEN,
         rounding_point=RoundingPoint.DOCUMENT,
+        cash_rounding_step_minor=5,
     ),
 )
 STANDARD, REDUCED, SALES = "standard", "reduced", "sales"

@@ -29,11 +29,13 @@ class Change(NamedTuple):
     """An order after a command was carried out."""
 
     order: store.OrderSnapshot
-    fact: messages.OrderCancelled | messages.HoldEnded
+    fact: messages.OrderCancelled | messages.HoldEnded | None
     released: tuple[Demand, ...] = ()
     """The stock that it gave up; the caller releases it."""
     is_answered: bool = True
     """Whether the command has its answer; if not, the payment stage answers it."""
+    refusal: str = ""
+    """Why the command was not carried out after all."""
 
 
 def refusal_of(order: store.OrderSnapshot) -> str:

@@ -21,7 +21,7 @@ from internal.privacy.messages import Private
 from internal.requests import rules
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
-from internal.stages import cancellation
+from internal.stages import cancellation, tender_adding
 
 Facts = tuple[messages.Fact, ...]
 
@@ -45,6 +45,9 @@ class Command(NamedTuple):
 COMMANDS: dict[type, Command] = {
     messages.CancelRequested: Command(
         messages.LogStage.CANCEL, "", cancellation.refusal_of, cancellation.undo
+    ),
+    messages.AddTender: Command(
+        messages.LogStage.PAYMENT, "ORDER_NOT_FOUND", tender_adding.refusal_of, tender_adding.add
     ),
 }
 
@@ -171,7 +174,8 @@ def _decide(
         for command, it in zip(of_kind.values(), changes, strict=True):
             state = RequestState.DONE if it.is_answered else RequestState.WAITING
             order = it.order if it.is_answered else None
-            decisions[key_of(command)] = _Decision(state, (it.fact,), "", order, it.released)
+            facts = (it.fact,) if it.fact else ()
+            decisions[key_of(command)] = _Decision(state, facts, it.refusal, order, it.released)
     return decisions
 
 

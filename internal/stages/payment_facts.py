@@ -112,9 +112,9 @@ def amounts_of(p: Plan, became: outcomes.Outcome) -> store.ChargeAmounts:
     return store.ChargeAmounts(
         tip_minor=sum(it.tip_minor for it in tenders),
         cash_rounding_minor=sum(it.rounding_minor for it in tenders),
-        authorized_minor=became.total("authorized_minor"),
-        captured_minor=became.total("captured_minor"),
-        outstanding_minor=became.total("outstanding_minor"),
+        authorized_minor=became.sums.authorized_minor,
+        captured_minor=became.sums.captured_minor,
+        outstanding_minor=became.sums.outstanding_minor,
     )
 
 

@@ -160,18 +160,24 @@ def _record_money(
     now_us: int,
 ) -> None:
     """Record the tenders and the movements of their money."""
-    new: list[order_tenders.Found] = []
-    known: list[order_tenders.Found] = []
-    moved = []
-    for p in plans:
-        key, day, of = p.order.order_key, p.business_day, became[p.order.order_key]
-        known.append(order_tenders.Found(key, of.tenders[: p.tenders_recorded], day))
-        new.append(order_tenders.Found(key, of.tenders[p.tenders_recorded :], day))
-        currency = p.accepted.currency
-        moved.append(transactions.Moved(key, len(p.movements), of.moved, currency, day))
-    order_tenders.add(connection, new, now_us)
-    order_tenders.update(connection, known, now_us)
-    transactions.append(connection, moved, now_us)
+    records = [_record(p, became[p.order.order_key]) for p in plans]
+    order_tenders.add(connection, records, now_us)
+    order_tenders.update(connection, records, now_us)
+    transactions.append(connection, records, now_us)
+
+
+def _record(p: Plan, outcome: outcomes.Outcome) -> outcomes.PaymentRecord:
+    accepted = p.accepted
+    return outcomes.PaymentRecord(
+        order_key=accepted.order_key,
+        merchant_id=accepted.merchant_id,
+        store_id=accepted.store_id,
+        currency=accepted.currency,
+        business_day=p.business_day,
+        outcome=outcome,
+        tenders_before=p.tenders_recorded,
+        moved_before=len(p.movements),
+    )
 
 
 def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> dict[int, EndFact]:

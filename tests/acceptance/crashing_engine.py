@@ -39,9 +39,10 @@ class CrashingOrders(OrderHandler):
 class CrashingPayments(PaymentHandler):
     """Crashes while it calls the gateway."""
 
-    async def perform(self, effect: Calls) -> tuple[Attempt, ...]:
+    async def perform(self, effect: Calls | None) -> tuple[Attempt, ...] | None:
         """See StageHandler.perform."""
-        if any(CRASHING[self.spec.name] in attempt.key for attempt in effect.attempts):
+        attempts = effect.attempts if effect else ()
+        if any(CRASHING[self.spec.name] in attempt.key for attempt in attempts):
             os._exit(137)
         return await super().perform(effect)
 

@@ -82,8 +82,8 @@ def run(tree: Path, *arguments: str) -> str:
 
 TENDER = {
     "proto/souk/v1/order.proto": [
-        Edit("    CardTender card = 2;\n", "    // By voucher.\n    VoucherTender voucher = 4;\n"),
-        Edit("message CashTender {}\n", "\n// A voucher.\nmessage VoucherTender {}\n"),
+        Edit("    CardTender card = 2;\n", "    // By voucher.\n    VoucherTender voucher = 6;\n"),
+        Edit("  google.type.Money given = 1;\n}\n", "\n// A voucher.\nmessage VoucherTender {}\n"),
         Edit("  TENDER_KIND_CARD = 2;\n", "  // A voucher.\n  TENDER_KIND_VOUCHER = 3;\n"),
     ],
     "internal/payments/messages.py": [Edit('    CARD = "CARD"\n', '    VOUCHER = "VOUCHER"\n')],
@@ -216,7 +216,7 @@ class AgreeableGateway:
 
     async def charge(self, request: Charge) -> Answer:
         """See Gateway.charge."""
-        return self._agree(request.key)
+        return self._agree(request.key, request.amount_minor, request.currency)
 
     async def void(self, request: Void) -> Answer:
         """See Gateway.void."""
@@ -229,8 +229,9 @@ class AgreeableGateway:
     async def close(self) -> None:
         """See Gateway.close."""
 
-    def _agree(self, key: str) -> Answer:
-        return self._answers.setdefault(key, Answer(GatewayStatus.SUCCEEDED, f"yes-{key}"))
+    def _agree(self, key: str, amount_minor: int = 0, currency: str = "") -> Answer:
+        answer = Answer(GatewayStatus.SUCCEEDED, f"yes-{key}", "", amount_minor, currency)
+        return self._answers.setdefault(key, answer)
 
 
 def open_gateway(options: settings.Settings) -> AgreeableGateway:

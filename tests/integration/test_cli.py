@@ -443,6 +443,7 @@ class TestDeadLetters:
         assert "tok_ok" not in shown.out
         assert letters[0] in shown.out
         assert "tok_ok" not in souk("dlq", "show", first, "--json").out
+        assert "a private message is held apart" in souk("dlq", "show", third).words
 
         planned = souk("dlq", "replay", "--all", "--dry-run", "--json").json["groups"]
         assert sum(it["letters"] for it in planned) == 3
@@ -509,7 +510,7 @@ class TestPayments:
         for order_id in ("pay-1", "pay-2"):
             assert souk("orders", "submit", *LINE, *pay, "--order-id", order_id).code == 0
         assert is_soon(lambda: len(souk("payments", "unknown", "--json").json["payments"]) == 2)
-        assert "demo/pay-1 1 4.49 EUR 1x CHARGE UNKNOWN" in souk("payments", "unknown").words
+        assert "demo/pay-1 1 4.49 EUR 1x SALE UNKNOWN" in souk("payments", "unknown").words
         assert "the gateway's verdict" in souk("orders", "show", "pay-1", *MINE).words
 
         decide = ("payments", "decide", "pay-1", "--as", "succeeded", *MINE)
@@ -526,7 +527,7 @@ class TestPayments:
         assert "it is in their books" in told
         assert "tok_" not in told
         steps = souk("orders", "show", "pay-2", *MINE, "--json").json["steps"]
-        assert "PAYMENT_ASKED 1: CHARGE, asked 1 times before" in [it["what"] for it in steps]
+        assert "PAYMENT_ASKED 1: SALE, asked 1 times before" in [it["what"] for it in steps]
         assert souk("payments", "unknown").out == "no payment is UNKNOWN\n"
 
     def test_typos(self, souk: Souk) -> None:

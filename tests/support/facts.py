@@ -81,6 +81,7 @@ def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict
         "taxes": _some(st.builds(TaxBucket, names, INTS, st.booleans(), INTS, INTS, INTS)),
         "tenders": st.lists(TENDERS, max_size=3, unique_by=_ref).map(tuple),
         "captured": _some(CAPTURED),
+        "tender": TENDERS,
         "adjustments": _adjustments(names),
     }
 
@@ -180,6 +181,16 @@ EXAMPLES: tuple[messages.Fact, ...] = (
     messages.OrderCancelled(**_ORDER, request_id="c-1"),  # type: ignore[arg-type]
     messages.OrderExpired(**_ORDER),  # type: ignore[arg-type]
     messages.OrderLeftOpen(**_ORDER),  # type: ignore[arg-type]
+    messages.AddTender(
+        merchant_id="m-1",
+        order_id="o-1",
+        request_id="p-1",
+        body_hash="e3b0c44298fc1c149afbf4c8996fb924",
+        requested_at_us=1_700_000_000_000_002,
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        currency="EUR",
+        tender=_TENDERS[0],
+    ),
     messages.HoldEnded(
         merchant_id="m-1",
         order_id="o-1",

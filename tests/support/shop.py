@@ -79,9 +79,10 @@ def token_of(tender: Tender) -> str:
 
 def half_of(fact: object, note: str = "") -> Private:
     """Return the private half of an order: the tokens of its cards, and a note."""
-    if not isinstance(fact, messages.OrderPlaced):
+    if not isinstance(fact, messages.OrderPlaced | messages.AddTender):
         return Private(note)
-    cards = [it for it in fact.tenders if it.kind is TenderKind.CARD]
+    tenders = fact.tenders if isinstance(fact, messages.OrderPlaced) else (fact.tender,)
+    cards = [it for it in tenders if it.kind is TenderKind.CARD]
     return Private(note, {it.tender_ref: token_of(it) for it in cards})
 
 
@@ -128,6 +129,16 @@ def kept_open(
         placed(order_id, tenders=tenders, merchant_id=merchant_id),
         on_decline=OnDecline.KEEP_OPEN,
         hold_s=hold_s,
+    )
+
+
+def added(order_id: str, tender: Tender, request_id: str = "p-1") -> messages.AddTender:
+    """Return a request to add a tender, named like it. Equal bodies have equal hashes."""
+    ref = f"{request_id}.{tender.tender_ref}" if tender.tender_ref else request_id
+    named = msgspec.structs.replace(tender, tender_ref=ref)
+    body_hash = ids.short_digest(repr(named).encode())
+    return messages.AddTender(
+        MERCHANT, order_id, request_id, NOW_US, body_hash, currency="EUR", tender=named
     )
 
 

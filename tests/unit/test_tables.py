@@ -77,8 +77,6 @@ TEXTS_OF_PEOPLE = {
     ("private_values", "content"),
 }
 """Columns that may hold what a person wrote or is called; none of their tables is append-only."""
-NAME_OF_A_RATE = ("tax_rates", "name")
-"""A text that receipts show; it is a shop's word for a tax, and of no person."""
 ORDER_COLUMNS_MAX = 40
 ORDER_BYTES_MAX = 400
 NUMBER_BYTES = 8
@@ -175,9 +173,7 @@ def test_append_only_rows_hold_codes_and_keys_only(table: sa.Table) -> None:
     longest = {
         column.name: column.type.length or 0
         for column in table.columns
-        if isinstance(column.type, sa.String)
-        and column.name != "fact"
-        and (table.name, column.name) != NAME_OF_A_RATE
+        if isinstance(column.type, sa.String) and column.name != "fact"
     }
     assert max(longest.values(), default=0) <= 2 * columns.ID_CHARS_MAX
 

@@ -71,12 +71,12 @@ class Commander:
 
     def methods(self) -> list[calls.Unary]:
         """Return the methods of all commands."""
-        return [calls.Unary(c.fact.method, c.request, partial(self._run, c)) for c in COMMANDS]
+        return [calls.Unary(c.fact.method, c.request, partial(self.run, c)) for c in COMMANDS]
 
-    async def _run(
+    async def run(
         self, command: Command, call: calls.Call, request: message.Message
     ) -> calls.Answer:
-        """Answer with the outcome.
+        """Answer a call of the command's method with the outcome.
 
         Raises:
             DatabaseAway: the order cannot be looked up now.

@@ -58,7 +58,7 @@ def placed(draft: order_pb2.OrderDraft, origin: calls.Origin, path: str) -> Subm
         what = "must contain at least 1 item(s), unless the order is kept open"
         raise errors.InvalidInput([(f"{path}tenders", what)])
     tenders = _tenders(draft.tenders, currency, path)
-    private = Private(draft.note, _tokens(draft.tenders, tenders))
+    private = Private(draft.note, tokens_of(draft.tenders, tenders))
     unstamped = OrderPlaced(
         merchant_id=origin.merchant_id,
         order_id=draft.order_id,
@@ -176,7 +176,8 @@ def _line(line: order_pb2.DraftLine, currency: str, path: str) -> WantedLine:
 
 def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> tuple[Tender, ...]:
     read = tender_types.with_refs(
-        _tender(tender, currency, f"{path}tenders[{index}]") for index, tender in enumerate(tenders)
+        tender_of(tender, currency, f"{path}tenders[{index}]")
+        for index, tender in enumerate(tenders)
     )
     if sum(tender.amount_minor is None for tender in read) > 1:
         what = "at most one tender may leave its amount out"
@@ -187,7 +188,7 @@ def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> t
     return read
 
 
-def _tokens(sent: Iterable[order_pb2.Tender], read: Sequence[Tender]) -> dict[str, str]:
+def tokens_of(sent: Iterable[order_pb2.Tender], read: Sequence[Tender]) -> dict[str, str]:
     """Return the tokens of the tenders that have one, by their references."""
     rows = [tender_types.of_kind(tender.kind) for tender in read]
     return {
@@ -197,7 +198,13 @@ def _tokens(sent: Iterable[order_pb2.Tender], read: Sequence[Tender]) -> dict[st
     }
 
 
-def _tender(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
+def tender_of(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
+    """Return a tender as it was sent; `path` leads to it.
+
+    Raises:
+        InvalidMoney: as for `placed`.
+        InvalidInput: it is of no known kind.
+    """
     row = tender_types.of_wire_field(tender.WhichOneof("kind"), f"{path}.kind")
     way = getattr(tender, row.wire_field)
     return Tender(

@@ -11,6 +11,13 @@ def not_found(order_id: str) -> status.Refused:
     return status.Refused(status.Code.NOT_FOUND, "ORDER_NOT_FOUND", text, {"order_id": order_id})
 
 
+def payment_not_found(order_id: str, tender_ref: str) -> status.Refused:
+    """The order has no such tender."""
+    text = f"the order {order_id} has no tender {tender_ref}"
+    metadata = {"order_id": order_id, "tender_ref": tender_ref}
+    return status.Refused(status.Code.NOT_FOUND, "PAYMENT_NOT_FOUND", text, metadata)
+
+
 def too_large(size_bytes: int, max_bytes: int, path: str) -> status.Refused:
     """One order takes too many bytes."""
     what = f"{size_bytes} bytes; one order has at most {max_bytes}"

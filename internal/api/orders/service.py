@@ -44,6 +44,14 @@ class Dependencies(msgspec.Struct, frozen=True):
     backlog: ports.Backlog
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """The parts of the service that other services about orders work with, too."""
+
+    commander: commands.Commander
+    loader: order_loader.OrderLoader
+    follower: watch.Follower
+
+
 class OrderService:
     """One instance serves all calls, whichever adapter they come through."""
 
@@ -65,6 +73,11 @@ class OrderService:
         self._watches = merchant_shares.MerchantShares(limits.watches_max)
         self._retry_after_s = limits.retry_after_s
         self._page_turn = asyncio.Lock()
+
+    @property
+    def shared(self) -> Shared:
+        """The parts that other services work with, too."""
+        return Shared(self._commander, self._loader, self._follower)
 
     def methods(self) -> list[calls.Method]:
         """Return every method of the service."""

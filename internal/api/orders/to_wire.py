@@ -105,7 +105,7 @@ def _placed(submission: Submission) -> order_pb2.Order:
         stock_state=order_pb2.STOCK_STATE_NONE,
         lines=_wanted_lines(fact),
         tenders=[
-            _tender(TenderRecord(tender_no=number, tender=tender), fact.currency)
+            tender_of(TenderRecord(tender_no=number, tender=tender), fact.currency)
             for number, tender in enumerate(fact.tenders, start=1)
         ],
         placed_at=_instant(fact.placed_at_us),
@@ -132,7 +132,7 @@ def _recorded(view: OrderView) -> order_pb2.Order:
         charge_state=f"CHARGE_STATE_{view.charge_state}",
         stock_state=f"STOCK_STATE_{view.stock_state}",
         version=view.version,
-        tenders=[_tender(it, view.currency, view.attempts) for it in view.tenders],
+        tenders=[tender_of(it, view.currency, view.attempts) for it in view.tenders],
         receipt_number=view.receipt_no or 0,
         price_trace=trace.steps(view.lines, view.currency),
         allowed_commands=[_COMMANDS[name] for name in view.next_commands if name in _COMMANDS],
@@ -228,16 +228,18 @@ def _totals(of: OrderView | PricedOrder) -> order_pb2.OrderTotals:
     )
 
 
-def _tender(
+def tender_of(
     it: TenderRecord, currency: str, attempts: Sequence[Attempt] = ()
 ) -> order_pb2.OrderTender:
+    """Return a tender and its outcome."""
     tender = it.tender
-    own = (a for a in attempts if a.tender_no == it.tender_no and a.operation is Operation.SALE)
+    own = [a for a in attempts if a.tender_no == it.tender_no and a.operation is Operation.SALE]
     shown = order_pb2.OrderTender(
         kind=tender_kind_of(tender.kind),
         tender_ref=tender.tender_ref,
         state=f"CHARGE_STATE_{it.state}",
         gateway_reference=next((attempt.gateway_reference for attempt in own), ""),
+        decline_code=next((attempt.decline_code for attempt in own), ""),
     )
     if tender.amount_minor is not None:
         shown.amount.CopyFrom(money_of(tender.amount_minor, currency))

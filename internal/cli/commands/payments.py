@@ -16,7 +16,7 @@ from internal.cli.options import Data, MerchantId
 from internal.console import installation, lazy_groups, output, values
 from internal.console.options import AsJson, flattened
 from internal.infra import clock
-from internal.kernel import ids
+from internal.kernel import ids, money
 from internal.payments import manual_resolution
 from internal.payments.messages import Attempt, AttemptState
 from internal.stages import payment_review
@@ -67,20 +67,21 @@ def _show_table(found: Sequence[payment_review.Undecided]) -> None:
             str(it.attempt_no),
             output.amount(it.asked_minor, it.currency),
             f"{it.tries}x",
-            _what(it),
+            what_of(it),
             output.moment(it.asked_at_us),
             "you decide" if it.next_check_us is None else output.moment(it.next_check_us),
         )
     output.terminal().print(table)
 
 
-def _what(it: payment_review.Undecided) -> str:
+def what_of(it: payment_review.Undecided) -> str:
     """Say what was asked for, and how much the gateway took if it took something else."""
     what = f"{it.operation} {it.state}"
     if it.state is not AttemptState.DIFFERENT:
         return what
-    taken = f"{it.answered_minor} minor units {it.answered_currency}".rstrip()
-    return f"{what}: it took {taken}"
+    if it.answered_currency in money.EXPONENTS:
+        return f"{what}: it took {output.amount(it.answered_minor, it.answered_currency)}"
+    return f"{what}: it took {it.answered_minor} of no currency"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,10 @@ WEIGHED_ONE_IN = 10
 LINE_DISCOUNTED_ONE_IN = 10
 TERMINALS = 4
 BASIS_POINTS_STEP = 100
+TIPS_ONE_IN = 8
+GIVEN_ONE_IN = 4
+GIVEN_TIMES = 5
+"""More than any order with its tax and its tip is due."""
 
 
 class DraftSource:
@@ -48,6 +52,7 @@ def make(source: DraftSource, kind: scenarios.Kind, order_id: str) -> order_pb2.
     gross_minor = _add_lines(source, draft)
     least_minor = gross_minor - _add_discount(source, draft, gross_minor)
     _add_tenders(source, draft, kind, least_minor)
+    _add_tip_and_given(source, draft, gross_minor)
     return draft
 
 
@@ -101,3 +106,12 @@ def _add_tenders(
         draft.tenders.add(card=order_pb2.CardTender(token=token))
     else:
         draft.tenders.add(cash=order_pb2.CashTender())
+
+
+def _add_tip_and_given(source: DraftSource, draft: order_pb2.OrderDraft, gross_minor: int) -> None:
+    """Tip with every eighth order, and hand over more cash than is due with every fourth."""
+    tender = draft.tenders[-1]
+    if source.one_in(TIPS_ONE_IN):
+        tender.tip.CopyFrom(source.amount(source.rng.randint(1, 1 + gross_minor // 10)))
+    if tender.HasField("cash") and source.one_in(GIVEN_ONE_IN):
+        tender.cash.given.CopyFrom(source.amount(GIVEN_TIMES * (gross_minor + LONG_ORDER_LINES)))

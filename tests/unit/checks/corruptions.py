@@ -30,8 +30,9 @@ ATTEMPT = (
 SALE = {"no": 8, "operation": "SALE", "parent": 0, "state": "DECLINED", "currency": "EUR"}
 TRANSACTION = (
     "INSERT INTO payment_transactions (order_key, transaction_no, tender_no, operation,"
-    " amount_minor, currency, business_day, at_us)"
-    " SELECT {key}, 9, 1, 'SALE', {minor}, 'EUR', 0, 0"
+    " amount_minor, currency, business_day, at_us, account_key)"
+    " SELECT {key}, 9, 1, 'SALE', {minor}, 'EUR', 0, 0,"
+    " (SELECT MAX(account_key) FROM order_tenders WHERE order_key = {key} AND tender_no = 1)"
 )
 ENTRY = (
     "INSERT INTO ledger_entries (business_day, source_kind, source_key, transaction_no, entry_no,"
@@ -117,6 +118,15 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
     "a movement in another currency": (
         "I3 in its order's currency",
         "UPDATE payment_transactions SET currency = 'JPY' WHERE order_key = $sale",
+    ),
+    "a movement on another account": (
+        "I3 on its account",
+        "UPDATE payment_transactions SET account_key = 1 WHERE order_key = $sale",
+    ),
+    "a tender whose money is on no account": (
+        "I3 that receive money",
+        "UPDATE order_tenders SET account_key = 1 WHERE order_key = $sale",
+        "UPDATE payment_transactions SET account_key = 1 WHERE order_key = $sale",
     ),
     "a movement of no tender": (
         "I3 movement of money belongs to a tender",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from internal.cli.commands import order_receipt
 from internal.console import output
+from internal.kernel import money
 from internal.wire.souk.v1 import order_pb2
 
 CONTROLS = [
@@ -99,6 +101,30 @@ def test_a_note_forges_no_line_of_a_receipt() -> None:
     [line] = [line for line in shown.splitlines() if "captured" in line]
     assert line.startswith(r"note: thanks\nPaid by cash")
     assert r"\r\u202egnihton\x9b2J\x7f" in line
+
+
+def test_a_tender_shows_what_was_given_and_its_tip() -> None:
+    """Cash of 1.66 that is rounded, with a tip; and a card, which has nothing of that."""
+    cash = order_pb2.OrderTender(kind=order_pb2.TENDER_KIND_CASH)
+    named = {"amount": 166, "captured": 175, "given": 200, "change": 25, "tip": 10, "rounding": -1}
+    for name, minor in named.items():
+        units, nanos = money.to_parts(minor, "CHF")
+        getattr(cash, name).MergeFrom(
+            money_pb2.Money(currency_code="CHF", units=units, nanos=nanos)
+        )
+    card = order_pb2.OrderTender(kind=order_pb2.TENDER_KIND_CARD)
+    it = order_pb2.Order(tenders=[cash, card], totals=order_pb2.OrderTotals())
+    for name in ("gross", "discount", "net", "tax", "total"):
+        getattr(it.totals, name).currency_code = "CHF"
+    lines = [" ".join(line.split()) for line in captured(order_receipt.order(it)).splitlines()]
+    start = lines.index("Paid by cash 1.66 CHF captured 1.75 CHF")
+    assert lines[start + 1 : start + 6] == [
+        "Tip 0.10 CHF",
+        "Rounding -0.01 CHF",
+        "Given 2.00 CHF",
+        "Change 0.25 CHF",
+        "Paid by card the rest not captured",
+    ]
 
 
 TEXT_FIELDS = st.text(st.one_of(st.sampled_from(CONTROLS), st.characters(codec="utf-8")))

@@ -182,6 +182,25 @@ def test_no_event_is_lost_and_none_comes_late(
         assert world.told(subject) == list(range(1, versions + 1))
 
 
+@pytest.mark.parametrize("waited_s", [0, LEASE_S // 2, LEASE_S])
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_relay_that_stands_still_sends_nothing_late(
+    connection: sa.Connection, steps: int, waited_s: int
+) -> None:
+    """Another one works meanwhile, on the same event and on the next one."""
+    connection.execute(outbox.OUTBOX.delete())
+    world = World(connection)
+    world.add("m-1")
+    world.advance(0, steps)
+    world.clock.advance_us(waited_s * US_PER_SECOND)
+    world.advance(1, 20)
+    world.add("m-1")
+    world.advance(1, 20)
+    world.advance(0, 20)
+    world.drain()
+    assert world.told("m-1") == [1, 2]
+
+
 def test_a_relay_that_died_repeats_the_event_under_its_id(connection: sa.Connection) -> None:
     connection.execute(outbox.OUTBOX.delete())
     world = World(connection)

@@ -113,9 +113,8 @@ class PaymentModel(RuleBasedStateMachine):
         now_us = self.clock.now_us()
         plan = payment_plans.plan_one(self.accepted, RECORDED, self.history(), now_us)
         payments_store.add(self.connection, plan.new_attempts, now_us)
-        moved = payment_processing._outcome(plan).moved
-        new = transactions.Moved(1, len(plan.movements), moved, "EUR", 0)
-        transactions.append(self.connection, [new], now_us)
+        record = payment_processing._record(plan, payment_processing._outcome(plan))
+        transactions.append(self.connection, [record], now_us)
         self.check_states()
         if isinstance(plan.step, rules.Paid | rules.Declined):
             self.end = plan.step

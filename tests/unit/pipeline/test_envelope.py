@@ -83,7 +83,10 @@ def test_a_private_half_is_dropped_where_the_flow_does_not_allow_one(
 
 
 def _may_have_one(fact: messages.Fact) -> bool:
-    return isinstance(fact, messages.OrderPlaced | messages.CancelRequested | messages.HoldEnded)
+    return isinstance(
+        fact,
+        messages.OrderPlaced | messages.CancelRequested | messages.AddTender | messages.HoldEnded,
+    )
 
 
 def test_a_message_without_private_halves_does_not_name_them() -> None:

@@ -36,6 +36,9 @@ class Tab:
     def cancel(self, request_id: str = "c-1") -> list[Fact]:
         return self.line.carry(shop.cancel("o", request_id))
 
+    def add(self, tender: Tender, request_id: str = "p-1") -> list[Fact]:
+        return self.line.carry(shop.added("o", tender, request_id))
+
     def later(self, seconds: int = HOLD_S) -> list[Fact]:
         """Let time pass, take the holds that are due, and carry their messages."""
         self.line.clock.advance_us(seconds * US_PER_SECOND)
@@ -187,3 +190,84 @@ def test_a_message_about_a_hold_that_has_not_ended_changes_nothing(tab: Tab) -> 
     ended = messages.HoldEnded(shop.MERCHANT, "o", before.order_key, 1)
     assert kinds(tab.line.carry(ended)) == ["OrderLeftOpen"]
     assert tab.states() == ("ACCEPTED", "PARTLY_CAPTURED", "RESERVED")
+
+
+def outcome(tab: Tab, request_id: str = "p-1") -> tuple[str, str]:
+    key = RequestKey(shop.MERCHANT, messages.AddTender.method, request_id)
+    found = requests_store.find(tab.connection, [key])[key]
+    return str(found.state), found.status
+
+
+def test_a_declined_card_followed_by_cash_is_paid_with_exactly_the_total(tab: Tab) -> None:
+    tab.place(shop.card(token=DECLINED))
+    assert tab.view().next_commands == ("AddTender", "CancelOrder")
+    facts = tab.add(shop.cash(2_000))
+    assert kinds(facts) == ["OrderPaid", "OrderFinalized"]
+    view = tab.view()
+    assert (view.left_minor, view.next_commands) == (0, ())
+    assert [(str(it.state), it.captured_minor, it.tender.change_minor) for it in view.tenders] == [
+        ("DECLINED", 0, 0),
+        ("FULL", 1_000, 1_000),
+    ]
+    assert tab.states() == ("FINALIZED", "FULL", "COMMITTED")
+
+
+def test_a_tab_is_paid_bit_by_bit(tab: Tab) -> None:
+    tab.place()
+    assert kinds(tab.add(shop.card(300, tip=20), "p-1")) == ["OrderLeftOpen"]
+    assert kinds(tab.add(shop.card(400, DECLINED), "p-2")) == ["OrderLeftOpen"]
+    assert kinds(tab.add(shop.cash(200), "p-3")) == ["OrderLeftOpen"]
+    assert tab.view().left_minor == 500
+    assert kinds(tab.add(shop.card(), "p-4")) == ["OrderPaid", "OrderFinalized"]
+    assert sum(tab.gateway.captured.values()) == 820
+
+
+@pytest.mark.parametrize(
+    ("tender", "reason"),
+    [
+        (shop.card(801), "TENDER_ABOVE_REST"),
+        (shop.cash(900, given=900), "TENDER_ABOVE_REST"),
+        (shop.cash(given=500), "TENDERS_DO_NOT_COVER_TOTAL"),
+    ],
+)
+def test_a_tender_that_does_not_fit_is_refused(tab: Tab, tender: Tender, reason: str) -> None:
+    tab.place(shop.cash(200))
+    tab.add(tender)
+    assert outcome(tab) == ("DONE", reason)
+    assert tab.view().left_minor == 800
+
+
+def test_a_repeated_request_adds_one_tender(tab: Tab) -> None:
+    tab.place()
+    tab.add(shop.card(300))
+    tab.add(shop.card(300))
+    assert [it.captured_minor for it in tab.view().tenders] == [300]
+    tab.add(shop.card(200))
+    assert [it.captured_minor for it in tab.view().tenders] == [300]
+
+
+def test_a_tender_that_overtakes_the_accepted_order_comes_after_its_own(tab: Tab) -> None:
+    accepted = tab.line.step(shop.kept_open("o", shop.cash(400)))
+    tab.add(shop.cash(100))
+    assert [it.captured_minor for it in tab.view().tenders] == [400, 100]
+    tab.line.carry(*accepted)
+    assert tab.view().left_minor == 500
+
+
+@pytest.mark.parametrize("order_id", ["o", "nowhere"])
+def test_an_order_that_is_not_open_takes_no_tender(tab: Tab, order_id: str) -> None:
+    tab.place(shop.cash())
+    tab.line.carry(shop.added(order_id, shop.cash()))
+    reason = {"o": "ORDER_NOT_OPEN", "nowhere": "ORDER_NOT_FOUND"}[order_id]
+    assert outcome(tab) == ("DONE", reason)
+
+
+def test_a_lost_answer_keeps_the_rest_open(tab: Tab) -> None:
+    tab.place()
+    tab.gateway.faults.append(Fault.LOST_ANSWER)
+    tab.add(shop.card(600))
+    assert tab.states() == ("ACCEPTED", "UNKNOWN", "RESERVED")
+    tab.add(shop.cash(400), "p-2")
+    assert tab.states()[:2] == ("ACCEPTED", "UNKNOWN")
+    assert kinds(tab.later())[0] == "OrderPaid"
+    assert tab.states()[0] == "FINALIZED"

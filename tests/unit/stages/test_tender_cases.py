@@ -19,7 +19,7 @@ from internal.ledger import store as ledger_store
 from internal.orders import messages, store
 from internal.payments import store as payments_store
 from internal.payments.messages import Tender
-from internal.payments.order_tenders import TenderRecord
+from internal.payments.order_tenders import ORDER_TENDERS, TenderRecord
 from internal.views.order import OrderView
 from tests.support import gateways, shop, staged_orders, stock
 
@@ -43,7 +43,8 @@ class Kiosk:
 
     def moved(self) -> list[tuple[int, str, int]]:
         """Return the movements of the order: (tender_no, operation, amount)."""
-        history = payments_store.histories(self.connection, [1])[1]
+        key = self.line.view("o").order_key
+        history = payments_store.histories(self.connection, [key])[key]
         return [(it.tender_no, str(it.operation), it.amount_minor) for it in history.movements]
 
     def booked(self) -> dict[str, int]:
@@ -173,6 +174,12 @@ class TestWithoutRounding:
         assert len(view.tenders) == 1
         assert view.attempts == ()
         assert kiosk.moved() == [(1, "SALE", 898)]
+
+    def test_a_card_is_known_by_the_name_of_its_token(self, kiosk: Kiosk) -> None:
+        kiosk.sell("pen", tenders=(shop.card(400), shop.cash()))
+        row = ORDER_TENDERS.c
+        query = sa.select(row.tender_ref, row.token_name).order_by(row.tender_no)
+        assert kiosk.connection.execute(query).all() == [("t1", "token:t1"), ("t2", "")]
 
     def test_a_tip_on_a_card(self, kiosk: Kiosk) -> None:
         """Goods for 20.00 and a tip of 3.00: 23.00 charged, and the tip is a liability."""

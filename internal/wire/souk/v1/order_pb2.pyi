@@ -368,7 +368,7 @@ class OrderTotals(_message.Message):
     def __init__(self, gross: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., discount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., net: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tax: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
 
 class OrderTender(_message.Message):
-    __slots__ = ("kind", "amount", "captured", "gateway_reference", "tender_ref", "state", "given", "change", "tip", "rounding", "authorized", "voided", "refunded")
+    __slots__ = ("kind", "amount", "captured", "gateway_reference", "tender_ref", "state", "given", "change", "tip", "rounding", "authorized", "voided", "refunded", "decline_code")
     KIND_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     CAPTURED_FIELD_NUMBER: _ClassVar[int]
@@ -382,6 +382,7 @@ class OrderTender(_message.Message):
     AUTHORIZED_FIELD_NUMBER: _ClassVar[int]
     VOIDED_FIELD_NUMBER: _ClassVar[int]
     REFUNDED_FIELD_NUMBER: _ClassVar[int]
+    DECLINE_CODE_FIELD_NUMBER: _ClassVar[int]
     kind: TenderKind
     amount: _money_pb2.Money
     captured: _money_pb2.Money
@@ -395,7 +396,8 @@ class OrderTender(_message.Message):
     authorized: _money_pb2.Money
     voided: _money_pb2.Money
     refunded: _money_pb2.Money
-    def __init__(self, kind: _Optional[_Union[TenderKind, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., gateway_reference: _Optional[str] = ..., tender_ref: _Optional[str] = ..., state: _Optional[_Union[ChargeState, str]] = ..., given: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., change: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tip: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., rounding: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., authorized: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., voided: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+    decline_code: str
+    def __init__(self, kind: _Optional[_Union[TenderKind, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., captured: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., gateway_reference: _Optional[str] = ..., tender_ref: _Optional[str] = ..., state: _Optional[_Union[ChargeState, str]] = ..., given: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., change: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., tip: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., rounding: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., authorized: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., voided: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., refunded: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., decline_code: _Optional[str] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "explanation")

@@ -120,6 +120,9 @@ def test_orders_are_varied() -> None:
     assert any(line.HasField("expected_price") for line in lines)
     assert any(line.quantity_milli % MILLI for line in lines)
     assert any(line.adjustments for line in lines)
+    last = [draft.tenders[-1] for draft in good]
+    assert any(tender.HasField("tip") for tender in last)
+    assert any(tender.HasField("cash") and tender.cash.HasField("given") for tender in last)
 
 
 def test_repeated_orders_follow_their_original() -> None:

@@ -10,7 +10,7 @@ from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.cli.commands import order_drafts
+from internal.cli import order_drafts
 from internal.wire.souk.v1 import order_pb2
 
 CARD_NUMBER = "4111111111111111"
@@ -113,10 +113,37 @@ def test_a_file_with_a_wrong_line(line: str, words: str) -> None:
         order_drafts.from_json(f'{{"lines": [{{{line}}}]}}')
 
 
-@pytest.mark.parametrize("pay", ["", "csh", "card", "card:", "cash=", "cash=x", "cash=1.234"])
+@pytest.mark.parametrize(
+    "pay",
+    [
+        "",
+        "csh",
+        "card",
+        "card:",
+        "cash=",
+        "cash=x",
+        "cash=1.234",
+        "cash:",
+        "cash:x",
+        "cash+",
+        "cash+x",
+        "card:tok=5+1.234",
+        "cash:5=x",
+    ],
+)
 def test_unreadable_tenders(pay: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"cash|decimal"):
         order(pay=pay)
+
+
+def test_what_was_given_and_a_tip() -> None:
+    (cash,) = order(pay="cash:20+1.50").tenders
+    assert (cash.cash.given, cash.tip) == (eur(20), eur(1, 500_000_000))
+    assert not cash.HasField("amount")
+    (card,) = order(pay="card:tok_ok=5+3").tenders
+    assert (card.card.token, card.amount, card.tip) == ("tok_ok", eur(5), eur(3))
+    (plain,) = order(pay="cash:20=8.98").tenders
+    assert (plain.cash.given, plain.amount.units) == (eur(20), 8)
 
 
 @pytest.mark.parametrize("discount", ["10 %", "1.234%", "%", "-5%", "a", "1.234"])

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from google.type import money_pb2
 
 from internal.cli import input_files
+from internal.console import values
 from internal.kernel import cards, errors, money, quantities, unit_prices
 from internal.payments import tenders
 from internal.wire.souk.v1 import order_pb2
@@ -28,7 +29,7 @@ _DETAIL = {
     row.wire_field: ":TOKEN" if row.has_token else "[:GIVEN]" if row.is_cash else ""
     for row in tenders.TYPES.values()
 }
-_TENDER_FORMS = tuple(f"{name}{detail}" for name, detail in _DETAIL.items())
+TENDER_FORMS = tuple(f"{name}{detail}" for name, detail in _DETAIL.items())
 _TENDER = re.compile(
     r"(?P<name>[^:=+]+)(?::(?P<detail>[^=+]+))?(?:=(?P<amount>[^+]+))?(?:\+(?P<tip>.+))?"
 )
@@ -81,7 +82,7 @@ class Placing:
     pay: Annotated[
         list[str],
         typer.Option(
-            metavar=f"{'|'.join(_TENDER_FORMS)}[=AMOUNT][+TIP]",
+            metavar=f"{'|'.join(TENDER_FORMS)}[=AMOUNT][+TIP]",
             help="A tender; once for each. One may omit its amount: it takes the rest. Cash above"
             " what is due gives change.",
         ),
@@ -96,11 +97,28 @@ class Placing:
     ] = ""
     terminal: Annotated[str, typer.Option(metavar="ID", help="The till.")] = ""
     note: Annotated[str, typer.Option(metavar="TEXT", help="Free text for people.")] = ""
+    keep_open: Annotated[
+        bool,
+        typer.Option(
+            "--keep-open",
+            help="A declined card leaves it open, and `souk orders pay` adds tenders; none is"
+            " needed now.",
+        ),
+    ] = False
+    hold_minutes: Annotated[
+        int | None,
+        typer.Option(
+            parser=values.whole_number(1),
+            metavar="N",
+            show_default="as the store has it",
+            help="With --keep-open: how long it stays open.",
+        ),
+    ] = None
 
     @property
     def is_spelled_out(self) -> bool:
         """Tell whether an option repeats what a file holds; the order's id may differ."""
-        return bool(self.pay or self.terminal or self.note)
+        return bool(self.pay or self.terminal or self.note or self.keep_open or self.hold_minutes)
 
 
 def order_of(wanted: Wanted, placing: Placing) -> order_pb2.OrderDraft:
@@ -114,7 +132,12 @@ def order_of(wanted: Wanted, placing: Placing) -> order_pb2.OrderDraft:
     else:
         draft = _spelled_out(wanted)
         draft.terminal_id, draft.note = placing.terminal, placing.note
-        draft.tenders.extend(_tenders(placing.pay, draft.currency))
+        if placing.keep_open:
+            draft.on_decline = order_pb2.ON_DECLINE_KEEP_OPEN
+        if placing.hold_minutes:
+            draft.hold.FromSeconds(placing.hold_minutes * 60)
+        if placing.pay or not placing.keep_open:
+            draft.tenders.extend(_tenders(placing.pay, draft.currency))
     draft.order_id = placing.order_id or draft.order_id
     return draft
 
@@ -224,18 +247,23 @@ def _discount(text: str, currency: str) -> order_pb2.Adjustment:
 
 def _tenders(pay: Sequence[str], currency: str) -> list[order_pb2.Tender]:
     if not pay:
-        what = f"an order is paid by {' or '.join(f'--pay {form}' for form in _TENDER_FORMS)}"
+        what = f"an order is paid by {' or '.join(f'--pay {form}' for form in TENDER_FORMS)}"
         raise typer.BadParameter(what, param_hint="--pay")
-    return [_tender(text, currency) for text in pay]
+    return [tender_of(text, currency) for text in pay]
 
 
-def _tender(text: str, currency: str) -> order_pb2.Tender:
+def tender_of(text: str, currency: str) -> order_pb2.Tender:
+    """Read a tender such as "cash=5:10" or "card:TOKEN".
+
+    Raises:
+        typer.BadParameter: it cannot be read.
+    """
     form = _TENDER.fullmatch(text)
     parts = form.groupdict(default="") if form else {}
     row = next((row for row in tenders.TYPES.values() if row.wire_field == parts.get("name")), None)
     detail = parts.get("detail")
     if row is None or not (detail if row.has_token else not detail or row.is_cash):
-        forms = ", ".join(_TENDER_FORMS)
+        forms = ", ".join(TENDER_FORMS)
         what = f"{forms}, with or without an amount such as =12.50 and a tip such as +1.50"
         raise _unreadable("--pay", text, what)
     tender = order_pb2.Tender()

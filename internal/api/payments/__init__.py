@@ -1,0 +1,1 @@
+"""The methods of souk.v1.PaymentService."""
