@@ -198,9 +198,14 @@ async def _recreate(functions: functions_api.FunctionsApi, job: Job, package: wh
 
 
 async def _start_if_stopped(functions: functions_api.FunctionsApi, job: Job) -> None:
-    """Start a function that was stopped with the admin API."""
-    if not (await functions.status(job.stage.name)).get("numRunning", 0):
-        await functions.start(job.stage.name)
+    """Start a function that was stopped with the admin API, or of which no instance is connected.
+
+    Its status does not show this: the functions worker counts an instance as running only once its
+    own connection to it is up, and that may be seconds after the instance has begun to work.
+    """
+    is_started = await functions.start(job.stage.name)
+    if not is_started and not job.before:
+        await functions.restart(job.stage.name)
 
 
 async def _wait_for_new_instances(jobs: Sequence[Job], patience_s: float) -> None:

@@ -81,14 +81,22 @@ class FunctionsApi:
         await _retried(lambda: self._api.delete(f"{self._path}/{quote(name)}"))
         await self._forget_packages(name)
 
-    async def start(self, name: str) -> None:
-        """Start a function that was stopped, or that has no running instance."""
+    async def start(self, name: str) -> bool:
+        """Start a function's stopped instances; tell whether any was stopped.
+
+        Raises as `create`.
+        """
         try:
             await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/start"))
         except errors.Misconfigured as error:
             if NOT_STOPPED not in str(error):
                 raise
-            await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
+            return False
+        return True
+
+    async def restart(self, name: str) -> None:
+        """Stop a function's instances and start them again. Raises as `create`."""
+        await _retried(lambda: self._api.post(f"{self._path}/{quote(name)}/restart"))
 
     async def consumers(self, stage: handler.Stage) -> set[Consumer]:
         """Return the consumers of a stage's first topic; every instance has one there.

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
@@ -30,6 +31,8 @@ STOP_S = 60.0
 LOOK_EVERY_S = 0.1
 LINE_BYTES_MAX = 1024 * 1024
 """A longer line of its output would end the reading, and then block the engine."""
+OWN_PORTS = range(20_000, 32_768)
+"""Linux takes the ports of outgoing connections, and free ones for servers, from above them."""
 KILLED = -signal.SIGKILL
 NO_METRICS: Mapping[str, str] = {"SOUK_METRICS__PORT": "0"}
 IMPATIENT: Mapping[str, str] = {
@@ -212,7 +215,12 @@ def armed(failpoints: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which nothing listens now, and which the kernel gives to nothing else.
+
+    It may be used later, and again after its process was killed.
+    """
+    while True:
+        port = secrets.choice(OWN_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port

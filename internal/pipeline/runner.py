@@ -206,24 +206,25 @@ class Runner:
 
     async def _record(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
         """Record a batch; a fact that fails alone is a dead letter, or held if all fail."""
-        done = await self._try(work)
+        tried = self._breaker.begin()
+        done = await self._try(work, tried)
         while True:
-            probes, others = self._breaker.take_skipped()
-            found = [each for item in probes for each in await self._try([item])]
+            probes, others = tried.take_skipped()
+            found = [each for item in probes for each in await self._try([item], tried)]
             done += found
             if not found:
-                self._breaker.hold_back(others)
+                tried.skip(others)
                 break
-            done += await self._try(others)
-        verdict = self._breaker.end_round()
+            done += await self._try(others, tried)
+        verdict = self._breaker.end(tried)
         for item, error in verdict.dead:
             await self._dead_letter(item, error)
         self._resumed.extendleft(reversed(verdict.again))
         return done
 
-    async def _try(self, work: Sequence[Work]) -> list[tuple[Work, Outcome]]:
+    async def _try(self, work: Sequence[Work], tried: breaker.Round) -> list[tuple[Work, Outcome]]:
         """Record facts in one transaction, or halve them until the bad ones are alone."""
-        work = self._breaker.ready(work)
+        work = tried.ready(work)
         if not work:
             return []
         try:
@@ -231,18 +232,21 @@ class Runner:
         except (errors.Misconfigured, errors.DatabaseDamaged):
             raise
         except Exception as error:  # noqa: BLE001 - it must not stop the other orders, whatever it is
-            return await self._isolate(work, error)
-        self._breaker.succeeded(work)
+            return await self._isolate(work, error, tried)
+        tried.note_recorded(work)
         return list(zip(work, outcomes, strict=True))
 
-    async def _isolate(self, work: Sequence[Work], error: Exception) -> list[tuple[Work, Outcome]]:
+    async def _isolate(
+        self, work: Sequence[Work], error: Exception, tried: breaker.Round
+    ) -> list[tuple[Work, Outcome]]:
         if len(work) > 1:
             middle = len(work) // 2
-            return await self._try(work[:middle]) + await self._try(work[middle:])
+            first = await self._try(work[:middle], tried)
+            return first + await self._try(work[middle:], tried)
         if isinstance(error, errors.Poison):  # known to be about this fact
             await self._dead_letter(work[0], error)
         else:
-            self._breaker.failed(work[0], error)
+            tried.note_failed(work[0], error)
         return []
 
     async def _pause(self) -> None:

@@ -443,6 +443,7 @@ class TestDeadLetters:
         assert "tok_ok" not in shown.out
         assert letters[0] in shown.out
         assert "tok_ok" not in souk("dlq", "show", first, "--json").out
+        assert "a private message is held apart" in souk("dlq", "show", third).words
 
         planned = souk("dlq", "replay", "--all", "--dry-run", "--json").json["groups"]
         assert sum(it["letters"] for it in planned) == 3

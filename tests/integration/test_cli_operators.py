@@ -50,7 +50,8 @@ def interrupted(connection: sa.Connection, order_id: str, at_us: int) -> int:
     rows["merchants"] = {"merchant_id": "demo"}
     for name, named in rows.items():
         table = db.METADATA.tables[name]
-        empty = {c.name: at_us if isinstance(c.type, sa.BigInteger) else "" for c in table.c}
+        needed = [c for c in table.c if c.server_default is None]
+        empty = {c.name: at_us if isinstance(c.type, sa.BigInteger) else "" for c in needed}
         currency = {"currency": "EUR"} if "currency" in table.c else {}
         values = empty | named | currency | ({"due_at_us": None} if name == "orders" else {})
         if name != "merchants" or order_id == "old":
@@ -105,6 +106,35 @@ class TestDroppedLetters:
         assert said.words.startswith("2 dropped demo/")
         for name in letters:
             assert f"demo/{name} is not recorded: nothing is held" in said.words
+
+
+class TestPrivacy:
+    def test_an_order_is_erased_once_it_has_ended(self, souk: Souk) -> None:
+        name = f"p-{ids.random_token(4)}"
+        place = ("orders", "submit", *LINE, "--pay", "card:tok_ok", "--order-id", name, "--wait")
+        assert souk(*place, "--note", "ring twice").code == 0
+        assert "note: ring twice" in souk("orders", "get", name).words
+        erase = ("privacy", "erase", name, "--yes")
+        assert souk(*erase).code == 2
+        assert souk(*erase, "--reason", "a wish").out == f"2 values of {name} are erased\n"
+        assert "ring twice" not in souk("orders", "get", name).words
+        assert souk(*erase, "--reason", "again", "--json").json == {"values": 0, "letters": []}
+        assert "PRIVATE_VALUES_ERASED" in souk("orders", "show", name).words
+        assert souk("check").code == 0
+        unknown = souk("privacy", "erase", "nobody", "--reason", "a wish", "--yes")
+        assert (unknown.code, "there is no order" in unknown.err) == (1, True)
+
+    def test_a_letter_that_was_erased_is_dropped(self, souk: Souk, data: Path) -> None:
+        name = f"p-{ids.random_token(4)}"
+        key = database.write(data, lambda c: dead_letters.store(c, letter(name)))
+        shown = souk("dlq", "show", str(key))
+        assert "a private half is held apart" in shown.words
+        assert "tok_ok" not in shown.out
+        assert '{"tokens":{"t1":"tok_ok"}}' in souk("dlq", "show", str(key), "--private").out
+        said = souk("privacy", "erase", name, "--reason", "a wish", "--yes")
+        assert f"dead letter {key} cannot be replayed any more" in said.words
+        assert "was erased" in souk("dlq", "replay", str(key), "--yes").err
+        assert souk("dlq", "drop", str(key), "--reason", "erased", "--yes").code == 0
 
 
 class TestPayments:

@@ -13,6 +13,8 @@ from internal.auth import store as auth_store
 from internal.auth.messages import Merchant
 from internal.host import engine
 from internal.infra import settings
+from internal.kernel import ids
+from internal.stages import erasure
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
 from tests.support import shop
@@ -80,6 +82,27 @@ async def test_the_same_answer_again_and_another_body_refused(client: grpc_fixtu
     assert again.order == first.order
     failure = await grpc_fixture.failure_of(client.submit(tea(note="other")))
     assert failure.reason == "ORDER_ID_REUSED"
+
+
+async def test_an_erased_order_is_the_same_order_still(
+    running: engine.Engine, client: grpc_fixture.Client
+) -> None:
+    draft = tea(note="ring twice", tenders=[o.Tender(card=o.CardTender(token="tok_ok"))])
+    first = await client.submit(draft, wait_for=s.WAIT_FOR_FINALIZED)
+    assert first.order.note == "ring twice"
+    wish = erasure.Wish(ids.OrderRef(shop.MERCHANT, "o-1"), "alex", "a wish", 1)
+    erased = await running.database.write(lambda c: erasure.erase(c, wish))
+    assert erased == erasure.Erased(2, ())
+    got = await client.GetOrder(s.GetOrderRequest(order_id="o-1"))
+    assert got.order.note == ""
+    first.order.note = ""
+    assert got.order == first.order
+    again = await client.submit(draft)
+    assert (again.replayed, again.order) == (True, got.order)
+    for other in (tea(note="ring once"), tea(note="")):
+        other.tenders[0].CopyFrom(draft.tenders[0])
+        failure = await grpc_fixture.failure_of(client.submit(other))
+        assert failure.reason == "ORDER_ID_REUSED"
 
 
 async def test_a_refusal_comes_with_its_reason(client: grpc_fixture.Client) -> None:

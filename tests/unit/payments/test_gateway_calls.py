@@ -222,3 +222,20 @@ async def test_every_result_counts_whatever_becomes_of_the_others() -> None:
         [call("send", gateway, CHARGE) for gateway in (*broken, captured)]
     )
     assert [it.state for it in results] == [AttemptState.UNKNOWN] * 6 + [AttemptState.SUCCEEDED]
+
+
+async def test_a_charge_without_a_token_is_declined_and_never_sent() -> None:
+    without = msgspec.structs.replace(CHARGE, card_token="")
+    answered = await gateway_calls.send(Adapter(fail_the_test), "m-1", without, 1.0)
+    assert (answered.state, answered.decline_code) == ("DECLINED", gateway_calls.NO_TOKEN)
+
+
+async def test_a_charge_that_may_have_been_sent_stays_unknown_without_its_token() -> None:
+    """The first request may still arrive, so nothing is certain."""
+    without = msgspec.structs.replace(CHARGE, card_token="", state=AttemptState.UNKNOWN)
+    answered = await gateway_calls.ask(Adapter(fail_the_test), "m-1", without, 1.0)
+    assert answered.state is AttemptState.UNKNOWN
+
+
+def fail_the_test() -> None:
+    pytest.fail("the gateway was called")

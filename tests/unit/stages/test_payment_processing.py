@@ -1,6 +1,6 @@
 """Payment processing: every tender is captured, or all are voided and the stock is released."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import pytest
@@ -11,8 +11,10 @@ from internal.flow import topics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
 from internal.orders import messages, store
+from internal.payments.gateways.port import Answer, Charge
 from internal.payments.messages import Captured, Tender, TenderKind
 from internal.pipeline import handler
+from internal.privacy import store as privacy_store
 from internal.views import order as order_view
 from tests.support import gateways, shop, staged_orders
 from tests.support.gateways import Fault
@@ -59,6 +61,52 @@ def test_two_tenders_are_captured(counter: Counter) -> None:
     assert paid.captured == (Captured(TenderKind.CASH, 300), by_card)
     assert counter.gateway.captured == {"m-1/o/1": 700}
     assert (counter.view().state, counter.view().charge_state) == ("PAID", "FULL")
+
+
+def test_each_card_is_charged_with_its_own_token(counter: Counter) -> None:
+    asked: list[tuple[int, str]] = []
+    charge = counter.gateway.charge
+
+    async def noting(request: Charge) -> Answer:
+        asked.append((request.amount_minor, request.card_token))
+        return await charge(request)
+
+    counter.gateway.charge = noting  # type: ignore[method-assign]
+    counter.line.step(counter.accept(shop.card(400, "tok_a"), shop.cash(100), shop.card()))
+    assert sorted(asked) == [(400, "tok_a"), (500, shop.OK)]
+
+
+def test_an_order_without_its_token_is_refused_and_nothing_is_called(counter: Counter) -> None:
+    accepted = counter.accept(shop.card())
+    keys = [accepted.order_key]
+    privacy_store.erase(counter.line.connection, privacy_store.Subject.ORDER, keys)
+    (rejected,) = counter.line.step(accepted)
+    assert isinstance(rejected, messages.OrderRejected)
+    assert rejected.explanation == "the card was declined: no_token"
+    assert not counter.gateway.calls
+
+
+def test_tokens_are_read_only_for_orders_with_a_card_to_charge(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    find = privacy_store.find
+
+    def noting(
+        connection: sa.Connection, kind: privacy_store.Subject, keys: Sequence[int]
+    ) -> dict[int, dict[str, str]]:
+        asked.append(list(keys))
+        return find(connection, kind, keys)
+
+    monkeypatch.setattr(privacy_store, "find", noting)
+    (cash,) = counter.line.step(shop.placed("cash"))
+    counter.line.step(cash)
+    assert asked == []
+    placed = [shop.placed(f"card-{n}", tenders=(shop.card(),)) for n in range(3)]
+    cards = counter.line.step(*placed, shop.placed("more cash"))
+    counter.line.step(*cards)
+    keys = [it.order_key for it in cards if isinstance(it, messages.OrderAccepted)]
+    assert asked == [sorted(keys)[:3]]
 
 
 def test_a_declined_card_voids_the_other_and_releases_the_stock(counter: Counter) -> None:
