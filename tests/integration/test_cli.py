@@ -228,21 +228,6 @@ class TestOrders:
         assert "4111" not in wrong.words
 
 
-class TestOpenOrders:
-    def test_a_declined_card_and_then_cash_on_the_same_order(self, souk: Souk) -> None:
-        kept = ("--keep-open", "--hold-minutes", "60", "--order-id", "table-7")
-        assert souk("orders", "submit", *LINE, *kept).code == 0
-        assert is_soon(lambda: not souk("orders", "get", "table-7").code)
-        declined = souk("orders", "pay", "table-7", "card:tok_declined:no", "--request-id", "p-1")
-        assert declined.code == 1
-        assert "p-1 DECLINED ACCEPTED" in declined.words
-        assert souk("orders", "pay", "table-7", "cash=50", "--request-id", "p-2").code == 0
-        again = souk("orders", "pay", "table-7", "cash=50", "--request-id", "p-2", "--json").json
-        assert (again["replayed"], again["payment"]["tender"]["tender_ref"]) == (True, "p-2")
-        assert souk("orders", "watch", "table-7").code == 0
-        assert "ORDER_NOT_OPEN" in souk("orders", "pay", "table-7", "cash=1").err
-
-
 class TestKeysAndAddresses:
     @pytest.fixture(autouse=True)
     def _no_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
