@@ -7,7 +7,7 @@ data, bare, souk = test_cli.data, test_cli.bare, test_cli.souk
 """The fixtures of the engine, of the command alone, and of the command on the engine's data."""
 
 
-def test_a_declined_card_and_then_cash_on_the_same_order(self, souk: Souk) -> None:
+def test_a_declined_card_and_then_cash_on_the_same_order(souk: Souk) -> None:
     kept = ("--keep-open", "--hold-minutes", "60", "--order-id", "table-7")
     assert souk("orders", "submit", *LINE, *kept).code == 0
     assert is_soon(lambda: not souk("orders", "get", "table-7").code)
