@@ -15,7 +15,7 @@ from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.inventory.messages import Demand, Shortage, StockKey
-from internal.kernel import ids, local_days, quantities
+from internal.kernel import errors, ids, local_days, quantities
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
@@ -270,10 +270,18 @@ def draft(placed: messages.OrderPlaced, snapshot: CatalogueSnapshot) -> PricedDr
 
 
 def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str], Store]) -> int:
-    """Return the business day of an order; in UTC where its store is unknown."""
+    """Return the business day of an order; in UTC where its store is unknown.
+
+    Raises:
+        Poison: no calendar has the instant of its sale.
+    """
     found = stores.get((placed.merchant_id, placed.store_id))
     zone, cut_off_minutes = (found.time_zone, found.day_cut_off_minutes) if found else ("", 0)
-    return local_days.business_day(placed.sale_at_us, local_days.zone_named(zone), cut_off_minutes)
+    day_zone = local_days.zone_named(zone)
+    try:
+        return local_days.business_day(placed.sale_at_us, day_zone, cut_off_minutes)
+    except OverflowError as error:
+        raise errors.Poison("UNREADABLE_FACT", "no calendar has the instant of the sale") from error
 
 
 def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:

@@ -541,7 +541,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
-            (["chek"], "there are orders, products, stock, ledger, reports, check"),
+            (["chek"], "did you mean check?"),
             (["orders", "gte"], "Did you mean 'get'?"),
             (["orders", "list", "--stat", "x"], "--state"),
             (["orders", "list", "--state", "x"], "'placed', 'accepted', 'paid'"),

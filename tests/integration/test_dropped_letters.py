@@ -233,7 +233,7 @@ async def test_whoever_waits_hears_of_a_rejection(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(payment_processing, "plan", fail)
+        broken.setattr(payment_processing, "carry_out", fail)
         await world.run(shop.placed("o"))
     keys = [letter.letter_key for letter in await world.letters()]
     _, became = await world.database.write(dropping(world, keys, Choice.REJECT))

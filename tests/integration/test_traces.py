@@ -42,7 +42,7 @@ async def test_every_step_of_an_order_is_a_child_of_the_doors_span(
         "order_processing database",
         "order_processing OrderAccepted",
         "payment_processing database",
-        "gateway charge",
+        "gateway sale",
         "payment_processing database",
         "payment_processing OrderPaid",
         "finalization database",

@@ -24,6 +24,7 @@ def apply(source: DraftSource, kind: Kind, draft: Draft) -> None:
 
 def _add_scarce(source: DraftSource, draft: Draft) -> None:
     draft.lines.add(sku=source.rng.choice(source.scarce).sku, quantity_milli=MILLI)
+    _give_what_is_due(draft)
 
 
 def _add_inactive(source: DraftSource, draft: Draft) -> None:
@@ -36,6 +37,14 @@ def _add_unknown(_: DraftSource, draft: Draft) -> None:
 
 def _order_too_many(_: DraftSource, draft: Draft) -> None:
     draft.lines[0].quantity_milli = NEVER_ENOUGH_MILLI
+    _give_what_is_due(draft)
+
+
+def _give_what_is_due(draft: Draft) -> None:
+    """Hand over exactly the cash that is due: a draft that costs more may have named too little."""
+    tender = draft.tenders[-1]
+    if tender.HasField("cash"):
+        tender.cash.ClearField("given")
 
 
 def _set_unknown_store(_: DraftSource, draft: Draft) -> None:
