@@ -1,12 +1,11 @@
 """Any fact that may stand on a topic, for Hypothesis, and an example of each, all fields set."""
 
-import unicodedata
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 
-from internal.kernel import ids
+from internal.kernel import ids, texts
 from internal.kernel.money import INT64_MAX, INT64_MIN
 from internal.orders import messages
 from internal.payments.messages import Captured, Tender, TenderKind
@@ -14,8 +13,8 @@ from internal.pricing.messages import Discount, DiscountKind, TaxBucket, WantedL
 
 
 def _as_sku(text: str) -> str:
-    """Make a name of goods of any text: no control characters, no blanks at its ends."""
-    return "".join(c for c in text if unicodedata.category(c) != "Cc").strip(" ") or "x"
+    """Make a name of goods of any text."""
+    return text if texts.is_sku(text) else "x"
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
