@@ -32,7 +32,7 @@ LOOK_EVERY_S = 0.1
 LINE_BYTES_MAX = 1024 * 1024
 """A longer line of its output would end the reading, and then block the engine."""
 OWN_PORTS = range(20_000, 32_768)
-"""Linux takes the ports of outgoing connections, and free ones for servers, from above them."""
+"""Linux assigns ports by itself from above these, unless it is configured otherwise."""
 KILLED = -signal.SIGKILL
 NO_METRICS: Mapping[str, str] = {"SOUK_METRICS__PORT": "0"}
 IMPATIENT: Mapping[str, str] = {
@@ -215,9 +215,9 @@ def armed(failpoints: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens now, and which the kernel gives to nothing else.
+    """Return a port on which nothing listens now, and which Linux does not assign by itself.
 
-    It may be used later, and again after its process was killed.
+    So it is still free later, and again after its process was killed.
     """
     while True:
         port = secrets.choice(OWN_PORTS)

@@ -17,6 +17,8 @@ RECEIPT_COUNTERS = sa.Table(
     columns.number("sealed_last_no", default=0),
 )
 
+CREATED_BY_ANOTHER = "another instance created the same receipt counter"
+
 
 def take(
     connection: sa.Connection, wanted: Mapping[tuple[str, str], int]
@@ -24,6 +26,9 @@ def take(
     """Take `wanted` numbers per (merchant_id, store_id) without gaps; return the first of each run.
 
     The counters stay locked until the transaction ends, so take them late.
+
+    Raises:
+        Conflict: another instance created one of the counters; repeat the whole transaction.
     """
     stores = sorted(wanted)
     shape = bulk.shape_of(
@@ -39,11 +44,11 @@ def take(
         " ON t.merchant_id = {w.merchant_id} AND t.store_id = {w.store_id}"
     )
     first = {(row[0], row[1]): row[2] for row in bulk.select(connection, shape, query, rows)}
-    if changed == len(rows):
-        return first
+    if changed != len(first):  # one was created since the update, so it was not counted up
+        raise errors.Conflict(CREATED_BY_ANOTHER)
     new = [(*store, wanted[store]) for store in stores if store not in first]
     try:
         bulk.insert(connection, RECEIPT_COUNTERS, (*key, "last_no"), new)
     except sa.exc.IntegrityError as error:
-        raise errors.Conflict("another instance created the same receipt counter") from error
+        raise errors.Conflict(CREATED_BY_ANOTHER) from error
     return first | {(merchant_id, store_id): 1 for merchant_id, store_id, _ in new}

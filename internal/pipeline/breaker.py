@@ -63,7 +63,7 @@ def _kind_of(item: Work) -> Kind:
 
 
 class Round:
-    """What failed and what was recorded of one batch, which is halved where it fails."""
+    """The failures and successes of one batch. A batch that fails is halved."""
 
     def __init__(self, retried: Set[ids.Subject], *, is_after_stop: bool) -> None:
         """Begin; `retried` are orders that were held back before."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from internal.deploy import functions_api
 from internal.flow import topics
 from internal.infra import settings
 from internal.infra.pulsar_bus import admin
@@ -23,7 +24,7 @@ class FunctionControl:
     """The functions of one engine."""
 
     def __init__(self, api: admin.PulsarAdmin, options: settings.PulsarSettings) -> None:
-        self._api = api
+        self._api, self._functions = api, functions_api.FunctionsApi(api, options)
         self._place = f"/admin/v3/functions/{options.tenant}/{options.namespace}"
 
     async def stop(self, names: Iterable[str] = ALL) -> None:
@@ -47,8 +48,7 @@ class FunctionControl:
     async def start(self, names: Iterable[str] = ALL) -> None:
         """Start functions; return once all of their instances run. Raises as `stop`."""
         for name in names:
-            if not (await self._status(name))["numRunning"]:  # the broker refuses a second start
-                await self.open(name)
+            await self._functions.start(name)
         await self.until_running(names)
 
     async def until_running(self, names: Iterable[str] = ALL) -> None:
