@@ -12,7 +12,7 @@ from internal.infra import bulk
 from internal.kernel.money import RoundingMode
 from internal.kernel.unit_prices import UnitPrice
 from internal.orders import parts, tables
-from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, PricedOrder
+from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, PricedOrder, PriceSource
 
 _LINE_COLUMNS = (
     "order_key",
@@ -24,6 +24,7 @@ _LINE_COLUMNS = (
     "quantity_milli",
     "unit_price_scaled",
     "unit_price_scale",
+    "price_source",
     "gross_minor",
     "discount_minor",
     "total_minor",
@@ -67,6 +68,7 @@ def _line_row(key: int, line: PricedLine) -> bulk.Values:
         line.quantity_milli,
         line.unit_price.scaled,
         line.unit_price.scale,
+        line.price_source,
         line.gross_minor,
         line.discount_minor,
         line.total_minor,
@@ -114,9 +116,11 @@ def _line(row: bulk.Row, its_parts: Sequence[Part]) -> PricedLine:
         tax_minor=sum(it.amount_minor for it in its_parts if it.kind is PartKind.TAX),
         total_minor=row.total_minor,
         parts=tuple(its_parts),
+        price_source=_SOURCES[row.price_source],
     )
 
 
+_SOURCES = {it.value: it for it in PriceSource}
 _KINDS = {it.value: it for it in PartKind}
 _RULES = {it.value: it for it in PartRule}
 _MODES = {it.value: it for it in RoundingMode}

@@ -179,6 +179,7 @@ def asked(unstamped: Requested, private: Private, origin: calls.Origin) -> Asked
         requested_at_us=origin.at_us,
         body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
+        key_id=origin.key_id,
     )
     return Asked(fact, private)
 

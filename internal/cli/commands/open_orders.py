@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from internal.cli import order_drafts, server_calls
-from internal.cli.commands import order_receipt
+from internal.cli import order_drafts, order_receipt, server_calls
 from internal.cli.options import Server
 from internal.console import exit_codes, output, values
 from internal.console.options import AsJson, flattened
