@@ -130,6 +130,8 @@ class Requested(OrderCommand, frozen=True, omit_defaults=True):
     body_hash: str = ""
     """Tells a retry from another command under the same id; it covers both halves."""
     trace_id: str = ""
+    key_id: str = ""
+    """The id of the API key that sent it."""
 
     @property
     def occurred_at_us(self) -> int:
@@ -144,6 +146,7 @@ class Requested(OrderCommand, frozen=True, omit_defaults=True):
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
         named = {"request_id": self.request_id, "body_hash": self.body_hash}
+        named |= {"key_id": self.key_id} if self.key_id else {}
         return OrderCommand.flaw(self) or ids.flaw(**named)
 
 

@@ -11,8 +11,10 @@ after it has inserted an order. So one of the two always sees the other.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
+from internal.auth import actors
 from internal.infra import bulk
 from internal.inventory.messages import Demand
 from internal.kernel import ids
@@ -21,7 +23,7 @@ from internal.privacy.messages import Private
 from internal.requests import rules
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
-from internal.stages import cancellation, tender_adding
+from internal.stages import cancellation, reasons, tender_adding
 
 Facts = tuple[messages.Fact, ...]
 
@@ -93,9 +95,11 @@ def carry_out(
     orders |= _lock(connection, todo, known, orders)
     halves = {id(it.command): it.private for it in asked}
     decisions = _decide(connection, todo, orders, halves, now_us)
-    for key, command in todo.items():
-        if ref_of(command) not in orders:
-            decisions[key] = _without_order(command, known.get(key))
+    missing = {key: it for key, it in todo.items() if ref_of(it) not in orders}
+    decisions |= {key: _without_order(it, known.get(key)) for key, it in missing.items()}
+    new = [it for key, it in missing.items() if key not in known]
+    waiting = [messages.Asked(it, halves[id(it)]) for it in new if not COMMANDS[type(it)].missing]
+    reasons.keep_waiting(connection, waiting, now_us)
     _record(connection, todo, known, decisions, now_us)
     others = [command for command in commands if todo.get(key_of(command)) is not command]
     repeated = _repeat(connection, others, known, orders)
@@ -194,9 +198,23 @@ def _record(
     now_us: int,
 ) -> None:
     rows = [_request(todo[key], decision, now_us) for key, decision in decisions.items()]
-    requests_store.add(connection, [row for row in rows if row.key not in known])
+    new = [row for row in rows if row.key not in known]
+    requests_store.add(connection, _with_actors(connection, new, todo, now_us))
     changed = [row for row in rows if row.key in known and row.state is not known[row.key].state]
     requests_store.change(connection, changed)
+
+
+def _with_actors(
+    connection: sa.Connection, new: Sequence[Request], todo: Todo, now_us: int
+) -> list[Request]:
+    """Return the requests with the actors that sent them."""
+    senders = {key: (key.merchant_id, todo[key].key_id) for key in (it.key for it in new)}
+    keys = {
+        sender: actors.key_of(connection, sender[0], actors.API_KEY, sender[1], now_us)
+        for sender in sorted(set(senders.values()))
+        if sender[1]
+    }
+    return [msgspec.structs.replace(it, actor_key=keys.get(senders[it.key])) for it in new]
 
 
 def _request(command: messages.Requested, decision: _Decision, now_us: int) -> Request:

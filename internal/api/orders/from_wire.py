@@ -145,6 +145,7 @@ def cancel_requested(request: order_service_pb2.CancelOrderRequest, origin: call
         requested_at_us=origin.at_us,
         body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
+        key_id=origin.key_id,
     )
     return Asked(fact, private)
 

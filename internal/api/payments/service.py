@@ -52,6 +52,7 @@ def added(request: wire.AddTenderRequest, origin: calls.Origin) -> messages.Aske
         requested_at_us=origin.at_us,
         body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
+        key_id=origin.key_id,
     )
     return messages.Asked(fact, private)
 
