@@ -1,4 +1,7 @@
-"""The SQL of an order's lines and of the parts of their prices: written with it, read for views."""
+"""The SQL of an order's lines and of the parts of their prices, which are read for views.
+
+They are written with the order, and replaced as a whole when the lines of an open order change.
+"""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +47,14 @@ def add(connection: sa.Connection, priced: Iterable[tuple[int, PricedOrder]]) ->
             ]
     bulk.insert_deferred(connection, tables.ORDER_LINES, _LINE_COLUMNS, lines)
     bulk.insert_deferred(connection, parts.ORDER_LINE_PARTS, _PART_COLUMNS, of_lines)
+
+
+def replace(connection: sa.Connection, priced: Sequence[tuple[int, PricedOrder]]) -> None:
+    """Give orders these lines and parts in place of their own."""
+    keys = [key for key, _ in priced]
+    for table in (parts.ORDER_LINE_PARTS, tables.ORDER_LINES):
+        connection.execute(table.delete().where(table.c.order_key.in_(keys)))
+    add(connection, priced)
 
 
 def _line_row(key: int, line: PricedLine) -> bulk.Values:

@@ -42,6 +42,11 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
         """Whether a declined tender leaves it open."""
         return self.on_decline is OnDecline.KEEP_OPEN
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is kept open and has not been paid or ended."""
+        return self.is_kept_open and self.state is OrderState.ACCEPTED
+
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the order log. (order_key, stage, event_id) is the claim: it can be written once."""

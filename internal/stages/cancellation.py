@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.kernel.states import OrderState, StockState
-from internal.orders import awaited, codec, messages, rules, store
+from internal.orders import awaited, changes, codec, messages, rules, store
 from internal.payments.messages import Ending
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestState, SubjectKind
@@ -27,13 +27,17 @@ class Change(NamedTuple):
     """An order after a command was carried out."""
 
     order: store.OrderSnapshot
-    fact: messages.OrderCancelled | messages.HoldEnded | None
+    fact: messages.OrderCancelled | messages.OrderAccepted | messages.HoldEnded | None
     released: tuple[Demand, ...] = ()
     """The stock that it gave up; the caller releases it."""
+    reserved: tuple[Demand, ...] = ()
+    """The stock that it takes; the caller reserves it."""
     is_answered: bool = True
     """Whether the command has its answer; if not, the payment stage answers it."""
     refusal: str = ""
     """Why the command was not carried out after all."""
+    explanation: str = ""
+    """The refusal in words, where the reason alone does not say enough."""
 
 
 def refusal_of(order: store.OrderSnapshot) -> str:
@@ -77,22 +81,20 @@ def _end(
     cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
     now_us: int,
 ) -> list[Change]:
-    claims = [(o.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT) for _, o in cancels]
-    logged = store.find_claims(connection, claims)
-    changes, entries = [], []
-    for (asked, order), claim in zip(cancels, claims, strict=True):
-        accepted = logged[claim][1]
-        assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
+    logged = changes.newest_accepted(connection, [order.order_key for _, order in cancels])
+    ended, entries = [], []
+    for asked, order in cancels:
+        accepted = logged[order.order_key]
         request_id, version = asked.command.request_id, order.version + 1
         fact = fact_of(accepted, order.order_key, version, request_id, now_us)
         after = msgspec.structs.replace(order, version=version, state=OrderState.CANCELLED)
-        changes.append(Change(after, fact, (rules.demand_of(accepted),)))
+        ended.append(Change(after, fact, (rules.demand_of(accepted),)))
         entries.append(_entry(fact, now_us))
     store.move(connection, [_transition(order, now_us) for _, order in cancels])
     store.log(connection, entries)
     kept = [order.order_key for _, order in cancels if order.is_kept_open]
     open_orders.settle(connection, kept)
-    return changes
+    return ended
 
 
 def fact_of(

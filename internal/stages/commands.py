@@ -16,14 +16,14 @@ import sqlalchemy as sa
 
 from internal.auth import actors
 from internal.infra import bulk
-from internal.inventory.messages import Demand
+from internal.inventory.messages import NO_EXCHANGE, Exchange
 from internal.kernel import ids
 from internal.orders import codec, messages, store
 from internal.privacy.messages import Private
 from internal.requests import rules
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
-from internal.stages import cancellation, reasons, tender_adding
+from internal.stages import cancellation, order_updating, reasons, tender_adding
 
 Facts = tuple[messages.Fact, ...]
 
@@ -42,6 +42,8 @@ class Command(NamedTuple):
         Sequence[cancellation.Change],
     ]
     """Takes those that can with their locked orders, and the time; writes all but stock."""
+    event: str = ""
+    """Leads the request's id in the log."""
 
 
 COMMANDS: dict[type, Command] = {
@@ -51,6 +53,13 @@ COMMANDS: dict[type, Command] = {
     messages.AddTender: Command(
         messages.LogStage.PAYMENT, "ORDER_NOT_FOUND", tender_adding.refusal_of, tender_adding.add
     ),
+    messages.UpdateOrder: Command(
+        messages.LogStage.ORDER,
+        "ORDER_NOT_FOUND",
+        order_updating.refusal_of,
+        order_updating.update,
+        messages.UPDATED_EVENT,
+    ),
 }
 
 
@@ -59,8 +68,8 @@ class CarriedOut(NamedTuple):
 
     outcomes: list[Facts | None]
     """The facts to be sent for each; None for one that takes another pass."""
-    released: list[Demand]
-    """The stock that orders gave up; the caller releases it."""
+    stock: Exchange
+    """The stock that orders took and gave up; the caller reserves and releases it."""
 
 
 Orders = dict[ids.OrderRef, store.OrderSnapshot]
@@ -76,7 +85,7 @@ class _Decision(NamedTuple):
     """None if it must take another pass."""
     status: str = ""
     order: store.OrderSnapshot | None = None
-    released: tuple[Demand, ...] = ()
+    change: cancellation.Change | None = None
 
 
 def carry_out(
@@ -88,7 +97,7 @@ def carry_out(
         Conflict: another transaction took the same command or order; repeat the whole transaction.
     """
     if not asked:
-        return CarriedOut([], [])
+        return CarriedOut([], NO_EXCHANGE)
     commands = [it.command for it in asked]
     known, orders = _find(connection, commands)
     todo = _without_answer(commands, known)
@@ -106,8 +115,11 @@ def carry_out(
     # One that is in neither has found an order that changed in this batch.
     sent: dict[int, Facts | None] = {id(c): repeated.get(key_of(c), ()) for c in others}
     sent |= {id(c): decisions[key].facts for key, c in todo.items() if key in decisions}
-    released = [demand for decision in decisions.values() for demand in decision.released]
-    return CarriedOut([sent.get(id(command)) for command in commands], released)
+    made = [it.change for it in decisions.values() if it.change]
+    reserved = [demand for it in made for demand in it.reserved]
+    released = [demand for it in made for demand in it.released]
+    outcomes = [sent.get(id(command)) for command in commands]
+    return CarriedOut(outcomes, Exchange(reserved, released))
 
 
 def key_of(command: messages.Requested) -> RequestKey:
@@ -179,7 +191,7 @@ def _decide(
             state = RequestState.DONE if it.is_answered else RequestState.WAITING
             order = it.order if it.is_answered else None
             facts = (it.fact,) if it.fact else ()
-            decisions[key_of(command)] = _Decision(state, facts, it.refusal, order, it.released)
+            decisions[key_of(command)] = _Decision(state, facts, it.refusal, order, it)
     return decisions
 
 
@@ -220,7 +232,8 @@ def _with_actors(
 def _request(command: messages.Requested, decision: _Decision, now_us: int) -> Request:
     order, answer = decision.order, ""
     if order:
-        answer = codec.encode_answer(messages.CommandAnswer(order.state, order.version))
+        words = decision.change.explanation if decision.change else ""
+        answer = codec.encode_answer(messages.CommandAnswer(order.state, order.version, words))
     return Request(
         merchant_id=command.merchant_id,
         method=command.method,
@@ -247,7 +260,7 @@ def _repeat(
         key, order = key_of(command), orders.get(ref_of(command))
         is_same = rules.judge(known.get(key), command.body_hash) is rules.Verdict.REPEATED
         if order and is_same:
-            stage = str(COMMANDS[type(command)].stage)
-            claims[order.order_key, stage, command.request_id] = key
+            row = COMMANDS[type(command)]
+            claims[order.order_key, str(row.stage), row.event + command.request_id] = key
     logged = store.find_claims(connection, list(claims)) if claims else {}
     return {claims[claim]: (fact,) for claim, (_, fact) in logged.items()}
