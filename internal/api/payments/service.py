@@ -6,8 +6,6 @@ the tender as it is recorded. Must not know gRPC.
 
 from collections.abc import Callable
 
-import msgspec
-
 from internal.api import calls, status
 from internal.api.orders import commands, from_wire, refusals, service, to_wire, watch
 from internal.flow import topics
