@@ -114,7 +114,8 @@ _MOVED = (
     "receipt_no",
 )
 _AMOUNTS = ChargeAmounts.__struct_fields__
-_CHARGE = ("order_key", "charge_state", "due_at_us", *_AMOUNTS)
+UNMOVED = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
+"""The guard of every change of an order: it has the version that it was read at."""
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
@@ -324,30 +325,10 @@ def _move(connection: sa.Connection, names: tuple[str, ...], moves: Sequence[Tra
         for m in moves
     ]
     shape = bulk.shape_of(ORDERS, *names, from_version=ORDERS.c.version)
-    guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
     changes = bulk.assign(*names[1:])
-    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows, guard)
+    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows, UNMOVED)
     refused = [refusals.Refused(m.order_key, m.reason, m.explanation) for m in moves]
     refusals.add(connection, refused)
-
-
-class OpenCharge(msgspec.Struct, frozen=True):
-    """What is known of an order's charge, and the order's deadline."""
-
-    order_key: int
-    state: ChargeState
-    due_at_us: int | None
-    amounts: ChargeAmounts
-
-
-def set_charge(connection: sa.Connection, changes: Sequence[OpenCharge]) -> None:
-    """Set what is known of the charges of orders whose payment goes on."""
-    rows = [
-        (it.order_key, it.state, it.due_at_us, *msgspec.structs.astuple(it.amounts))
-        for it in changes
-    ]
-    shape, what = bulk.shape_of(ORDERS, *_CHARGE), bulk.assign(*_CHARGE[1:])
-    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, rows)
 
 
 def log(connection: sa.Connection, entries: Sequence[LogEntry]) -> None:

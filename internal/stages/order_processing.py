@@ -140,7 +140,7 @@ def _repeat(
 
 
 def _conflict(order: messages.OrderPlaced) -> str:
-    return f"conflict:{order.body_hash}"
+    return f"{messages.CONFLICT_EVENT}{order.body_hash}"
 
 
 def _conflict_entry(

@@ -34,6 +34,11 @@ class TimelineEntry(msgspec.Struct, frozen=True):
     at_us: int
     fact: messages.Fact
 
+    @property
+    def is_step(self) -> bool:
+        """Whether the order got this version by it, unlike by another order under its id."""
+        return not self.event_id.startswith(messages.CONFLICT_EVENT)
+
 
 class OrderView(msgspec.Struct, frozen=True):
     """A whole order. One that could not be priced has amounts of 0 and no lines.

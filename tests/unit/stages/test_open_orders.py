@@ -164,7 +164,7 @@ def test_a_cancelled_order_returns_what_it_holds_before_its_request_is_answered(
     assert isinstance(cancelled, messages.OrderCancelled)
     assert cancelled.request_id == "c-1"
     assert tab.states() == ("CANCELLED", "VOIDED", "RELEASED")
-    told = '{"state":"CANCELLED","version":3}'
+    told = '{"state":"CANCELLED","version":7}'
     assert answer(tab, "c-1") == answer(tab, "c-2") == ("DONE", told)
     assert not tab.gateway.captured
 

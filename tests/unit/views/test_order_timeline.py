@@ -87,8 +87,8 @@ def test_a_finalized_order_waits_for_nothing(stages: staged_orders.StagedOrders)
     assert [(step.who, step.what) for step in found.steps if step.who != "gateway"] == [
         ("intake", "OrderPlaced, PLACED version 1"),
         ("order_processing", "OrderAccepted, ACCEPTED version 2"),
-        ("payment_processing", "OrderPaid, PAID version 3"),
-        ("finalization", "OrderFinalized, FINALIZED version 4"),
+        ("payment_processing", "OrderPaid, PAID version 4"),
+        ("finalization", "OrderFinalized, FINALIZED version 5"),
     ]
     (asked,) = (step for step in found.steps if step.who == "gateway")
     assert asked.what == "attempt 1: SALE of tender 1 SUCCEEDED"
