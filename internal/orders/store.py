@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
+from internal.catalogue.messages import PricePolicy
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
@@ -40,6 +41,11 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
     def is_kept_open(self) -> bool:
         """Whether a declined tender leaves it open."""
         return self.on_decline is OnDecline.KEEP_OPEN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is kept open and has not been paid or ended."""
+        return self.is_kept_open and self.state is OrderState.ACCEPTED
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,6 +248,7 @@ _NEW_COLUMNS = (
     "total_minor",
     "channel",
     "on_decline",
+    "price_policy",
     "customer_id",
     "shift_id",
     "cashier_id",
@@ -257,8 +264,9 @@ _NOTHING = (0, 0, 0, 0, 0)
 
 def _new_row(order: NewOrder) -> bulk.Values:
     placed, priced = order.placed, order.priced
-    amounts = _NOTHING
+    amounts, price_policy = _NOTHING, PricePolicy.CHECKED
     if priced:
+        price_policy = priced.price_policy
         amounts = (
             priced.gross_minor,
             priced.discount_minor,
@@ -280,6 +288,7 @@ def _new_row(order: NewOrder) -> bulk.Values:
         *amounts,
         placed.channel,
         placed.on_decline,
+        price_policy,
         placed.customer_id,
         placed.shift_id,
         placed.cashier_id,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from internal.cli import order_drafts, server_calls, timestamps
-from internal.cli.commands import order_payments, order_receipt, order_support
+from internal.cli import order_drafts, order_receipt, server_calls, timestamps
+from internal.cli.commands import open_orders, order_support
 from internal.cli.options import Server
 from internal.client import client, watching
 from internal.console import exit_codes, lazy_groups, output, values
@@ -144,7 +144,8 @@ def get(order_id: OrderId, server: Server, *, as_json: AsJson = False) -> None:
 
 
 app.command("show")(order_support.show_order)
-app.command("pay")(order_payments.pay)
+app.command("pay")(open_orders.pay)
+app.command("update")(open_orders.update)
 
 
 @dataclasses.dataclass(frozen=True)

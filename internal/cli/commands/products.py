@@ -11,8 +11,8 @@ import typer
 
 from internal.catalogue import store
 from internal.catalogue.messages import Product
-from internal.cli import database, input_files
-from internal.cli.commands import merchants, product_files
+from internal.cli import database, input_files, product_files
+from internal.cli.commands import merchants
 from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, values
 from internal.console.options import AsJson

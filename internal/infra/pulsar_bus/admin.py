@@ -181,6 +181,12 @@ class PulsarAdmin:
         )
         return partitions.with_ages(stats) if stats and with_age else stats
 
+    async def waiting(self, topic: str, name: str) -> list[str]:
+        """Describe each partition on which messages wait for a subscription, for people."""
+        where = f"{self._path(topic)}/partitioned-stats"
+        stats = await self.get(where, perPartition=True, getPreciseBacklog=True) or {}
+        return partitions.described(stats, name)
+
     async def subscription_stats(
         self, topic: str, name: str, *, with_age: bool = False
     ) -> dict[str, Any]:

@@ -33,3 +33,30 @@ def with_ages(stats: dict[str, Any]) -> dict[str, Any]:
 def _earliest_ms(of_partitions: Iterable[Mapping[str, Any] | None]) -> int:
     found = [int(told[EARLIEST]) for told in of_partitions if told]
     return min((at_ms for at_ms in found if at_ms > 0), default=0)
+
+
+def described(stats: Mapping[str, Any], name: str) -> list[str]:
+    """Return a line for each partition on which messages wait for a subscription.
+
+    It tells who has them: the consumers (which have not acknowledged them), or the broker.
+    """
+    lines = []
+    for topic, told in sorted(stats.get("partitions", {}).items()):
+        read = told.get("subscriptions", {}).get(name, {})
+        if not read.get("msgBacklog"):
+            continue
+        consumers = ", ".join(map(_consumer, read.get("consumers", [])))
+        draining = read.get("drainingHashesCount", 0)
+        replay = read.get("msgInReplay", 0)
+        lines.append(
+            f"{topic.rpartition('/')[2]}: {read['msgBacklog']} wait, {replay} to repeat,"
+            f" {draining} keys drain; consumers: {consumers or 'none'}"
+        )
+    return lines
+
+
+def _consumer(told: Mapping[str, Any]) -> str:
+    return (
+        f"{told.get('consumerName')} ({told.get('unackedMessages')} unacknowledged,"
+        f" {told.get('availablePermits')} permits, {told.get('drainingHashesCount', 0)} keys drain)"
+    )

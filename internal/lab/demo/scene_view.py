@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich import console as rich_console
 from rich.text import Text
 
-from internal.cli.commands import order_receipt
+from internal.cli import order_receipt
 from internal.console import output
 from internal.kernel import money, quantities
 from internal.lab.demo import scene_run, scene_values, scenes

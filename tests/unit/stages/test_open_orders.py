@@ -200,7 +200,7 @@ def outcome(tab: Tab, request_id: str = "p-1") -> tuple[str, str]:
 
 def test_a_declined_card_followed_by_cash_is_paid_with_exactly_the_total(tab: Tab) -> None:
     tab.place(shop.card(token=DECLINED))
-    assert tab.view().next_commands == ("AddTender", "CancelOrder")
+    assert tab.view().next_commands == ("AddTender", "CancelOrder", "UpdateOrder")
     facts = tab.add(shop.cash(2_000))
     assert kinds(facts) == ["OrderPaid", "OrderFinalized"]
     view = tab.view()
