@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from internal.catalogue import store as catalogue_store
+from internal.catalogue.messages import PricePolicy, Store
 from internal.checks import invariants
 from internal.kernel.facts import Fact
-from internal.orders import codec, messages
+from internal.orders import codec, messages, tables
 from internal.payments.messages import Tender
 from internal.requests import store as requests_store
 from internal.stages import commands, order_updating
@@ -78,6 +80,15 @@ def test_new_lines_are_priced_and_reserved(tab: Tab) -> None:
     assert (view.updated_at_us, view.business_day) == (shop.NOW_US + 5, before.business_day)
     assert view.hold_until_us == before.hold_until_us
     assert view.next_commands == ("AddTender", "CancelOrder", "UpdateOrder")
+
+
+def test_new_lines_are_priced_by_the_policy_of_the_store_as_it_is_now(tab: Tab) -> None:
+    tab.place()
+    kept = Store(shop.MERCHANT, shop.STORE, "The shop", "EUR", price_policy=PricePolicy.TILL)
+    catalogue_store.save_stores(tab.connection, [kept])
+    tab.update(CUP)
+    policies = tab.connection.execute(sa.select(tables.ORDERS.c.price_policy)).scalars()
+    assert list(policies) == [PricePolicy.TILL]
 
 
 def test_the_log_keeps_all_lines(tab: Tab) -> None:
