@@ -91,7 +91,7 @@ def _facts_of(kind: type, fields: dict[str, Any]) -> st.SearchStrategy[messages.
     values = {}
     for field in msgspec.structs.fields(kind):
         values[field.name] = fields.get(field.name, INTS if field.type is int else TEXTS)
-    if kind is messages.OrderPlaced:
+    if kind in {messages.OrderPlaced, messages.UpdateOrder}:
         values["lines"] = fields["wanted"]
     return st.builds(kind, **values)
 
