@@ -21,7 +21,7 @@ KILLED_ON_UPDATE = "order_processing.after_commit=kill@2"
 
 
 def updating(
-    sku: str = "tea", milli: int = 3_000, request_id: str = "u-1", **others: Any
+    sku: str = "tea", milli: int = 3_000, request_id: str = "u-1", **others: int | str
 ) -> s.UpdateOrderRequest:
     values: dict[str, Any] = {
         "order_id": "o-1",

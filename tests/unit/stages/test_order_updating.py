@@ -12,7 +12,7 @@ from internal.kernel.facts import Fact
 from internal.orders import codec, messages, tables
 from internal.payments.messages import Tender
 from internal.requests import store as requests_store
-from internal.stages import commands
+from internal.stages import commands, order_updating
 from tests.support import gateways, shop, staged_orders
 from tests.support.gateways import Fault
 
@@ -233,6 +233,14 @@ def test_an_order_with_another_version_is_left_alone(tab: Tab, expected: int, st
     command = shop.updated("o", CUP, expected_version=expected)
     tab.line.carry(command)
     assert tab.outcome(command)[1] == status
+
+
+def test_the_lines_change_so_often_and_no_more(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_updating, "VERSIONS_MAX", 3)
+    tab.place()
+    assert tab.update(CUP)
+    assert not tab.update(TEA, request_id="u-2")
+    assert tab.outcome(shop.updated("o", TEA, request_id="u-2"))[1] == "TOO_MANY_CHANGES"
 
 
 @pytest.mark.parametrize("order_id", ["o", "nowhere"])
