@@ -14,6 +14,7 @@ from internal.checks import findings
 from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
 from internal.inventory import store
 from internal.inventory.messages import Reason, SourceKind, StockKey, StockLevel
+from internal.orders import store as orders_store
 
 WINDOW_SOURCES = 25_000
 """Sources of one kind and business day whose movements are summed by one query."""
@@ -30,10 +31,11 @@ _SALES_MOVED = findings.Rule(
         (SELECT COALESCE(-SUM(m.quantity_milli), 0) FROM stock_movements m
           WHERE m.business_day = o.business_day AND m.source_kind = :source_order
             AND m.source_key = o.order_key) AS sold_milli
-      FROM orders o WHERE o.order_key > :after
+      FROM orders o WHERE o.order_key > :after AND o.order_key <= :upto
     ) AS q
     WHERE sold_milli <> CASE WHEN state = :order_finalized THEN wanted_milli ELSE 0 END
     """,
+    findings.by_order(orders_store.ORDERS),
 )
 _SALES_HAVE_ORDERS = findings.Rule(
     "I5",
@@ -43,9 +45,10 @@ _SALES_HAVE_ORDERS = findings.Rule(
     FROM stock_movements m
     LEFT JOIN orders o ON o.order_key = m.source_key AND o.business_day = m.business_day
       AND m.source_kind = :source_order
-    WHERE m.business_day > :sealed_day
+    WHERE m.business_day > :after AND m.business_day <= :upto
       AND (m.reason = :reason_sale OR m.source_kind = :source_order) AND o.order_key IS NULL
     """,
+    findings.by_day(store.STOCK_MOVEMENTS),
 )
 BELOW_RESERVED = findings.Rule(
     "I5",
