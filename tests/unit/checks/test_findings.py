@@ -55,13 +55,10 @@ def test_rules_that_hold_are_left_out(connection: sa.Connection) -> None:
 
 def test_a_rule_about_a_growing_table_is_evaluated_part_by_part(connection: sa.Connection) -> None:
     keys = [*range(1, 4), *range(10**15, 10**15 + findings.PART_ORDERS + 5)]
-    names = "order_key, tender_no, tender_ref, kind, state, amount_minor, at_us, updated_at_us"
-    connection.execute(
-        sa.text(
-            f"INSERT INTO order_tenders ({names}) VALUES (:key, 1, 't', 'CASH', 'NONE', 1, 0, 0)"
-        ),
-        [{"key": key} for key in keys],
-    )
+    fields = {"tender_no": 1, "tender_ref": "t1", "kind": "CASH", "state": "NONE"}
+    times = {"amount_minor": 1, "at_us": 0, "updated_at_us": 0}
+    rows = [{"order_key": key, **fields, **times} for key in keys]
+    connection.execute(order_tenders.ORDER_TENDERS.insert(), rows)
     query = "SELECT order_key FROM order_tenders WHERE order_key > :after AND order_key <= :upto"
     part = findings.by_order(order_tenders.ORDER_TENDERS)
     broken = findings.Rule("I3", "no tender may exist", query, part)
