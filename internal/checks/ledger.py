@@ -11,7 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from internal.checks import findings
-from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
+from internal.checks.scope import EVERYTHING, NOT_SEALED, OF_ORDER, Scope
 from internal.ledger import rules
 from internal.ledger import store as ledger_store
 from internal.ledger.messages import AccountKind
@@ -184,8 +184,8 @@ _OF_DAY = sa.text(
 _LATE = sa.text(
     f"""
     SELECT e.account_key + 0, {_AMOUNTS}
-    FROM orders o JOIN ledger_entries e ON e.business_day = o.business_day
-      AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
+    FROM orders o CROSS JOIN ledger_entries e ON e.business_day = o.business_day
+      AND e.source_kind = '{rules.SALE}' AND e.{OF_ORDER}
     WHERE o.order_key > :after AND o.business_day <= :sealed_day AND {NOT_SEALED}
     GROUP BY e.account_key + 0
     """  # noqa: S608 - our own

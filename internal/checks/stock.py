@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from internal.checks import findings
-from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
+from internal.checks.scope import EVERYTHING, NOT_SEALED, OF_ORDER, Scope
 from internal.inventory import store
 from internal.inventory.messages import Reason, SourceKind, StockKey, StockLevel
 from internal.orders import store as orders_store
@@ -119,7 +119,13 @@ def _moved(connection: sa.Connection, scope: Scope) -> Counter[StockKey]:
 
 def sold_between(connection: sa.Connection, values: Mapping[str, Any]) -> Counter[StockKey]:
     """Return what the orders sold that a seal adds: see seals.plan."""
-    return _summed(connection, [(_SEALED, {**values, **_ORDER_KIND})])
+    key = orders_store.ORDERS.c.order_key
+    between = (key > values["after"]) & (key <= values["upto"])
+    parts = (
+        {**values, **_ORDER_KIND, **part, "upto": min(part["upto"], values["upto"])}
+        for part in findings.windows(connection, key, findings.PART_ORDERS, between)
+    )
+    return _summed(connection, ((_SEALED, part) for part in parts))
 
 
 def _summed(
@@ -168,17 +174,19 @@ _BOUNDS = sa.text(
 )
 _OF_ORDERS = """
     SELECT m.merchant_id, m.location_id, m.sku, m.lot, SUM(m.quantity_milli)
-    FROM orders o JOIN stock_movements m ON m.business_day = o.business_day
-      AND m.source_kind = :source_order AND m.source_key = o.order_key
+    FROM orders o CROSS JOIN stock_movements m ON m.business_day = o.business_day
+      AND m.source_kind = :source_order AND m.{of_order}
     WHERE o.order_key > :after AND {condition}
     GROUP BY m.merchant_id, m.location_id, m.sku, m.lot
 """
-_LATE = sa.text(_OF_ORDERS.format(condition=f"o.business_day <= :sealed_day AND {NOT_SEALED}"))
-_SEALED = sa.text(
-    _OF_ORDERS.format(
-        condition=f"o.order_key <= :upto AND o.business_day <= :business_day AND {NOT_SEALED}"
-    )
-)
+
+
+def _of_orders(condition: str) -> sa.TextClause:
+    return sa.text(_OF_ORDERS.format(of_order=OF_ORDER, condition=condition))
+
+
+_LATE = _of_orders(f"o.business_day <= :sealed_day AND {NOT_SEALED}")
+_SEALED = _of_orders(f"o.order_key <= :upto AND o.business_day <= :business_day AND {NOT_SEALED}")
 _MOVED = sa.text(
     """
     SELECT merchant_id, location_id, sku, lot, SUM(quantity_milli) FROM stock_movements

@@ -20,7 +20,7 @@ from internal.checks import seals
 from internal.infra import clock, db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
-from internal.lab.bench import clone_orders, lab, submission
+from internal.lab.bench import clone_orders, cost, lab, submission
 from internal.lab.bench.submission import Load
 from internal.lab.workload import progress, templates
 from internal.payments.gateways import registry
@@ -33,6 +33,7 @@ DAYS_AGO = 400
 SEED = 1
 PROGRAM = "from internal.cli import main; main.main()"
 SOUK = (sys.executable, "-c", PROGRAM)
+LOOK_EVERY_S = 0.02
 LATER_US = 3_600 * US_PER_SECOND
 """A seal leaves out what was recorded in the last minutes."""
 
@@ -168,10 +169,21 @@ def _checked(at: Installation, more: Sequence[str]) -> Check:
         stderr=subprocess.STDOUT,
     )
     with process:
+        used = _watched(process)
         said = process.stdout.read().decode() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise errors.Temporary(f"the check failed: {said}")
-    took_s = time.perf_counter() - began_s
-    return Check(took_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1_024 / 1e6)
+    return Check(time.perf_counter() - began_s, used.cpu_s, used.rss_mb)
+
+
+def _watched(process: subprocess.Popen[bytes]) -> cost.Cost:
+    """Wait for the end of a process that says little; return the highest of its costs.
+
+    What the system tells of an ended process includes the memory of the one that started it.
+    """
+    highest = cost.NOTHING
+    while process.poll() is None:
+        now = cost.of(process.pid)
+        highest = cost.Cost(max(now.cpu_s, highest.cpu_s), max(now.rss_mb, highest.rss_mb))
+        time.sleep(LOOK_EVERY_S)  # noqa: TID251 - in a thread of its own
+    return highest
