@@ -10,10 +10,18 @@ import pytest
 import sqlalchemy as sa
 
 from internal.infra import migrate, settings
-from tests.support import mariadb, profiles, staged_orders
+from tests.support import mariadb, plans, profiles, staged_orders
 from tests.support import stack as stacks
 
 profiles.load()
+plans.watch()
+
+
+@pytest.fixture(autouse=True)
+def no_scans() -> Iterator[None]:
+    """Fail a test in which Souk scans a table that grows."""
+    yield
+    assert plans.PLANS.taken() == []
 
 
 @pytest.fixture(scope="session")
