@@ -17,13 +17,6 @@ profiles.load()
 plans.watch()
 
 
-@pytest.fixture(autouse=True)
-def no_scans() -> Iterator[None]:
-    """Fail a test in which Souk scans a table that grows."""
-    yield
-    assert plans.PLANS.taken() == []
-
-
 @pytest.fixture(scope="session")
 def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mariadb.Server]:
     """A server that speaks MySQL's protocol; started for this run unless one is named."""
