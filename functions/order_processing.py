@@ -40,9 +40,7 @@ class OrderHandler:
         ]
         done = commands.carry_out(connection, asked, now_us)
         due_at_us = now_us + topics.PAYMENT.deadline_s * US_PER_SECOND
-        of_placed = iter(
-            order_processing.place(connection, placed, now_us, due_at_us, done.released)
-        )
+        of_placed = iter(order_processing.place(connection, placed, now_us, due_at_us, done.stock))
         of_requested = iter(done.outcomes)
         facts = [
             next(of_placed if w.fact.__class__ is messages.OrderPlaced else of_requested)

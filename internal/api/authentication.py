@@ -7,11 +7,12 @@ is away, a key that was valid a short while ago stays valid.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from internal.api import calls, options, status
+from internal.auth import rules
 from internal.kernel import errors, ids
 
 AUTHORIZATION = "authorization"
@@ -32,10 +33,18 @@ class Authenticator(Protocol):
         ...
 
 
-async def merchant_of(
+class Caller(NamedTuple):
+    """Who makes a call."""
+
+    merchant_id: str
+    key_id: str
+    """The id of the API key; "" if the key has another form than Souk's own."""
+
+
+async def caller_of(
     metadata: calls.Metadata, authenticator: Authenticator
-) -> str | status.Refused:
-    """Return the merchant that makes a call, or why the call is refused.
+) -> Caller | status.Refused:
+    """Return who makes a call, or why the call is refused.
 
     Raises:
         DatabaseAway: the key cannot be looked up now.
@@ -51,7 +60,7 @@ async def merchant_of(
     merchant_id = await authenticator.merchant_of(key)
     if merchant_id is None:
         return status.unauthenticated("API_KEY_INVALID", "this API key is not known")
-    return merchant_id
+    return Caller(merchant_id, rules.key_id_of(key) or "")
 
 
 def keys_in(metadata: calls.Metadata) -> set[str]:

@@ -50,6 +50,8 @@ class Origin(msgspec.Struct, frozen=True):
     merchant_id: str
     trace_id: str
     at_us: int
+    key_id: str = ""
+    """The id of the API key, which is not secret."""
 
 
 class Call(msgspec.Struct, frozen=True):

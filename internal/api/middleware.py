@@ -142,22 +142,23 @@ class Middleware:
         left_s: float,
     ) -> O | status.Refused:
         """Run a call if its API key and its request are valid."""
-        merchant_id = await authentication.merchant_of(incoming.metadata, self._authenticator)
-        if isinstance(merchant_id, status.Refused):
-            return merchant_id
+        caller = await authentication.caller_of(incoming.metadata, self._authenticator)
+        if isinstance(caller, status.Refused):
+            return caller
         missing = await self._wait_for_request(incoming)
         if missing:
             return missing
         request = validation.read(method, incoming.read)
         if isinstance(request, status.Refused):
             return request
-        caller = trace_context.caller_of(incoming.metadata.get(trace_context.TRACEPARENT))
-        origin = calls.Origin(merchant_id, caller.trace_id, self._clock.now_us())
+        trace = trace_context.caller_of(incoming.metadata.get(trace_context.TRACEPARENT))
+        merchant_id, key_id = caller
+        origin = calls.Origin(merchant_id, trace.trace_id, self._clock.now_us(), key_id)
         margin_s = min(self._limits.answer_margin_s, left_s / 2)
         call = calls.Call(origin, asyncio.get_running_loop().time() + left_s - margin_s)
         with (
             logger.contextualize(trace_id=origin.trace_id, merchant_id=merchant_id),
-            traces.server_span(method.name, *caller, {"souk.merchant_id": merchant_id}),
+            traces.server_span(method.name, *trace, {"souk.merchant_id": merchant_id}),
         ):
             return await work(call, request)
 

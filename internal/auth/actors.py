@@ -1,5 +1,7 @@
 """Actors: the persons, tills and programs that act, by key, so that no journal repeats a name."""
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from internal.infra import columns, db
@@ -7,6 +9,8 @@ from internal.kernel import errors
 
 OPERATOR = "OPERATOR"
 """A person at the command line."""
+API_KEY = "API_KEY"
+"""A till or a program, by the id of the key that it shows."""
 
 ACTORS = sa.Table(
     "actors",
@@ -37,3 +41,10 @@ def key_of(connection: sa.Connection, merchant_id: str, kind: str, name: str, no
     except sa.exc.IntegrityError as error:
         raise errors.Conflict("another instance adds the same actor") from error
     return int(added.inserted_primary_key[0]) if added.inserted_primary_key else 0
+
+
+def names_of(connection: sa.Connection, keys: Collection[int]) -> dict[int, str]:
+    """Return the names of actors for people, by key: "API_KEY 0123456789ab"."""
+    t = ACTORS.c
+    query = sa.select(t.actor_key, t.kind, t.actor_id).where(t.actor_key.in_(sorted(keys)))
+    return {key: f"{kind} {actor_id}" for key, kind, actor_id in connection.execute(query)}

@@ -59,9 +59,20 @@ def _cut_to_column(name: str, value: int | str) -> int | str:
 
 def of_order(connection: sa.Connection, merchant_id: str, order_id: str) -> list[Action]:
     """Return the actions about an order, oldest first."""
+    return _find(connection, merchant_id, order_id)
+
+
+def of_kinds(connection: sa.Connection, merchant_id: str, kinds: Sequence[str]) -> list[Action]:
+    """Return the actions of these kinds that were about no order, oldest first."""
+    return _find(connection, merchant_id, "", OPERATOR_LOG.c.action.in_(kinds))
+
+
+def _find(
+    connection: sa.Connection, merchant_id: str, order_id: str, *only: sa.ColumnElement[bool]
+) -> list[Action]:
     t = OPERATOR_LOG.c
     query = sa.select(*(t[name] for name in _COLUMNS)).where(
-        t.merchant_id == merchant_id, t.order_id == order_id
+        t.merchant_id == merchant_id, t.order_id == order_id, *only
     )
     rows = connection.execute(query.order_by(t.action_key))
     return [Action(**row._asdict()) for row in rows]

@@ -234,6 +234,22 @@ def list_stores(connection: sa.Connection, merchant_id: str) -> list[Store]:
     return [_store(row) for row in rows]
 
 
+def is_tax_code_used(connection: sa.Connection, merchant_id: str, tax_code: str) -> bool:
+    """Tell whether a product of the merchant names this tax code. Reads all products at worst."""
+    t = PRODUCTS.c
+    query = sa.select(t.sku).where(t.merchant_id == merchant_id, t.tax_code == tax_code).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def find_store(connection: sa.Connection, merchant_id: str, store_id: str) -> Store | None:
+    """Return a merchant's store, or None."""
+    query = sa.select(STORES).where(
+        STORES.c.merchant_id == merchant_id, STORES.c.store_id == store_id
+    )
+    row = connection.execute(query).one_or_none()
+    return _store(row) if row else None
+
+
 def list_tax_rates(connection: sa.Connection, merchant_id: str) -> list[TaxRate]:
     """Return all rates that the merchant's taxes ever had, sorted by code and age."""
     rows = bulk.select(connection, _MERCHANTS, _RATES_QUERY, [(merchant_id,)])

@@ -5,7 +5,8 @@ is used twice. Writes nothing.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -286,21 +287,27 @@ def _batches(orders: Iterable[ids.OrderRef]) -> Iterator[list[ids.OrderRef]]:
         yield batch
 
 
-def _longest_history(state: OrderState = OrderState.PLACED) -> int:
-    """Return how many states the longest legal history has."""
-    return 1 + max(map(_longest_history, states.ORDER_MOVES[state]), default=0)
+class _Span(NamedTuple):
+    """The versions of an order in one state, as far as its log has them."""
+
+    first: int
+    last: int
+    state: str
+
+    def __str__(self) -> str:
+        return f"{self.state}:{self.first}-{self.last}"
 
 
 def _histories(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:
     """Group all orders by their history in the log, and check each of the few histories once."""
-    broken, versions = findings.Collector("I6"), range(1, _longest_history() + 1)
-    query = sa.text(_histories_sql(versions))
+    broken = findings.Collector("I6")
     for window in _windows(connection, scope):
-        for row in connection.execute(query, window):
-            if not _is_legal(row, versions):
-                history = ">".join(str(getattr(row, f"high{n}")) for n in versions)
+        for row in connection.execute(_HISTORIES, window):
+            spans = _spans(row)
+            if not _is_legal(row, spans):
                 where = {"order_key": row.example, "state": row.state, "version": row.version}
-                broken.add(_LEGAL_HISTORY, findings.show(**where, history=history), row.orders)
+                example = findings.show(**where, history=">".join(map(str, spans)))
+                broken.add(_LEGAL_HISTORY, example, row.orders)
     return broken.findings()
 
 
@@ -312,43 +319,70 @@ def _windows(connection: sa.Connection, scope: Scope) -> Iterator[dict[str, int]
 _LEGAL_HISTORY = (
     "an order's history in the log is a path of the table and ends in the order's state"
 )
-
-
-def _histories_sql(versions: range) -> str:
-    sides = [(side, n) for n in versions for side in ("MIN", "MAX")]
-    at_version = ", ".join(
-        f"{side}(CASE WHEN l.version = {n} THEN l.state END) AS {_SIDES[side]}{n}"
-        for side, n in sides
-    )
-    names = ", ".join(f"{_SIDES[side]}{n}" for side, n in sides)
-    return f"""
-        SELECT state, version, latest, earliest, {names},
-          COUNT(*) AS orders, MIN(order_key) AS example
-        FROM (
-          SELECT o.order_key, MAX(o.state) AS state, MAX(o.version) AS version,
-            MAX(l.version) AS latest, MIN(l.version) AS earliest, {at_version}
-          FROM orders o LEFT JOIN order_log l ON l.order_key = o.order_key
-          WHERE o.order_key > :after AND o.order_key <= :upto
-          GROUP BY o.order_key
-        ) AS histories
-        GROUP BY state, version, latest, earliest, {names}
+_ON_THE_WAY = tuple(state for state in OrderState if state not in states.ORDER_TERMINAL)
+_STATES_ON_THE_WAY = ", ".join(f"'{state}'" for state in _ON_THE_WAY)
+_IN_STATE = {state: f"l.state = '{state}'" for state in _ON_THE_WAY} | {
+    "END": f"l.state = o.state AND l.state NOT IN ({_STATES_ON_THE_WAY})"
+}
+_SPANS = {
+    f"{side}_{name}": (side, which) for name, which in _IN_STATE.items() for side in ("MIN", "MAX")
+}
+_AGGREGATES = ", ".join(
+    f"{side}(CASE WHEN {which} THEN l.version END) AS {name}"
+    for name, (side, which) in _SPANS.items()
+)
+_HISTORIES = sa.text(
+    f"""
+    SELECT state, version, strange, {", ".join(_SPANS)},
+      COUNT(*) AS orders, MIN(order_key) AS example
+    FROM (
+      SELECT o.order_key, MAX(o.state) AS state, MAX(o.version) AS version,
+        SUM(CASE WHEN l.state IN ({_STATES_ON_THE_WAY}) OR l.state = o.state
+          THEN 0 ELSE 1 END) AS strange,
+        {_AGGREGATES}
+      FROM orders o LEFT JOIN order_log l ON l.order_key = o.order_key
+      WHERE o.order_key > :after AND o.order_key <= :upto
+      GROUP BY o.order_key
+    ) AS histories
+    GROUP BY state, version, strange, {", ".join(_SPANS)}
     """  # noqa: S608 - names of our own
+)
+"""Of every order the first and last logged version in each state that it may have been in."""
 
 
-_SIDES = {"MIN": "low", "MAX": "high"}
+def _spans(row: sa.Row[tuple[object, ...]]) -> list[_Span]:
+    """Return the versions of each state in the log, in their order."""
+    names = {str(state): str(state) for state in _ON_THE_WAY} | {"END": row.state}
+    found = (
+        (getattr(row, f"MIN_{name}"), getattr(row, f"MAX_{name}"), state)
+        for name, state in names.items()
+    )
+    return sorted(_Span(*it) for it in found if it[0] is not None)
 
 
-def _is_legal(row: sa.Row[tuple[object, ...]], versions: range) -> bool:
-    """Tell whether a history has one state per version, from PLACED to the order's own state."""
-    if row.latest != row.version or row.earliest != 1 or row.version not in versions:
+def _is_legal(row: sa.Row[tuple[object, ...]], spans: Sequence[_Span]) -> bool:
+    """Tell whether a history leads from PLACED to the order's own state.
+
+    Versions without a row are changes of the charge, in a state that waits for money.
+    """
+    if row.strange or not spans or row.state not in OrderState.__members__:
         return False
-    reached = range(1, row.version + 1)
-    if any(getattr(row, f"low{n}") != getattr(row, f"high{n}") for n in reached):
+    named = [OrderState(it.state) for it in spans]
+    if named[-1] != row.state or not states.is_legal_history(named):
         return False
-    named = [getattr(row, f"high{n}") for n in reached]
-    if any(name not in OrderState.__members__ for name in named):
-        return False
-    return named[-1] == row.state and states.is_legal_history([OrderState(n) for n in named])
+    following = [it.first for it in spans[1:]] + [row.version + 1]
+    return spans[0].first == 1 and all(map(_is_followed, spans, following))
+
+
+def _is_followed(span: _Span, version: int) -> bool:
+    """Tell whether the next state may begin, or the order's versions end, with this version."""
+    if span.state in _WAITS_FOR_MONEY:
+        return version > span.last
+    return span.first == span.last and version == span.last + 1
+
+
+_WAITS_FOR_MONEY = (OrderState.ACCEPTED, OrderState.PAID)
+"""The states in which a charge changes; that of a PAID order only if it is given up."""
 
 
 def _axes(connection: sa.Connection, scope: Scope) -> list[findings.Finding]:

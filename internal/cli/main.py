@@ -17,6 +17,8 @@ class Souk(lazy_groups.LazyGroup):
 
     modules: ClassVar[Mapping[str, str]] = {
         "orders": "internal.cli.commands.orders",
+        "stores": "internal.cli.commands.stores",
+        "taxes": "internal.cli.commands.taxes",
         "products": "internal.cli.commands.products",
         "stock": "internal.cli.commands.stock",
         "ledger": "internal.cli.commands.ledger",
@@ -32,6 +34,8 @@ class Souk(lazy_groups.LazyGroup):
     }
     summaries: ClassVar[Mapping[str, str]] = {
         "orders": "Place, read, follow and cancel orders, as the API key's merchant.",
+        "stores": "Make stores, and change the rules by which they sell.",
+        "taxes": "List and set the tax rates that products name.",
         "products": "List and import a merchant's products.",
         "stock": "See, receive, count and write off stock.",
         "ledger": "Read the double-entry ledger.",

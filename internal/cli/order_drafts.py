@@ -36,19 +36,9 @@ _TENDER = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """The part of an order that decides its price: a file, or a store and lines."""
+class Lines:
+    """What is sold."""
 
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE",
-            callback=input_files.checked,
-            show_default=False,
-            help="An OrderDraft as JSON, `-` for standard input; or use the options below.",
-        ),
-    ] = None
-    store: Annotated[str, typer.Option(metavar="ID", help="The store that sells.")] = ""
     line: Annotated[
         list[str],
         typer.Option(
@@ -68,6 +58,22 @@ class Wanted:
             metavar="CODE", help=f"The store's currency, ISO 4217; {CURRENCY_DEFAULT} if left out."
         ),
     ] = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted(Lines):
+    """The part of an order that decides its price: a file, or a store and lines."""
+
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            callback=input_files.checked,
+            show_default=False,
+            help="An OrderDraft as JSON, `-` for standard input; or use the options below.",
+        ),
+    ] = None
+    store: Annotated[str, typer.Option(metavar="ID", help="The store that sells.")] = ""
 
     @property
     def is_spelled_out(self) -> bool:
@@ -210,13 +216,24 @@ def _spelled_out(wanted: Wanted) -> order_pb2.OrderDraft:
     if not wanted.store:
         what = "name the store that sells, or a FILE with the order"
         raise typer.BadParameter(what, param_hint="--store")
+    draft = lines_of(wanted)
+    draft.store_id = wanted.store
+    return draft
+
+
+def lines_of(wanted: Lines) -> order_pb2.OrderDraft:
+    """Return a draft that has the lines only.
+
+    Raises:
+        typer.BadParameter: as for order_of.
+    """
     if not wanted.line:
         raise typer.BadParameter("an order has a line: --line SKU=2", param_hint="--line")
     currency = wanted.currency or CURRENCY_DEFAULT
     if currency not in money.EXPONENTS:
         what = f"{currency[:8]!r} is not a currency in use (ISO 4217, upper case)"
         raise typer.BadParameter(what, param_hint="--currency")
-    draft = order_pb2.OrderDraft(store_id=wanted.store, currency=currency)
+    draft = order_pb2.OrderDraft(currency=currency)
     draft.lines.extend(_line(text, currency) for text in wanted.line)
     draft.adjustments.extend(_discount(text, currency) for text in wanted.discount)
     return draft

@@ -138,6 +138,14 @@ class Client:
         reply = await self._call(lambda on: on.stub.CancelOrder, request, timeout_s)
         return reply
 
+    async def update(
+        self, request: order_service_pb2.UpdateOrderRequest, timeout_s: float
+    ) -> order_service_pb2.UpdateOrderResponse | Failure:
+        """Replace the lines of an open order."""
+        reply: order_service_pb2.UpdateOrderResponse | Failure
+        reply = await self._call(lambda on: on.stub.UpdateOrder, request, timeout_s)
+        return reply
+
     async def add_tender(
         self, request: payment_service_pb2.AddTenderRequest, timeout_s: float
     ) -> payment_service_pb2.AddTenderResponse | Failure:

@@ -5,14 +5,18 @@ this: a row that is gone already is not missed.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
+import sqlalchemy as sa
 from loguru import logger
 
 from internal.infra import db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
-from internal.requests import store
+from internal.privacy import store as privacy_store
+from internal.requests import rules, store
+from internal.requests.messages import RequestKey
 
 S_PER_DAY = 86_400
 LOOK_EVERY_S = 600.0
@@ -56,6 +60,13 @@ class Retention:
             lambda c: store.find_old(c, before_us, ROWS_AT_ONCE)
         ):
             deleted += await self._database.write(
-                lambda c, keys=keys: store.delete(c, keys, before_us)  # type: ignore[misc]
+                lambda c, keys=keys: _delete(c, keys, before_us)  # type: ignore[misc]
             )
         return deleted
+
+
+def _delete(connection: sa.Connection, keys: Sequence[RequestKey], before_us: int) -> int:
+    """Delete requests, and the reasons of those whose orders never came."""
+    numbers = [rules.number_of(key) for key in keys]
+    privacy_store.erase(connection, privacy_store.Subject.REQUEST, numbers)
+    return store.delete(connection, keys, before_us)

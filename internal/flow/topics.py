@@ -32,6 +32,7 @@ PAYMENT_COMMANDS = "payments.commands"
 TOPIC_OF: dict[type, str] = {
     messages.OrderPlaced: PLACED,
     messages.CancelRequested: ORDER_COMMANDS,
+    messages.UpdateOrder: ORDER_COMMANDS,
     messages.OrderAccepted: ACCEPTED,
     messages.OrderPaid: PAID,
     messages.OrderFinalized: FINALIZED,
@@ -52,7 +53,7 @@ ENVELOPE = Envelope(TOPIC_OF, WITH_PRIVATE_HALVES)
 ORDER = Stage(
     messages.LogStage.ORDER,
     (PLACED, ORDER_COMMANDS),
-    (messages.OrderPlaced, messages.CancelRequested),
+    (messages.OrderPlaced, messages.CancelRequested, messages.UpdateOrder),
     30,
     ENVELOPE,
 )

@@ -19,7 +19,17 @@ from functions.finalization import Finalization, FinalizationHandler
 from functions.order_processing import OrderHandler, OrderProcessing
 from functions.payment_processing import PaymentHandler, PaymentProcessing
 from internal.console import own_ports
-from internal.flow import backlogs, forgotten, holds, janitor, monitor, relay, retention, topics
+from internal.flow import (
+    backlogs,
+    forgotten,
+    holds,
+    janitor,
+    monitor,
+    relay,
+    retention,
+    stalls,
+    topics,
+)
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
 from internal.infra import backends, db, settings, traces
@@ -114,6 +124,7 @@ class Engine:
             holds.Holds(self.database, self.bus, clock, options.interval_s),
             monitor.Monitor(self.database, self.bus, clock),
             relay.Relay(self.database, self.bus, clock, self._options.pulsar.send_timeout_s),
+            stalls.Stalls(self.bus, clock),
             retention.Retention(self.database, clock, retention.options_of(self._options)),
             forgotten.ForgottenSubscriptions(
                 self.bus, self._options.janitor.subscription_lag_max_s

@@ -50,6 +50,20 @@ class Subscribed(msgspec.Struct, frozen=True):
     """How many are connected."""
 
 
+class Delivering(msgspec.Struct, frozen=True):
+    """How far a broker has delivered one partition of a topic to a durable subscription."""
+
+    partition: int
+    messages: int
+    """How many are not acknowledged."""
+    out: int
+    """How many of them are with consumers."""
+    delivered: int
+    """How many were ever given to consumers, repetitions included."""
+    has_room: bool
+    """Whether a consumer is connected and would take more."""
+
+
 class Publisher(Protocol):
     """Puts messages on topics."""
 
@@ -161,6 +175,25 @@ class Bus(Publisher, Protocol):
 
         Raises:
             BusAway: the broker cannot be reached.
+        """
+        ...
+
+    async def delivering(self, topic: str, subscription: str) -> list[Delivering]:
+        """Return how far each partition is delivered; nothing if no broker stands in between.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+        """
+        ...
+
+    async def reopen(self, topic: str, partition: int) -> None:
+        """Close a partition for all its clients and open it again; they connect by themselves.
+
+        Messages that are out come again.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+            Misconfigured: it allows this client no such thing.
         """
         ...
 

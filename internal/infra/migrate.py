@@ -19,7 +19,7 @@ from internal.infra import schema
 from internal.kernel import errors
 
 FOLDER = Path(__file__).with_name("migrations")
-LOCK = "CONCAT('souk ', MD5(DATABASE()))"
+LOCK = "CONCAT('souk ', LEFT(SHA2(DATABASE(), 256), 40))"
 """The name of a lock is valid for the whole server, and short."""
 LOCK_WAIT_S = 10
 

@@ -1,6 +1,8 @@
 """Stock keys, levels, demands and movements. Quantities are thousandths of a unit."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,6 +42,16 @@ class Demand(msgspec.Struct, frozen=True):
     merchant_id: str
     location_id: str
     quantities_milli: dict[str, int]
+
+
+class Exchange(NamedTuple):
+    """What some orders take of the stock, and what they give up."""
+
+    reserved: Sequence[Demand] = ()
+    released: Sequence[Demand] = ()
+
+
+NO_EXCHANGE = Exchange()
 
 
 class Shortage(msgspec.Struct, frozen=True):

@@ -6,15 +6,20 @@ from internal.inventory.messages import Demand, Shortage, StockKey, StockLevel
 
 
 def allocate(
-    levels: Mapping[StockKey, StockLevel], demands: Sequence[Demand]
+    levels: Mapping[StockKey, StockLevel], demands: Sequence[Demand], taken: Iterable[Demand] = ()
 ) -> tuple[list[Shortage | None], dict[StockKey, int]]:
     """Give each demand all of its quantities or nothing, first come, first served.
 
+    Args:
+        levels: the stock rows.
+        demands: what is wanted.
+        taken: what is given already, but not reserved yet.
+
     Returns:
         For each demand None, or the first shortage that stopped it; and {stock row: thousandths} to
-        reserve.
+        reserve, with what was given already.
     """
-    reserved: dict[StockKey, int] = {}
+    reserved = total(taken)
     shortages = [_allocate_one(levels, reserved, demand) for demand in demands]
     return shortages, reserved
 

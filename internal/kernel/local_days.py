@@ -140,9 +140,23 @@ def earliest_business_day(at_us: int) -> int:
 
 def day_before(business_day: int) -> int:
     """Return the calendar day before a business day, both as YYYYMMDD."""
-    year, rest = divmod(business_day, 10_000)
-    date = datetime.date(year, *divmod(rest, 100)) - datetime.timedelta(days=1)
+    date = _date(business_day) - datetime.timedelta(days=1)
     return date.year * 10_000 + date.month * 100 + date.day
+
+
+def begins_us(business_day: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int:
+    """Return the instant at which a business day, YYYYMMDD, begins."""
+    return _begins_us(_date(business_day).toordinal(), zone, cut_off_minutes)
+
+
+def ends_us(business_day: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int:
+    """Return the instant at which a business day, YYYYMMDD, is over and the next one begins."""
+    return _begins_us(_date(business_day).toordinal() + 1, zone, cut_off_minutes)
+
+
+def _date(business_day: int) -> datetime.date:
+    year, rest = divmod(business_day, 10_000)
+    return datetime.date(year, *divmod(rest, 100))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -98,3 +98,16 @@ def find_balances(connection: sa.Connection, merchant_id: str = "") -> list[Bala
         )
         for merchant_id, kind, store_id, name, unit, debit, credit in connection.execute(query)
     ]
+
+
+def newest_day(connection: sa.Connection, merchant_id: str, store_id: str) -> int | None:
+    """Return the newest business day with an entry of a store; None if it has none."""
+    a, e = accounts.ACCOUNTS.c, LEDGER_ENTRIES.c
+    of_account = (
+        sa.select(sa.func.max(e.business_day)).where(e.account_key == a.account_key)
+    ).scalar_subquery()
+    query = sa.select(sa.func.max(of_account)).where(
+        a.merchant_id == merchant_id, a.store_id == store_id
+    )
+    found: int | None = connection.execute(query).scalar()
+    return found

@@ -1,4 +1,7 @@
-"""The SQL of an order's lines and of the parts of their prices: written with it, read for views."""
+"""The SQL of an order's lines and of the parts of their prices, which are read for views.
+
+They are written with the order, and replaced as a whole when the lines of an open order change.
+"""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +12,7 @@ from internal.infra import bulk
 from internal.kernel.money import RoundingMode
 from internal.kernel.unit_prices import UnitPrice
 from internal.orders import parts, tables
-from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, PricedOrder
+from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, PricedOrder, PriceSource
 
 _LINE_COLUMNS = (
     "order_key",
@@ -21,6 +24,7 @@ _LINE_COLUMNS = (
     "quantity_milli",
     "unit_price_scaled",
     "unit_price_scale",
+    "price_source",
     "gross_minor",
     "discount_minor",
     "total_minor",
@@ -45,6 +49,14 @@ def add(connection: sa.Connection, priced: Iterable[tuple[int, PricedOrder]]) ->
     bulk.insert_deferred(connection, parts.ORDER_LINE_PARTS, _PART_COLUMNS, of_lines)
 
 
+def replace(connection: sa.Connection, priced: Sequence[tuple[int, PricedOrder]]) -> None:
+    """Give orders these lines and parts in place of their own."""
+    keys = [key for key, _ in priced]
+    for table in (parts.ORDER_LINE_PARTS, tables.ORDER_LINES):
+        connection.execute(table.delete().where(table.c.order_key.in_(keys)))
+    add(connection, priced)
+
+
 def _line_row(key: int, line: PricedLine) -> bulk.Values:
     return (
         key,
@@ -56,6 +68,7 @@ def _line_row(key: int, line: PricedLine) -> bulk.Values:
         line.quantity_milli,
         line.unit_price.scaled,
         line.unit_price.scale,
+        line.price_source,
         line.gross_minor,
         line.discount_minor,
         line.total_minor,
@@ -103,9 +116,11 @@ def _line(row: bulk.Row, its_parts: Sequence[Part]) -> PricedLine:
         tax_minor=sum(it.amount_minor for it in its_parts if it.kind is PartKind.TAX),
         total_minor=row.total_minor,
         parts=tuple(its_parts),
+        price_source=_SOURCES[row.price_source],
     )
 
 
+_SOURCES = {it.value: it for it in PriceSource}
 _KINDS = {it.value: it for it in PartKind}
 _RULES = {it.value: it for it in PartRule}
 _MODES = {it.value: it for it in RoundingMode}

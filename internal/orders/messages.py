@@ -130,6 +130,8 @@ class Requested(OrderCommand, frozen=True, omit_defaults=True):
     body_hash: str = ""
     """Tells a retry from another command under the same id; it covers both halves."""
     trace_id: str = ""
+    key_id: str = ""
+    """The id of the API key that sent it."""
 
     @property
     def occurred_at_us(self) -> int:
@@ -144,6 +146,7 @@ class Requested(OrderCommand, frozen=True, omit_defaults=True):
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
         named = {"request_id": self.request_id, "body_hash": self.body_hash}
+        named |= {"key_id": self.key_id} if self.key_id else {}
         return OrderCommand.flaw(self) or ids.flaw(**named)
 
 
@@ -174,11 +177,30 @@ class AddTender(Requested, frozen=True, omit_defaults=True, tag=True, kw_only=Tr
         return Requested.flaw(self) or ids.flaw(**named)
 
 
-class CommandAnswer(msgspec.Struct, frozen=True):
-    """The order as a command left it, or found it if it was refused."""
+class UpdateOrder(Requested, frozen=True, omit_defaults=True, tag=True, kw_only=True):
+    """A merchant replaces the lines of an open order."""
+
+    method = "UpdateOrder"
+
+    currency: str
+    lines: tuple[WantedLine, ...]
+    adjustments: tuple[Adjustment, ...] = ()
+    expected_version: int = 0
+    """0: whatever it has."""
+
+    def flaw(self) -> str:
+        """See kernel.facts.Fact."""
+        flaw = Requested.flaw(self) or ids.flaw(currency=self.currency)
+        flaw = flaw or ids.sku_flaw(line.sku for line in self.lines)
+        return flaw or _pricing_flaw(self.lines, self.adjustments)
+
+
+class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The order as a command left it, or found it if it was refused, and a refusal in words."""
 
     state: OrderState
     version: int
+    explanation: str = ""
 
 
 class StockLine(msgspec.Struct, frozen=True):
@@ -322,6 +344,7 @@ Fact = (
     OrderPlaced
     | CancelRequested
     | AddTender
+    | UpdateOrder
     | OrderAccepted
     | OrderPaid
     | OrderFinalized
@@ -347,6 +370,10 @@ PLACED_EVENT = "placed"
 ACCEPTED_EVENT = "accepted"
 PAID_EVENT = "paid"
 """The events that the stages claim, by the fact that they take."""
+UPDATED_EVENT = "updated:"
+"""Begins the event of an OrderAccepted that replaces the one before: the request's id follows."""
+CONFLICT_EVENT = "conflict:"
+"""Begins the event of another order under an id that is taken; it changes nothing."""
 HOLD_EVENT = "hold_ended"
 """What the payment stage claims when an open order ends without a sale."""
 HOLD = "hold"

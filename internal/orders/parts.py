@@ -1,7 +1,7 @@
 """The parts of a line's price: taxes, discounts, roundings. They explain every amount to the cent.
 
 A part says what it is, by which rule, from where, and on which base it was computed. Rows are
-written with their line and never changed.
+written with their line and deleted with it; they are never changed.
 """
 
 import sqlalchemy as sa

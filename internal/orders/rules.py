@@ -3,11 +3,11 @@
 import msgspec
 
 from internal.catalogue.messages import PPM
-from internal.inventory.messages import Demand
-from internal.kernel import money
+from internal.inventory.messages import Demand, Shortage
+from internal.kernel import money, quantities
 from internal.kernel.states import ChargeState, OrderState
-from internal.orders.messages import OrderAccepted, OrderPaid, StockLine
-from internal.pricing.messages import PricedLine, PricedOrder
+from internal.orders.messages import OrderAccepted, OrderPaid, RejectReason, StockLine
+from internal.pricing.messages import PricedLine, PricedOrder, Refusal
 
 
 def stock_lines(priced: PricedOrder) -> tuple[StockLine, ...]:
@@ -24,7 +24,11 @@ NOT_CANCELLABLE = "ORDER_NOT_CANCELLABLE"
 
 
 NOT_OPEN = "ORDER_NOT_OPEN"
-"""The refusal of a tender for an order that is not kept open, or not any more."""
+"""The refusal of a tender or of new lines for an order that is not kept open, or not any more."""
+
+
+HOLDS_MONEY = "ORDER_HOLDS_MONEY"
+"""The refusal of new lines for an order whose tenders bring money, or may still do so."""
 
 
 def may_cancel(state: OrderState, charge: ChargeState, *, is_kept_open: bool) -> bool:
@@ -41,6 +45,8 @@ class OpenPayment(msgspec.Struct, frozen=True):
 
     left_minor: int
     """What no tender brings, or may still bring."""
+    is_untouched: bool
+    """No tender brings anything, or may still do so."""
     is_ending: bool
     """What it holds is being returned."""
 
@@ -54,7 +60,12 @@ def next_commands(
     if opened and opened.is_ending:
         return ()
     may_add = opened is not None and opened.left_minor > 0
-    return ("AddTender", "CancelOrder") if may_add else ("CancelOrder",)
+    may_update = opened is not None and opened.is_untouched
+    return (
+        *(("AddTender",) if may_add else ()),
+        "CancelOrder",
+        *(("UpdateOrder",) if may_update else ()),
+    )
 
 
 def net_discount(priced: PricedOrder) -> int:
@@ -76,3 +87,14 @@ def demand_of(order: OrderAccepted | OrderPaid) -> Demand:
     """Return what an accepted or paid order holds of its store's stock."""
     quantities_milli = {line.sku: line.quantity_milli for line in order.lines}
     return Demand(order.merchant_id, order.store_id, quantities_milli)
+
+
+def explain_shortage(shortage: Shortage) -> Refusal:
+    """Return the refusal for a shortage."""
+    if shortage.available_milli is None:
+        what = f"{shortage.sku} is not stocked in this store"
+        return Refusal(RejectReason.NOT_STOCKED, what)
+    wanted = quantities.text(shortage.wanted_milli)
+    available = quantities.text(max(shortage.available_milli, 0))
+    what = f"{shortage.sku}: {wanted} wanted, {available} available"
+    return Refusal(RejectReason.OUT_OF_STOCK, what)

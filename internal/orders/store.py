@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
+from internal.catalogue.messages import PricePolicy
 from internal.infra import bulk
 from internal.kernel import facts, ids
 from internal.kernel.states import ChargeState, OrderState, StockState
@@ -40,6 +41,11 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
     def is_kept_open(self) -> bool:
         """Whether a declined tender leaves it open."""
         return self.on_decline is OnDecline.KEEP_OPEN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is kept open and has not been paid or ended."""
+        return self.is_kept_open and self.state is OrderState.ACCEPTED
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +120,8 @@ _MOVED = (
     "receipt_no",
 )
 _AMOUNTS = ChargeAmounts.__struct_fields__
-_CHARGE = ("order_key", "charge_state", "due_at_us", *_AMOUNTS)
+UNMOVED = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
+"""The guard of every change of an order: it has the version that it was read at."""
 _CLAIM = bulk.shape_of(ORDER_LOG, "order_key", "stage", "event_id")
 
 
@@ -241,6 +248,7 @@ _NEW_COLUMNS = (
     "total_minor",
     "channel",
     "on_decline",
+    "price_policy",
     "customer_id",
     "shift_id",
     "cashier_id",
@@ -256,8 +264,9 @@ _NOTHING = (0, 0, 0, 0, 0)
 
 def _new_row(order: NewOrder) -> bulk.Values:
     placed, priced = order.placed, order.priced
-    amounts = _NOTHING
+    amounts, price_policy = _NOTHING, PricePolicy.CHECKED
     if priced:
+        price_policy = priced.price_policy
         amounts = (
             priced.gross_minor,
             priced.discount_minor,
@@ -279,6 +288,7 @@ def _new_row(order: NewOrder) -> bulk.Values:
         *amounts,
         placed.channel,
         placed.on_decline,
+        price_policy,
         placed.customer_id,
         placed.shift_id,
         placed.cashier_id,
@@ -324,30 +334,10 @@ def _move(connection: sa.Connection, names: tuple[str, ...], moves: Sequence[Tra
         for m in moves
     ]
     shape = bulk.shape_of(ORDERS, *names, from_version=ORDERS.c.version)
-    guard = bulk.Guard("t.version = {w.from_version}", "orders moved under this transaction")
     changes = bulk.assign(*names[1:])
-    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows, guard)
+    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), changes, rows, UNMOVED)
     refused = [refusals.Refused(m.order_key, m.reason, m.explanation) for m in moves]
     refusals.add(connection, refused)
-
-
-class OpenCharge(msgspec.Struct, frozen=True):
-    """What is known of an order's charge, and the order's deadline."""
-
-    order_key: int
-    state: ChargeState
-    due_at_us: int | None
-    amounts: ChargeAmounts
-
-
-def set_charge(connection: sa.Connection, changes: Sequence[OpenCharge]) -> None:
-    """Set what is known of the charges of orders whose payment goes on."""
-    rows = [
-        (it.order_key, it.state, it.due_at_us, *msgspec.structs.astuple(it.amounts))
-        for it in changes
-    ]
-    shape, what = bulk.shape_of(ORDERS, *_CHARGE), bulk.assign(*_CHARGE[1:])
-    bulk.update_deferred(connection, ORDERS, shape, ("order_key",), what, rows)
 
 
 def log(connection: sa.Connection, entries: Sequence[LogEntry]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.infra import columns, db
-from internal.kernel import errors
+from internal.kernel import errors, facts
 
 DOCUMENTS = sa.Table(
     "documents",
@@ -80,3 +80,32 @@ def add_document(connection: sa.Connection, document: Document) -> int | None:
     except sa.exc.IntegrityError as error:
         raise errors.Conflict("another instance adds the same document") from error
     return int(added[0]) if added else 0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the journal: what became of a document, by whom, and through what."""
+
+    document_key: int
+    stage: str
+    event_id: str
+    version: int
+    state: str
+    reason: str
+    """In UPPER_SNAKE: no text of a person."""
+    fact: str
+    """JSON."""
+    actor_key: int
+    made_by: str
+    """The program through which it came, such as "souk stock"."""
+    request_id: str
+    at_us: int
+
+
+def log(connection: sa.Connection, entry: Entry) -> None:
+    """Append a row.
+
+    Raises:
+        IntegrityError: the event of this document is logged already.
+    """
+    row = msgspec.structs.asdict(entry) | {"digest": facts.digest(entry.fact.encode())}
+    connection.execute(JOURNAL.insert().values(row))

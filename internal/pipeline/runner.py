@@ -110,7 +110,7 @@ class Runner:
         work = [self._resumed.popleft() for _ in range(len(self._resumed))]
         size_bytes = 0
         while self._inbox and len(work) < self._limits.batch_orders_max:
-            if size_bytes >= self._limits.batch_bytes_max:
+            if work and size_bytes >= self._limits.batch_bytes_max:
                 break
             size_bytes += len(self._inbox[0].payload)
             work.extend(await self._open(self._inbox.popleft()))

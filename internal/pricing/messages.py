@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from internal.catalogue.messages import PricePolicy
 from internal.kernel.money import RoundingMode
 from internal.kernel.unit_prices import UnitPrice
 
@@ -42,11 +43,12 @@ class Adjustment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WantedLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line as the merchant sent it. `expected_price` is compared but never charged."""
+    """A line as the merchant sent it."""
 
     sku: str
     quantity_milli: int
     expected_price: UnitPrice | None = None
+    """The store's price policy says whether it is compared with the product's, or charged."""
     line_ref: str = ""
     """The merchant's own name for the line; if empty, it is the line's number."""
     adjustments: tuple[Adjustment, ...] = ()
@@ -112,6 +114,13 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     allowed_by: str = ""
 
 
+class PriceSource(StrEnum):
+    """Where a line's unit price comes from: the product, or the till."""
+
+    BASE = "BASE"
+    TILL = "TILL"
+
+
 class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line with its amounts.
 
@@ -134,6 +143,7 @@ class PricedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     total_minor: int
     parts: tuple[Part, ...]
     """Rounding, discounts, taxes, in this order."""
+    price_source: PriceSource = PriceSource.BASE
 
 
 class TaxBucket(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -162,6 +172,8 @@ class PricedOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     net_minor: int
     tax_minor: int
     total_minor: int
+    price_policy: PricePolicy = PricePolicy.CHECKED
+    """Of the store."""
 
 
 class RefusalReason(StrEnum):

@@ -6,14 +6,16 @@ and an order that see the same catalogue cost the same.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from internal.catalogue import messages as catalogue
 from internal.kernel import money, unit_prices
+from internal.kernel.unit_prices import UnitPrice
 from internal.pricing import adjustments, messages, refusals, taxes
-from internal.pricing.messages import Part, PartKind, PartRule
+from internal.pricing.messages import Part, PartKind, PartRule, PriceSource
 
 _Reason = messages.RefusalReason
+_BASE, _TILL = PriceSource.BASE, PriceSource.TILL
 
 
 class _Item(NamedTuple):
@@ -21,6 +23,7 @@ class _Item(NamedTuple):
 
     wanted: messages.WantedLine
     product: catalogue.Product
+    unit_price: UnitPrice
     tax_rule: taxes.Rule
     gross: int
     rounding: Part | None
@@ -133,13 +136,17 @@ def _refusal_of(
         what = f"its price is in {product.currency}, the store sells in {store.currency}"
         return refusals.of_line(_Reason.CURRENCY_MISMATCH, line_no, wanted, what)
     expected = wanted.expected_price
-    if expected is not None and expected != product.unit_price:
+    if expected != product.unit_price and _is_compared(expected, store):
         now, then = (
             unit_prices.to_text(it, store.currency) for it in (product.unit_price, expected)
         )
         what = f"the price is {now} {store.currency}, the order expects {then}"
         return refusals.of_line(_Reason.PRICE_CHANGED, line_no, wanted, what)
     return None
+
+
+def _is_compared(expected: UnitPrice | None, store: catalogue.Store) -> TypeGuard[UnitPrice]:
+    return expected is not None and store.price_policy is catalogue.PricePolicy.CHECKED
 
 
 def _item(
@@ -149,10 +156,13 @@ def _item(
     store: catalogue.Store,
 ) -> _Item:
     """Multiply quantity and price: the line is rounded, never the unit."""
-    exact, denominator = unit_prices.gross_fraction(product.unit_price, wanted.quantity_milli)
+    expected = wanted.expected_price
+    # One that differs from the product's is refused before, unless the store charges the till's.
+    price = product.unit_price if expected is None else expected
+    exact, denominator = unit_prices.gross_fraction(price, wanted.quantity_milli)
     whole, rest = divmod(exact, denominator)
     if not rest:
-        return _Item(wanted, product, tax_rule, whole, None)
+        return _Item(wanted, product, price, tax_rule, whole, None)
     gross = money.divide_round(exact, denominator, store.rounding_mode)
     rounding = Part(
         kind=PartKind.ROUNDING,
@@ -161,7 +171,7 @@ def _item(
         base_minor=whole,
         amount_minor=gross - whole,
     )
-    return _Item(wanted, product, tax_rule, gross, rounding)
+    return _Item(wanted, product, price, tax_rule, gross, rounding)
 
 
 def _total_up(
@@ -191,6 +201,7 @@ def _total_up(
         net_minor=total - tax,
         tax_minor=tax,
         total_minor=total,
+        price_policy=store.price_policy,
     )
 
 
@@ -210,12 +221,13 @@ def _line(
         name=product.name,
         location_id=store.store_id if product.is_stocked else "",
         quantity_milli=wanted.quantity_milli,
-        unit_price=product.unit_price,
+        unit_price=item.unit_price,
         gross_minor=item.gross,
         discount_minor=item.gross - base,
         tax_minor=tax,
         total_minor=base + on_top,
         parts=tuple(parts),
+        price_source=_BASE if item.unit_price == product.unit_price else _TILL,
     )
 
 

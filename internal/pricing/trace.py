@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from internal.kernel import money, quantities, unit_prices
 from internal.pricing import percentages, taxes
-from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, TaxBucket
+from internal.pricing.messages import Part, PartKind, PartRule, PricedLine, PriceSource, TaxBucket
 
 _ROUNDED_WHERE = {
     PartRule.LINE: "on each line",
@@ -41,6 +41,8 @@ def _line_steps(line: PricedLine, currency: str) -> Iterator[str]:
         f" x {unit_prices.to_text(line.unit_price, currency)}"
         f" = {money.to_text(line.gross_minor, currency)}"
     )
+    if line.price_source is PriceSource.TILL:
+        step += " (the till's price)"
     for part in line.parts:
         if part.kind == PartKind.ROUNDING:
             step += f" ({part.rounding_mode})"

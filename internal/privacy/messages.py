@@ -14,6 +14,7 @@ from internal.kernel import ids
 NOTE = "note"
 CONTACT = "contact"
 _TOKEN = "token:"  # noqa: S105 - the beginning of a name
+_REASON = "reason:"
 
 
 class Private(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,4 +61,13 @@ def tokens_in(values: Mapping[str, str]) -> dict[str, str]:
 
 def reason_name(request_id: str) -> str:
     """Return the name of the row that holds the reason of a cancel request."""
-    return f"reason:{request_id}"
+    return f"{_REASON}{request_id}"
+
+
+def reasons_in(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons among an order's private values, by the request's id."""
+    return {
+        name.removeprefix(_REASON): content
+        for name, content in values.items()
+        if name.startswith(_REASON)
+    }

@@ -29,6 +29,8 @@ class Subject(StrEnum):
     ORDER = "order"
     LETTER = "letter"
     """A dead letter."""
+    REQUEST = "request"
+    """A request whose order has not come; the key is its number, see requests.rules."""
 
 
 class Held(msgspec.Struct, frozen=True):

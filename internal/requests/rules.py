@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from internal.kernel import ids
-from internal.requests.messages import Request
+from internal.requests.messages import Request, RequestKey
 
 
 class Verdict(StrEnum):
@@ -27,3 +27,12 @@ def judge(known: Request | None, body_hash: str) -> Verdict:
 def hash_of(*values: object) -> str:
     """Return 32 hex digits of a request's meaning: its fields in a fixed order, without its id."""
     return ids.short_digest(msgspec.json.encode(values))
+
+
+NUMBER_DIGITS = 15
+"""Hex digits that fit a signed 64-bit integer."""
+
+
+def number_of(key: RequestKey) -> int:
+    """Return a number for a request, a digest of its key, where a table needs a number."""
+    return int(ids.digest("\n".join(key).encode())[:NUMBER_DIGITS], 16)

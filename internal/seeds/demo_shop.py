@@ -1,4 +1,7 @@
-"""The demo merchant: two stores, three tax rates, two hundred products, stock. Always the same.
+"""The demo merchant: stores, tax rates, some two hundred products, stock. Always the same.
+
+Most of it is one shop in euros. A store in Swiss francs and one in Canadian dollars show weighed
+goods, cash without small coins, and several taxes on one product.
 
 `seed` may run at every start: it creates the merchant with everything or changes nothing.
 """
@@ -41,12 +44,32 @@ STORES = (
         rounding_point=RoundingPoint.DOCUMENT,
         cash_rounding_step_minor=5,
     ),
+    Store(
+        merchant_id=MERCHANT_ID,
+        store_id="vancouver",
+        name="Vancouver",
+        currency="CAD",
+        rounding_point=RoundingPoint.TAX_RATE,
+        cash_rounding_step_minor=5,
+    ),
+    Store(
+        merchant_id=MERCHANT_ID,
+        store_id="zurich",
+        name="Zürich",
+        currency="CHF",
+        cash_rounding_step_minor=5,
+    ),
 )
 STANDARD, REDUCED, SALES = "standard", "reduced", "sales"
+SWISS_STANDARD, SWISS_REDUCED, CANADIAN = "ch-standard", "ch-reduced", "ca-bc"
 TAX_RATES = (
     TaxRate(MERCHANT_ID, STANDARD, STANDARD, "VAT 19 %", 190_000, inclusive=True),
     TaxRate(MERCHANT_ID, REDUCED, REDUCED, "VAT 7 %", 70_000, inclusive=True),
     TaxRate(MERCHANT_ID, SALES, SALES, "Sales tax 8.875 %", 88_750, inclusive=False),
+    TaxRate(MERCHANT_ID, SWISS_STANDARD, "VAT", "VAT 8.1 %", 81_000, inclusive=True),
+    TaxRate(MERCHANT_ID, SWISS_REDUCED, "VAT", "VAT 2.6 %", 26_000, inclusive=True),
+    TaxRate(MERCHANT_ID, CANADIAN, "GST", "GST 5 %", 50_000, inclusive=False, jurisdiction="CA"),
+    TaxRate(MERCHANT_ID, CANADIAN, "PST", "PST 7 %", 70_000, inclusive=False, jurisdiction="CA-BC"),
 )
 PLENTY_UNITS = 900_000
 """More than any load run sells, and fewer than an order line may ask for at most."""
@@ -157,6 +180,14 @@ KINDS = (
         sizes="20 cm,30 cm,45 cm,60 cm",
     ),
 )
+ABROAD = (
+    ("CHEESE-KG", "Gruyère, 1 kg", 3_250, "CHF", SWISS_REDUCED),
+    ("APPLES-KG", "Gala apples, 1 kg", 395, "CHF", SWISS_REDUCED),
+    ("PENCIL", "Pencil", 123, "CHF", SWISS_STANDARD),
+    ("ERASER", "Eraser", 43, "CHF", SWISS_STANDARD),
+    ("KETTLE", "Tea kettle", 3_848, "CAD", CANADIAN),
+)
+"""The products of the stores that do not sell in euros: SKU, name, price, currency, tax code."""
 SIZE_FACTORS = (100, 190, 360, 690)
 """Percent of the smallest size's price. Larger sizes cost less per unit."""
 VARIETY_SURCHARGE_PERCENT = 15
@@ -182,7 +213,12 @@ def seed(connection: sa.Connection, now_us: int, random_token: Callable[[int], s
     catalogue_store.add_tax_rates(connection, TAX_RATES)
     sold = list(products())
     catalogue_store.save_products(connection, sold)
-    stocked = [(product.sku, store) for store in STORES for product in sold]
+    stocked = [
+        (product.sku, store)
+        for store in STORES
+        for product in sold
+        if product.currency == store.currency
+    ]
     counts = [_count(place, number, now_us) for number, place in enumerate(stocked, start=1)]
     inventory_store.move(connection, counts, OWNER)
     return key.secret
@@ -203,6 +239,8 @@ def products() -> Iterator[Product]:
                     tax_code=kind.tax_code,
                     active=sku != INACTIVE_SKU,
                 )
+    for sku, name, price_minor, currency, tax_code in ABROAD:
+        yield Product(MERCHANT_ID, sku, name, UnitPrice(price_minor), currency, tax_code)
 
 
 def _sku(kind: Kind, variety: str, size: str) -> str:

@@ -16,26 +16,28 @@ import sqlalchemy as sa
 from internal.inventory.messages import Demand
 from internal.kernel import ids
 from internal.kernel.states import OrderState, StockState
-from internal.orders import awaited, codec, messages, rules, store
+from internal.orders import awaited, changes, codec, messages, rules, store
 from internal.payments.messages import Ending
-from internal.privacy import store as privacy_store
-from internal.privacy.messages import reason_name
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestState, SubjectKind
-from internal.stages import open_orders
+from internal.stages import open_orders, reasons
 
 
 class Change(NamedTuple):
     """An order after a command was carried out."""
 
     order: store.OrderSnapshot
-    fact: messages.OrderCancelled | messages.HoldEnded | None
+    fact: messages.OrderCancelled | messages.OrderAccepted | messages.HoldEnded | None
     released: tuple[Demand, ...] = ()
     """The stock that it gave up; the caller releases it."""
+    reserved: tuple[Demand, ...] = ()
+    """The stock that it takes; the caller reserves it."""
     is_answered: bool = True
     """Whether the command has its answer; if not, the payment stage answers it."""
     refusal: str = ""
     """Why the command was not carried out after all."""
+    explanation: str = ""
+    """The refusal in words, where the reason alone does not say enough."""
 
 
 def refusal_of(order: store.OrderSnapshot) -> str:
@@ -58,7 +60,7 @@ def undo(
     ended = iter(_end(connection, [it for it in cancels if not _may_hold_money(it[1])], now_us))
     endings = {order.order_key: Ending.CANCELLED for _, order in held}
     open_orders.end(connection, endings, now_us)
-    _keep_reasons(connection, cancels, now_us)
+    reasons.keep(connection, [(asked, order.order_key) for asked, order in cancels], now_us)
     return [
         _handed_over(order, now_us) if _may_hold_money(order) else next(ended)
         for _, order in cancels
@@ -79,44 +81,20 @@ def _end(
     cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
     now_us: int,
 ) -> list[Change]:
-    claims = [(o.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT) for _, o in cancels]
-    logged = store.find_claims(connection, claims)
-    changes, entries = [], []
-    for (asked, order), claim in zip(cancels, claims, strict=True):
-        accepted = logged[claim][1]
-        assert isinstance(accepted, messages.OrderAccepted)  # noqa: S101 - an ACCEPTED order has this fact
+    logged = changes.newest_accepted(connection, [order.order_key for _, order in cancels])
+    ended, entries = [], []
+    for asked, order in cancels:
+        accepted = logged[order.order_key]
         request_id, version = asked.command.request_id, order.version + 1
         fact = fact_of(accepted, order.order_key, version, request_id, now_us)
         after = msgspec.structs.replace(order, version=version, state=OrderState.CANCELLED)
-        changes.append(Change(after, fact, (rules.demand_of(accepted),)))
+        ended.append(Change(after, fact, (rules.demand_of(accepted),)))
         entries.append(_entry(fact, now_us))
     store.move(connection, [_transition(order, now_us) for _, order in cancels])
     store.log(connection, entries)
     kept = [order.order_key for _, order in cancels if order.is_kept_open]
     open_orders.settle(connection, kept)
-    return changes
-
-
-def _keep_reasons(
-    connection: sa.Connection,
-    cancels: Sequence[tuple[messages.Asked, store.OrderSnapshot]],
-    now_us: int,
-) -> None:
-    """Record the merchant's reasons, where they can be erased; each once."""
-    told = [pair for pair in cancels if pair[0].private.note]
-    keys = [order.order_key for _, order in told if _may_hold_money(order)]
-    known = privacy_store.find(connection, privacy_store.Subject.ORDER, keys)
-    reasons = [
-        _reason(*pair)
-        for pair in told
-        if reason_name(pair[0].command.request_id) not in known.get(pair[1].order_key, {})
-    ]
-    privacy_store.add(connection, privacy_store.Subject.ORDER, reasons, now_us)
-
-
-def _reason(asked: messages.Asked, order: store.OrderSnapshot) -> privacy_store.Held:
-    values = {reason_name(asked.command.request_id): asked.private.note}
-    return privacy_store.Held(order.order_key, order.merchant_id, values)
+    return ended
 
 
 def fact_of(
@@ -171,8 +149,11 @@ def honour(connection: sa.Connection, added: awaited.Added, now_us: int) -> dict
         The request's id for each cancelled order: the oldest one's if several waited.
     """
     versions = dict.fromkeys(added.awaited, store.SECOND_VERSION)
-    oldest = answer_waiting(connection, versions, now_us)
+    answered = _answer_waiting(connection, versions, now_us)
+    oldest = _oldest(answered)
     if oldest:
+        found = {it.key: added.keys[_ref_of(it)] for it in answered}
+        reasons.hand_over(connection, found, now_us)
         awaited.cancel(connection, sorted(added.keys[ref] for ref in oldest))
     return oldest
 
@@ -190,19 +171,35 @@ def answer_waiting(
     Returns:
         The request's id for each order for which one waited: the oldest one's if there were more.
     """
+    return _oldest(_answer_waiting(connection, versions, now_us))
+
+
+def _answer_waiting(
+    connection: sa.Connection, versions: Mapping[ids.OrderRef, int], now_us: int
+) -> list[Request]:
+    """Answer the cancel requests that wait for these orders; return them, oldest first."""
     if not versions:
-        return {}
+        return []
     subjects = [requests_store.Subject(ref[0], SubjectKind.ORDER, ref[1]) for ref in versions]
-    found = requests_store.find_open(connection, subjects)
-    oldest: dict[ids.OrderRef, str] = {}
-    answered = []
-    for cancel in found:
-        if cancel.method == messages.CancelRequested.method:
-            ref = ids.OrderRef(cancel.merchant_id, cancel.subject)
-            oldest.setdefault(ref, cancel.request_id)
-            answered.append(_answered(cancel, versions[ref], now_us))
+    answered = [
+        _answered(it, versions[_ref_of(it)], now_us)
+        for it in requests_store.find_open(connection, subjects)
+        if it.method == messages.CancelRequested.method
+    ]
     requests_store.change(connection, answered)
+    return answered
+
+
+def _oldest(requests: Sequence[Request]) -> dict[ids.OrderRef, str]:
+    """Return the id of the first request about each order."""
+    oldest: dict[ids.OrderRef, str] = {}
+    for request in requests:
+        oldest.setdefault(_ref_of(request), request.request_id)
     return oldest
+
+
+def _ref_of(request: Request) -> ids.OrderRef:
+    return ids.OrderRef(request.merchant_id, request.subject)
 
 
 def _answered(cancel: Request, version: int, now_us: int) -> Request:

@@ -11,17 +11,19 @@ after it has inserted an order. So one of the two always sees the other.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
+from internal.auth import actors
 from internal.infra import bulk
-from internal.inventory.messages import Demand
+from internal.inventory.messages import NO_EXCHANGE, Exchange
 from internal.kernel import ids
 from internal.orders import codec, messages, store
 from internal.privacy.messages import Private
 from internal.requests import rules
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestKey, RequestState, SubjectKind
-from internal.stages import cancellation, tender_adding
+from internal.stages import cancellation, order_updating, reasons, tender_adding
 
 Facts = tuple[messages.Fact, ...]
 
@@ -40,6 +42,8 @@ class Command(NamedTuple):
         Sequence[cancellation.Change],
     ]
     """Takes those that can with their locked orders, and the time; writes all but stock."""
+    event: str = ""
+    """Leads the request's id in the log."""
 
 
 COMMANDS: dict[type, Command] = {
@@ -49,6 +53,13 @@ COMMANDS: dict[type, Command] = {
     messages.AddTender: Command(
         messages.LogStage.PAYMENT, "ORDER_NOT_FOUND", tender_adding.refusal_of, tender_adding.add
     ),
+    messages.UpdateOrder: Command(
+        messages.LogStage.ORDER,
+        "ORDER_NOT_FOUND",
+        order_updating.refusal_of,
+        order_updating.update,
+        messages.UPDATED_EVENT,
+    ),
 }
 
 
@@ -57,8 +68,8 @@ class CarriedOut(NamedTuple):
 
     outcomes: list[Facts | None]
     """The facts to be sent for each; None for one that takes another pass."""
-    released: list[Demand]
-    """The stock that orders gave up; the caller releases it."""
+    stock: Exchange
+    """The stock that orders took and gave up; the caller reserves and releases it."""
 
 
 Orders = dict[ids.OrderRef, store.OrderSnapshot]
@@ -74,7 +85,7 @@ class _Decision(NamedTuple):
     """None if it must take another pass."""
     status: str = ""
     order: store.OrderSnapshot | None = None
-    released: tuple[Demand, ...] = ()
+    change: cancellation.Change | None = None
 
 
 def carry_out(
@@ -86,24 +97,29 @@ def carry_out(
         Conflict: another transaction took the same command or order; repeat the whole transaction.
     """
     if not asked:
-        return CarriedOut([], [])
+        return CarriedOut([], NO_EXCHANGE)
     commands = [it.command for it in asked]
     known, orders = _find(connection, commands)
     todo = _without_answer(commands, known)
     orders |= _lock(connection, todo, known, orders)
     halves = {id(it.command): it.private for it in asked}
     decisions = _decide(connection, todo, orders, halves, now_us)
-    for key, command in todo.items():
-        if ref_of(command) not in orders:
-            decisions[key] = _without_order(command, known.get(key))
+    missing = {key: it for key, it in todo.items() if ref_of(it) not in orders}
+    decisions |= {key: _without_order(it, known.get(key)) for key, it in missing.items()}
+    new = [it for key, it in missing.items() if key not in known]
+    waiting = [messages.Asked(it, halves[id(it)]) for it in new if not COMMANDS[type(it)].missing]
+    reasons.keep_waiting(connection, waiting, now_us)
     _record(connection, todo, known, decisions, now_us)
     others = [command for command in commands if todo.get(key_of(command)) is not command]
     repeated = _repeat(connection, others, known, orders)
     # One that is in neither has found an order that changed in this batch.
     sent: dict[int, Facts | None] = {id(c): repeated.get(key_of(c), ()) for c in others}
     sent |= {id(c): decisions[key].facts for key, c in todo.items() if key in decisions}
-    released = [demand for decision in decisions.values() for demand in decision.released]
-    return CarriedOut([sent.get(id(command)) for command in commands], released)
+    made = [it.change for it in decisions.values() if it.change]
+    reserved = [demand for it in made for demand in it.reserved]
+    released = [demand for it in made for demand in it.released]
+    outcomes = [sent.get(id(command)) for command in commands]
+    return CarriedOut(outcomes, Exchange(reserved, released))
 
 
 def key_of(command: messages.Requested) -> RequestKey:
@@ -175,7 +191,7 @@ def _decide(
             state = RequestState.DONE if it.is_answered else RequestState.WAITING
             order = it.order if it.is_answered else None
             facts = (it.fact,) if it.fact else ()
-            decisions[key_of(command)] = _Decision(state, facts, it.refusal, order, it.released)
+            decisions[key_of(command)] = _Decision(state, facts, it.refusal, order, it)
     return decisions
 
 
@@ -194,15 +210,30 @@ def _record(
     now_us: int,
 ) -> None:
     rows = [_request(todo[key], decision, now_us) for key, decision in decisions.items()]
-    requests_store.add(connection, [row for row in rows if row.key not in known])
+    new = [row for row in rows if row.key not in known]
+    requests_store.add(connection, _with_actors(connection, new, todo, now_us))
     changed = [row for row in rows if row.key in known and row.state is not known[row.key].state]
     requests_store.change(connection, changed)
+
+
+def _with_actors(
+    connection: sa.Connection, new: Sequence[Request], todo: Todo, now_us: int
+) -> list[Request]:
+    """Return the requests with the actors that sent them."""
+    senders = {key: (key.merchant_id, todo[key].key_id) for key in (it.key for it in new)}
+    keys = {
+        sender: actors.key_of(connection, sender[0], actors.API_KEY, sender[1], now_us)
+        for sender in sorted(set(senders.values()))
+        if sender[1]
+    }
+    return [msgspec.structs.replace(it, actor_key=keys.get(senders[it.key])) for it in new]
 
 
 def _request(command: messages.Requested, decision: _Decision, now_us: int) -> Request:
     order, answer = decision.order, ""
     if order:
-        answer = codec.encode_answer(messages.CommandAnswer(order.state, order.version))
+        words = decision.change.explanation if decision.change else ""
+        answer = codec.encode_answer(messages.CommandAnswer(order.state, order.version, words))
     return Request(
         merchant_id=command.merchant_id,
         method=command.method,
@@ -229,7 +260,7 @@ def _repeat(
         key, order = key_of(command), orders.get(ref_of(command))
         is_same = rules.judge(known.get(key), command.body_hash) is rules.Verdict.REPEATED
         if order and is_same:
-            stage = str(COMMANDS[type(command)].stage)
-            claims[order.order_key, stage, command.request_id] = key
+            row = COMMANDS[type(command)]
+            claims[order.order_key, str(row.stage), row.event + command.request_id] = key
     logged = store.find_claims(connection, list(claims)) if claims else {}
     return {claims[claim]: (fact,) for claim, (_, fact) in logged.items()}

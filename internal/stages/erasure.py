@@ -13,6 +13,9 @@ from internal.kernel.states import is_terminal
 from internal.orders import fact_bases, store
 from internal.pipeline import dead_letters
 from internal.privacy import store as privacy_store
+from internal.requests import store as requests_store
+from internal.requests.messages import SubjectKind
+from internal.stages import reasons
 
 ACTION = "PRIVATE_VALUES_ERASED"
 
@@ -44,10 +47,12 @@ def erase(connection: sa.Connection, wish: Wish) -> Erased:
     subject = ids.Subject(fact_bases.SUBJECT_KIND, *wish.ref)
     letters = dead_letters.of_subject(connection, subject)
     order = _lock(connection, wish.ref)
-    if order is None and not letters:
+    about = requests_store.Subject(wish.ref.merchant_id, SubjectKind.ORDER, wish.ref.order_id)
+    requests = requests_store.of_subject(connection, about)
+    if order is None and not letters and not requests:
         what = f"there is no order {wish.ref.order_id!r} of {wish.ref.merchant_id}"
         raise errors.InvalidInput([("", what)])
-    values = 0
+    values = reasons.erase(connection, requests)
     if order:
         values += privacy_store.erase(connection, privacy_store.Subject.ORDER, [order.order_key])
     keys = [letter.letter_key for letter in letters]

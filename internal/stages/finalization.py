@@ -54,7 +54,7 @@ def finalize(
     inventory_store.add_movements(connection, _sales(paid, demands, now_us))
     _book(connection, paid, now_us, known)
     numbers = _number(connection, paid)
-    facts = [_finalized(fact, numbers[fact.order_key], now_us) for fact in paid]
+    facts = [_finalized(fact, order, numbers[fact.order_key], now_us) for fact, order in orders]
     store.move(connection, [_move(order, numbers[order.order_key], now_us) for _, order in orders])
     store.log(connection, [_entry(fact, now_us) for fact in facts])
     inventory_store.commit(connection, inventory_rules.total(demands))  # last: see order_processing
@@ -134,13 +134,15 @@ def _number(connection: sa.Connection, paid: Sequence[messages.OrderPaid]) -> di
     return numbers
 
 
-def _finalized(fact: messages.OrderPaid, receipt_no: int, now_us: int) -> messages.OrderFinalized:
+def _finalized(
+    fact: messages.OrderPaid, order: store.OrderSnapshot, receipt_no: int, now_us: int
+) -> messages.OrderFinalized:
     return messages.OrderFinalized(
         order_key=fact.order_key,
         merchant_id=fact.merchant_id,
         order_id=fact.order_id,
         store_id=fact.store_id,
-        version=fact.version + 1,
+        version=order.version + 1,
         at_us=now_us,
         placed_at_us=fact.placed_at_us,
         currency=fact.currency,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from internal.auth import audit_log
 from internal.kernel import errors, ids
-from internal.orders import deadlines, messages, store
+from internal.orders import changes, deadlines, messages, store
 from internal.pricing.messages import Refusal
 from internal.stages import order_processing, payment_processing
 
@@ -147,14 +147,11 @@ def _with_facts(
     Raises:
         Poison: an order has none, or one that cannot be read.
     """
-    claims = {
-        (it.order_key, str(messages.LogStage.ORDER), messages.PLACED_EVENT): it for it in held
-    }
-    logged = store.find_claims(connection, list(claims))
+    logged = changes.newest_accepted(connection, [order.order_key for order in held])
     pairs = []
-    for claim, order in claims.items():
-        _, fact = logged.get(claim, (0, None))
-        if not isinstance(fact, messages.OrderAccepted):
+    for order in held:
+        fact = logged.get(order.order_key)
+        if fact is None:
             what = f"the log of the order {order.order_id} has no OrderAccepted"
             raise errors.Poison("NOT_IN_THE_LOG", what)
         pairs.append((fact, order))

@@ -14,8 +14,8 @@ from internal.catalogue.messages import CatalogueSnapshot, Store
 from internal.infra import failpoints
 from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
-from internal.inventory.messages import Demand, Shortage, StockKey
-from internal.kernel import errors, ids, local_days, quantities
+from internal.inventory.messages import NO_EXCHANGE, Demand, Exchange, Shortage, StockKey
+from internal.kernel import errors, ids, local_days
 from internal.kernel.states import OrderState, StockState
 from internal.orders import messages, rules, store, tender_rules
 from internal.payments.messages import Tender
@@ -66,7 +66,7 @@ def place(
     submissions: Sequence[messages.Submission],
     now_us: int,
     due_at_us: int,
-    released: Sequence[Demand] = (),
+    others: Exchange = NO_EXCHANGE,
 ) -> list[Facts]:
     """Record the new ones among the orders; return for each what is to be sent.
 
@@ -75,13 +75,13 @@ def place(
         submissions: as they were placed.
         now_us: the time.
         due_at_us: the deadline of the next stage.
-        released: the stock that other orders of this transaction give up.
+        others: the stock that other orders of this transaction take and give up.
 
     Raises:
         Conflict: another instance changed the same rows; repeat the whole transaction.
     """
     if not submissions:
-        inventory_store.exchange(connection, {}, inventory_rules.total(released))
+        _exchange(connection, inventory_rules.total(others.reserved), others)
         return []
     orders = [submission.placed for submission in submissions]
     refs = [_ref(order) for order in orders]
@@ -89,15 +89,23 @@ def place(
     failpoints.hit(f"{NAME}.after_claim")
     new = _first_of_each(orders, known)
     private = {id(placed): half for placed, half in submissions if half is not NOTHING}
-    decided, reservations = _decide_and_add(connection, new, private, now_us, due_at_us)
+    decided, reservations = _decide_and_add(
+        connection, new, private, others.reserved, now_us, due_at_us
+    )
     repeated = [order for order in orders if new.get(_ref(order)) is not order]
     again = _repeat(connection, repeated, now_us) if repeated else {}
-    # Last: every order of the shop waits for these rows.
-    inventory_store.exchange(connection, reservations, inventory_rules.total(released))
+    _exchange(connection, reservations, others)
     return [
         again[id(order)] if id(order) in again else (decided[ref],)
         for ref, order in zip(refs, orders, strict=True)
     ]
+
+
+def _exchange(
+    connection: sa.Connection, reservations: Mapping[StockKey, int], others: Exchange
+) -> None:
+    """Reserve and release stock, last of all: every order of the shop waits for these rows."""
+    inventory_store.exchange(connection, reservations, inventory_rules.total(others.released))
 
 
 def _first_of_each(
@@ -140,7 +148,7 @@ def _repeat(
 
 
 def _conflict(order: messages.OrderPlaced) -> str:
-    return f"conflict:{order.body_hash}"
+    return f"{messages.CONFLICT_EVENT}{order.body_hash}"
 
 
 def _conflict_entry(
@@ -162,25 +170,28 @@ def _decide_and_add(
     connection: sa.Connection,
     new: dict[ids.OrderRef, messages.OrderPlaced],
     private: Mapping[int, Private],
+    reserved: Sequence[Demand],
     now_us: int,
     due_at_us: int,
 ) -> tuple[dict[ids.OrderRef, messages.Fact], dict[StockKey, int]]:
     """Record new orders; return their facts, and the stock that is still to be reserved.
 
-    `private` has the private half of an order by the fact's id().
+    `private` has the private half of an order by the fact's id(). `reserved` is what other orders
+    take; it is to be reserved with the rest.
     """
     if not new:
-        return {}, {}
+        return {}, inventory_rules.total(reserved)
     snapshot = load_snapshot(connection, list(new.values()))
     drafts = [draft(order, snapshot) for order in new.values()]
     demands = [d.demand() for d in drafts]
-    levels = inventory_store.levels_for(connection, inventory_rules.total(demands))
-    shortages, reservations = inventory_rules.allocate(levels, demands)
+    wanted = inventory_rules.total([*reserved, *demands])
+    levels = inventory_store.levels_for(connection, wanted)
+    shortages, reservations = inventory_rules.allocate(levels, demands, reserved)
     drafts = [_with_shortage(d, s) for d, s in zip(drafts, shortages, strict=True)]
     added, facts = _add(connection, drafts, now_us, due_at_us)
     _keep_apart(connection, facts, [d.placed for d in drafts], private, now_us)
     if any(d.cancelled_by for d in added):
-        reservations = inventory_rules.total([d.demand() for d in added])
+        reservations = inventory_rules.total([*reserved, *(d.demand() for d in added)])
     return dict(zip(new, facts, strict=True)), reservations
 
 
@@ -285,22 +296,11 @@ def business_day_of(placed: messages.OrderPlaced, stores: Mapping[tuple[str, str
 
 
 def _with_shortage(d: PricedDraft, shortage: Shortage | None) -> PricedDraft:
-    return msgspec.structs.replace(d, refusal=explain_shortage(shortage)) if shortage else d
+    return msgspec.structs.replace(d, refusal=rules.explain_shortage(shortage)) if shortage else d
 
 
 def _with_cancellation(d: PricedDraft, request_id: str) -> PricedDraft:
     return msgspec.structs.replace(d, cancelled_by=request_id) if request_id else d
-
-
-def explain_shortage(shortage: Shortage) -> Refusal:
-    """Return the refusal for a shortage."""
-    if shortage.available_milli is None:
-        what = f"{shortage.sku} is not stocked in this store"
-        return Refusal(messages.RejectReason.NOT_STOCKED, what)
-    wanted = quantities.text(shortage.wanted_milli)
-    available = quantities.text(max(shortage.available_milli, 0))
-    what = f"{shortage.sku}: {wanted} wanted, {available} available"
-    return Refusal(messages.RejectReason.OUT_OF_STOCK, what)
 
 
 def _new_order(d: PricedDraft, now_us: int, due_at_us: int) -> store.NewOrder:

@@ -53,9 +53,15 @@ def fact_of(p: Plan, now_us: int, cancelled_by: Mapping[ids.OrderRef, str]) -> E
     return None
 
 
-def left_open(p: Plan, now_us: int) -> messages.OrderLeftOpen:
+def left_open(p: Plan, became: outcomes.Outcome, now_us: int) -> messages.OrderLeftOpen:
     """Return the fact that an open order waits for its customer."""
-    return messages.OrderLeftOpen(**_common(p, now_us) | {"version": p.order.version})
+    return messages.OrderLeftOpen(**_common(p, now_us) | {"version": version_of(p, became)})
+
+
+def version_of(p: Plan, became: outcomes.Outcome) -> int:
+    """Return the version of an order whose payment goes on: a new one if its charge has changed."""
+    has_changed = became.state is not p.order.charge_state
+    return p.order.version + bool(has_changed or p.new_attempts or became.moved)
 
 
 def _common(p: Plan, now_us: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from internal.inventory import rules as inventory_rules
 from internal.inventory import store as inventory_store
 from internal.kernel import ids
 from internal.kernel.states import CHARGE_COMPLETE, OrderState
-from internal.orders import messages, store
+from internal.orders import changes, messages, store
 from internal.orders import rules as rules_of_orders
 from internal.payments import manual_resolution, order_tenders, outcomes, rules, transactions
 from internal.payments import store as payments_store
@@ -102,8 +102,8 @@ def carry_out(
     found = ((p, payment_facts.fact_of(p, now_us, cancelled_by)) for p in plans)
     facts = {p.order.order_key: fact for p, fact in found if fact}
     waiting = [p for p in plans if p.order.order_key not in facts]
-    opened = [_still_open(p, became[p.order.order_key], due_at_us) for p in waiting]
-    store.set_charge(connection, opened)
+    opened = [_still_open(p, became[p.order.order_key], now_us, due_at_us) for p in waiting]
+    changes.set_charge(connection, opened)
     ended = [(p, facts[p.order.order_key]) for p in plans if p.order.order_key in facts]
     store.move(
         connection,
@@ -131,7 +131,7 @@ def _answer_cancels(
 def left_open(plans: Sequence[Plan], now_us: int) -> dict[int, messages.OrderLeftOpen]:
     """Return the facts of the orders that wait for their customers, by order_key."""
     waiting = [p for p in plans if isinstance(p.step, rules.Open)]
-    return {p.order.order_key: payment_facts.left_open(p, now_us) for p in waiting}
+    return {p.order.order_key: payment_facts.left_open(p, _outcome(p), now_us) for p in waiting}
 
 
 def _keep_holds(
@@ -196,15 +196,24 @@ def repeat(connection: sa.Connection, orders: Sequence[store.OrderSnapshot]) -> 
     }
 
 
-def _still_open(p: Plan, became: outcomes.Outcome, due_at_us: int) -> store.OpenCharge:
+def _still_open(
+    p: Plan, became: outcomes.Outcome, now_us: int, due_at_us: int
+) -> changes.OpenCharge:
     """Return what is known of a charge; only its hold owns an order that waits for its customer."""
     due: int | None = due_at_us
     if isinstance(p.step, rules.Wait):
         due = p.step.until_us
     elif isinstance(p.step, rules.Open):
         due = None
-    amounts = payment_facts.amounts_of(p, became)
-    return store.OpenCharge(p.order.order_key, became.state, due, amounts)
+    return changes.OpenCharge(
+        order_key=p.order.order_key,
+        from_version=p.order.version,
+        version=payment_facts.version_of(p, became),
+        state=became.state,
+        due_at_us=due,
+        at_us=now_us,
+        amounts=payment_facts.amounts_of(p, became),
+    )
 
 
 def _release_stock(connection: sa.Connection, orders: Sequence[messages.OrderAccepted]) -> None:

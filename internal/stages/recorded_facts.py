@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from internal.kernel import errors, facts
-from internal.orders import messages, store
+from internal.orders import changes, messages, store
 
 F = TypeVar("F", messages.OrderAccepted, messages.OrderPaid)
 
@@ -51,33 +51,31 @@ def facts_of(
 ) -> dict[int, F]:
     """Return the fact of this kind that stands in the log of each order.
 
-    A claimed fact whose bytes have the digest of the log is that fact: it is not read again.
-    `orders` as `lock` returned them.
+    A claimed fact whose bytes have the digest of the log is that fact: it is not read again. Only
+    that of an order that is kept open may have been replaced: its newest one is read.
 
     Raises:
         Poison: an order without such a fact.
     """
     stage, event = _WRITTEN[kind]
     digests = {order.order_key: order.digest for order in orders}
+    is_replaced = kind is messages.OrderAccepted
+    kept_open = [order.order_key for order in orders if is_replaced and order.is_kept_open]
+    newest = changes.newest_accepted(connection, kept_open) if kept_open else {}
     found = {
         fact.order_key: fact
         for fact, raw in claimed
         if isinstance(fact, kind) and digests.get(fact.order_key) == facts.digest(raw)
     }
-    claims = [(order_key, stage, event) for order_key in digests if order_key not in found]
-    return found | _from_log(connection, claims, kind)
-
-
-def _from_log(
-    connection: sa.Connection, claims: Sequence[store.Claim], kind: type[F]
-) -> dict[int, F]:
+    known = found.keys() | newest.keys()
+    claims = [(order_key, stage, event) for order_key in digests if order_key not in known]
     logged = store.find_claims(connection, claims)
-    found = {}
-    for claim in claims:
-        _, fact = logged.get(claim, (0, None))
+    read = {claim[0]: fact for claim, (_, fact) in logged.items()} | newest
+    for order_key in digests:
+        fact = read.get(order_key, found.get(order_key))
         if not isinstance(fact, kind):
-            raise errors.Poison("NOT_IN_THE_LOG", f"the order {claim[0]} has no {kind.__name__}")
-        found[claim[0]] = fact
+            raise errors.Poison("NOT_IN_THE_LOG", f"the order {order_key} has no {kind.__name__}")
+        found[order_key] = fact
     return found
 
 

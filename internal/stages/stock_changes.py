@@ -6,7 +6,7 @@ left.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ from internal.kernel import errors, local_days, quantities
 from internal.pipeline import journal, outbox
 
 DOCUMENT_KIND = "STOCK_CHANGE"
+STAGE = "stock_changes"
+MADE_BY = "souk stock"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +87,29 @@ def record(
     levels = store.move(connection, movements, change.owner)
     if change.reason is Reason.COUNT:
         store.note_counts(connection, list(levels), change.happened_at_us)
-    outbox.add(connection, [_event(change, it, levels[it.key]) for it in movements], now_us)
+    events = [_event(change, it, levels[it.key]) for it in movements]
+    outbox.add(connection, events, now_us)
+    journal.log(connection, _entry(change, key, events, actor_key, now_us))
     audit_log.log(connection, [_action(change, key, why, now_us)])
     return levels
+
+
+def _entry(
+    change: Change, document_key: int, events: Sequence[StockChanged], actor_key: int, now_us: int
+) -> journal.Entry:
+    return journal.Entry(
+        document_key=document_key,
+        stage=STAGE,
+        event_id=journal.RECORDED.lower(),
+        version=journal.FIRST_VERSION,
+        state=journal.RECORDED,
+        reason=change.reason,
+        fact=msgspec.json.encode(events).decode(),
+        actor_key=actor_key,
+        made_by=MADE_BY,
+        request_id=change.document_id,
+        at_us=now_us,
+    )
 
 
 def _event(change: Change, movement: Movement, level: StockLevel) -> StockChanged:

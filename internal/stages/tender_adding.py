@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from internal.kernel import ids
-from internal.kernel.states import ChargeState, OrderState
-from internal.orders import messages, rules, store, tender_rules
+from internal.kernel.states import ChargeState
+from internal.orders import changes, messages, rules, store, tender_rules
 from internal.payments import order_tenders
 from internal.payments import rules as payment_rules
 from internal.payments import store as payments_store
@@ -28,20 +28,17 @@ Additions = Sequence[tuple[messages.Asked, store.OrderSnapshot]]
 
 def refusal_of(order: store.OrderSnapshot) -> str:
     """Return why an order takes no tender in its state; "" if it does."""
-    is_open = order.state is OrderState.ACCEPTED and order.is_kept_open
-    return "" if is_open else rules.NOT_OPEN
+    return "" if order.is_open else rules.NOT_OPEN
 
 
 def add(connection: sa.Connection, additions: Additions, now_us: int) -> list[cancellation.Change]:
     """Record the tenders that their orders can take; the orders' rows are locked."""
-    claims = [(o.order_key, messages.LogStage.ORDER, messages.PLACED_EVENT) for _, o in additions]
-    logged = store.find_claims(connection, claims)
-    facts = [logged[claim][1] for claim in claims]
-    accepted = [fact for fact in facts if isinstance(fact, messages.OrderAccepted)]
-    pairs = list(zip(accepted, (order for _, order in additions), strict=True))
+    keys = [order.order_key for _, order in additions]
+    accepted = changes.newest_accepted(connection, keys)
+    pairs = [(accepted[order.order_key], order) for _, order in additions]
     opened = open_orders.load(connection, pairs, now_us)
-    histories = payments_store.histories(connection, [claim[0] for claim in claims])
-    changes = []
+    histories = payments_store.histories(connection, keys)
+    found = []
     new: list[PaymentRecord] = []
     tokens: list[privacy_store.Held] = []
     for (asked, order), (fact, _) in zip(additions, pairs, strict=True):
@@ -50,14 +47,14 @@ def add(connection: sa.Connection, additions: Additions, now_us: int) -> list[ca
         history = histories.get(order.order_key, payment_plans.NO_HISTORY)
         left_minor = payment_rules.left_minor(payment, history.attempts)
         tender = _settled(asked.command, payment, left_minor, of_order)
-        changes.append(_change(order, tender))
+        found.append(_change(order, tender))
         if not isinstance(tender, Refusal):
             new.append(_record(fact, of_order, (*payment.tenders, tender)))
             values = values_of(asked.private)
             tokens.append(privacy_store.Held(order.order_key, order.merchant_id, values))
     order_tenders.add(connection, new, now_us)
     privacy_store.add(connection, privacy_store.Subject.ORDER, tokens, now_us)
-    return changes
+    return found
 
 
 def _settled(

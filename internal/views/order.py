@@ -34,6 +34,11 @@ class TimelineEntry(msgspec.Struct, frozen=True):
     at_us: int
     fact: messages.Fact
 
+    @property
+    def is_step(self) -> bool:
+        """Whether the order got this version by it, unlike by another order under its id."""
+        return not self.event_id.startswith(messages.CONFLICT_EVENT)
+
 
 class OrderView(msgspec.Struct, frozen=True):
     """A whole order. One that could not be priced has amounts of 0 and no lines.
@@ -155,9 +160,9 @@ def _open_view(view: OrderView, *, is_ending: bool) -> OrderView:
     """Add what only an order that is kept open has."""
     ends = [it.fact.hold_until_us for it in view.timeline if isinstance(it.fact, _ACCEPTED)]
     is_open = view.state is OrderState.ACCEPTED
-    live = (it.tender.amount_minor or 0 for it in view.tenders if it.state not in outcomes.ENDED)
+    live = [it.tender.amount_minor or 0 for it in view.tenders if it.state not in outcomes.ENDED]
     left_minor = view.total_minor - sum(live) if is_open else 0
-    opened = rules.OpenPayment(left_minor, is_ending)
+    opened = rules.OpenPayment(left_minor, is_untouched=not live, is_ending=is_ending)
     return msgspec.structs.replace(
         view,
         hold_until_us=max(ends, default=0),

@@ -4,20 +4,24 @@ Reads the database, not the API, so it includes details that merchants do not se
 attempts, dead letters, crashes and operators' actions. Writes nothing; shows no card token.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from internal.auth import audit_log
+from internal.auth import actors, audit_log
 from internal.flow import janitor, topics
 from internal.kernel import ids
 from internal.kernel.states import OrderState, is_terminal
 from internal.orders import fact_bases
+from internal.orders.messages import OrderCancelled
 from internal.payments import manual_resolution
 from internal.payments import store as payments_store
 from internal.payments.messages import Attempt
 from internal.pipeline import crash_counts, dead_letters
+from internal.privacy import store as privacy_store
+from internal.privacy.messages import EMPTY, NOTE, reasons_in
+from internal.requests import rules
 from internal.requests import store as requests_store
 from internal.requests.messages import Request, RequestState, SubjectKind
 from internal.views import order as order_view
@@ -67,11 +71,13 @@ def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTime
     requests = requests_store.of_subject(connection, subject)
     if view is None and not letters and not requests:
         return None
+    told = _reasons(connection, view, requests)
+    senders = actors.names_of(connection, {it.actor_key for it in requests if it.actor_key})
     steps = [
-        *(_log_steps(view) if view else ()),
+        *(_log_steps(view, told) if view else ()),
         *(_payment_steps(connection, view) if view else ()),
         *(_dead_letter_step(letter) for letter in letters),
-        *map(_request_step, requests),
+        *(_request_step(request, told, senders) for request in requests),
         *(_operator_step(it) for it in audit_log.of_order(connection, merchant_id, order_id)),
     ]
     return OrderTimeline(
@@ -92,10 +98,24 @@ def get(connection: sa.Connection, merchant_id: str, order_id: str) -> OrderTime
     )
 
 
-def _log_steps(view: order_view.OrderView) -> Iterator[Step]:
+def _reasons(
+    connection: sa.Connection, view: order_view.OrderView | None, requests: Sequence[Request]
+) -> dict[str, str]:
+    """Return why the merchant asked to cancel, by the request's id."""
+    numbers = {rules.number_of(it.key): it.request_id for it in requests}
+    waiting = privacy_store.find(connection, privacy_store.Subject.REQUEST, sorted(numbers))
+    told = {numbers[number]: texts[NOTE] for number, texts in waiting.items()}
+    if view is None:
+        return told
+    kept = privacy_store.find(connection, privacy_store.Subject.ORDER, [view.order_key])
+    return told | reasons_in(kept.get(view.order_key, EMPTY))
+
+
+def _log_steps(view: order_view.OrderView, told: Mapping[str, str]) -> Iterator[Step]:
     for entry in view.timeline:
         what = f"{type(entry.fact).__name__}, {entry.state} version {entry.version}"
-        yield Step(entry.at_us, entry.stage, what, entry.reason)
+        asked = entry.fact.request_id if isinstance(entry.fact, OrderCancelled) else ""
+        yield Step(entry.at_us, entry.stage, what, entry.reason or told.get(asked, ""))
 
 
 def _payment_steps(connection: sa.Connection, view: order_view.OrderView) -> Iterator[Step]:
@@ -118,11 +138,14 @@ def _dead_letter_step(letter: dead_letters.DeadLetter) -> Step:
     return Step(letter.at_us, letter.stage, what, f"{letter.code}: {letter.explanation}")
 
 
-def _request_step(request: Request) -> Step:
+def _request_step(request: Request, told: Mapping[str, str], senders: Mapping[int, str]) -> Step:
     """Return a request's step; what it has changed has one of its own."""
     outcome = str(request.state) if request.state is not RequestState.DONE else "answered"
-    what = f"request {request.request_id}, {outcome.lower()}"
-    return Step(request.at_us, request.method, what, request.status)
+    known = senders.get(request.actor_key) if request.actor_key else None
+    sender = f" of {known}" if known else ""
+    what = f"request {request.request_id}{sender}, {outcome.lower()}"
+    why = ": ".join(filter(None, (request.status, told.get(request.request_id, ""))))
+    return Step(request.at_us, request.method, what, why)
 
 
 def _operator_step(action: audit_log.Action) -> Step:

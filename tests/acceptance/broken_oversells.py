@@ -4,7 +4,7 @@ Everything else is the real engine.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,11 +18,11 @@ _guarded_change = inventory_store._change
 
 
 def allocate_unchecked(
-    levels: object, demands: Sequence[Demand]
+    levels: object, demands: Sequence[Demand], taken: Iterable[Demand] = ()
 ) -> tuple[list[Shortage | None], dict[StockKey, int]]:
     """Replace inventory.rules.allocate."""
     del levels
-    return [None] * len(demands), inventory_rules.total(demands)
+    return [None] * len(demands), inventory_rules.total([*taken, *demands])
 
 
 def change_unchecked(

@@ -378,6 +378,24 @@ class BusContract:
         assert [it.name for it in await again.subscriptions([topic])] == ["new"]
         await again.close()
 
+    async def test_partitions_that_are_opened_again_lose_nothing(
+        self, the_bus: bus.Bus, topic: str
+    ) -> None:
+        """What was out comes again; both sides connect again by themselves."""
+        await the_bus.ensure({topic: ["stage"]})
+        reader = await the_bus.subscribe([topic], "stage")
+        await the_bus.publish(outgoing(topic, *range(4)))
+        await take(reader, 4)
+        for state in await the_bus.delivering(topic, "stage"):
+            await the_bus.reopen(topic, state.partition)
+        await the_bus.publish(outgoing(topic, *range(4, 8)))
+        got: set[int] = set()
+        async with asyncio.timeout(TIMEOUT_S):
+            while got != set(range(4, 8)) and got != set(range(8)):
+                deliveries = await reader.receive(8)
+                got.update(numbers_of(deliveries))
+                await reader.acknowledge(deliveries)
+
     async def test_close_wakes_waiting_readers(self, home: Home, topic: str) -> None:
         opened = await home.open()
         one, two = [await opened.subscribe([topic], name) for name in ("a", "b")]

@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pulsar
 import pytest
 
@@ -325,6 +326,29 @@ async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topi
     assert 50_000 < await the_bus.oldest_age_us(topic, "stage") < 5_000_000
     (told,) = await the_bus.subscriptions([topic])
     assert 50_000 < told.oldest_age_us < 5_000_000
+
+
+async def test_it_is_told_how_far_each_partition_is_delivered(
+    the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    await the_bus.ensure({topic: ["stage"]})
+    await the_bus.publish(bus_contract.outgoing(topic, *range(8)))
+
+    async def told() -> list[int]:
+        """Return what is told of all partitions: number, messages, out, delivered, with room."""
+        found = await the_bus.delivering(topic, "stage")
+        assert [it.partition for it in found] == [*range(brokers.TOPICS.partitions)]
+        sums = [sum(each) for each in zip(*map(msgspec.structs.astuple, found), strict=True)]
+        return sums[1:]
+
+    partitions = brokers.TOPICS.partitions
+    await bus_contract.becomes(told, [8, 0, 0, 0])
+    reader = await the_bus.subscribe([topic], "stage")
+    got = await bus_contract.take(reader, 8)
+    await bus_contract.becomes(told, [8, 8, 8, partitions])
+    await reader.acknowledge(got)
+    await bus_contract.becomes(told, [0, 0, 8, partitions])
+    assert await the_bus.delivering(topic, "unknown") == []
 
 
 async def test_nothing_is_created_without_a_namespace(home: BrokerHome, topic: str) -> None:

@@ -1,7 +1,9 @@
 """`souk orders submit --keep-open` and `souk orders pay` beside a running engine."""
 
+import re
+
 from tests.integration import test_cli
-from tests.integration.test_cli import LINE, Souk, is_soon
+from tests.integration.test_cli import LINE, Souk
 
 data, bare, souk = test_cli.data, test_cli.bare, test_cli.souk
 """The fixtures of the engine, of the command alone, and of the command on the engine's data."""
@@ -9,8 +11,11 @@ data, bare, souk = test_cli.data, test_cli.bare, test_cli.souk
 
 def test_a_declined_card_and_then_cash_on_the_same_order(souk: Souk) -> None:
     kept = ("--keep-open", "--hold-minutes", "60", "--order-id", "table-7")
-    assert souk("orders", "submit", *LINE, *kept).code == 0
-    assert is_soon(lambda: not souk("orders", "get", "table-7").code)
+    opened = souk("orders", "submit", *LINE, *kept, "--wait")
+    assert opened.code == 0
+    assert "4.49 EUR left to pay; `souk orders pay table-7` adds a tender" in opened.words
+    shown = souk("orders", "get", "table-7").words
+    assert re.search(r"open until 20[-0-9]+ [:.0-9+-]+: 4\.49 EUR left to pay", shown)
     declined = souk("orders", "pay", "table-7", "card:tok_declined:no", "--request-id", "p-1")
     assert declined.code == 1
     assert "p-1 DECLINED ACCEPTED" in declined.words

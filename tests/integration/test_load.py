@@ -15,6 +15,7 @@ import pytest
 
 from internal.infra.data_folder import files
 from internal.lab import engine_process
+from internal.lab.demo import scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_KEYS = {
@@ -76,9 +77,14 @@ def test_demo_shows_everything_and_its_figures_add_up(
         "rejected_by_reason"
     ].keys()
     assert figures["surprises"] == 0
-    assert figures["ledger_debit_minor"] == figures["ledger_credit_minor"] > 0
+    assert all(it["debit_minor"] == it["credit_minor"] > 0 for it in figures["ledger"].values())
+    assert figures["ledger"].keys() == {"CAD", "CHF", "EUR"}
+    assert [scene["name"] for scene in figures["scenes"]] == [it.name for it in scenes.SCENES]
+    assert not any(scene["wrong"] for scene in figures["scenes"])
     for word in ("accepted", "replayed", "PAYMENT_DECLINED", "orders/s", "ledger", "stock"):
         assert word in ended.stdout
+    for scene in scenes.SCENES:
+        assert scene.title in ended.stdout
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ async def test_an_order_comes_to_its_end(world: World) -> None:
     )
     assert (order.gross_minor, order.discount_minor, order.net_minor) == (2_750, 275, 2_188)
     assert (order.tax_minor, order.total_minor) == (347, 2_535)
-    assert (order.version, order.receipt_no, order.due_at_us) == (4, 1, None)
+    assert (order.version, order.receipt_no, order.due_at_us) == (5, 1, None)
     assert [(li.sku, li.discount_minor, li.tax_minor, li.total_minor) for li in order.lines] == [
         ("tea", 200, 287, 1_800),
         ("cup", 75, 60, 735),
@@ -61,8 +61,8 @@ async def test_an_order_comes_to_its_end(world: World) -> None:
     assert [(e.stage, e.version, str(e.state)) for e in order.timeline] == [
         ("intake", 1, "PLACED"),
         ("order_processing", 2, "ACCEPTED"),
-        ("payment_processing", 3, "PAID"),
-        ("finalization", 4, "FINALIZED"),
+        ("payment_processing", 4, "PAID"),  # 3: the charge is PENDING
+        ("finalization", 5, "FINALIZED"),
     ]
     balances = await world.database.read(lambda c: ledger_store.find_balances(c, shop.MERCHANT))
     assert {b.account: b.debit_minor - b.credit_minor for b in balances} == {

@@ -91,7 +91,7 @@ def _facts_of(kind: type, fields: dict[str, Any]) -> st.SearchStrategy[messages.
     values = {}
     for field in msgspec.structs.fields(kind):
         values[field.name] = fields.get(field.name, INTS if field.type is int else TEXTS)
-    if kind is messages.OrderPlaced:
+    if kind in {messages.OrderPlaced, messages.UpdateOrder}:
         values["lines"] = fields["wanted"]
     return st.builds(kind, **values)
 
@@ -190,6 +190,18 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
         currency="EUR",
         tender=_TENDERS[0],
+    ),
+    messages.UpdateOrder(
+        merchant_id="m-1",
+        order_id="o-1",
+        request_id="u-1",
+        body_hash="e3b0c44298fc1c149afbf4c8996fb924",
+        requested_at_us=1_700_000_000_000_002,
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        currency="EUR",
+        lines=(WantedLine("tea", 3_000, UnitPrice(1_000), "a", (_FIVE_OFF,)),),
+        adjustments=(Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),),
+        expected_version=2,
     ),
     messages.HoldEnded(
         merchant_id="m-1",

@@ -142,6 +142,24 @@ def added(order_id: str, tender: Tender, request_id: str = "p-1") -> messages.Ad
     )
 
 
+def updated(
+    order_id: str, *lines: tuple[str, int], request_id: str = "u-1", expected_version: int = 0
+) -> messages.UpdateOrder:
+    """Return a request for new lines, (sku, pieces) each. Equal bodies have equal hashes."""
+    wanted = tuple(WantedLine(sku, pieces * MILLI) for sku, pieces in lines)
+    unstamped = messages.UpdateOrder(
+        MERCHANT,
+        order_id,
+        request_id,
+        0,
+        currency="EUR",
+        lines=wanted,
+        expected_version=expected_version,
+    )
+    body_hash = facts.body_hash(unstamped, Private())
+    return msgspec.structs.replace(unstamped, requested_at_us=NOW_US, body_hash=body_hash)
+
+
 def cancel(
     order_id: str,
     request_id: str = "c-1",

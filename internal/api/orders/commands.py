@@ -16,6 +16,7 @@ from internal.api import calls, status
 from internal.api.orders import from_wire, order_loader, ports, refusals, to_wire, watch
 from internal.flow import topics
 from internal.infra import bus
+from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.orders import codec, messages
 from internal.orders import rules as order_rules
@@ -42,6 +43,8 @@ class Command(msgspec.Struct, frozen=True):
     """The reason of the refusal if the order has ended."""
     cannot: str
     """Ends the sentence "the order … is … and cannot"."""
+    needs_order: bool = False
+    """Whether it is refused without an order: one that was placed just now is waited for."""
 
 
 COMMANDS = (
@@ -53,6 +56,15 @@ COMMANDS = (
         too_late=order_rules.NOT_CANCELLABLE,
         cannot="be cancelled",
     ),
+)
+UPDATE_ORDER = Command(
+    request=wire.UpdateOrderRequest,
+    response=wire.UpdateOrderResponse,
+    fact=messages.UpdateOrder,
+    from_wire=from_wire.update_requested,
+    too_late=order_rules.NOT_OPEN,
+    cannot="take these lines",
+    needs_order=True,
 )
 
 
@@ -84,6 +96,8 @@ class Commander:
         """
         asked = command.from_wire(request, call.origin)
         fact = asked.command
+        if command.needs_order:
+            await self._until_decided(_ref_of(fact).order, call)
         known = await self._loader.command(_ref_of(fact))
         if answer := self._answer(command, fact, known, replayed=True):
             return answer
@@ -93,6 +107,14 @@ class Commander:
         if is_new and not self._comes_soon(fact, known) and await self._is_full(fact.merchant_id):
             return refusals.too_many_waiting(WAITING_MAX, self._follower.retry_after_s)
         return await self._send_and_wait(command, asked, call, is_new=is_new)
+
+    async def _until_decided(self, ref: ids.OrderRef, call: calls.Call) -> None:
+        """Wait until an order that was answered OK here lately is recorded, if there is a place."""
+        if not self._loader.is_recent(ref):
+            return
+        with self._follower.listen(ref, topics.DECIDED) as listener:
+            if listener:
+                await listener.until(watch.is_decided, call.answer_by_s, look_at_once=True)
 
     async def _is_full(self, merchant_id: str) -> bool:
         return await self._views.count_waiting(merchant_id, WAITING_MAX) >= WAITING_MAX
@@ -168,7 +190,7 @@ def _done(
         return refusals.not_found(fact.order_id)
     answer = codec.decode_answer(request.answer)
     if request.status:
-        return _refused(command, fact, request.status, answer.state)
+        return _refused(command, fact, request.status, answer.state, answer.explanation)
     return command.response(
         order_id=fact.order_id,
         outcome=wire.COMMAND_OUTCOME_DONE,
@@ -179,6 +201,12 @@ def _done(
 
 
 def _refused(
-    command: Command, fact: messages.Requested, reason: str, state: OrderState
+    command: Command,
+    fact: messages.Requested,
+    reason: str,
+    state: OrderState,
+    explanation: str = "",
 ) -> status.Refused:
-    return refusals.command_refused(reason, fact.order_id, state, command.cannot)
+    what = f"the order {fact.order_id} is {state} and cannot {command.cannot}"
+    what = f"{what}: {explanation}" if explanation else what
+    return refusals.command_refused(reason, fact.order_id, state, what)

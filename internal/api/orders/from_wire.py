@@ -14,7 +14,15 @@ from internal.api import calls
 from internal.kernel import errors, facts, money, unit_prices
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.unit_prices import UnitPrice
-from internal.orders.messages import Asked, CancelRequested, Channel, OrderPlaced, Submission
+from internal.orders.messages import (
+    Asked,
+    CancelRequested,
+    Channel,
+    OrderPlaced,
+    Requested,
+    Submission,
+    UpdateOrder,
+)
 from internal.payments import tenders as tender_types
 from internal.payments.messages import OnDecline, Tender
 from internal.pricing import rules as pricing_rules
@@ -133,18 +141,45 @@ def price_request(
 
 def cancel_requested(request: order_service_pb2.CancelOrderRequest, origin: calls.Origin) -> Asked:
     """Return the fact of a validated cancel request, with its private half: the reason."""
-    private = Private(request.reason)
     unstamped = CancelRequested(
         merchant_id=origin.merchant_id,
         order_id=request.order_id,
         request_id=request.request_id,
         requested_at_us=0,
     )
+    return asked(unstamped, Private(request.reason), origin)
+
+
+def update_requested(request: order_service_pb2.UpdateOrderRequest, origin: calls.Origin) -> Asked:
+    """Return the fact of a validated request for new lines.
+
+    Raises:
+        InvalidMoney: as for `placed`.
+        InvalidInput: two lines have one name.
+    """
+    currency = request.currency
+    money.exponent_of(currency, "currency")
+    unstamped = UpdateOrder(
+        merchant_id=origin.merchant_id,
+        order_id=request.order_id,
+        request_id=request.request_id,
+        requested_at_us=0,
+        currency=currency,
+        lines=_lines(request.lines, currency, ""),
+        adjustments=_adjustments(request.adjustments, currency, ""),
+        expected_version=request.expected_version,
+    )
+    return asked(unstamped, NOTHING, origin)
+
+
+def asked(unstamped: Requested, private: Private, origin: calls.Origin) -> Asked:
+    """Return a command with its private half, the hash of both, and where it comes from."""
     fact = msgspec.structs.replace(
         unstamped,
         requested_at_us=origin.at_us,
         body_hash=facts.body_hash(unstamped, private),
         trace_id=origin.trace_id,
+        key_id=origin.key_id,
     )
     return Asked(fact, private)
 

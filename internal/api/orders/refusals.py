@@ -48,9 +48,9 @@ def too_many_waiting(most: int, retry_after_s: float) -> status.Refused:
     return status.overloaded("TOO_MANY_WAITING", text, retry_after_s)
 
 
-def command_refused(reason: str, order_id: str, state: str, cannot: str) -> status.Refused:
-    """The order is in a state in which it cannot take a command."""
-    text = f"the order {order_id} is {state} and cannot {cannot}"
+def command_refused(reason: str, order_id: str, state: str, what: str) -> status.Refused:
+    """The order is in a state in which it cannot take a command; `what` may name a product."""
+    text = status.shortened(what, cards.FieldKind.PRODUCT_CODE)
     metadata = {"order_id": order_id, "state": state}
     return status.Refused(status.Code.FAILED_PRECONDITION, reason, text, metadata)
 

@@ -99,6 +99,7 @@ class OrderService:
             calls.Unary("ListOrders", wire.ListOrdersRequest, self.list_orders),
             calls.Stream("WatchOrder", wire.WatchOrderRequest, self.watch_order),
             *self._commander.methods(),
+            calls.Unary("UpdateOrder", wire.UpdateOrderRequest, self.update_order),
             calls.Unary("QuoteOrder", wire.QuoteOrderRequest, self.quote_order),
         ]
 
@@ -176,6 +177,17 @@ class OrderService:
                 if ended:
                     return None
         return status.shutting_down() if self._follower.is_closing else None
+
+    async def update_order(
+        self, call: calls.Call, request: wire.UpdateOrderRequest
+    ) -> calls.Answer:
+        """Replace the lines of an open order; answer with the order as it is then."""
+        answer = await self._commander.run(commands.UPDATE_ORDER, call, request)
+        if isinstance(answer, wire.UpdateOrderResponse):
+            known = await self._loader.get(ids.OrderRef(call.origin.merchant_id, request.order_id))
+            if known:
+                answer.order.CopyFrom(to_wire.order_of(known))
+        return answer
 
     async def quote_order(self, call: calls.Call, request: wire.QuoteOrderRequest) -> calls.Answer:
         """Return what an order would cost."""

@@ -25,6 +25,7 @@ from internal.wire.souk.v1 import order_pb2, order_service_pb2
 _COMMANDS = {
     "CancelOrder": order_pb2.ORDER_COMMAND_CANCEL,
     "AddTender": order_pb2.ORDER_COMMAND_ADD_TENDER,
+    "UpdateOrder": order_pb2.ORDER_COMMAND_UPDATE,
 }
 
 

@@ -192,12 +192,10 @@ async def _tried(look: Callable[[], Awaitable[T | None]]) -> T | None:
 
 
 def steps(view: OrderView, from_version: int) -> list[TimelineEntry]:
-    """Return the order's steps after `from_version`: one entry per version, oldest first.
+    """Return the order's steps after `from_version`, oldest first.
 
-    Refused requests are in the log, too, but they are not steps.
+    Other orders under its id are in the log, too, but they are not steps. A version of which only
+    the charge is new has no step.
     """
-    found: dict[int, TimelineEntry] = {}
-    for entry in view.timeline:
-        if from_version < entry.version <= view.version:
-            found.setdefault(entry.version, entry)
-    return [found[version] for version in sorted(found)]
+    steps = (entry for entry in view.timeline if entry.is_step)
+    return [entry for entry in steps if from_version < entry.version <= view.version]

@@ -11,7 +11,7 @@ import msgspec
 from internal.api import calls, status
 from internal.api.orders import commands, from_wire, refusals, service, to_wire, watch
 from internal.flow import topics
-from internal.kernel import facts, ids, money
+from internal.kernel import ids, money
 from internal.kernel.states import ChargeState, OrderState
 from internal.orders import messages
 from internal.orders import rules as order_rules
@@ -45,13 +45,7 @@ def added(request: wire.AddTenderRequest, origin: calls.Origin) -> messages.Aske
         currency=request.currency,
         tender=tender,
     )
-    fact = msgspec.structs.replace(
-        unstamped,
-        requested_at_us=origin.at_us,
-        body_hash=facts.body_hash(unstamped, private),
-        trace_id=origin.trace_id,
-    )
-    return messages.Asked(fact, private)
+    return from_wire.asked(unstamped, private, origin)
 
 
 def _tender(request: wire.AddTenderRequest) -> Tender:
@@ -67,6 +61,7 @@ ADD_TENDER = commands.Command(
     from_wire=added,
     too_late=order_rules.NOT_OPEN,
     cannot="take this tender",
+    needs_order=True,
 )
 
 
@@ -88,8 +83,6 @@ class PaymentService:
         """Add a tender; answer with its outcome, or with its state when time is up."""
         ref = ids.OrderRef(call.origin.merchant_id, request.order_id)
         tender_ref = request.tender.tender_ref or request.request_id
-        if self._loader.is_recent(ref):  # it may not be recorded yet
-            await self._wait(ref, watch.is_decided, call)
         answer = await self._commander.run(ADD_TENDER, call, request)
         if isinstance(answer, status.Refused):
             return answer

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from internal.cli import order_drafts, server_calls, timestamps
-from internal.cli.commands import order_payments, order_receipt, order_support
+from internal.cli import order_drafts, order_receipt, server_calls, timestamps
+from internal.cli.commands import open_orders, order_support
 from internal.cli.options import Server
 from internal.client import client, watching
 from internal.console import exit_codes, lazy_groups, output, values
@@ -46,7 +46,8 @@ def submit(
 ) -> None:
     """Place an order; 0 means that it is durable.
 
-    With --wait, 0 means FINALIZED, 1 another end, and 3 that it was not decided in time.
+    With --wait, 0 means FINALIZED, 1 another end, and 3 that it was not decided in time. An order
+    that is open is 0, or 1 if a tender was declined.
 
     souk orders submit --store berlin --line COFFEE-250=2 --pay cash --wait
     """
@@ -84,8 +85,19 @@ def _show_submitted(
         output.say(output.state(order_receipt.state_of(reply.state)), f"  {reply.order_id}")
     if reply.replayed:
         output.remark("this order had been placed before")
-    if waited:
+    left = reply.order.left_to_pay
+    if waited and (left.units or left.nanos):
+        _exit_open(reply.order)
+    elif waited:
         _exit_by_end(order_receipt.state_of(reply.state), reply.order_id)
+
+
+def _exit_open(order: order_pb2.Order) -> None:
+    """Exit with the code of an order that waits for its customer: 1 if a tender was declined."""
+    left = order_receipt.amount(order.left_to_pay)
+    output.remark(f"{left} left to pay; `souk orders pay {order.order_id}` adds a tender")
+    if any(tender.state == order_pb2.CHARGE_STATE_DECLINED for tender in order.tenders):
+        raise typer.Exit(exit_codes.ExitCode.FAILED)
 
 
 def _exit_by_end(state: str, order_id: str) -> None:
@@ -132,7 +144,8 @@ def get(order_id: OrderId, server: Server, *, as_json: AsJson = False) -> None:
 
 
 app.command("show")(order_support.show_order)
-app.command("pay")(order_payments.pay)
+app.command("pay")(open_orders.pay)
+app.command("update")(open_orders.update)
 
 
 @dataclasses.dataclass(frozen=True)

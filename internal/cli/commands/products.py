@@ -11,8 +11,8 @@ import typer
 
 from internal.catalogue import store
 from internal.catalogue.messages import Product
-from internal.cli import database, input_files
-from internal.cli.commands import merchants, product_files
+from internal.cli import database, input_files, product_files
+from internal.cli.commands import merchants
 from internal.cli.options import Data, MerchantId
 from internal.console import lazy_groups, output, values
 from internal.console.options import AsJson
@@ -122,7 +122,7 @@ def _import(
 ) -> dict[str, int]:
     """Save a file's products; return how many are new, changed and unchanged."""
     merchant_id = merchants.require(connection, merchant)
-    tax_codes = [rate.tax_code for rate in store.list_tax_rates(connection, merchant_id)]
+    tax_codes = {rate.tax_code for rate in store.list_tax_rates(connection, merchant_id)}
     products = product_files.read(text, merchant_id, tax_codes)
     known = 0
     changed: list[Product] = []

@@ -5,9 +5,7 @@ Must not know any report: the registry finds them.
 
 import csv
 import dataclasses
-import datetime
 import sys
-import zoneinfo
 from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
@@ -27,7 +25,6 @@ app = lazy_groups.new()
 DAYS_DEFAULT = 30
 DAYS_MAX = 3_660
 """Ten years: one report reads no more than that."""
-UTC = "UTC"
 _NUMBERS = frozenset({registry.Kind.COUNT, registry.Kind.AMOUNT})
 
 
@@ -68,7 +65,7 @@ class Period:
         typer.Option(
             metavar="NAME", help="IANA zone of days and of moments without one: Europe/Berlin."
         ),
-    ] = UTC
+    ] = timestamps.UTC
 
 
 @app.command()
@@ -124,7 +121,7 @@ def _report_of(name: str) -> registry.Report:
 
 
 def _parameters_of(period: Period) -> registry.Parameters:
-    zone, now_us = _zone_of(period.time_zone), clock.SystemClock().now_us()
+    zone, now_us = timestamps.zone(period.time_zone, "--time-zone"), clock.SystemClock().now_us()
     until_us = timestamps.parse(period.until, now_us, "--until", zone) if period.until else now_us
     if period.since:
         since_us = timestamps.parse(period.since, now_us, "--since", zone)
@@ -135,17 +132,6 @@ def _parameters_of(period: Period) -> registry.Parameters:
         what = f"the period must end after it begins, within {DAYS_MAX} days and before 9999"
         raise typer.BadParameter(what, param_hint="--since")
     return registry.Parameters(since_us, until_us, zone)
-
-
-def _zone_of(name: str) -> datetime.tzinfo:
-    """Return a time zone. UTC needs no file, so that it works on a machine without any."""
-    if name == UTC:
-        return datetime.UTC
-    known = sorted(zoneinfo.available_timezones())
-    if name not in known:
-        text = suggestions.unknown("time zone", name, known)
-        raise typer.BadParameter(text, param_hint="--time-zone")
-    return zoneinfo.ZoneInfo(name)
 
 
 def _print_json(shown: Shown, parameters: registry.Parameters) -> None:

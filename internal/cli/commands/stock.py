@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 import typer
 
+from internal.auth import actors
 from internal.catalogue import store as catalogue
 from internal.cli import actor, database, timestamps
 from internal.cli.commands import merchants
@@ -193,6 +194,7 @@ def _recording(
             subject_kind=SubjectKind.STORE,
             subject=document.store_id,
             state=RequestState.DONE,
+            actor_key=actors.key_of(connection, merchant_id, actors.OPERATOR, by, now_us),
             at_us=now_us,
         )
 

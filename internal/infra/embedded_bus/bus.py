@@ -160,6 +160,15 @@ class EmbeddedBus:
         if topic in catalog.topics:
             self._writer.left_over(catalog.topics[topic])
 
+    async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
+        """See Bus.delivering: there is no broker in between."""
+        del topic, subscription
+        return []
+
+    async def reopen(self, topic: str, partition: int) -> None:
+        """See Bus.reopen: there is nothing to open again."""
+        del topic, partition
+
     async def close(self) -> None:
         """See Bus.close. It writes pending messages and acknowledgements first."""
         if self._writing is None:

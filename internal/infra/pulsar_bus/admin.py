@@ -170,16 +170,32 @@ class PulsarAdmin:
             await self.delete(_path_of(topic), force=True)
         return len(partitioned) + len(others)
 
-    async def topic_stats(self, topic: str, *, with_age: bool = False) -> dict[str, Any] | None:
+    async def topic_stats(
+        self, topic: str, *, with_age: bool = False, by_partition: bool = False
+    ) -> dict[str, Any] | None:
         """Return the broker's statistics of all partitions of a topic; None if it does not exist.
 
-        `with_age` makes the broker read each subscription's oldest message.
+        `with_age` makes the broker read each subscription's oldest message; `by_partition` adds
+        the statistics of each partition.
         """
         wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": with_age}
         stats: dict[str, Any] | None = await self.get(
-            f"{self._path(topic)}/partitioned-stats", perPartition=with_age, **wants
+            f"{self._path(topic)}/partitioned-stats", perPartition=with_age or by_partition, **wants
         )
         return partitions.with_ages(stats) if stats and with_age else stats
+
+    async def unload(self, topic: str, partition: int) -> None:
+        """Close one partition in the broker; its clients open it again.
+
+        Raises:
+            BusAway: the broker cannot be reached.
+            Misconfigured: it allows this client no such thing.
+        """
+        await self.send("PUT", f"{self._path(topic)}-partition-{partition}/unload")
+
+    async def waiting(self, topic: str, name: str) -> list[str]:
+        """Describe each partition on which messages wait for a subscription, for people."""
+        return partitions.described(await self.topic_stats(topic, by_partition=True) or {}, name)
 
     async def subscription_stats(
         self, topic: str, name: str, *, with_age: bool = False

@@ -14,7 +14,7 @@ import pulsar
 
 from internal.infra import bus, settings
 from internal.infra import clock as system_clock
-from internal.infra.pulsar_bus import admin, driver, publisher, readers
+from internal.infra.pulsar_bus import admin, driver, partitions, publisher, readers
 from internal.kernel import errors
 from internal.kernel.clock import Clock
 
@@ -171,6 +171,17 @@ class PulsarBus:
         """See Bus.drop."""
         self._require_open()
         await self._admin.drop_subscription(topic, subscription)
+
+    async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
+        """See Bus.delivering. It costs a request to the admin API."""
+        self._require_open()
+        stats = await self._admin.topic_stats(topic, by_partition=True) or {}
+        return partitions.delivering(stats, subscription)
+
+    async def reopen(self, topic: str, partition: int) -> None:
+        """See Bus.reopen."""
+        self._require_open()
+        await self._admin.unload(topic, partition)
 
     async def close(self) -> None:
         """See Bus.close."""

@@ -161,6 +161,17 @@ class Target:
         functions = functions_api.FunctionsApi(self.admin, self.options.pulsar)
         return {stage.name: await functions.backlog(stage) for stage in topics.STAGES}
 
+    async def waiting(self) -> list[str]:
+        """Describe where messages wait, partition by partition; empty if the broker is away."""
+        with contextlib.suppress(errors.BusAway, errors.Misconfigured):
+            return [
+                line
+                for stage in topics.STAGES
+                for topic in stage.topics
+                for line in await self.admin.waiting(topic, stage.subscription)
+            ]
+        return []
+
     def pid(self, part: str) -> int:
         """Return a part's first process.
 

@@ -95,6 +95,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     quiet_after_s: float = 0.0
     """From healing until no work was left."""
     is_quiet: bool = False
+    waiting: Sequence[str] = ()
+    """Where messages waited when it should have been quiet."""
     findings: Sequence[Finding] = ()
     note: str = ""
     """A figure of the fault's own, for people."""
@@ -121,6 +123,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         ]
         lines += [f"broke off: {self.broke_off}"] if self.broke_off else []
         lines += [f"did not fire: {what}" for what in self.missing]
+        lines += [f"waiting: {where}" for where in self.waiting]
         lines += [f"{f.invariant}: {f.sentence}: {f.count} {f.examples}" for f in self.findings]
         return "\n".join(lines)
 
@@ -160,13 +163,15 @@ async def _run(at: target.Target, plan: Plan) -> Result:
                 await work
             is_quiet = await _quiet(at, pool.log, name, healed_s + plan.quiet_within_s)
             quiet_after_s = time.perf_counter() - healed_s
+            waiting = [] if is_quiet else await at.waiting()
     finally:
         at.pool = None
     wanted = plan.fault.letters if isinstance(plan.fault, bad_messages.Poison) else []
     found = await check(at, pool.log, name, wanted, letters_before)
     note = ""
     if isinstance(plan.fault, terminations.Terminate):
-        found += [*plan.fault.judged(), *await at.database.read(_counted)]
+        still_counted = await at.database.read(lambda c: list(terminations.counted(c, name)))
+        found += [*plan.fault.judged(), *still_counted]
         note = plan.fault.note
     return Result(
         fault=plan.name,
@@ -181,6 +186,7 @@ async def _run(at: target.Target, plan: Plan) -> Result:
         doubled=sum(f.count for f in found if f.invariant in DOUBLED),
         quiet_after_s=quiet_after_s,
         is_quiet=is_quiet,
+        waiting=waiting,
         findings=found,
         note=note,
     )
@@ -265,10 +271,6 @@ def _count_left(connection: sa.Connection, log: clients.Log, run: str) -> int:
         return left
     mine = sa.select(o.order_id).where(o.order_id.startswith(f"{run}.", autoescape=True))
     return len(log.placed.keys() - set(connection.execute(mine).scalars()))
-
-
-def _counted(connection: sa.Connection) -> list[findings.Finding]:
-    return list(terminations.counted(connection))
 
 
 def _last_letter(connection: sa.Connection) -> int:

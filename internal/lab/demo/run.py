@@ -1,14 +1,14 @@
-"""The demo: submits varied orders through the gRPC port and follows them to their ends.
+"""The many orders of the demo: varied, sent through the gRPC API, and followed to their ends.
 
 It is not a benchmark: everything that can go wrong with an order goes wrong here on purpose.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from internal.client import client, sender
-from internal.kernel import ids
+from internal.lab.demo import scene_run
 from internal.lab.workload import generator, progress, scenarios, shop, verification
 from internal.lab.workload import run as workload_run
 
@@ -26,7 +26,11 @@ class Plan(msgspec.Struct, frozen=True):
     sells: shop.Shop
     orders: int
     seed: int = 1
+    name: str = "demo"
+    """New to the server: the ids of all orders begin with it."""
     ends_within_s: float = ENDS_WITHIN_S
+    scenes: Sequence[scene_run.Played] = ()
+    """What was played before."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -69,16 +73,18 @@ class Figures(msgspec.Struct, frozen=True):
     surprising: list[str]
     findings: list[str]
     """The findings of the check."""
-    ledger_debit_minor: int
-    ledger_credit_minor: int
+    ledger: Mapping[str, verification.Sums]
+    """By currency."""
     stock_ok: bool
     stock_on_hand: int
+    scenes: Sequence[scene_run.Played]
+    """They are not among the orders that are counted above."""
 
     @property
     def is_ok(self) -> bool:
         """Tell whether the demo went as it should."""
         clean = not (self.hanging or self.astray or self.surprises or self.errors)
-        return self.check_ok and clean
+        return self.check_ok and clean and not any(scene.wrong for scene in self.scenes)
 
 
 async def run(
@@ -86,14 +92,15 @@ async def run(
 ) -> Figures:
     """Submit the orders, wait for the ends of all of them, and check every invariant."""
     work = workload_run.Run(connection, reporter, sender.Patience())
-    spec = generator.RunSpec(f"demo-{ids.random_token(4)}", plan.seed, scenarios.DEMO_MIX)
+    spec = generator.RunSpec(plan.name, plan.seed, scenarios.DEMO_MIX)
     later: list[generator.Submission] = []
     first = _first_of(generator.chunks(plan.sells, spec, plan.orders), later)
     await work.send(workload_run.mixture(first, PACE.batch), plan.orders, PACE)
     await work.send(workload_run.mixture(later, PACE.batch), plan.orders, PACE)
     await work.wait_for_ends(plan.ends_within_s)
-    checked = await check(work.results.placed)
-    return figures_of(work, checked)
+    played = [scene.order_id for scene in plan.scenes if scene.values]
+    checked = await check([*work.results.placed, *played])
+    return figures_of(work, checked, plan.scenes)
 
 
 def _first_of(
@@ -105,7 +112,9 @@ def _first_of(
         yield from chunk.first
 
 
-def figures_of(work: workload_run.Run, checked: verification.Checked) -> Figures:
+def figures_of(
+    work: workload_run.Run, checked: verification.Checked, scenes: Sequence[scene_run.Played]
+) -> Figures:
     """Return the figures of a run and of the check."""
     results, speed, rejected = work.results, work.speed(), work.rejected()
     return Figures(
@@ -131,8 +140,8 @@ def figures_of(work: workload_run.Run, checked: verification.Checked) -> Figures
         surprises=results.surprises,
         surprising=results.surprising,
         findings=checked.texts(),
-        ledger_debit_minor=checked.debit_minor,
-        ledger_credit_minor=checked.credit_minor,
+        ledger=checked.ledger,
         stock_ok=checked.broken("I5") == 0,
         stock_on_hand=checked.on_hand,
+        scenes=scenes,
     )

@@ -6,6 +6,7 @@ from rich import table as rich_table
 
 from internal.console import output
 from internal.lab.demo import run as demo_run
+from internal.lab.workload import verification
 
 NAMES_SHOWN_MAX = 10
 
@@ -33,6 +34,10 @@ def _table(figures: demo_run.Figures) -> rich_table.Table:
     for row in (*_answers(figures), *_ends(figures), *_speeds(figures), *_checks(figures)):
         table.add_row(*row)
     return table
+
+
+def _wrong(figures: demo_run.Figures) -> list[str]:
+    return [f"{scene.name}: {wrong}" for scene in figures.scenes for wrong in scene.wrong]
 
 
 Row = tuple[str, str, str]
@@ -75,15 +80,23 @@ def _speeds(figures: demo_run.Figures) -> list[Row]:
 
 
 def _checks(figures: demo_run.Figures) -> list[Row]:
-    debit, credit = figures.ledger_debit_minor, figures.ledger_credit_minor
-    balance = "debits = credits" if debit == credit else f"but credits are {credit:,}"
     stock = "as its movements say" if figures.stock_ok else "not as its movements say"
     check = "ok" if figures.check_ok else f"{len(figures.findings)} findings"
+    right = sum(not scene.wrong for scene in figures.scenes)
     return [
-        ("ledger balance", f"{debit:,}", f"minor units, {balance}"),
+        ("scenes", f"{right} of {len(figures.scenes)}", "came out as the rules say"),
+        *(_ledger(currency, sums) for currency, sums in figures.ledger.items()),
         ("stock check", f"{figures.stock_on_hand:,}", f"units, {stock}"),
         ("souk check", check, "every invariant, all orders"),
     ]
+
+
+def _ledger(currency: str, it: verification.Sums) -> Row:
+    is_even = it.debit_minor == it.credit_minor
+    balance = (
+        "debits = credits" if is_even else f"credits {output.amount(it.credit_minor, currency)}"
+    )
+    return (f"ledger, {currency}", output.amount(it.debit_minor, currency), balance)
 
 
 def _problems(figures: demo_run.Figures) -> list[tuple[str, list[str]]]:
@@ -94,5 +107,6 @@ def _problems(figures: demo_run.Figures) -> list[tuple[str, list[str]]]:
         ("These were not accepted after all retries:", errors),
         (f"{figures.surprises} unexpected answers or ends:", figures.surprising),
         ("The check found:", figures.findings),
+        ("These scenes did not come out as the rules say:", _wrong(figures)),
     ]
     return [(title, lines) for title, lines in troubles if lines]

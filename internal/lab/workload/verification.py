@@ -5,9 +5,10 @@ run against a remote server cannot verify its database.
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from internal.auth import store as auth_store
@@ -29,12 +30,19 @@ SCARCE_BELOW_MILLI = 100_000
 """A product with a smaller stock in some store is scarce."""
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """All debits and all credits of a ledger in one currency."""
+
+    debit_minor: int = 0
+    credit_minor: int = 0
+
+
 class Checked(NamedTuple):
     """The findings of a check, and sums for the report."""
 
     findings: Sequence[findings.Finding]
-    debit_minor: int
-    credit_minor: int
+    ledger: Mapping[str, Sums]
+    """By currency."""
     on_hand: int
     """Units of all products in all stores."""
 
@@ -169,11 +177,19 @@ def _lowest_stock(
 def _with_sums(
     connection: sa.Connection, merchant_id: str, found: Sequence[findings.Finding]
 ) -> Checked:
-    balances = ledger_store.find_balances(connection, merchant_id)
     levels = inventory_store.list_levels(connection, merchant_id)
     return Checked(
         found,
-        sum(balance.debit_minor for balance in balances),
-        sum(balance.credit_minor for balance in balances),
+        _ledger(connection, merchant_id),
         sum(level.on_hand_milli for _, level in levels) // quantities.MILLI,
     )
+
+
+def _ledger(connection: sa.Connection, merchant_id: str) -> dict[str, Sums]:
+    ledger: dict[str, Sums] = {}
+    for balance in ledger_store.find_balances(connection, merchant_id):
+        before = ledger.get(balance.currency, Sums())
+        ledger[balance.currency] = Sums(
+            before.debit_minor + balance.debit_minor, before.credit_minor + balance.credit_minor
+        )
+    return ledger

@@ -91,3 +91,12 @@ async def test_guessing_does_not_push_right_keys_out(rig: Rig) -> None:
 )
 def test_where_keys_come_from(metadata: dict[str, str | bytes], keys: set[str]) -> None:
     assert authentication.keys_in(metadata) == keys
+
+
+async def test_a_caller_is_a_merchant_with_a_key(rig: Rig) -> None:
+    own = f"souk_{'a' * 12}_{'b' * 64}"
+    rig.keys.keys |= {own: "m3"}
+    found = await authentication.caller_of({"x-api-key": own}, rig.cached)
+    assert found == authentication.Caller("m3", "a" * 12)
+    foreign = await authentication.caller_of({"x-api-key": "key-of-m1"}, rig.cached)
+    assert foreign == authentication.Caller("m1", "")

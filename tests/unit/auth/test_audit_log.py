@@ -44,6 +44,17 @@ def test_an_order_of_the_same_id_belongs_to_another_merchant(any_database: sa.Co
     assert audit_log.of_order(any_database, "m-1", "o-3") == []
 
 
+def test_actions_about_no_order_are_found_by_their_kind(any_database: sa.Connection) -> None:
+    store, tax = (
+        msgspec.structs.replace(ACTION, order_id="", action=it) for it in ("STORE_CHANGED", "TAX")
+    )
+    about_an_order = msgspec.structs.replace(ACTION, action="TAX")
+    audit_log.log(any_database, [ACTION, about_an_order, tax, store])
+    assert audit_log.of_kinds(any_database, "m-1", ["TAX", "STORE_CHANGED"]) == [tax, store]
+    assert audit_log.of_kinds(any_database, "m-1", ["TAX"]) == [tax]
+    assert audit_log.of_kinds(any_database, "m-2", ["TAX"]) == []
+
+
 def test_texts_are_cut_to_their_columns(any_database: sa.Connection) -> None:
     """A server that checks lengths would refuse the row, and with it the operator's action."""
     long = msgspec.structs.replace(ACTION, actor="ä" * 70, detail="d" * 5_000, reason="r" * 5_000)

@@ -80,6 +80,18 @@ def test_an_unknown_merchant_has_no_catalogue(connection: sa.Connection) -> None
     assert store.list_products(connection, "m-3", "", 10) == []
 
 
+def test_one_store_is_found_by_its_id(connection: sa.Connection) -> None:
+    assert store.find_store(connection, "m-1", "berlin") == BERLIN
+    assert store.find_store(connection, "m-1", "nowhere") is None
+    assert store.find_store(connection, "m-3", "berlin") is None
+
+
+def test_a_tax_code_is_used_by_the_products_that_name_it(connection: sa.Connection) -> None:
+    assert store.is_tax_code_used(connection, "m-1", "sales")
+    assert not store.is_tax_code_used(connection, "m-1", "nothing")
+    assert not store.is_tax_code_used(connection, "m-3", "sales")
+
+
 def test_saving_again_replaces_what_has_the_same_id(connection: sa.Connection) -> None:
     dearer = msgspec.structs.replace(
         TEA, unit_price=UnitPrice(1_100), name="Better tea", active=False

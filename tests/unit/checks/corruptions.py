@@ -351,6 +351,10 @@ CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
         "I6 path of the table",
         "UPDATE orders SET version = version + 1 WHERE order_key = $sale",
     ),
+    "an order behind its log": (
+        "I6 path of the table",
+        "UPDATE orders SET version = 1 WHERE order_key = $open",
+    ),
     "an order in another state than its log": (
         "I6 path of the table",
         "UPDATE orders SET state = 'CANCELLED', stock_state = 'RELEASED'"

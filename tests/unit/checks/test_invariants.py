@@ -170,14 +170,14 @@ def test_a_second_capture_at_the_gateway_is_found(database: Database) -> None:
 
 def test_a_canary_is_found_in_any_column(database: Database) -> None:
     database.corrupt(
-        "UPDATE order_log SET fact = '<$canary>' WHERE version = 3",
+        "UPDATE order_log SET fact = '<$canary>' WHERE state = 'PAID'",
         "INSERT INTO order_refusals VALUES (999, 'A', '($canary)')",
     )
     (found,) = invariants.canaries(database.connection, ["tok_never_used", CANARY])
     assert found.invariant == "I10"
     assert found.sentence == "no card number or secret is in the database"
     assert sorted(found.examples) == [
-        "column=order_log.fact rows=8",
+        "column=order_log.fact rows=5",
         "column=order_refusals.explanation rows=1",
     ]
     assert CANARY not in str(found)

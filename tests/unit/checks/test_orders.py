@@ -1,5 +1,8 @@
 """Histories, deadlines and acknowledged orders, judged case by case and for any window size."""
 
+import itertools
+from collections.abc import Iterable
+
 import pytest
 import sqlalchemy as sa
 from hypothesis import example, given
@@ -18,7 +21,12 @@ from tests.unit.checks.good_database import Database
 
 NOW_US = shop.NOW_US
 LEFT_BEHIND = "an open order has a deadline, a hold, an open dead letter or an undecided payment"
-HISTORIES = st.lists(st.sampled_from(OrderState), max_size=6)
+PLACED, ACCEPTED, PAID = OrderState.PLACED, OrderState.ACCEPTED, OrderState.PAID
+WAITING = (ACCEPTED, PAID)
+"""The states whose orders get versions without steps, and new steps."""
+PATHS = st.sampled_from(OrderState).map(lambda end: [PLACED, ACCEPTED, ACCEPTED, PAID, end])
+HISTORIES = st.lists(st.sampled_from(OrderState), max_size=6) | PATHS
+GAPS = st.lists(st.sampled_from((0, 0, 1)), min_size=6, max_size=6)
 
 
 def add_order(connection: sa.Connection, **fields: int | str | None) -> None:
@@ -28,9 +36,11 @@ def add_order(connection: sa.Connection, **fields: int | str | None) -> None:
     connection.execute(table.insert().values(empty | nothing | {"order_key": 1} | fields))
 
 
-def add_log(connection: sa.Connection, order_key: int, history: list[OrderState]) -> None:
+def add_log(
+    connection: sa.Connection, order_key: int, history: Iterable[tuple[int, OrderState]]
+) -> None:
     table = db.METADATA.tables["order_log"]
-    for version, state in enumerate(history, start=1):
+    for version, state in history:
         row = {"order_key": order_key, "stage": "s", "event_id": f"e-{version}", "fact": "{}"}
         named = {"version": version, "state": state, "reason": "", "digest": 0, "at_us": 0}
         connection.execute(table.insert().values(row | named))
@@ -40,22 +50,34 @@ def sentences(connection: sa.Connection, now_us: int | None = None) -> list[str]
     return [finding.sentence for finding in orders.check(connection, EVERYTHING, now_us)]
 
 
-@example(
-    history=[OrderState.PLACED, OrderState.ACCEPTED, OrderState.PAID],
-    state=OrderState.ACCEPTED,
-    extra=-1,
-)
-@given(history=HISTORIES, state=st.sampled_from(OrderState), extra=st.integers(-1, 1))
+@example(history=[PLACED, ACCEPTED, PAID], gaps=[0] * 6, state=ACCEPTED, extra=-1)
+@example(history=[PLACED, ACCEPTED], gaps=[0, 1, *[0] * 4], state=ACCEPTED, extra=0)
+@example(history=[PLACED, ACCEPTED, PAID], gaps=[0, 0, 1, *[0] * 3], state=PAID, extra=1)
+@given(history=HISTORIES, gaps=GAPS, state=st.sampled_from(OrderState), extra=st.integers(-1, 1))
 def test_a_history_is_legal_if_the_table_of_states_says_so(
-    empty: sa.Connection, history: list[OrderState], state: OrderState, extra: int
+    empty: sa.Connection, history: list[OrderState], gaps: list[int], state: OrderState, extra: int
 ) -> None:
-    version = len(history) + extra
+    versions = list(itertools.accumulate(1 + gap for gap in gaps[: len(history)]))
+    steps = list(zip(versions, history, strict=True))
+    version = (versions or [0])[-1] + extra
     with staged_orders.undone(empty):
         add_order(empty, state=state, version=version)
-        add_log(empty, 1, history)
+        add_log(empty, 1, steps)
         found = sentences(empty)
-    is_legal = states.is_legal_history(history) and history[-1] is state and version == len(history)
-    assert (orders._LEGAL_HISTORY in found) == (not is_legal)
+    assert (orders._LEGAL_HISTORY in found) == (not is_legal(steps, state, version))
+
+
+def is_legal(steps: list[tuple[int, OrderState]], state: OrderState, version: int) -> bool:
+    """Tell whether the steps lead to the order's state and version by moves of the table."""
+    if not steps or steps[0] != (1, PLACED) or steps[-1][1] is not state:
+        return False
+    moves = zip(steps, [*steps[1:], (version, state)], strict=True)
+    return all(
+        (after - before == 1 and states.may_move(was, is_now))
+        or (was in WAITING and after > before and (was is is_now or states.may_move(was, is_now)))
+        or (before, was) == (version, state) == (after, is_now)
+        for (before, was), (after, is_now) in moves
+    )
 
 
 def test_every_legal_history_is_accepted() -> None:
@@ -68,7 +90,7 @@ def test_every_legal_history_is_accepted() -> None:
         for order_key, history in enumerate(legal, start=1):
             fields = {"order_id": f"o-{order_key}", "state": history[-1]}
             add_order(connection, **fields, order_key=order_key, version=len(history))
-            add_log(connection, order_key, history)
+            add_log(connection, order_key, enumerate(history, start=1))
         assert len(legal) > len(OrderState)
         assert orders._LEGAL_HISTORY not in sentences(connection)
 

@@ -24,6 +24,27 @@ def parse(text: str) -> int:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7_200), ("7d", 604_800)]
+)
+def test_durations_are_written_as_they_are_read(text: str, seconds: int) -> None:
+    assert timestamps.duration_s(text, "--hold") == seconds
+    assert timestamps.duration_text(seconds) == text
+
+
+@pytest.mark.parametrize("text", ["", "1", "-1s", "1w", "1.5h", "2h30m"])
+def test_other_texts_are_no_durations(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="such as 90s"):
+        timestamps.duration_s(text, "--hold")
+
+
+def test_a_zone_is_one_that_this_machine_knows() -> None:
+    assert timestamps.zone("UTC", "--time-zone") is datetime.UTC
+    assert timestamps.zone("Asia/Tokyo", "--time-zone") == zoneinfo.ZoneInfo("Asia/Tokyo")
+    with pytest.raises(typer.BadParameter, match="did you mean Asia/Tokyo"):
+        timestamps.zone("Asia/Tokio", "--time-zone")
+
+
+@pytest.mark.parametrize(
     ("text", "seconds_ago"), [("90s", 90), ("15m", 900), ("2h", 7_200), ("7d", 604_800), ("0s", 0)]
 )
 def test_ago(text: str, seconds_ago: int) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from internal.cli.commands import order_receipt
+from internal.cli import order_receipt
 from internal.console import output
 from internal.kernel import money
 from internal.wire.souk.v1 import order_pb2

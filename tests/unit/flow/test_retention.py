@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from internal.flow import retention
 from internal.kernel.clock import US_PER_SECOND, ManualClock
-from internal.requests import store
+from internal.privacy import store as privacy_store
+from internal.requests import rules, store
 from internal.requests.messages import RequestState
 from tests.support import ports, shop, staged_orders
 from tests.unit.requests import samples
@@ -57,3 +58,14 @@ async def test_it_looks_again_when_the_database_is_back(connection: sa.Connectio
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+def test_a_reason_goes_with_a_request_whose_order_never_came(connection: sa.Connection) -> None:
+    old, new = (samples.request(f"r-{at_us}", at_us=at_us) for at_us in (1, shop.NOW_US))
+    store.add(connection, [old, new])
+    numbers = [rules.number_of(it.key) for it in (old, new)]
+    held = [privacy_store.Held(number, "m-1", {"note": "ill"}) for number in numbers]
+    privacy_store.add(connection, privacy_store.Subject.REQUEST, held, 1)
+    assert asyncio.run(watch(ports.MemoryDatabase(connection)).look()) == 1
+    left = privacy_store.find(connection, privacy_store.Subject.REQUEST, numbers)
+    assert left == {numbers[1]: {"note": "ill"}}

@@ -211,9 +211,14 @@ def test_a_business_day_is_the_only_one_that_holds_an_instant(
     name: str, at_us: int, cut_off_minutes: int
 ) -> None:
     zone = zoneinfo.ZoneInfo(name)
-    day = day_of(local_days.business_day(at_us, zone, cut_off_minutes))
+    number = local_days.business_day(at_us, zone, cut_off_minutes)
+    day, next_day = day_of(number), day_of(number) + datetime.timedelta(days=1)
     assert begin_of(day, zone, cut_off_minutes) <= at_us
-    assert at_us < begin_of(day + datetime.timedelta(days=1), zone, cut_off_minutes)
+    assert at_us < begin_of(next_day, zone, cut_off_minutes)
+    begins_us = local_days.begins_us(number, zone, cut_off_minutes)
+    assert begins_us == begin_of(day, zone, cut_off_minutes)
+    ends_us = local_days.ends_us(number, zone, cut_off_minutes)
+    assert ends_us == begin_of(next_day, zone, cut_off_minutes)
 
 
 def day_of(number: int) -> datetime.date:

@@ -228,6 +228,14 @@ def test_balances_add_up_per_merchant(ledger: Ledger) -> None:
     assert len(store.find_balances(ledger.connection)) == 10
 
 
+def test_the_newest_day_of_a_store_is_that_of_its_newest_entry(ledger: Ledger) -> None:
+    assert store.newest_day(ledger.connection, "m-1", "main") is None
+    days = (20260302, 20260301)
+    ledger.book(*(msgspec.structs.replace(sale(it), business_day=it) for it in days))
+    assert store.newest_day(ledger.connection, "m-1", "main") == 20260302
+    assert store.newest_day(ledger.connection, "m-1", "kiosk") is None
+
+
 def test_a_sale_is_booked_once(ledger: Ledger) -> None:
     ledger.book(sale())
     with pytest.raises(sa.exc.IntegrityError):

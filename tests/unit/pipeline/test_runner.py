@@ -216,6 +216,20 @@ async def test_a_batch_has_a_limit_in_bytes(new_bench: NewBench) -> None:
     assert [len(batch) for batch in bench.stage_handler.batches] == [3, 3, 1]
 
 
+async def test_large_unreadable_messages_do_not_stop_the_next_ones(new_bench: NewBench) -> None:
+    """They make no work, and yet have as many bytes as a batch may have."""
+    limits = handler.Limits(batch_bytes_max=100)
+
+    def offer(bench: Bench) -> None:
+        for number in range(3):
+            bench.offer_bytes(number, b"\xff" * 100)
+        bench.offer(3, order("a"))
+
+    bench = await new_bench(offer, limits)
+    await bench.until(*range(4))
+    assert len(bench.letters()) == 3
+
+
 async def test_a_message_comes_at_any_time(new_bench: NewBench) -> None:
     bench = await new_bench()
     for number in range(3):

@@ -1,7 +1,9 @@
 """The steps of a price, in sentences."""
 
+import msgspec
 from hypothesis import given
 
+from internal.catalogue.messages import PricePolicy
 from internal.kernel.unit_prices import UnitPrice
 from internal.pricing import messages, rules, trace
 from internal.pricing.messages import PartKind
@@ -47,6 +49,19 @@ def test_every_kind_of_step() -> None:
         "tax VAT: 19 % inside 221.77 = 35.41",
         "tax rounded HALF_UP on each line",
     )
+
+
+def test_a_price_of_the_till_is_said() -> None:
+    snapshot = snapshots.snapshot_of("EUR", {"VAT": (190_000, True)}, {"ham": (1_999, "VAT")})
+    shops = {
+        key: msgspec.structs.replace(it, price_policy=PricePolicy.TILL)
+        for key, it in snapshot.stores.items()
+    }
+    lines = [messages.WantedLine("ham", 1_000, UnitPrice(1_500)), messages.WantedLine("ham", 1_000)]
+    request = snapshots.request_for("EUR", lines)
+    steps = steps_of(rules.price(request, msgspec.structs.replace(snapshot, stores=shops)))
+    assert steps[0].startswith("line 1: 1 x 15.00 = 15.00 (the till's price), tax")
+    assert steps[1].startswith("line 2: 1 x 19.99 = 19.99, tax")
 
 
 def test_no_line_has_no_step() -> None:

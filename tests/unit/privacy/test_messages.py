@@ -15,3 +15,8 @@ def test_every_value_has_a_name_and_nothing_empty_has_a_row() -> None:
 def test_the_reference_of_a_tender_has_the_form_of_an_id() -> None:
     assert NOTHING.flaw() == Private(tokens={"t1": "any text"}).flaw() == ""
     assert Private(tokens={"t1": "a", "t 2": "b"}).flaw() == "tender_ref: 't 2' is not an id"
+
+
+def test_reasons_are_found_by_their_requests() -> None:
+    values = {messages.reason_name("c:1"): "ill", "note": "ring twice", "token:c": "tok"}
+    assert messages.reasons_in(values) == {"c:1": "ill"}

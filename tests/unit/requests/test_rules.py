@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.requests import rules
+from internal.requests.messages import RequestKey
 from tests.unit.requests import samples
 
 VALUES = st.lists(st.text() | st.integers() | st.booleans() | st.none(), max_size=4)
@@ -30,3 +31,12 @@ def test_equal_hashes_mean_equal_values(one: list[object], two: list[object]) ->
 def test_the_place_of_a_value_counts() -> None:
     assert rules.hash_of("ab", "c") != rules.hash_of("a", "bc")
     assert rules.hash_of("a", "") != rules.hash_of("", "a")
+
+
+def test_a_request_has_a_number_of_its_own() -> None:
+    keys = [RequestKey("m", "CancelOrder", "r"), RequestKey("m", "CancelOrder", "r2")]
+    keys += [RequestKey("m2", "CancelOrder", "r"), RequestKey("m", "AddTender", "r")]
+    numbers = [rules.number_of(it) for it in keys]
+    assert len(set(numbers)) == len(keys)
+    assert all(0 <= number < 2**63 for number in numbers)
+    assert numbers == [rules.number_of(it) for it in keys]

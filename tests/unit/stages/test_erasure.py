@@ -159,3 +159,13 @@ def test_the_reason_of_a_cancel_request_is_erased(desk: Desk) -> None:
     assert desk.line.view("o").state == "CANCELLED"
     assert desk.erase() == erasure.Erased(4, ())
     assert desk.values() == []
+
+
+def test_the_reason_of_a_request_that_waits_is_erased(desk: Desk) -> None:
+    request = desk.line.work(shop.cancel("o"), note="the customer, Ms Miller, is ill")
+    desk.line.record(topics.PLACED, request)
+    assert len(desk.values()) == 1
+    assert desk.erase() == erasure.Erased(1, ())
+    assert desk.values() == []
+    desk.line.step(shop.placed("o"))
+    assert desk.line.view("o").state == "CANCELLED"

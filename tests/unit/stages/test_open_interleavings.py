@@ -1,11 +1,13 @@
 """An open order whose messages come in any order and any number of times, with crashes between.
 
-Tenders are added, some are declined or get no answer, the order is cancelled, its hold ends. The
-database is right after each step, and in the end the order has ended or waits for its customer.
+Its lines are replaced, tenders are added, some are declined or get no answer, the order is
+cancelled, its hold ends. The database is right after each step, the order has its last lines and
+costs what they cost, and in the end it has ended or waits for its customer.
 """
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.facts import Fact
 from internal.orders import messages
 from internal.payments.messages import Tender
-from internal.stages import open_orders
+from internal.stages import open_orders, order_processing
 from tests.support import gateways, profiles, shop, staged_orders
 from tests.support.gateways import Fault
 
@@ -37,6 +39,11 @@ PARTS = [
     shop.card(300, DECLINED),
 ]
 TENDERS = st.sampled_from([*PARTS, *PARTS, shop.card(), shop.cash(5_000), shop.card(1_001)])
+LINES = st.lists(
+    st.tuples(st.sampled_from(["tea", "cup", "rare", "gift"]), st.integers(1, 3)),
+    min_size=1,
+    max_size=3,
+)
 FAULTS = st.lists(st.sampled_from([Fault.LOST_ANSWER, Fault.LOST_REQUEST, Fault.AWAY]), max_size=2)
 PASSES_MAX = 40
 
@@ -53,11 +60,30 @@ class OpenOrder(RuleBasedStateMachine):
         self.line = staged_orders.StagedOrders(self.connection, self.gateway)
         self.messages: list[Fact] = []
         self.requests = 0
+        self.placed: messages.OrderPlaced | None = None
+        """As it would be placed with its last lines."""
 
     @initialize(tenders=st.lists(st.sampled_from(PARTS), max_size=2))
     def place(self, tenders: list[Tender]) -> None:
         self.placed = shop.kept_open("o", *tenders, hold_s=HOLD_S)
         self.messages += self.line.step(self.placed)
+        self.look()
+
+    @rule(lines=LINES)
+    def update(self, lines: list[tuple[str, int]]) -> None:
+        """Replace the lines; an order that cannot take them keeps its own."""
+        assert self.placed
+        self.requests += 1
+        before, updated = (
+            self.line.view("o"),
+            shop.updated("o", *lines, request_id=f"u-{self.requests}"),
+        )
+        self.messages.append(updated)
+        found = [it for it in self.line.carry(updated) if isinstance(it, messages.OrderAccepted)]
+        self.messages += found
+        if found:
+            assert "UpdateOrder" in before.next_commands
+            self.placed = msgspec.structs.replace(self.placed, lines=updated.lines)
         self.look()
 
     @rule(tender=TENDERS, faults=FAULTS)
@@ -105,6 +131,12 @@ class OpenOrder(RuleBasedStateMachine):
     def look(self) -> None:
         found = invariants.check(self.connection, captured_at_gateway=self.captured())
         assert not found, found
+        assert self.placed
+        snapshot = order_processing.load_snapshot(self.connection, [self.placed])
+        quoted, view = order_processing.draft(self.placed, snapshot).priced, self.line.view("o")
+        assert quoted
+        if view.state != "REJECTED":
+            assert (view.lines, view.total_minor) == (quoted.lines, quoted.total_minor)
 
     def captured(self) -> dict[str, int] | None:
         """Return the gateway's ledger, unless an answer is missing: then it may hold more."""
@@ -115,7 +147,7 @@ class OpenOrder(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         with self.stack:
-            if hasattr(self, "placed"):
+            if self.placed:
                 self.come_to_rest()
 
     def come_to_rest(self) -> None:
@@ -136,7 +168,7 @@ class OpenOrder(RuleBasedStateMachine):
             assert view.state in {"CANCELLED", "EXPIRED", "REJECTED"}
             assert held == 0
         assert sum(self.gateway.captured.values()) <= held
-        assert self.line.level("tea").reserved_milli == 0
+        assert not any(self.line.level(sku).reserved_milli for sku in shop.STOCK)
 
 
 SETTINGS = profiles.tries(40, steps=15)

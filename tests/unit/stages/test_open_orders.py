@@ -164,7 +164,7 @@ def test_a_cancelled_order_returns_what_it_holds_before_its_request_is_answered(
     assert isinstance(cancelled, messages.OrderCancelled)
     assert cancelled.request_id == "c-1"
     assert tab.states() == ("CANCELLED", "VOIDED", "RELEASED")
-    told = '{"state":"CANCELLED","version":3}'
+    told = '{"state":"CANCELLED","version":7}'
     assert answer(tab, "c-1") == answer(tab, "c-2") == ("DONE", told)
     assert not tab.gateway.captured
 
@@ -200,7 +200,7 @@ def outcome(tab: Tab, request_id: str = "p-1") -> tuple[str, str]:
 
 def test_a_declined_card_followed_by_cash_is_paid_with_exactly_the_total(tab: Tab) -> None:
     tab.place(shop.card(token=DECLINED))
-    assert tab.view().next_commands == ("AddTender", "CancelOrder")
+    assert tab.view().next_commands == ("AddTender", "CancelOrder", "UpdateOrder")
     facts = tab.add(shop.cash(2_000))
     assert kinds(facts) == ["OrderPaid", "OrderFinalized"]
     view = tab.view()

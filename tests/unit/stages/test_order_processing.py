@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.catalogue import store as catalogue_store
-from internal.catalogue.messages import Product, Store
+from internal.catalogue.messages import PricePolicy, Product, Store
 from internal.checks import invariants
 from internal.flow import topics
 from internal.inventory.messages import StockLevel
@@ -14,7 +14,7 @@ from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages, refusals, tables
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import handler
-from internal.pricing.messages import Adjustment, AdjustmentKind
+from internal.pricing.messages import Adjustment, AdjustmentKind, PriceSource, WantedLine
 from tests.support import shop, staged_orders
 from tests.unit.reports import samples
 
@@ -77,6 +77,21 @@ def test_the_business_day_is_that_of_the_sale_in_the_stores_zone(
     assert accepted.business_day == 20231112
     found = line.view("o")
     assert (found.business_day, found.sold_at_us) == (20231112, sold_at_us)
+
+
+def test_a_store_may_charge_the_price_of_the_till(line: staged_orders.StagedOrders) -> None:
+    kept = Store(shop.MERCHANT, shop.STORE, "The shop", "EUR", price_policy=PricePolicy.TILL)
+    catalogue_store.save_stores(line.connection, [kept])
+    told = [WantedLine("tea", 1_000, UnitPrice(750)), WantedLine("cup", 1_000)]
+    order = msgspec.structs.replace(shop.placed("o"), lines=tuple(told))
+    ((accepted,),) = place(line, order)
+    assert isinstance(accepted, messages.OrderAccepted)
+    assert accepted.total_minor == 750 + 272
+    tea, cup = line.view("o").lines
+    assert (tea.unit_price, tea.price_source) == (UnitPrice(750), PriceSource.TILL)
+    assert (cup.unit_price, cup.price_source) == (UnitPrice(250), PriceSource.BASE)
+    policies = line.connection.execute(sa.select(tables.ORDERS.c.price_policy)).scalars()
+    assert list(policies) == [PricePolicy.TILL]
 
 
 def test_an_order_without_a_store_has_a_day_too(line: staged_orders.StagedOrders) -> None:

@@ -4,14 +4,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from internal.auth import audit_log
+from internal.auth import actors, audit_log
 from internal.catalogue import store as catalogue_store
 from internal.catalogue.messages import Store
 from internal.checks import invariants
 from internal.inventory import exceptions, store
 from internal.inventory.messages import Reason, StockChanged, StockKey, StockLevel
-from internal.kernel import errors
-from internal.pipeline import outbox
+from internal.kernel import errors, facts
+from internal.pipeline import journal, outbox
 from internal.stages import stock_changes
 from tests.support import shop, staged_orders
 
@@ -55,6 +55,20 @@ def test_a_document_is_recorded_once(line: staged_orders.StagedOrders) -> None:
         record(line, Reason.RECEIPT, 500)
     record(line, Reason.RECEIPT, 500, document_id="d-2")
     assert line.level("tea") == StockLevel(1_001_000, 0)
+
+
+def test_a_document_has_its_row_in_the_journal(line: staged_orders.StagedOrders) -> None:
+    record(line, Reason.WRITE_OFF, -250)
+    row = line.connection.execute(sa.select(journal.JOURNAL)).one()
+    keys = line.connection.execute(sa.select(journal.DOCUMENTS.c.document_key)).scalars()
+    assert [row.document_key] == list(keys)
+    assert row.digest == facts.digest(row.fact.encode())
+    (event,) = msgspec.json.decode(row.fact, type=list[StockChanged])
+    assert (event.sku, event.quantity_milli, event.document_id) == ("tea", -250, "d-1")
+    names = actors.names_of(line.connection, [row.actor_key])
+    assert names == {row.actor_key: "OPERATOR olga"}
+    assert (row.state, row.version, row.reason) == ("RECORDED", 1, "WRITE_OFF")
+    assert (row.made_by, row.request_id) == ("souk stock", "d-1")
 
 
 def test_a_movement_says_who_when_and_why(line: staged_orders.StagedOrders) -> None:

@@ -33,7 +33,7 @@ def test_a_finalized_order_is_read_from_all_its_tables(stages: staged_orders.Sta
         ChargeState.FULL,
         StockState.COMMITTED,
     )
-    assert (view.version, view.receipt_no, view.currency) == (4, 1, "EUR")
+    assert (view.version, view.receipt_no, view.currency) == (5, 1, "EUR")
     assert view.net_minor + view.tax_minor == view.total_minor == 2_535
     assert [(line.sku, line.quantity_milli, line.parts[-1].inclusive) for line in view.lines] == [
         ("tea", 2_000, True),
@@ -55,8 +55,8 @@ def test_a_finalized_order_is_read_from_all_its_tables(stages: staged_orders.Sta
     assert [(entry.version, type(entry.fact)) for entry in view.timeline] == [
         (1, messages.OrderPlaced),
         (2, messages.OrderAccepted),
-        (3, messages.OrderPaid),
-        (4, messages.OrderFinalized),
+        (4, messages.OrderPaid),  # 3: the charge is PENDING
+        (5, messages.OrderFinalized),
     ]
     assert view.next_commands == ()
 
@@ -122,6 +122,14 @@ def test_a_view_without_a_snapshot_ends_at_its_own_version(
     assert [entry.version for entry in view.timeline] == [1, 2]
     after = stages.view("o-1")
     assert (after.state, after.version) == (OrderState.FINALIZED, 4)
+
+
+def test_another_order_under_the_same_id_is_not_a_step(stages: staged_orders.StagedOrders) -> None:
+    stages.carry(shop.kept_open("o-1"))
+    stages.carry(shop.added("o-1", shop.cash(100)))
+    stages.carry(shop.placed("o-1", ("cup", 1)))
+    timeline = stages.view("o-1").timeline
+    assert [(it.version, it.is_step) for it in timeline] == [(1, True), (2, True), (3, False)]
 
 
 def test_many_orders_keep_their_own_lines_and_entries(stages: staged_orders.StagedOrders) -> None:

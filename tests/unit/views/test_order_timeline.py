@@ -69,6 +69,23 @@ def test_requests_are_told_with_their_answers(stages: staged_orders.StagedOrders
     ]
 
 
+def test_the_reason_of_a_cancellation_is_told_and_who_sent_it(
+    stages: staged_orders.StagedOrders,
+) -> None:
+    """Before the order has come, and after."""
+    asked = msgspec.structs.replace(shop.cancel("o-1", "r-1"), key_id="0123456789ab")
+    for _ in range(2):
+        stages.record(topics.PLACED, stages.work(asked, note="she is ill"))
+    sent = "request r-1 of API_KEY 0123456789ab"
+    assert [(it.what, it.why) for it in timeline(stages).steps] == [
+        (f"{sent}, waiting", "she is ill")
+    ]
+    stages.step(shop.placed("o-1"))
+    told = [(it.what, it.why) for it in timeline(stages).steps]
+    assert (f"{sent}, answered", "she is ill") in told
+    assert ("OrderCancelled, CANCELLED version 2", "she is ill") in told
+
+
 def test_an_unknown_order_has_no_timeline(stages: staged_orders.StagedOrders) -> None:
     stages.carry(shop.placed("o-1", merchant_id=shop.OTHER_MERCHANT))
     assert order_timeline.get(stages.connection, shop.MERCHANT, "o-1") is None
@@ -87,8 +104,8 @@ def test_a_finalized_order_waits_for_nothing(stages: staged_orders.StagedOrders)
     assert [(step.who, step.what) for step in found.steps if step.who != "gateway"] == [
         ("intake", "OrderPlaced, PLACED version 1"),
         ("order_processing", "OrderAccepted, ACCEPTED version 2"),
-        ("payment_processing", "OrderPaid, PAID version 3"),
-        ("finalization", "OrderFinalized, FINALIZED version 4"),
+        ("payment_processing", "OrderPaid, PAID version 4"),
+        ("finalization", "OrderFinalized, FINALIZED version 5"),
     ]
     (asked,) = (step for step in found.steps if step.who == "gateway")
     assert asked.what == "attempt 1: SALE of tender 1 SUCCEEDED"

@@ -70,6 +70,7 @@ class OrderCommand(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_COMMAND_UNSPECIFIED: _ClassVar[OrderCommand]
     ORDER_COMMAND_CANCEL: _ClassVar[OrderCommand]
     ORDER_COMMAND_ADD_TENDER: _ClassVar[OrderCommand]
+    ORDER_COMMAND_UPDATE: _ClassVar[OrderCommand]
 
 class OnDecline(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -123,6 +124,7 @@ CHANNEL_OFFLINE: Channel
 ORDER_COMMAND_UNSPECIFIED: OrderCommand
 ORDER_COMMAND_CANCEL: OrderCommand
 ORDER_COMMAND_ADD_TENDER: OrderCommand
+ORDER_COMMAND_UPDATE: OrderCommand
 ON_DECLINE_UNSPECIFIED: OnDecline
 ON_DECLINE_REFUSE: OnDecline
 ON_DECLINE_KEEP_OPEN: OnDecline

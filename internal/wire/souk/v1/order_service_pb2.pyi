@@ -161,6 +161,38 @@ class CancelOrderResponse(_message.Message):
     replayed: bool
     def __init__(self, order_id: _Optional[str] = ..., state: _Optional[_Union[_order_pb2.OrderState, str]] = ..., version: _Optional[int] = ..., outcome: _Optional[_Union[CommandOutcome, str]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
+class UpdateOrderRequest(_message.Message):
+    __slots__ = ("order_id", "request_id", "currency", "lines", "expected_version", "adjustments")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    request_id: str
+    currency: str
+    lines: _containers.RepeatedCompositeFieldContainer[_order_pb2.DraftLine]
+    expected_version: int
+    adjustments: _containers.RepeatedCompositeFieldContainer[_order_pb2.Adjustment]
+    def __init__(self, order_id: _Optional[str] = ..., request_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[_order_pb2.DraftLine, _Mapping]]] = ..., expected_version: _Optional[int] = ..., adjustments: _Optional[_Iterable[_Union[_order_pb2.Adjustment, _Mapping]]] = ...) -> None: ...
+
+class UpdateOrderResponse(_message.Message):
+    __slots__ = ("order_id", "state", "version", "outcome", "replayed", "order")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    state: _order_pb2.OrderState
+    version: int
+    outcome: CommandOutcome
+    replayed: bool
+    order: _order_pb2.Order
+    def __init__(self, order_id: _Optional[str] = ..., state: _Optional[_Union[_order_pb2.OrderState, str]] = ..., version: _Optional[int] = ..., outcome: _Optional[_Union[CommandOutcome, str]] = ..., replayed: _Optional[bool] = ..., order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ...) -> None: ...
+
 class QuoteOrderRequest(_message.Message):
     __slots__ = ("store_id", "currency", "lines", "adjustments")
     STORE_ID_FIELD_NUMBER: _ClassVar[int]

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """Takes orders, reports on them, cancels them.
+    """Takes orders, reports on them, changes and cancels them.
     """
 
     def __init__(self, channel):
@@ -65,6 +65,11 @@ class OrderServiceStub:
                 request_serializer=souk_dot_v1_dot_order__service__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=souk_dot_v1_dot_order__service__pb2.CancelOrderResponse.FromString,
                 _registered_method=True)
+        self.UpdateOrder = channel.unary_unary(
+                '/souk.v1.OrderService/UpdateOrder',
+                request_serializer=souk_dot_v1_dot_order__service__pb2.UpdateOrderRequest.SerializeToString,
+                response_deserializer=souk_dot_v1_dot_order__service__pb2.UpdateOrderResponse.FromString,
+                _registered_method=True)
         self.QuoteOrder = channel.unary_unary(
                 '/souk.v1.OrderService/QuoteOrder',
                 request_serializer=souk_dot_v1_dot_order__service__pb2.QuoteOrderRequest.SerializeToString,
@@ -73,7 +78,7 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """Takes orders, reports on them, cancels them.
+    """Takes orders, reports on them, changes and cancels them.
     """
 
     def SubmitOrder(self, request, context):
@@ -119,6 +124,13 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateOrder(self, request, context):
+        """Replaces the lines of an open order as long as it holds no money: they are priced anew, and stock moves by the difference.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QuoteOrder(self, request, context):
         """Returns what an order would cost, by the code that prices orders. Leaves no trace.
         """
@@ -159,6 +171,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     request_deserializer=souk_dot_v1_dot_order__service__pb2.CancelOrderRequest.FromString,
                     response_serializer=souk_dot_v1_dot_order__service__pb2.CancelOrderResponse.SerializeToString,
             ),
+            'UpdateOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateOrder,
+                    request_deserializer=souk_dot_v1_dot_order__service__pb2.UpdateOrderRequest.FromString,
+                    response_serializer=souk_dot_v1_dot_order__service__pb2.UpdateOrderResponse.SerializeToString,
+            ),
             'QuoteOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.QuoteOrder,
                     request_deserializer=souk_dot_v1_dot_order__service__pb2.QuoteOrderRequest.FromString,
@@ -173,7 +190,7 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """Takes orders, reports on them, cancels them.
+    """Takes orders, reports on them, changes and cancels them.
     """
 
     @staticmethod
@@ -328,6 +345,33 @@ class OrderService:
             '/souk.v1.OrderService/CancelOrder',
             souk_dot_v1_dot_order__service__pb2.CancelOrderRequest.SerializeToString,
             souk_dot_v1_dot_order__service__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.v1.OrderService/UpdateOrder',
+            souk_dot_v1_dot_order__service__pb2.UpdateOrderRequest.SerializeToString,
+            souk_dot_v1_dot_order__service__pb2.UpdateOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -147,6 +147,9 @@ def test_a_cancel_request_has_a_hash_of_its_meaning() -> None:
         assert private.note == reason
         return fact.body_hash
 
+    request = s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="late")
+    fact, _ = from_wire.cancel_requested(request, calls.Origin("m1", "trace", 5, "0123456789ab"))
+    assert (fact.key_id, fact.body_hash) == ("0123456789ab", hash_of("late"))
     assert hash_of("late") == hash_of("late", trace_id="other")
     assert len({hash_of("late"), hash_of("later"), hash_of(""), hash_of("late", "r-2")}) == 4
 

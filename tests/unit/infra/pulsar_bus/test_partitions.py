@@ -33,3 +33,21 @@ def test_the_oldest_message_of_all_partitions_counts(
     }
     stats = {"subscriptions": {"s": {partitions.EARLIEST: -1}}, "partitions": of_partitions}
     assert partitions.with_ages(stats)["subscriptions"]["s"][partitions.EARLIEST] == earliest_ms
+
+
+def test_where_messages_wait_is_told_by_partition_and_consumer() -> None:
+    consumer = {"consumerName": "c1", "unackedMessages": 3, "availablePermits": 997}
+    waiting = {"msgBacklog": 4, "msgInReplay": 1, "drainingHashesCount": 2, "consumers": [consumer]}
+    stats = {
+        "partitions": {
+            "persistent://a/b/placed-partition-1": {"subscriptions": {"orders": waiting}},
+            "persistent://a/b/placed-partition-0": {"subscriptions": {"orders": {"msgBacklog": 0}}},
+            "persistent://a/b/placed-partition-2": {"subscriptions": {"orders": {"msgBacklog": 1}}},
+            "persistent://a/b/placed-partition-3": {"subscriptions": {}},
+        }
+    }
+    assert partitions.described(stats, "orders") == [
+        "placed-partition-1: 4 wait, 1 to repeat, 2 keys drain;"
+        " consumers: c1 (3 unacknowledged, 997 permits, 0 keys drain)",
+        "placed-partition-2: 1 wait, 0 to repeat, 0 keys drain; consumers: none",
+    ]

@@ -73,10 +73,12 @@ def test_too_few_are_told() -> None:
     assert terminations.Terminate("SIGTERM", 3).missing({"SIGTERM": 2}) == ["SIGTERM: 2 of 3"]
 
 
-def test_a_count_of_an_order_is_a_finding_and_one_of_a_run_is_not() -> None:
+def test_a_count_of_an_order_is_a_finding_and_one_of_another_run_is_not() -> None:
     with staged_orders.database() as connection:
         crash_counts.begin_run(connection, "order_processing", 1)
-        assert not list(terminations.counted(connection))
-        crash_counts.count(connection, "order_processing", [ids.Subject("order", "demo", "a")], 1)
-        (finding,) = terminations.counted(connection)
+        earlier, mine = (ids.Subject("order", "demo", name) for name in ("run_1.a", "run.1.a"))
+        crash_counts.count(connection, "order_processing", [earlier], 1)
+        assert not list(terminations.counted(connection, "run.1"))
+        crash_counts.count(connection, "order_processing", [mine], 1)
+        (finding,) = terminations.counted(connection, "run.1")
         assert (finding.sentence, finding.count) == (terminations.COUNTED, 1)

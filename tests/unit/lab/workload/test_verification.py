@@ -32,16 +32,16 @@ async def test_shop_is_the_merchants_with_scarce_and_inactive_products(
 ) -> None:
     sells = await verification.Records(settings.of_folder(tmp_path), key).shop()
     assert sells.currency == demo_shop.CURRENCY
-    assert set(sells.store_ids) == {store.store_id for store in demo_shop.STORES}
+    assert sells.store_ids == ("berlin", "lisbon")
     assert {item.sku for item in sells.scarce} == demo_shop.SCARCE_SKUS
     assert [item.sku for item in sells.inactive] == [demo_shop.INACTIVE_SKU]
-    assert len(sells.items) == len(list(demo_shop.products()))
+    assert len(sells.items) == 200
 
 
 async def test_sound_database_passes_and_is_summed_up(key: str, tmp_path: Path) -> None:
     checked = await verification.Records(settings.of_folder(tmp_path), key).check([])
     assert checked.is_ok
-    assert checked.debit_minor == checked.credit_minor == 0
+    assert checked.ledger == {}
     assert checked.on_hand > demo_shop.PLENTY_UNITS
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.catalogue.messages import Product
-from internal.cli.commands import product_files
+from internal.cli import product_files
 from internal.kernel import errors, money, texts
 from internal.kernel.unit_prices import UnitPrice
 from tests.support import card_numbers

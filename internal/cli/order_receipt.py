@@ -132,6 +132,9 @@ def _details(it: order_pb2.Order) -> list[RenderableType]:
         lines.append(Text(output.one_line(why), style="red"))
     if it.note:
         lines.append(Text(output.one_line(f"note: {it.note}")))
+    if it.HasField("left_to_pay"):
+        until = output.instant(it.hold_until.ToMicroseconds())
+        lines.append(Text(f"open until {until}: {amount(it.left_to_pay)} left to pay"))
     if it.allowed_commands:
         lines.append(Text("it can still be cancelled", style="dim"))
     return lines
