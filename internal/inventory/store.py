@@ -1,7 +1,8 @@
 """The SQL of stock: guarded changes of a whole batch in one statement, and their movements."""
 
+import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -52,6 +53,9 @@ _LEVEL = bulk.shape_of(STOCK, *_KEY)
 _CHANGE = bulk.shape_of(STOCK, *_KEY, quantity_milli=STOCK.c.reserved_milli)
 _COUNTED = bulk.shape_of(STOCK, *_KEY, "counted_at_us")
 _MOVEMENT = tuple(name for name in STOCK_MOVEMENTS.c.keys() if name not in _KEY)  # noqa: SIM118
+_MOVEMENT_VALUES: Callable[[Movement], bulk.Values] = operator.attrgetter(
+    *_MOVEMENT, *(f"key.{name}" for name in _KEY)
+)
 PLENTY_BATCHES = 32
 """Stock that suffices for this many batches like the present one is plenty: twice the number of
 shards, and so of the stages that can record at the same time.
@@ -169,7 +173,7 @@ def _change(
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:
     """Insert the movement rows."""
-    rows = [(*(getattr(m, name) for name in _MOVEMENT), *_row(m.key)) for m in movements]
+    rows = [_MOVEMENT_VALUES(m) for m in movements]
     bulk.insert_deferred(connection, STOCK_MOVEMENTS, (*_MOVEMENT, *_KEY), rows)
 
 

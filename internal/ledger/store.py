@@ -59,11 +59,11 @@ def append(
     used: dict[int, Account] = {}
     rows = []
     for it in transactions:
+        source = (it.business_day, it.source_kind, it.source_key, it.transaction_no)
         for number, posting in enumerate(it.postings, start=1):
             account = Account(it.merchant_id, posting.account, it.currency)
             key = rules.key_of(account)
             used[key] = account
-            source = (it.business_day, it.source_kind, it.source_key, it.transaction_no)
             rows.append((*source, number, key, posting.amount_minor, it.at_us))
     if not rows:
         return
