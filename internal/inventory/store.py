@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from internal.infra import bulk, columns, db
 from internal.inventory import exceptions
 from internal.inventory.messages import Movement, StockKey, StockLevel
+from internal.kernel import local_days
 
 STOCK = sa.Table(
     "stock",
@@ -224,11 +225,17 @@ def note_counts(connection: sa.Connection, keys: Sequence[StockKey], at_us: int)
 def moved_since(
     connection: sa.Connection, keys: Sequence[StockKey], at_us: int
 ) -> Counter[StockKey]:
-    """Return what moved at these rows after `at_us`. It scans the movements."""
+    """Return what moved at these rows after `at_us`.
+
+    Reads the business days since then, and none before: a sale of an earlier day that arrives late
+    happened before.
+    """
     t, wanted = STOCK_MOVEMENTS.c, set(keys)
     by_key = tuple(t[name] for name in _KEY)
     query = sa.select(*by_key, sa.func.sum(t.quantity_milli)).where(
-        t.merchant_id.in_({key.merchant_id for key in keys}), t.happened_at_us > at_us
+        t.business_day >= local_days.earliest_business_day(at_us),
+        t.merchant_id.in_({key.merchant_id for key in keys}),
+        t.happened_at_us > at_us,
     )
     rows = connection.execute(query.group_by(*by_key))
     sums = {StockKey(*row[:4]): int(row[4]) for row in rows}

@@ -135,6 +135,14 @@ def _number_of(day: int) -> int:
     return date.year * 10_000 + date.month * 100 + date.day
 
 
+def earliest_business_day(at_us: int) -> int:
+    """Return the earliest business day that an instant has anywhere.
+
+    Clocks are up to 12 hours behind UTC, and a day may begin up to 24 hours after its midnight.
+    """
+    return day_before(day_before(business_day(at_us, datetime.UTC, 0)))
+
+
 def day_before(business_day: int) -> int:
     """Return the calendar day before a business day, both as YYYYMMDD."""
     date = _date(business_day) - datetime.timedelta(days=1)
