@@ -10,10 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from internal.infra import migrate, settings
-from tests.support import mariadb, profiles, staged_orders
+from tests.support import mariadb, plans, profiles, staged_orders
 from tests.support import stack as stacks
 
 profiles.load()
+plans.watch()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from internal.checks import findings, ledger
 from internal.checks.ledger import Sums
-from internal.checks.scope import NOT_SEALED, Scope
+from internal.checks.scope import NOT_SEALED, OF_ORDER, Scope
 from internal.ledger import rules
 from internal.ledger import store as ledger_store
 
@@ -108,8 +108,8 @@ _ENTRIES = sa.text(
 _LATE = sa.text(
     f"""
     SELECT {_COLUMNS} FROM orders o
-      JOIN ledger_entries e ON e.business_day = o.business_day
-        AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
+      CROSS JOIN ledger_entries e ON e.business_day = o.business_day
+        AND e.source_kind = '{rules.SALE}' AND e.{OF_ORDER}
       JOIN accounts a ON a.account_key = e.account_key
     WHERE o.order_key > :after AND o.business_day <= :sealed_day AND {NOT_SEALED}
     """  # noqa: S608 - our own columns

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from internal.checks import findings
-from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
+from internal.checks.scope import EVERYTHING, NOT_SEALED, OF_ORDER, Scope
 from internal.ledger import rules
+from internal.ledger import store as ledger_store
 from internal.ledger.messages import AccountKind
+from internal.orders import store as orders_store
 
 _RECEIVING = ", ".join(f"'{kind}'" for kind in sorted(rules.RECEIVING))
 
@@ -42,12 +44,13 @@ _SALE_BOOKED = findings.Rule(
         LEFT JOIN ledger_entries e ON e.business_day = o.business_day
           AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
         LEFT JOIN accounts a ON a.account_key = e.account_key
-      WHERE o.order_key > :after AND o.state = :order_finalized
+      WHERE o.order_key > :after AND o.order_key <= :upto AND o.state = :order_finalized
       GROUP BY o.order_key
     ) AS q
     WHERE received <> total + tip + rounding OR tax_booked <> tax
        OR tip_booked <> tip OR rounding_booked <> rounding
     """,  # noqa: S608 - names of our own
+    findings.by_order(orders_store.ORDERS),
 )
 _BALANCED_EACH = findings.Rule(
     "I4",
@@ -56,11 +59,12 @@ _BALANCED_EACH = findings.Rule(
     SELECT e.business_day, e.source_kind, e.source_key, e.transaction_no,
       SUM(e.amount_minor) AS difference
     FROM ledger_entries e LEFT JOIN accounts a ON a.account_key = e.account_key
-    WHERE e.business_day > :sealed_day
+    WHERE e.business_day > :after AND e.business_day <= :upto
     GROUP BY e.business_day, e.source_kind, e.source_key, e.transaction_no
     HAVING SUM(e.amount_minor) <> 0
         OR MIN(a.unit) <> MAX(a.unit) OR MIN(a.merchant_id) <> MAX(a.merchant_id)
     """,
+    findings.by_day(ledger_store.LEDGER_ENTRIES),
 )
 _NOT_NOTHING = findings.Rule(
     "I4",
@@ -68,8 +72,10 @@ _NOT_NOTHING = findings.Rule(
     """
     SELECT e.business_day, e.source_kind, e.source_key, e.entry_no, e.account_key, e.amount_minor
     FROM ledger_entries e LEFT JOIN accounts a ON a.account_key = e.account_key
-    WHERE e.business_day > :sealed_day AND (e.amount_minor = 0 OR a.account_key IS NULL)
+    WHERE e.business_day > :after AND e.business_day <= :upto
+      AND (e.amount_minor = 0 OR a.account_key IS NULL)
     """,
+    findings.by_day(ledger_store.LEDGER_ENTRIES),
 )
 _ENTRIES_HAVE_ORDERS = findings.Rule(
     "I4",
@@ -79,11 +85,12 @@ _ENTRIES_HAVE_ORDERS = findings.Rule(
     FROM ledger_entries e
       LEFT JOIN accounts a ON a.account_key = e.account_key
       LEFT JOIN orders o ON o.order_key = e.source_key
-    WHERE e.business_day > :sealed_day AND e.source_kind = '{rules.SALE}'
+    WHERE e.business_day > :after AND e.business_day <= :upto AND e.source_kind = '{rules.SALE}'
       AND (o.order_key IS NULL OR o.state <> :order_finalized
         OR o.business_day <> e.business_day
         OR o.merchant_id <> a.merchant_id OR o.currency <> a.unit)
     """,  # noqa: S608 - a name of our own
+    findings.by_day(ledger_store.LEDGER_ENTRIES),
 )
 _BALANCED_WHOLE = findings.Rule(
     "I4",
@@ -177,8 +184,8 @@ _OF_DAY = sa.text(
 _LATE = sa.text(
     f"""
     SELECT e.account_key + 0, {_AMOUNTS}
-    FROM orders o JOIN ledger_entries e ON e.business_day = o.business_day
-      AND e.source_kind = '{rules.SALE}' AND e.source_key = o.order_key
+    FROM orders o CROSS JOIN ledger_entries e ON e.business_day = o.business_day
+      AND e.source_kind = '{rules.SALE}' AND e.{OF_ORDER}
     WHERE o.order_key > :after AND o.business_day <= :sealed_day AND {NOT_SEALED}
     GROUP BY e.account_key + 0
     """  # noqa: S608 - our own

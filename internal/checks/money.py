@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.checks.scope import EVERYTHING, Scope
+from internal.orders import store as orders_store
+from internal.payments import store as payments_store
 
 _HELD = """
     (SELECT COALESCE(SUM(t.captured_minor - t.refunded_minor), 0) FROM order_tenders t
@@ -24,10 +26,12 @@ _FINALIZED_AGREES = findings.Rule(
     SELECT merchant_id, order_id, due, held
     FROM (
       SELECT o.merchant_id, o.order_id, {_DUE} AS due, {_HELD} AS held
-      FROM orders o WHERE o.order_key > :after AND o.state = :order_finalized
+      FROM orders o
+      WHERE o.order_key > :after AND o.order_key <= :upto AND o.state = :order_finalized
     ) AS q
     WHERE held <> due
     """,  # noqa: S608 - a fragment of our own
+    findings.by_order(orders_store.ORDERS),
 )
 _PAID_AGREES = findings.Rule(
     "I3",
@@ -37,22 +41,24 @@ _PAID_AGREES = findings.Rule(
     FROM (
       SELECT o.merchant_id, o.order_id, {_DUE} AS due, {_HELD} AS held
       FROM orders o
-      WHERE o.order_key > :after AND o.state = :order_paid
+      WHERE o.order_key > :after AND o.order_key <= :upto AND o.state = :order_paid
         AND o.charge_state NOT IN (:charge_pending, :charge_unknown)
     ) AS q
     WHERE held <> due
     """,  # noqa: S608
+    findings.by_order(orders_store.ORDERS),
 )
 _PAID_RETURNS = findings.Rule(
     "I3",
     "a paid order whose charge is open has a void: its money is being returned",
     """
     SELECT o.merchant_id, o.order_id, o.charge_state FROM orders o
-    WHERE o.order_key > :after AND o.state = :order_paid
+    WHERE o.order_key > :after AND o.order_key <= :upto AND o.state = :order_paid
       AND o.charge_state IN (:charge_pending, :charge_unknown)
       AND NOT EXISTS (SELECT 1 FROM payment_attempts v
         WHERE v.order_key = o.order_key AND v.operation = :request_void)
     """,
+    findings.by_order(orders_store.ORDERS),
 )
 _NOTHING_HELD = findings.Rule(
     "I3",
@@ -61,11 +67,12 @@ _NOTHING_HELD = findings.Rule(
     SELECT merchant_id, order_id, state, held
     FROM (
       SELECT o.merchant_id, o.order_id, o.state, {_HELD} AS held
-      FROM orders o WHERE o.order_key > :after
+      FROM orders o WHERE o.order_key > :after AND o.order_key <= :upto
         AND o.state IN (:order_rejected, :order_cancelled, :order_expired)
     ) AS q
     WHERE held <> 0
     """,  # noqa: S608
+    findings.by_order(orders_store.ORDERS),
 )
 _NOTHING_OPEN = findings.Rule(
     "I3",
@@ -73,25 +80,29 @@ _NOTHING_OPEN = findings.Rule(
     """
     SELECT o.merchant_id, o.order_id, o.state, a.attempt_no, a.state AS attempt
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
-    WHERE a.order_key > :after AND (a.state IN (:attempt_pending, :attempt_unknown)
+    WHERE a.order_key > :after AND a.order_key <= :upto
+      AND (a.state IN (:attempt_pending, :attempt_unknown)
         OR (a.state = :attempt_different AND NOT EXISTS (SELECT 1 FROM payment_attempts v
           WHERE v.order_key = a.order_key AND v.parent_no = a.attempt_no
             AND v.state = :attempt_succeeded)))
       AND (o.state IN (:order_finalized, :order_rejected, :order_cancelled, :order_expired)
         OR (o.state = :order_paid AND o.charge_state NOT IN (:charge_pending, :charge_unknown)))
     """,
+    findings.by_order(payments_store.PAYMENT_ATTEMPTS),
 )
 _ONE_CAPTURE = findings.Rule(
     "I3",
     "a tender is captured once at most",
     """
     SELECT c.order_key, c.tender_no, c.attempt_no FROM payment_attempts c
-    WHERE c.order_key > :after AND c.operation = :request_sale AND c.state = :attempt_succeeded
+    WHERE c.order_key > :after AND c.order_key <= :upto
+      AND c.operation = :request_sale AND c.state = :attempt_succeeded
       AND EXISTS (SELECT 1 FROM payment_attempts earlier
         WHERE earlier.order_key = c.order_key AND earlier.attempt_no < c.attempt_no
           AND earlier.operation = :request_sale AND earlier.state = :attempt_succeeded
           AND earlier.tender_no = c.tender_no)
     """,
+    findings.by_order(payments_store.PAYMENT_ATTEMPTS),
 )
 _ATTEMPTS_HAVE_ORDERS = findings.Rule(
     "I3",
@@ -99,8 +110,10 @@ _ATTEMPTS_HAVE_ORDERS = findings.Rule(
     """
     SELECT a.order_key, a.attempt_no, a.currency, o.currency AS currency_of_order
     FROM payment_attempts a LEFT JOIN orders o ON o.order_key = a.order_key
-    WHERE a.order_key > :after AND (o.order_key IS NULL OR o.currency <> a.currency)
+    WHERE a.order_key > :after AND a.order_key <= :upto
+      AND (o.order_key IS NULL OR o.currency <> a.currency)
     """,
+    findings.by_order(payments_store.PAYMENT_ATTEMPTS),
 )
 RULES = (
     _FINALIZED_AGREES,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from internal.checks import findings
-from internal.checks.scope import NOT_SEALED, Scope
+from internal.checks import findings, receipts
+from internal.checks.scope import Scope
 from internal.infra import bulk
 from internal.kernel import ids, states
 from internal.kernel.clock import US_PER_SECOND
@@ -31,10 +31,11 @@ _DOUBLED = findings.Rule(
     "an order is recorded once",
     """
     SELECT o.merchant_id, o.order_id, o.order_key FROM orders o
-    WHERE o.order_key > :after AND EXISTS (SELECT 1 FROM orders other
+    WHERE o.order_key > :after AND o.order_key <= :upto AND EXISTS (SELECT 1 FROM orders other
       WHERE other.merchant_id = o.merchant_id AND other.order_id = o.order_id
         AND other.order_key < o.order_key)
     """,
+    findings.by_order(store.ORDERS),
 )
 _LOG_HAS_ORDERS = findings.Rule(
     "I6",
@@ -42,68 +43,19 @@ _LOG_HAS_ORDERS = findings.Rule(
     """
     SELECT l.order_key, l.stage, l.event_id
     FROM order_log l LEFT JOIN orders o ON o.order_key = l.order_key
-    WHERE l.order_key > :after AND o.order_key IS NULL
+    WHERE l.order_key > :after AND l.order_key <= :upto AND o.order_key IS NULL
     """,
+    findings.by_order(store.ORDER_LOG),
 )
 _CLAIMED_TWICE = findings.Rule(
     "I7",
     "an event is claimed once",
     """
     SELECT order_key, stage, event_id, COUNT(*) AS claims FROM order_log
-    WHERE order_key > :after GROUP BY order_key, stage, event_id HAVING COUNT(*) > 1
+    WHERE order_key > :after AND order_key <= :upto
+    GROUP BY order_key, stage, event_id HAVING COUNT(*) > 1
     """,
-)
-_RECEIPTS = f"""
-    (
-      SELECT merchant_id, store_id, sealed_receipts * :is_sealed AS receipts,
-        sealed_last_no * :is_sealed AS highest, last_no AS counted
-      FROM receipt_counters
-      UNION ALL
-      SELECT COALESCE(o.merchant_id, ''), COALESCE(o.store_id, ''), COUNT(*), MAX(o.receipt_no), 0
-      FROM orders o
-      WHERE o.order_key > :after AND o.receipt_no IS NOT NULL AND {NOT_SEALED}
-      GROUP BY COALESCE(o.merchant_id, ''), COALESCE(o.store_id, '')
-    ) AS sides
-"""  # noqa: S608 - a fragment of our own
-"""SQL: of each store the number of receipts, the highest of them, and its counter.
-
-Grouped by expressions: SQLite would walk through a whole index that begins with these columns.
-"""
-_RECEIPTS_RUN = findings.Rule(
-    "I7",
-    "a store's receipt numbers are 1, 2, 3 and so on, without a gap",
-    f"""
-    SELECT merchant_id, store_id, SUM(receipts) AS receipts, MAX(highest) AS highest
-    FROM {_RECEIPTS} GROUP BY merchant_id, store_id HAVING SUM(receipts) <> MAX(highest)
-    """,  # noqa: S608
-)
-_RECEIPTS_DIFFER = findings.Rule(
-    "I7",
-    "a store gives a receipt number once",
-    """
-    SELECT o.merchant_id, o.store_id, o.receipt_no, o.order_key FROM orders o
-    WHERE o.order_key > :after AND o.receipt_no IS NOT NULL AND EXISTS (SELECT 1 FROM orders other
-      WHERE other.merchant_id = o.merchant_id AND other.store_id = o.store_id
-        AND other.receipt_series = o.receipt_series AND other.receipt_no = o.receipt_no
-        AND other.order_key <> o.order_key)
-    """,
-)
-_COUNTERS_AGREE = findings.Rule(
-    "I7",
-    "a store's receipt counter stands at its last receipt",
-    f"""
-    SELECT merchant_id, store_id, SUM(counted) AS counted, MAX(highest) AS given
-    FROM {_RECEIPTS} GROUP BY merchant_id, store_id HAVING SUM(counted) <> MAX(highest)
-    """,  # noqa: S608
-)
-_RECEIPT_MEANS_FINALIZED = findings.Rule(
-    "I7",
-    "every finalized order has a receipt number, and no other order has one",
-    """
-    SELECT merchant_id, order_id, state, receipt_no FROM orders
-    WHERE order_key > :after AND ((state = :order_finalized AND receipt_no IS NULL)
-       OR (state <> :order_finalized AND receipt_no IS NOT NULL))
-    """,
+    findings.by_order(store.ORDER_LOG),
 )
 _TERMINAL_BUT_DUE = findings.Rule(
     "I9",
@@ -126,7 +78,8 @@ _LEFT_BEHIND = findings.Rule(
     "an open order has a deadline, a hold, an open dead letter or an undecided payment",
     """
     SELECT o.merchant_id, o.order_id, o.state FROM orders o
-    WHERE o.order_key > :after AND o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
+    WHERE o.order_key > :after AND o.order_key <= :upto
+      AND o.due_at_us IS NULL AND o.state IN (:order_accepted, :order_paid)
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.closed_at_us IS NULL
         AND d.subject_kind = :subject_order
         AND d.merchant_id = o.merchant_id AND d.subject = o.order_id)
@@ -136,6 +89,7 @@ _LEFT_BEHIND = findings.Rule(
       AND NOT EXISTS (SELECT 1 FROM appointments h
         WHERE h.kind = :hold AND h.subject = CAST(o.order_key AS CHAR))
     """,
+    findings.by_order(store.ORDERS),
 )
 _HOLDS_AGREE = findings.Rule(
     "I11",
@@ -143,9 +97,10 @@ _HOLDS_AGREE = findings.Rule(
     """
     SELECT o.merchant_id, o.order_id, o.state, h.subject FROM orders o
       LEFT JOIN appointments h ON h.kind = :hold AND h.subject = CAST(o.order_key AS CHAR)
-    WHERE o.order_key > :after
+    WHERE o.order_key > :after AND o.order_key <= :upto
       AND (h.subject IS NULL) <> (o.on_decline <> :keep_open OR o.state <> :order_accepted)
     """,
+    findings.by_order(store.ORDERS),
 )
 _HOLDS_HAVE_ORDERS = findings.Rule(
     "I11",
@@ -161,10 +116,7 @@ RULES = (
     _DOUBLED,
     _LOG_HAS_ORDERS,
     _CLAIMED_TWICE,
-    _RECEIPTS_RUN,
-    _RECEIPTS_DIFFER,
-    _COUNTERS_AGREE,
-    _RECEIPT_MEANS_FINALIZED,
+    *receipts.RULES,
     _TERMINAL_BUT_DUE,
     _LEFT_BEHIND,
     _HOLDS_AGREE,

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from internal.checks import findings
 from internal.checks.scope import EVERYTHING, Scope
+from internal.orders import parts, tables
 from internal.pricing.messages import PartKind
 
 _ORDERS_ADD_UP = findings.Rule(
@@ -26,11 +27,12 @@ _ORDERS_ADD_UP = findings.Rule(
           WHERE l.order_key = o.order_key) AS total,
         (SELECT COALESCE(SUM(p.amount_minor), 0) FROM order_line_parts p
           WHERE p.order_key = o.order_key AND p.kind = :part_tax) AS tax
-      FROM orders o WHERE o.order_key > :after
+      FROM orders o WHERE o.order_key > :after AND o.order_key <= :upto
     ) AS q
     WHERE gross_minor <> gross OR discount_minor <> discount OR tax_minor <> tax
       OR total_minor <> total OR net_minor + tax_minor <> total_minor
     """,
+    findings.by_order(tables.ORDERS),
 )
 _LINES_ADD_UP = findings.Rule(
     "I13",
@@ -45,10 +47,11 @@ _LINES_ADD_UP = findings.Rule(
         (SELECT COALESCE(SUM(p.amount_minor), 0) FROM order_line_parts p
           WHERE p.order_key = l.order_key AND p.line_no = l.line_no
             AND p.kind = :part_tax AND p.inclusive = 0) AS on_top
-      FROM order_lines l WHERE l.order_key > :after
+      FROM order_lines l WHERE l.order_key > :after AND l.order_key <= :upto
     ) AS q
     WHERE discount_minor <> discount OR gross_minor - discount_minor + on_top <> total_minor
     """,
+    findings.by_order(tables.ORDER_LINES),
 )
 _PARTS_HAVE_LINES = findings.Rule(
     "I13",
@@ -58,8 +61,9 @@ _PARTS_HAVE_LINES = findings.Rule(
     FROM order_line_parts p
     LEFT JOIN order_lines l ON l.order_key = p.order_key AND l.line_no = p.line_no
     LEFT JOIN orders o ON o.order_key = l.order_key
-    WHERE p.order_key > :after AND o.order_key IS NULL
+    WHERE p.order_key > :after AND p.order_key <= :upto AND o.order_key IS NULL
     """,
+    findings.by_order(parts.ORDER_LINE_PARTS),
 )
 RULES = (_ORDERS_ADD_UP, _LINES_ADD_UP, _PARTS_HAVE_LINES)
 

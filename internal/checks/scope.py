@@ -38,5 +38,9 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 EVERYTHING = Scope()
+OF_ORDER = "source_key = o.order_key + 0"
+"""SQL: whether an entry or a movement has an order `o` as its source, in a join that begins with a
+range of orders. Without the sum SQLite looks into the key for that range instead of the one order.
+"""
 NOT_SEALED = "(o.business_day > :sealed_day OR o.order_key > :sealed_upto)"
 """SQL: whether the seal leaves an order `o` out. Sums since the seal count only these orders."""

@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from internal.checks import findings
-from internal.checks.scope import EVERYTHING, NOT_SEALED, Scope
+from internal.checks.scope import EVERYTHING, NOT_SEALED, OF_ORDER, Scope
 from internal.inventory import store
 from internal.inventory.messages import Reason, SourceKind, StockKey, StockLevel
+from internal.orders import store as orders_store
 
 WINDOW_SOURCES = 25_000
 """Sources of one kind and business day whose movements are summed by one query."""
@@ -30,10 +31,11 @@ _SALES_MOVED = findings.Rule(
         (SELECT COALESCE(-SUM(m.quantity_milli), 0) FROM stock_movements m
           WHERE m.business_day = o.business_day AND m.source_kind = :source_order
             AND m.source_key = o.order_key) AS sold_milli
-      FROM orders o WHERE o.order_key > :after
+      FROM orders o WHERE o.order_key > :after AND o.order_key <= :upto
     ) AS q
     WHERE sold_milli <> CASE WHEN state = :order_finalized THEN wanted_milli ELSE 0 END
     """,
+    findings.by_order(orders_store.ORDERS),
 )
 _SALES_HAVE_ORDERS = findings.Rule(
     "I5",
@@ -43,9 +45,10 @@ _SALES_HAVE_ORDERS = findings.Rule(
     FROM stock_movements m
     LEFT JOIN orders o ON o.order_key = m.source_key AND o.business_day = m.business_day
       AND m.source_kind = :source_order
-    WHERE m.business_day > :sealed_day
+    WHERE m.business_day > :after AND m.business_day <= :upto
       AND (m.reason = :reason_sale OR m.source_kind = :source_order) AND o.order_key IS NULL
     """,
+    findings.by_day(store.STOCK_MOVEMENTS),
 )
 BELOW_RESERVED = findings.Rule(
     "I5",
@@ -116,7 +119,13 @@ def _moved(connection: sa.Connection, scope: Scope) -> Counter[StockKey]:
 
 def sold_between(connection: sa.Connection, values: Mapping[str, Any]) -> Counter[StockKey]:
     """Return what the orders sold that a seal adds: see seals.plan."""
-    return _summed(connection, [(_SEALED, {**values, **_ORDER_KIND})])
+    key = orders_store.ORDERS.c.order_key
+    between = (key > values["after"]) & (key <= values["upto"])
+    parts = (
+        {**values, **_ORDER_KIND, **part, "upto": min(part["upto"], values["upto"])}
+        for part in findings.windows(connection, key, findings.PART_ORDERS, between)
+    )
+    return _summed(connection, ((_SEALED, part) for part in parts))
 
 
 def _summed(
@@ -165,17 +174,19 @@ _BOUNDS = sa.text(
 )
 _OF_ORDERS = """
     SELECT m.merchant_id, m.location_id, m.sku, m.lot, SUM(m.quantity_milli)
-    FROM orders o JOIN stock_movements m ON m.business_day = o.business_day
-      AND m.source_kind = :source_order AND m.source_key = o.order_key
+    FROM orders o CROSS JOIN stock_movements m ON m.business_day = o.business_day
+      AND m.source_kind = :source_order AND m.{of_order}
     WHERE o.order_key > :after AND {condition}
     GROUP BY m.merchant_id, m.location_id, m.sku, m.lot
 """
-_LATE = sa.text(_OF_ORDERS.format(condition=f"o.business_day <= :sealed_day AND {NOT_SEALED}"))
-_SEALED = sa.text(
-    _OF_ORDERS.format(
-        condition=f"o.order_key <= :upto AND o.business_day <= :business_day AND {NOT_SEALED}"
-    )
-)
+
+
+def _of_orders(condition: str) -> sa.TextClause:
+    return sa.text(_OF_ORDERS.format(of_order=OF_ORDER, condition=condition))
+
+
+_LATE = _of_orders(f"o.business_day <= :sealed_day AND {NOT_SEALED}")
+_SEALED = _of_orders(f"o.order_key <= :upto AND o.business_day <= :business_day AND {NOT_SEALED}")
 _MOVED = sa.text(
     """
     SELECT merchant_id, location_id, sku, lot, SUM(quantity_milli) FROM stock_movements

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from internal.checks import findings
 from internal.checks.scope import EVERYTHING, Scope
 from internal.ledger import rules as ledger_rules
-from internal.payments import outcomes, tenders
+from internal.orders import store as orders_store
+from internal.payments import order_tenders, outcomes, tenders, transactions
+from internal.payments import store as payments_store
 from internal.payments.messages import OnDecline
 
 _AT_GATEWAY = ", ".join(
@@ -44,10 +46,11 @@ _HOLDS_ITS_MOVEMENTS = findings.Rule(
     FROM (
       SELECT t.order_key, t.tender_no, t.captured_minor - t.refunded_minor AS held,
         {_MOVED.format(more="")} AS moved
-      FROM order_tenders t WHERE t.order_key > :after
+      FROM order_tenders t WHERE t.order_key > :after AND t.order_key <= :upto
     ) AS q
     WHERE held <> moved
     """,  # noqa: S608 - fragments of our own
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _PARTS_MOVED = findings.Rule(
     "I3",
@@ -58,10 +61,12 @@ _PARTS_MOVED = findings.Rule(
       SELECT t.order_key, t.tender_no, t.tip_minor, t.rounding_minor, t.change_minor,
         {_moved_for("tip")} AS tip, {_moved_for("rounding")} AS rounding,
         {_moved_for("change")} AS handed_back
-      FROM order_tenders t WHERE t.order_key > :after AND t.captured_minor <> 0
+      FROM order_tenders t
+      WHERE t.order_key > :after AND t.order_key <= :upto AND t.captured_minor <> 0
     ) AS q
     WHERE tip <> tip_minor OR rounding <> rounding_minor OR handed_back <> -change_minor
     """,  # noqa: S608
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _HOLDS_WHAT_THE_GATEWAY_TOOK = findings.Rule(
     "I3",
@@ -71,10 +76,12 @@ _HOLDS_WHAT_THE_GATEWAY_TOOK = findings.Rule(
     FROM (
       SELECT t.order_key, t.tender_no, t.captured_minor, {_CAPTURED} AS captured_by_attempts
       FROM order_tenders t
-      WHERE t.order_key > :after AND t.kind IN ({_AT_GATEWAY}) AND t.pending_minor = 0
+      WHERE t.order_key > :after AND t.order_key <= :upto
+        AND t.kind IN ({_AT_GATEWAY}) AND t.pending_minor = 0
     ) AS q
     WHERE captured_minor <> captured_by_attempts
     """,  # noqa: S608
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _GIVEN_AGREES = findings.Rule(
     "I3",
@@ -82,10 +89,11 @@ _GIVEN_AGREES = findings.Rule(
     """
     SELECT order_key, tender_no, given_minor, change_minor, amount_minor, tip_minor, rounding_minor
     FROM order_tenders
-    WHERE order_key > :after
+    WHERE order_key > :after AND order_key <= :upto
       AND (change_minor < 0 OR (change_minor > 0 AND given_minor = 0) OR (given_minor <> 0
         AND given_minor - change_minor <> amount_minor + tip_minor + rounding_minor))
     """,
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _COUNTS = f"(x.on_decline <> '{OnDecline.KEEP_OPEN}' OR s.state NOT IN ({_ENDED}))"
 """SQL: whether the tip and rounding of a tender `s` of an order `x` count: of an open order only if
@@ -103,14 +111,15 @@ _ORDER_SUMS = findings.Rule(
         SUM(s.authorized_minor) AS authorized, SUM(s.captured_minor) AS captured,
         SUM(s.refunded_minor) AS refunded
       FROM order_tenders s JOIN orders x ON x.order_key = s.order_key
-      WHERE s.order_key > :after GROUP BY s.order_key
+      WHERE s.order_key > :after AND s.order_key <= :upto GROUP BY s.order_key
     ) AS t ON t.order_key = o.order_key
-    WHERE o.order_key > :after AND (o.tip_minor <> COALESCE(t.tip, 0)
+    WHERE o.order_key > :after AND o.order_key <= :upto AND (o.tip_minor <> COALESCE(t.tip, 0)
        OR o.cash_rounding_minor <> COALESCE(t.rounding, 0)
        OR o.authorized_minor <> COALESCE(t.authorized, 0)
        OR o.captured_minor <> COALESCE(t.captured, 0)
        OR o.refunded_minor <> COALESCE(t.refunded, 0))
     """,  # noqa: S608
+    findings.by_order(orders_store.ORDERS),
 )
 _PAID_IN_FULL = findings.Rule(
     "I3",
@@ -118,9 +127,10 @@ _PAID_IN_FULL = findings.Rule(
     """
     SELECT order_key, tender_no, state, captured_minor, amount_minor, tip_minor, rounding_minor
     FROM order_tenders
-    WHERE order_key > :after AND state = :charge_full
+    WHERE order_key > :after AND order_key <= :upto AND state = :charge_full
       AND captured_minor <> amount_minor + tip_minor + rounding_minor
     """,
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _TENDERS_HAVE_ORDERS = findings.Rule(
     "I3",
@@ -128,8 +138,9 @@ _TENDERS_HAVE_ORDERS = findings.Rule(
     """
     SELECT t.order_key, t.tender_no
     FROM order_tenders t LEFT JOIN orders o ON o.order_key = t.order_key
-    WHERE t.order_key > :after AND o.order_key IS NULL
+    WHERE t.order_key > :after AND t.order_key <= :upto AND o.order_key IS NULL
     """,
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _MOVEMENTS_HAVE_TENDERS = findings.Rule(
     "I3",
@@ -139,10 +150,11 @@ _MOVEMENTS_HAVE_TENDERS = findings.Rule(
     FROM payment_transactions m
       LEFT JOIN order_tenders t ON t.order_key = m.order_key AND t.tender_no = m.tender_no
       LEFT JOIN orders o ON o.order_key = m.order_key
-    WHERE m.order_key > :after
+    WHERE m.order_key > :after AND m.order_key <= :upto
       AND (t.order_key IS NULL OR o.order_key IS NULL OR o.currency <> m.currency
         OR m.account_key IS NULL OR m.account_key <> t.account_key)
     """,
+    findings.by_order(transactions.PAYMENT_TRANSACTIONS),
 )
 _ACCOUNTS_FIT = findings.Rule(
     "I3",
@@ -151,10 +163,12 @@ _ACCOUNTS_FIT = findings.Rule(
     SELECT t.order_key, t.tender_no, t.account_key, a.kind, a.merchant_id, a.unit
     FROM order_tenders t JOIN orders o ON o.order_key = t.order_key
       LEFT JOIN accounts a ON a.account_key = t.account_key
-    WHERE t.order_key > :after AND o.state = :order_finalized AND t.captured_minor <> 0
+    WHERE t.order_key > :after AND t.order_key <= :upto
+      AND o.state = :order_finalized AND t.captured_minor <> 0
       AND (a.account_key IS NULL OR a.merchant_id <> o.merchant_id OR a.unit <> o.currency
         OR a.kind NOT IN ({_RECEIVING}))
     """,  # noqa: S608
+    findings.by_order(order_tenders.ORDER_TENDERS),
 )
 _ATTEMPTS_HAVE_TENDERS = findings.Rule(
     "I3",
@@ -163,8 +177,10 @@ _ATTEMPTS_HAVE_TENDERS = findings.Rule(
     SELECT a.order_key, a.attempt_no, a.tender_no
     FROM payment_attempts a JOIN orders o ON o.order_key = a.order_key
       LEFT JOIN order_tenders t ON t.order_key = a.order_key AND t.tender_no = a.tender_no
-    WHERE a.order_key > :after AND (t.order_key IS NULL OR t.kind NOT IN ({_AT_GATEWAY}))
+    WHERE a.order_key > :after AND a.order_key <= :upto
+      AND (t.order_key IS NULL OR t.kind NOT IN ({_AT_GATEWAY}))
     """,  # noqa: S608
+    findings.by_order(payments_store.PAYMENT_ATTEMPTS),
 )
 RULES = (
     _HOLDS_ITS_MOVEMENTS,

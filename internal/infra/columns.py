@@ -9,6 +9,8 @@ from sqlalchemy.dialects import mysql
 ID_CHARS_MAX = 64
 APPEND_ONLY = {"append_only": True}
 """The `info` of a table whose rows are never changed or deleted: a migration adds its triggers."""
+GIVEN_ONCE = {"given_once": True}
+"""The `info` of a column of such a table that may be given a value later, once: see given_once."""
 BINARY_COLLATION = "utf8mb4_bin"
 
 
@@ -70,6 +72,14 @@ def number(
         autoincrement=False,
         server_default=server_default,
     )
+
+
+def given_once(name: str) -> sa.Column[int]:
+    """Return a column for a number that a row of an append-only table gets later, and then keeps.
+
+    While it is NULL it may be set, and nothing else of the row may change with it.
+    """
+    return sa.Column(name, sa.BigInteger(), nullable=True, autoincrement=False, info=GIVEN_ONCE)
 
 
 def growing_key(name: str) -> sa.Column[int]:

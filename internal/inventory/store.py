@@ -1,13 +1,15 @@
 """The SQL of stock: guarded changes of a whole batch in one statement, and their movements."""
 
+import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from internal.infra import bulk, columns, db
 from internal.inventory import exceptions
 from internal.inventory.messages import Movement, StockKey, StockLevel
+from internal.kernel import local_days
 
 STOCK = sa.Table(
     "stock",
@@ -51,6 +53,9 @@ _LEVEL = bulk.shape_of(STOCK, *_KEY)
 _CHANGE = bulk.shape_of(STOCK, *_KEY, quantity_milli=STOCK.c.reserved_milli)
 _COUNTED = bulk.shape_of(STOCK, *_KEY, "counted_at_us")
 _MOVEMENT = tuple(name for name in STOCK_MOVEMENTS.c.keys() if name not in _KEY)  # noqa: SIM118
+_MOVEMENT_VALUES: Callable[[Movement], bulk.Values] = operator.attrgetter(
+    *_MOVEMENT, *(f"key.{name}" for name in _KEY)
+)
 PLENTY_BATCHES = 32
 """Stock that suffices for this many batches like the present one is plenty: twice the number of
 shards, and so of the stages that can record at the same time.
@@ -168,7 +173,7 @@ def _change(
 
 def add_movements(connection: sa.Connection, movements: Sequence[Movement]) -> None:
     """Insert the movement rows."""
-    rows = [(*(getattr(m, name) for name in _MOVEMENT), *_row(m.key)) for m in movements]
+    rows = [_MOVEMENT_VALUES(m) for m in movements]
     bulk.insert_deferred(connection, STOCK_MOVEMENTS, (*_MOVEMENT, *_KEY), rows)
 
 
@@ -220,11 +225,17 @@ def note_counts(connection: sa.Connection, keys: Sequence[StockKey], at_us: int)
 def moved_since(
     connection: sa.Connection, keys: Sequence[StockKey], at_us: int
 ) -> Counter[StockKey]:
-    """Return what moved at these rows after `at_us`. It scans the movements."""
+    """Return what moved at these rows after `at_us`.
+
+    Reads the business days since then, and none before: a sale of an earlier day that arrives late
+    happened before.
+    """
     t, wanted = STOCK_MOVEMENTS.c, set(keys)
     by_key = tuple(t[name] for name in _KEY)
     query = sa.select(*by_key, sa.func.sum(t.quantity_milli)).where(
-        t.merchant_id.in_({key.merchant_id for key in keys}), t.happened_at_us > at_us
+        t.business_day >= local_days.earliest_business_day(at_us),
+        t.merchant_id.in_({key.merchant_id for key in keys}),
+        t.happened_at_us > at_us,
     )
     rows = connection.execute(query.group_by(*by_key))
     sums = {StockKey(*row[:4]): int(row[4]) for row in rows}

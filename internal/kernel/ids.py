@@ -41,6 +41,19 @@ def flaw(**named: str) -> str:
     return ""
 
 
+def flaw_of_given(**named: str) -> str:
+    """Return what `flaw` returns; those that are empty were not given, and are not looked at."""
+    return flaw(**{name: value for name, value in named.items() if value})
+
+
+def flaw_among(values: Iterable[str], path: str) -> str:
+    """Return what `flaw` returns; `path` names a value by its place in {}: "taxes[{}]"."""
+    for place, value in enumerate(values):
+        if not ID.fullmatch(value):
+            return flaw(**{path.format(place): value})
+    return ""
+
+
 def sku_flaw(skus: Iterable[str]) -> str:
     """Return what is wrong with the first of these that is no SKU; "" if all are."""
     for sku in skus:

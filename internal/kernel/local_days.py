@@ -19,6 +19,7 @@ from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
 
 DAY_US = 86_400 * US_PER_SECOND
+HOUR_US = 3_600 * US_PER_SECOND
 LAST_US = 253_370_764_800 * US_PER_SECOND
 """9999-01-01, UTC: Python's calendar ends with that year, in every zone."""
 _END_US = LAST_US + 364 * DAY_US
@@ -120,14 +121,26 @@ def business_day(at_us: int, zone: datetime.tzinfo, cut_off_minutes: int) -> int
     A business day begins at the first instant at which the zone's clock shows its cut-off or later,
     and ends where the next one begins: it has 23 to 25 hours. A day that a zone skipped is empty.
     """
-    shown = _local(at_us, zone).replace(tzinfo=None) - datetime.timedelta(minutes=cut_off_minutes)
-    day = shown.date().toordinal()
+    day = _day_shown(at_us // HOUR_US, zone)
     while at_us < _begins_us(day, zone, cut_off_minutes):
         day -= 1
     while at_us >= _begins_us(day + 1, zone, cut_off_minutes):
         day += 1
+    return _number_of(day)
+
+
+@functools.lru_cache(maxsize=1024)
+def _number_of(day: int) -> int:
     date = datetime.date.fromordinal(day)
     return date.year * 10_000 + date.month * 100 + date.day
+
+
+def earliest_business_day(at_us: int) -> int:
+    """Return the earliest business day that an instant has anywhere.
+
+    Clocks are up to 12 hours behind UTC, and a day may begin up to 24 hours after its midnight.
+    """
+    return day_before(day_before(business_day(at_us, datetime.UTC, 0)))
 
 
 def day_before(business_day: int) -> int:
@@ -149,6 +162,12 @@ def ends_us(business_day: int, zone: datetime.tzinfo, cut_off_minutes: int) -> i
 def _date(business_day: int) -> datetime.date:
     year, rest = divmod(business_day, 10_000)
     return datetime.date(year, *divmod(rest, 100))
+
+
+@functools.lru_cache(maxsize=1024)
+def _day_shown(hour: int, zone: datetime.tzinfo) -> int:
+    """Return the day that a zone's clock shows in an hour since the epoch, as an ordinal."""
+    return _local(hour * HOUR_US, zone).date().toordinal()
 
 
 @functools.lru_cache(maxsize=1024)

@@ -6,6 +6,7 @@ override the direction of everything after them, so that a person reads another 
 that is stored. The .proto files state the same rule for the API; a test compares both.
 """
 
+import functools
 import re
 
 SKU_CHARS_MAX = 64
@@ -13,6 +14,7 @@ SKU_FORM = (
     f"1 to {SKU_CHARS_MAX} characters, no control characters or line breaks,"
     " and no blank at either end"
 )
+SKUS_REMEMBERED_MAX = 10_000
 
 _OVERRIDES = "\u202d\u202e"
 _SEPARATORS = "\u2028\u2029"
@@ -36,9 +38,13 @@ def fault_of_note(text: str) -> str:
 
 def is_sku(text: str) -> bool:
     """Tell whether `text` is a SKU as products and orders have them. SKUs compare byte by byte."""
-    if not 1 <= len(text) <= SKU_CHARS_MAX or _NOT_IN_LINES.search(text):
-        return False
-    return not (text[0].isspace() or text[-1].isspace())
+    return 1 <= len(text) <= SKU_CHARS_MAX and _is_clean(text)
+
+
+@functools.lru_cache(maxsize=SKUS_REMEMBERED_MAX)
+def _is_clean(text: str) -> bool:
+    is_padded = text[0].isspace() or text[-1].isspace()
+    return not is_padded and _NOT_IN_LINES.search(text) is None
 
 
 def _fault_of(refused: re.Pattern[str], text: str) -> str:

@@ -29,6 +29,7 @@ KEY_DIGITS = 15
 KEYS_REMEMBERED_MAX = 100_000
 
 
+@lru_cache(maxsize=KEYS_REMEMBERED_MAX)
 def ref(kind: AccountKind, store_id: str, name: str = "") -> AccountRef:
     """Return the account of this kind that something in a store is booked on."""
     return AccountRef(kind, "" if kind in OF_THE_MERCHANT else store_id, name)

@@ -21,7 +21,7 @@ LEDGER_ENTRIES = sa.Table(
     columns.number("recorded_at_us"),
     columns.words("corrects", 96),
     columns.number("is_supplement", default=0),
-    columns.number("journal_no", nullable=True),
+    columns.given_once("journal_no"),
     sa.Index("ledger_entries_by_account", "account_key", "business_day"),
     info=columns.APPEND_ONLY,
 )
@@ -59,11 +59,11 @@ def append(
     used: dict[int, Account] = {}
     rows = []
     for it in transactions:
+        source = (it.business_day, it.source_kind, it.source_key, it.transaction_no)
         for number, posting in enumerate(it.postings, start=1):
             account = Account(it.merchant_id, posting.account, it.currency)
             key = rules.key_of(account)
             used[key] = account
-            source = (it.business_day, it.source_kind, it.source_key, it.transaction_no)
             rows.append((*source, number, key, posting.amount_minor, it.at_us))
     if not rows:
         return

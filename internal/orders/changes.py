@@ -76,7 +76,7 @@ class Repriced(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-_PRICES = ("gross_minor", "discount_minor", "net_minor", "tax_minor", "total_minor")
+_PRICES = ("price_policy", "gross_minor", "discount_minor", "net_minor", "tax_minor", "total_minor")
 _REPRICED = ("order_key", "version", *_PRICES, "due_at_us", "updated_at_us")
 
 

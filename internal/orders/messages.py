@@ -73,20 +73,21 @@ class OrderPlaced(OrderCommand, frozen=True, omit_defaults=True, tag=True):
 
     def flaw(self) -> str:
         """See kernel.facts.Fact."""
-        named = {"store_id": self.store_id, "currency": self.currency, "body_hash": self.body_hash}
         refs = [tender.tender_ref for tender in self.tenders]
-        named |= {f"tenders[{place}].tender_ref": ref for place, ref in enumerate(refs)}
-        optional = {
-            "terminal_id": self.terminal_id,
-            "customer_id": self.customer_id,
-            "shift_id": self.shift_id,
-            "cashier_id": self.cashier_id,
-        }
-        named |= {name: value for name, value in optional.items() if value}
-        skus = (line.sku for line in self.lines)
-        flaw = OrderCommand.flaw(self) or ids.flaw(**named) or ids.sku_flaw(skus)
-        flaw = flaw or _pricing_flaw(self.lines, self.adjustments)
-        return flaw or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+        return (
+            OrderCommand.flaw(self)
+            or ids.flaw(store_id=self.store_id, currency=self.currency, body_hash=self.body_hash)
+            or ids.flaw_among(refs, "tenders[{}].tender_ref")
+            or ids.flaw_of_given(
+                terminal_id=self.terminal_id,
+                customer_id=self.customer_id,
+                shift_id=self.shift_id,
+                cashier_id=self.cashier_id,
+            )
+            or ids.sku_flaw(line.sku for line in self.lines)
+            or _pricing_flaw(self.lines, self.adjustments)
+            or ("" if len(set(refs)) == len(refs) else "two tenders have one tender_ref")
+        )
 
 
 def _pricing_flaw(lines: tuple[WantedLine, ...], adjustments: tuple[Adjustment, ...]) -> str:
@@ -98,8 +99,7 @@ def _pricing_flaw(lines: tuple[WantedLine, ...], adjustments: tuple[Adjustment, 
         if flaw:
             return flaw
     for it in adjustments:
-        named = {"code": it.code, "reason_code": it.reason_code, "allowed_by": it.allowed_by}
-        flaw = ids.flaw(**{name: value for name, value in named.items() if value})
+        flaw = ids.flaw_of_given(code=it.code, reason_code=it.reason_code, allowed_by=it.allowed_by)
         if flaw:
             return flaw
     return ""
@@ -211,8 +211,8 @@ class StockLine(msgspec.Struct, frozen=True):
 
 
 def _goods_flaw(lines: tuple[StockLine, ...], taxes: tuple[TaxBucket, ...]) -> str:
-    codes = {f"taxes[{place}]": tax.code for place, tax in enumerate(taxes)}
-    return ids.flaw(**codes) or ids.sku_flaw(line.sku for line in lines)
+    codes = [tax.code for tax in taxes]
+    return ids.flaw_among(codes, "taxes[{}]") or ids.sku_flaw([line.sku for line in lines])
 
 
 class OrderAccepted(RecordedFact, frozen=True, omit_defaults=True, tag=True):

@@ -138,17 +138,20 @@ def _is_short(wanted: Sequence[Tender], shares: _Shares) -> bool:
 
 
 def _settled(place: int, tender: Tender, shares: _Shares) -> Tender:
+    amount_minor, given_minor = shares.amounts[place], tender.given_minor
     rounding_minor = shares.rounding_minor if place == shares.rounded else 0
-    settled = msgspec.structs.replace(
-        tender, amount_minor=shares.amounts[place], rounding_minor=rounding_minor
-    )
-    if not tender_types.of_kind(tender.kind).is_cash:
-        return msgspec.structs.replace(settled, change_minor=-tender.given_minor)
-    named_minor = tender.amount_minor or 0
-    is_more = named_minor > shares.amounts[place]
-    given_minor = tender.given_minor or (named_minor if is_more else settled.due_minor)
+    change_minor = -given_minor  # only cash is given
+    if tender_types.of_kind(tender.kind).is_cash:
+        due_minor = amount_minor + tender.tip_minor + rounding_minor
+        named_minor = tender.amount_minor or 0
+        given_minor = given_minor or (named_minor if named_minor > amount_minor else due_minor)
+        change_minor = given_minor - due_minor
     return msgspec.structs.replace(
-        settled, given_minor=given_minor, change_minor=given_minor - settled.due_minor
+        tender,
+        amount_minor=amount_minor,
+        given_minor=given_minor,
+        change_minor=change_minor,
+        rounding_minor=rounding_minor,
     )
 
 

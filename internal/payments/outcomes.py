@@ -105,16 +105,18 @@ def of(
         _course(number, payment, attempts, step, before)
         for number in range(1, len(payment.tenders) + 1)
     ]
-    known = {it.identity for it in before}
     found = tuple(map(_outcome, courses))
     amounts = [it.amounts for it in found]
+    is_one = len(found) == 1 and not payment.is_open
+    moved = [it for course in courses for it in _movements(course)]
+    if before:
+        known = {it.identity for it in before}
+        moved = [it for it in moved if it.identity not in known]
     return Outcome(
         tenders=found,
-        moved=tuple(
-            it for course in courses for it in _movements(course) if it.identity not in known
-        ),
+        moved=tuple(moved),
         sums=charges.sums_of(amounts),
-        state=charges.charge_of(_due_minor(payment, found), amounts),
+        state=found[0].state if is_one else charges.charge_of(_due_minor(payment, found), amounts),
     )
 
 

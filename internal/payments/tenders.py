@@ -6,13 +6,14 @@ account unless an existing one receives it. Pure.
 
 from collections.abc import Iterable
 from enum import Enum, auto
+from functools import lru_cache
 
 import msgspec
 
 from internal.kernel import errors
 from internal.ledger import rules
 from internal.ledger.messages import Account, AccountKind, AccountRef
-from internal.payments.messages import Captured, Tender, TenderKind
+from internal.payments.messages import Captured, TenderKind
 
 
 class SettledBy(Enum):
@@ -92,14 +93,6 @@ NO_FIELD = "exactly one field is required in oneof"
 """As protovalidate says it, which refuses such a request first."""
 
 
-def with_refs(wanted: Iterable[Tender]) -> tuple[Tender, ...]:
-    """Give tenders without a `tender_ref` one by their place: "t1", "t2"."""
-    return tuple(
-        tender if tender.tender_ref else msgspec.structs.replace(tender, tender_ref=f"t{number}")
-        for number, tender in enumerate(wanted, start=1)
-    )
-
-
 def received(captured: Iterable[Captured], store_id: str) -> tuple[tuple[AccountRef, int], ...]:
     """Return (account, amount) of every capture in a store.
 
@@ -111,6 +104,7 @@ def received(captured: Iterable[Captured], store_id: str) -> tuple[tuple[Account
     )
 
 
+@lru_cache(maxsize=rules.KEYS_REMEMBERED_MAX)
 def account_key(kind: str, merchant_id: str, store_id: str, currency: str) -> int:
     """Return the key of the account that receives the money of a tender of this kind.
 

@@ -39,6 +39,7 @@ DEAD_LETTERS = sa.Table(
     columns.number("closed_at_us", nullable=True),
     columns.words("closed_by", 16),
     sa.Index("dead_letters_open", "closed_at_us", "letter_key"),
+    sa.Index("dead_letters_by_subject", "subject_kind", "merchant_id", "subject"),
 )
 
 SOURCES = sa.Table(

@@ -166,7 +166,7 @@ def buckets_of(lines: Sequence[PricedLine]) -> tuple[TaxBucket, ...]:
     sums: dict[tuple[str, int, bool, int], list[int]] = {}
     for line in lines:
         for it in line.parts:
-            if it.kind == PartKind.TAX:
+            if it.kind is PartKind.TAX:
                 key = (it.code, it.rate_ppm, it.inclusive, it.tax_rate_key)
                 bucket = sums.setdefault(key, [0, 0])
                 bucket[0] += it.base_minor

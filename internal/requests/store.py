@@ -3,6 +3,7 @@
 It is written in the transaction that carries the request out.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -166,9 +167,15 @@ def find_old(connection: sa.Connection, before_us: int, rows_max: int) -> list[R
 
 def delete(connection: sa.Connection, keys: Sequence[RequestKey], before_us: int) -> int:
     """Delete those of these requests that are still as old; return how many that were."""
-    t = REQUESTS.c
-    these = sa.tuple_(*(t[name] for name in _KEY)).in_(sorted(keys))
-    return connection.execute(REQUESTS.delete().where(these, t.at_us < before_us)).rowcount
+    ids_of: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for merchant_id, method, request_id in sorted(keys):
+        ids_of[merchant_id, method].append(request_id)
+    t, deleted = REQUESTS.c, 0
+    for (merchant_id, method), request_ids in ids_of.items():  # SQLite scans for a list of tuples
+        these = (t.merchant_id == merchant_id) & (t.method == method)
+        these &= t.request_id.in_(request_ids)
+        deleted += connection.execute(REQUESTS.delete().where(these, t.at_us < before_us)).rowcount
+    return deleted
 
 
 def _request(row: bulk.Row | sa.Row[tuple[object, ...]]) -> Request:

@@ -116,8 +116,8 @@ def amounts_of(p: Plan, became: outcomes.Outcome) -> store.ChargeAmounts:
     """Return the sums over the tenders; of an open order those that brought nothing have none."""
     tenders = became.live if p.payment.is_open else [it.tender for it in became.tenders]
     return store.ChargeAmounts(
-        tip_minor=sum(it.tip_minor for it in tenders),
-        cash_rounding_minor=sum(it.rounding_minor for it in tenders),
+        tip_minor=sum([it.tip_minor for it in tenders]),
+        cash_rounding_minor=sum([it.rounding_minor for it in tenders]),
         authorized_minor=became.sums.authorized_minor,
         captured_minor=became.sums.captured_minor,
         outstanding_minor=became.sums.outstanding_minor,

@@ -97,7 +97,8 @@ def undecided(
     query = _UNDECIDED.where(manual_resolution.undecided_where(pending_before_us))
     query = query.where(_A.order_key > after)
     if merchant_id:
-        query = query.where(_O.merchant_id == merchant_id)
+        # By an expression: SQLite would begin with all orders of the merchant.
+        query = query.where(sa.func.coalesce(_O.merchant_id, "") == merchant_id)
     order = (_O.due_at_us.is_not(None), _A.updated_at_us, _A.order_key, _A.attempt_no)
     rows = connection.execute(query.order_by(*order).limit(LISTED_MAX))
     return [

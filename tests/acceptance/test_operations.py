@@ -1,20 +1,26 @@
 """The runbook, docs/operations.md: every command in it, in its order, on a stack of its own.
 
 It needs its own stack because it kills the database, changes its password and stops everything.
+What the runbook leaves behind is good enough for the demo.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from internal.deploy import wheel
+from internal.lab.demo import scenes
 from internal.stack import ports
 from tests.support import runbook
 from tests.support import stack as stacks
@@ -53,6 +59,26 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running
 def test_every_command_does_what_the_runbook_says(running: stacks.Running, wheels: Path) -> None:
     with runbook.Shell.opened(ROOT, environment(running, wheels)) as shell:
         runbook.follow(RUNBOOK, shell)
+
+
+@pytest.mark.slow
+def test_demo_shows_the_same_as_on_the_embedded_engine(
+    running: stacks.Running, tmp_path: Path
+) -> None:
+    figures = tmp_path / "demo.json"
+    start = (sys.executable, str(ROOT / "cmd" / "start.py"), "--full", "--demo", "100")
+    ended = subprocess.run(
+        [*start, "--data", str(running.folder), "--json", str(figures)],
+        env=environment_of(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    played = {scene["name"]: scene["values"] for scene in json.loads(figures.read_text())["scenes"]}
+    right = {scene.name: msgspec.to_builtins(scene.right) for scene in scenes.SCENES}
+    assert played == json.loads(json.dumps(right))
 
 
 def environment(running: stacks.Running, wheels: Path) -> dict[str, str]:

@@ -16,6 +16,11 @@ def test_a_declined_card_and_then_cash_on_the_same_order(souk: Souk) -> None:
     assert "4.49 EUR left to pay; `souk orders pay table-7` adds a tender" in opened.words
     shown = souk("orders", "get", "table-7").words
     assert re.search(r"open until 20[-0-9]+ [:.0-9+-]+: 4\.49 EUR left to pay", shown)
+    lines = ("--line", "COFFEE-250=2", "--request-id", "u-1")
+    updated = souk("orders", "update", "table-7", *lines, "--expected-version", "2")
+    assert (updated.code, "8.98 EUR left to pay" in updated.words) == (0, True)
+    late = souk("orders", "update", "table-7", *LINE[2:], "--expected-version", "2")
+    assert (late.code, "VERSION_MISMATCH" in late.err) == (1, True)
     declined = souk("orders", "pay", "table-7", "card:tok_declined:no", "--request-id", "p-1")
     assert declined.code == 1
     assert "p-1 DECLINED ACCEPTED" in declined.words

@@ -89,6 +89,27 @@ async def test_an_order_comes_from_a_dead_letter(
     assert not captured(world)
 
 
+@pytest.mark.parametrize("place", PLACES)
+async def test_the_stage_dies_in_an_update(site: Site, place: str) -> None:
+    clock, update = ManualClock(shop.NOW_US), shop.updated("o", ("tea", 3), ("cup", 1))
+    async with opened(site, clock, (topics.ORDER,)) as world:
+        await world.bus.ensure({topics.ACCEPTED: [LISTENER]})
+        await world.publish(shop.kept_open("o"))
+        await taken(world)
+        failpoints.arm(failpoints.parse(f"order_processing.{place}=raise@1"))
+        await world.publish(update)
+        with contextlib.suppress(ExceptionGroup):
+            await taken(world)
+        failpoints.arm({})
+    async with opened(site, clock, (topics.ORDER,)) as world:
+        await taken(world)
+        order = await world.view("o")
+        assert (order.version, [line.quantity_milli for line in order.lines]) == (3, [3_000, 1_000])
+        assert await state_of(world, update) is RequestState.DONE
+        assert await world.bus.backlog(topics.ACCEPTED, LISTENER) >= 2
+        assert not await world.check([], is_drained=False)
+
+
 @pytest.mark.parametrize("passage", [1, 2])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("is_early", [False, True], ids=["of an order", "before its order"])

@@ -32,6 +32,12 @@ REQUESTS = {
     "ListOrders": s.ListOrdersRequest(store_id="s-1", page_token="x"),
     "WatchOrder": s.WatchOrderRequest(order_id="o-1"),
     "CancelOrder": s.CancelOrderRequest(order_id="o-1", request_id="r-1", reason="r"),
+    "UpdateOrder": s.UpdateOrderRequest(
+        order_id="o-1",
+        request_id="r-1",
+        currency="EUR",
+        lines=[o.DraftLine(sku="tea", quantity_milli=1_000)],
+    ),
     "QuoteOrder": s.QuoteOrderRequest(
         store_id="s-1", currency="EUR", lines=[o.DraftLine(sku="tea", quantity_milli=1_000)]
     ),

@@ -183,13 +183,37 @@ def test_rows_of_append_only_tables_can_be_added_and_never_changed(
     row = {c.name: 1 if isinstance(c.type, sa.BigInteger) else "x" for c in table.columns}
     run(engine, lambda c: c.execute(table.insert().values(row)))
     some_column = next(c for c in table.columns if not c.primary_key)
-    changes = (table.update().values({some_column.name: row[some_column.name]}), table.delete())
+    other = 2 if isinstance(some_column.type, sa.BigInteger) else "y"
+    changes = (table.update().values({some_column.name: other}), table.delete())
     for change in changes:
         with pytest.raises(sa.exc.DBAPIError, match=f"{table.name} is append-only"):
             run(engine, lambda c, change=change: c.execute(change))  # type: ignore[misc]
     with engine.connect() as connection:
         count = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
         assert count == 1
+
+
+def test_the_close_of_a_day_numbers_entries_once(engine: sa.Engine) -> None:
+    """Nothing else changes with the number, and it stays."""
+    run(engine, migrate.upgrade)
+    table = _ledger.LEDGER_ENTRIES
+    row = {c.name: 1 if isinstance(c.type, sa.BigInteger) else "x" for c in table.columns}
+    run(engine, lambda c: c.execute(table.insert().values(row | {"journal_no": None})))
+
+    def update(**values: object) -> None:
+        run(engine, lambda c: c.execute(table.update().values(values)))
+
+    others = [c.name for c in table.columns if c.name != "journal_no"]
+    for name in others:
+        value = 2 if isinstance(table.c[name].type, sa.BigInteger) else "y"
+        with pytest.raises(sa.exc.DBAPIError, match="ledger_entries is append-only"):
+            update(journal_no=7, **{name: value})
+    update(journal_no=7)
+    for number in (8, None):
+        with pytest.raises(sa.exc.DBAPIError, match="ledger_entries is append-only"):
+            update(journal_no=number)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(table)).mappings().one() == row | {"journal_no": 7}
 
 
 def test_a_difference_would_be_found(engine: sa.Engine) -> None:

@@ -61,7 +61,7 @@ def _adjustments(names: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[objec
 def _fields(names: st.SearchStrategy[str], skus: st.SearchStrategy[str]) -> dict[str, Any]:
     """Return a strategy for each field that is more than a number or a text."""
     ids_of = ("merchant_id", "order_id", "store_id", "request_id", "body_hash", "currency")
-    optional_ids = ("terminal_id", "customer_id", "shift_id", "cashier_id")
+    optional_ids = ("terminal_id", "customer_id", "shift_id", "cashier_id", "key_id")
     return {
         **dict.fromkeys(ids_of, names),
         **dict.fromkeys(optional_ids, st.just("") | names),

@@ -14,7 +14,6 @@ from internal.kernel import facts, ids
 from internal.kernel.quantities import MILLI
 from internal.kernel.unit_prices import UnitPrice
 from internal.orders import messages
-from internal.payments import tenders as tender_types
 from internal.payments.messages import OnDecline, Tender, TenderKind
 from internal.pricing.messages import Adjustment, WantedLine
 from internal.privacy.messages import Private
@@ -100,10 +99,8 @@ def placed(
 ) -> messages.OrderPlaced:
     """Return an order for (sku, pieces), one tea unless told. Equal bodies have equal hashes."""
     wanted = tuple(WantedLine(sku, pieces * MILLI) for sku, pieces in lines or (("tea", 1),))
-    tenders = tender_types.with_refs(
-        msgspec.structs.replace(it, tender_ref=f"t{number}.{it.tender_ref}")
-        if it.tender_ref
-        else it
+    tenders = tuple(
+        msgspec.structs.replace(it, tender_ref=f"t{number}.{it.tender_ref}".rstrip("."))
         for number, it in enumerate(tenders, start=1)
     )
     body = repr((wanted, tenders, adjustments)).encode()

@@ -210,10 +210,12 @@ def _line(line: order_pb2.DraftLine, currency: str, path: str) -> WantedLine:
 
 
 def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> tuple[Tender, ...]:
-    read = tender_types.with_refs(
-        tender_of(tender, currency, f"{path}tenders[{index}]")
-        for index, tender in enumerate(tenders)
+    read = tuple(
+        tender_of(tender, currency, f"{path}tenders[{place - 1}]", f"t{place}")
+        for place, tender in enumerate(tenders, start=1)
     )
+    if len(read) == 1:
+        return read
     if sum(tender.amount_minor is None for tender in read) > 1:
         what = "at most one tender may leave its amount out"
         raise errors.InvalidInput([(f"{path}tenders", what)])
@@ -225,16 +227,16 @@ def _tenders(tenders: Iterable[order_pb2.Tender], currency: str, path: str) -> t
 
 def tokens_of(sent: Iterable[order_pb2.Tender], read: Sequence[Tender]) -> dict[str, str]:
     """Return the tokens of the tenders that have one, by their references."""
-    rows = [tender_types.of_kind(tender.kind) for tender in read]
-    return {
-        tender.tender_ref: getattr(wire, row.wire_field).token
-        for wire, tender, row in zip(sent, read, rows, strict=True)
-        if row.has_token
-    }
+    tokens = {}
+    for wire, tender in zip(sent, read, strict=True):
+        row = tender_types.of_kind(tender.kind)
+        if row.has_token:
+            tokens[tender.tender_ref] = getattr(wire, row.wire_field).token
+    return tokens
 
 
-def tender_of(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
-    """Return a tender as it was sent; `path` leads to it.
+def tender_of(tender: order_pb2.Tender, currency: str, path: str, name: str) -> Tender:
+    """Return a tender as it was sent, called `name` if it has no name; `path` leads to it.
 
     Raises:
         InvalidMoney: as for `placed`.
@@ -244,7 +246,7 @@ def tender_of(tender: order_pb2.Tender, currency: str, path: str) -> Tender:
     way = getattr(tender, row.wire_field)
     return Tender(
         kind=row.kind,
-        tender_ref=tender.tender_ref,
+        tender_ref=tender.tender_ref or name,
         amount_minor=_minor(tender.amount, currency, f"{path}.amount")
         if tender.HasField("amount")
         else None,

@@ -6,8 +6,6 @@ the tender as it is recorded. Must not know gRPC.
 
 from collections.abc import Callable
 
-import msgspec
-
 from internal.api import calls, status
 from internal.api.orders import commands, from_wire, refusals, service, to_wire, watch
 from internal.flow import topics
@@ -15,7 +13,6 @@ from internal.kernel import ids, money
 from internal.kernel.states import ChargeState, OrderState
 from internal.orders import messages
 from internal.orders import rules as order_rules
-from internal.payments.messages import Tender
 from internal.privacy.messages import Private
 from internal.views.order import OrderView
 from internal.wire.souk.v1 import order_service_pb2
@@ -29,12 +26,15 @@ UNDECIDED = frozenset({ChargeState.NONE, ChargeState.PENDING, ChargeState.UNKNOW
 def added(request: wire.AddTenderRequest, origin: calls.Origin) -> messages.Asked:
     """Return the fact of a validated request, with its private half: the token.
 
+    A tender without a name is named like its request.
+
     Raises:
         InvalidMoney: an amount is not in the currency, or cannot be expressed in it.
         InvalidInput: the tender is of no known kind.
     """
-    money.exponent_of(request.currency, "currency")
-    tender = _tender(request)
+    currency = request.currency
+    money.exponent_of(currency, "currency")
+    tender = from_wire.tender_of(request.tender, currency, "tender", request.request_id)
     private = Private(tokens=from_wire.tokens_of([request.tender], [tender]))
     unstamped = messages.AddTender(
         merchant_id=origin.merchant_id,
@@ -42,16 +42,10 @@ def added(request: wire.AddTenderRequest, origin: calls.Origin) -> messages.Aske
         request_id=request.request_id,
         body_hash="",
         requested_at_us=0,
-        currency=request.currency,
+        currency=currency,
         tender=tender,
     )
     return from_wire.asked(unstamped, private, origin)
-
-
-def _tender(request: wire.AddTenderRequest) -> Tender:
-    """Return the tender, named like its request if it has no name."""
-    tender = from_wire.tender_of(request.tender, request.currency, "tender")
-    return msgspec.structs.replace(tender, tender_ref=tender.tender_ref or request.request_id)
 
 
 ADD_TENDER = commands.Command(

@@ -68,7 +68,7 @@ def check(
     wanted = Wanted(is_drained=drained, is_since_seal=not everything, is_to_seal=seal)
     with installation.chosen(data) as found:
         options = found.settings
-        require_usable(options)
+        require_usable(options, is_quick=wanted.is_since_seal)
         examined = examine(options, wanted)
     if as_json:
         output.as_json(_as_json(examined))
@@ -78,8 +78,10 @@ def check(
         raise typer.Exit(exit_codes.ExitCode.CHECK_FAILED)
 
 
-def require_usable(options: settings.Settings) -> None:
+def require_usable(options: settings.Settings, *, is_quick: bool = False) -> None:
     """Check that the database is there, whole, and as new as it was; a server's is taken to be.
+
+    `is_quick` does not read through large files.
 
     Raises:
         DatabaseAway: it is missing in a new folder, or cannot be opened.
@@ -88,7 +90,8 @@ def require_usable(options: settings.Settings) -> None:
     """
     if options.storage.engine == "embedded":
         ledger = registry.ledger_file(options)
-        used_folder.require_usable(options.storage.data_dir, [ledger] if ledger else [])
+        ledgers = [ledger] if ledger else []
+        used_folder.require_usable(options.storage.data_dir, ledgers, is_quick=is_quick)
     database.require(options)
 
 

@@ -1,9 +1,12 @@
 """Triggers that refuse every change of a row that was written to an append-only table.
 
-A correction is a new row. Whole partitions can still be dropped by an administrator.
+A correction is a new row. Only a column that is given once may be set later, such as the number
+that the close of a day gives an entry. Whole partitions can still be dropped by an administrator.
 """
 
 import sqlalchemy as sa
+
+from internal.infra import columns
 
 ACTIONS = ("UPDATE", "DELETE")
 _EXISTING = sa.text(
@@ -17,7 +20,7 @@ def protect(connection: sa.Connection, table: sa.Table) -> None:
     existing = set() if is_sqlite else set(connection.execute(_EXISTING).scalars())
     for action in ACTIONS:
         if trigger_name(table.name, action) not in existing:
-            connection.exec_driver_sql(_sql(table.name, action, is_sqlite=is_sqlite))
+            connection.exec_driver_sql(_sql(table, action, is_sqlite=is_sqlite))
 
 
 def trigger_name(table: str, action: str) -> str:
@@ -25,15 +28,27 @@ def trigger_name(table: str, action: str) -> str:
     return f"{table}_refuses_{action.lower()}"
 
 
-def _sql(table: str, action: str, *, is_sqlite: bool) -> str:
-    said = f"{table} is append-only"
-    name = trigger_name(table, action)
+def _sql(table: sa.Table, action: str, *, is_sqlite: bool) -> str:
+    said = f"{table.name} is append-only"
+    begin = f"{trigger_name(table.name, action)} BEFORE {action} ON {table.name}"
+    same = "IS" if is_sqlite else "<=>"
+    allowed = _allowed(table, same) if action == "UPDATE" else ""
     if is_sqlite:
+        when = f" WHEN NOT ({allowed})" if allowed else ""
         return (
-            f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE {action} ON {table}"
-            f" BEGIN SELECT RAISE(ABORT, '{said}'); END"
+            f"CREATE TRIGGER IF NOT EXISTS {begin}{when} BEGIN SELECT RAISE(ABORT, '{said}'); END"
         )
-    return (
-        f"CREATE TRIGGER {name} BEFORE {action} ON {table} FOR EACH ROW"
-        f" SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{said}'"
-    )
+    refuse = f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{said}'"
+    if allowed:
+        refuse = f"IF NOT ({allowed}) THEN {refuse}; END IF"
+    return f"CREATE TRIGGER {begin} FOR EACH ROW {refuse}"
+
+
+def _allowed(table: sa.Table, same: str) -> str:
+    """Return the SQL of an allowed change: columns that are NULL get a value, all others stay."""
+    given = [c.name for c in table.columns if c.info == columns.GIVEN_ONCE]
+    if not given:
+        return ""
+    kept = [c.name for c in table.columns if c.name not in given]
+    once = [f"(OLD.{name} IS NULL OR NEW.{name} {same} OLD.{name})" for name in given]
+    return " AND ".join([*once, *(f"NEW.{name} {same} OLD.{name}" for name in kept)])

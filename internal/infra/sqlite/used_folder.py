@@ -15,12 +15,16 @@ from internal.kernel import errors
 USED = "this folder's engine has used it before"
 
 
-def require_usable(folder: Path, ledgers: Sequence[Path] = ()) -> history.History | None:
+def require_usable(
+    folder: Path, ledgers: Sequence[Path] = (), *, is_quick: bool = False
+) -> history.History | None:
     """Check the databases of a used folder, and return its history; a new folder has none.
 
     Args:
         folder: the data folder.
         ledgers: other databases that the engine keeps there.
+        is_quick: do not read through large files. An engine that was not stopped properly has them
+            read through at its next start.
 
     Raises:
         DatabaseDamaged: one is damaged, missing, empty, or older than it was.
@@ -36,7 +40,8 @@ def require_usable(folder: Path, ledgers: Sequence[Path] = ()) -> history.Histor
         return None
     for file in (path, *ledgers):
         if not integrity.is_missing(file):
-            integrity.check(file, is_thorough=known is None or not known.is_closed)
+            is_doubtful = known is None or not known.is_closed
+            integrity.check(file, is_thorough=is_doubtful and not is_quick)
     with integrity.opened(path) as connection:
         _require_tables(connection, path, is_used=bool(names))
         if known:

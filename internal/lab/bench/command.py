@@ -49,6 +49,7 @@ EmbeddedScenario = Literal[
     "embedded_latency",
     "embedded_rss",
     "embedded_shard_keys",
+    "embedded_check",
 ]
 FullScenario = Literal[
     "full_drain",
@@ -60,6 +61,7 @@ FullScenario = Literal[
     "db_ceiling",
     "full_growth",
     "full_parallelism",
+    "full_check",
 ]
 SUITES = {"embedded": get_args(EmbeddedScenario), "full": get_args(FullScenario)}
 

@@ -4,6 +4,7 @@ Client and engine share the machine. A missed goal is shown, not hidden.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from typing import NamedTuple
 import msgspec
 
 from internal.flow import topics
+from internal.infra import backends
 from internal.kernel.clock import US_PER_SECOND
-from internal.lab.bench import cost, lab, submission
+from internal.lab.bench import check_growth, cost, lab, submission
 from internal.lab.bench.submission import Load
 from internal.lab.workload import latency, outcomes, progress
 
@@ -131,12 +133,27 @@ async def measure_shard_keys(tools: Tools) -> list[Figure]:
     return figures
 
 
+async def measure_check(tools: Tools) -> list[Figure]:
+    """Measure `souk check` with more and more sealed orders in the tables."""
+    name = "embedded_check"
+    async with contextlib.AsyncExitStack() as stack:
+        at_work = await stack.enter_async_context(lab.opened(tools.folder, "bench", SEED))
+        options = at_work.records.options
+        database = backends.open_database(options)
+        stack.push_async_callback(database.close)
+        folder = str(options.storage.data_dir)
+        at = check_growth.Installation(options, database, {"SOUK_STORAGE__DATA_DIR": folder})
+        found = await check_growth.measure(name, at_work, at, tools.reporter, tools.size.orders)
+    return [Figure(name, metric, value) for metric, value in found.items()]
+
+
 SCENARIOS: dict[str, Callable[[Tools], Awaitable[list[Figure]]]] = {
     "embedded_unary": measure_unary,
     "embedded_batch": measure_batch,
     "embedded_latency": measure_latency,
     "embedded_rss": measure_rss,
     "embedded_shard_keys": measure_shard_keys,
+    "embedded_check": measure_check,
 }
 
 

@@ -19,10 +19,16 @@ CARD_TOKEN = "tok_ok"  # noqa: S105 - what the simulated gateway calls a good ca
 class Templates:
     """Serialized requests by number. The same number is the same order; ids begin with `name`."""
 
-    def __init__(self, sells: shop.Shop, name: str, seed: int) -> None:
+    def __init__(
+        self, sells: shop.Shop, name: str, seed: int, sold_at_us: int | None = None
+    ) -> None:
+        """Make the requests; orders without `sold_at_us` are sold when they arrive."""
         source = random_drafts.DraftSource(sells, random.Random(seed))  # noqa: S311 - no secrets: orders
         self._name = name
         self._drafts = [_make(source, number) for number in range(TEMPLATES)]
+        if sold_at_us is not None:
+            for draft in self._drafts:
+                draft.sold_at.FromMicroseconds(sold_at_us)
 
     def order_id(self, number: int) -> str:
         """Return the id of an order."""

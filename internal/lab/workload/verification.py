@@ -67,7 +67,7 @@ class Records:
     """The records of one merchant in an engine's database."""
 
     def __init__(self, options: settings.Settings, api_key: str) -> None:
-        self._options, self._api_key = options, api_key
+        self.options, self._api_key = options, api_key
         self._folder = options.storage.data_dir
 
     async def shop(self) -> shop.Shop:
@@ -100,7 +100,7 @@ class Records:
         Raises:
             Misconfigured: as for shop.
         """
-        captured = registry.captured_by_key(self._options) or {}
+        captured = registry.captured_by_key(self.options) or {}
 
         def look(connection: sa.Connection) -> Checked:
             merchant_id = self._merchant(connection)
@@ -121,9 +121,9 @@ class Records:
 
     async def _read(self, work: db.Work[db.T]) -> db.T:
         path = self._folder / files.DATABASE
-        if self._options.storage.engine == "embedded" and not path.is_file():
+        if self.options.storage.engine == "embedded" and not path.is_file():
             raise errors.Misconfigured(f"there is no database {path}")
-        database = backends.open_database(self._options, readers=1)
+        database = backends.open_database(self.options, readers=1)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             return await database.read(work)

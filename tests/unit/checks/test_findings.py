@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.checks import findings
+from internal.checks.scope import Scope
+from internal.payments import order_tenders
 from tests.support import staged_orders
 
 COUNTERS = sa.table("receipt_counters", sa.column("last_no"))
@@ -49,6 +51,24 @@ def test_rules_that_hold_are_left_out(connection: sa.Connection) -> None:
     broken = rule("SELECT 1 AS one FROM receipt_counters")
     found = findings.evaluate(connection, [holds, broken, holds])
     assert [finding.examples for finding in found] == [("one=1",)]
+
+
+def test_a_rule_about_a_growing_table_is_evaluated_part_by_part(connection: sa.Connection) -> None:
+    keys = [*range(1, 4), *range(10**15, 10**15 + findings.PART_ORDERS + 5)]
+    fields = {"tender_no": 1, "tender_ref": "t1", "kind": "CASH", "state": "NONE"}
+    times = {"amount_minor": 1, "at_us": 0, "updated_at_us": 0}
+    rows = [{"order_key": key, **fields, **times} for key in keys]
+    connection.execute(order_tenders.ORDER_TENDERS.insert(), rows)
+    query = "SELECT order_key FROM order_tenders WHERE order_key > :after AND order_key <= :upto"
+    part = findings.by_order(order_tenders.ORDER_TENDERS)
+    broken = findings.Rule("I3", "no tender may exist", query, part)
+    seen: list[str] = []
+    sa.event.listen(connection, "before_cursor_execute", lambda *call: seen.append(call[2]))
+    (found,) = findings.evaluate(connection, [broken], Scope(after=1, sealed_day=1))
+    assert found.count == len(keys) - 1
+    assert found.examples[:3] == ("order_key=2", "order_key=3", f"order_key={10**15}")
+    assert len(found.examples) == findings.EXAMPLES_MAX
+    assert sum("COUNT" in statement for statement in seen) == 2
 
 
 def test_rules_may_use_the_names_of_states_and_kinds(connection: sa.Connection) -> None:

@@ -45,6 +45,7 @@ def test_an_unbalanced_transaction_unbalances_its_merchant(database: Database) -
     database.corrupt(corruptions.REVENUE.format(change="- 1", key="$sale"), *corruptions.REBALANCE)
     each, whole = database.check()
     assert (whole.invariant, each.invariant) == ("I4", "I4")
+    assert whole.sentence == "debits equal credits, per merchant and currency"
     assert whole.examples == ("merchant_id=m-1 currency=EUR difference=-1",)
     (example,) = each.examples
     assert "source_kind=sale source_key=" in example
@@ -74,6 +75,7 @@ def test_a_missing_order_is_found(database: Database) -> None:
     names = [(shop.MERCHANT, "sale"), (shop.MERCHANT, "lost"), ("m-3", "sale")]
     (found,) = database.check(acknowledged=iter(names))
     assert (found.invariant, found.count) == ("I1", 2)
+    assert found.sentence == "an order that was answered OK is recorded"
     assert "merchant_id=m-1 order_id=lost" in found.examples[0]
 
 
@@ -81,6 +83,7 @@ def test_an_unfinished_order_is_found(database: Database) -> None:
     names = [(shop.MERCHANT, name) for name in NAMES]
     (found,) = database.check(acknowledged=names)
     assert (found.invariant, found.count) == ("I1", 3)
+    assert found.sentence == "an order that was answered OK comes to its end"
 
 
 def test_an_order_may_wait_for_an_operator(database: Database) -> None:
@@ -102,6 +105,7 @@ def test_acknowledged_orders_are_read_in_batches(
 def test_a_backlog_is_found(database: Database) -> None:
     (found,) = database.check(backlog={"order_processing": 0, "finalization": 3})
     assert (found.invariant, found.count) == ("I9", 3)
+    assert found.sentence == "nothing is left unacknowledged"
     assert found.examples == ("subscription=finalization messages=3",)
 
 
@@ -123,6 +127,7 @@ def test_a_capture_that_is_missing_at_the_gateway_is_found(database: Database, k
 def test_another_amount_at_the_gateway_is_found(database: Database, key: str) -> None:
     database.captured[key] += 1
     (found,) = database.check()
+    assert found.sentence == "the gateway and the attempts agree on what is captured"
     assert f"key={key}" in found.examples[0]
 
 
@@ -170,6 +175,7 @@ def test_a_canary_is_found_in_any_column(database: Database) -> None:
     )
     (found,) = invariants.canaries(database.connection, ["tok_never_used", CANARY])
     assert found.invariant == "I10"
+    assert found.sentence == "no card number or secret is in the database"
     assert sorted(found.examples) == [
         "column=order_log.fact rows=5",
         "column=order_refusals.explanation rows=1",

@@ -120,6 +120,13 @@ def test_what_moved_since_is_by_the_time_of_the_event(connection: sa.Connection)
     assert store.moved_since(connection, [TEA], 10) == {TEA: 13_000}
 
 
+def test_a_late_sale_of_an_earlier_day_did_not_happen_since(connection: sa.Connection) -> None:
+    counted_at_us = stock.AT_US
+    late = msgspec.structs.replace(moved(TEA, -1, at_us=counted_at_us + 1), business_day=20_231_111)
+    move(connection, late, moved(TEA, -2, at_us=counted_at_us + 1))
+    assert store.moved_since(connection, [TEA], counted_at_us) == {TEA: -2_000}
+
+
 def test_received_units_do_not_touch_reservations(connection: sa.Connection) -> None:
     store.reserve(connection, {TEA: 15_000})
     move(connection, moved(TEA, 1))

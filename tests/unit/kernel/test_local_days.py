@@ -250,6 +250,12 @@ def test_business_days_begin_at_the_cut_off(
     assert found == day
 
 
+@given(at_us=INSTANTS, zone=ZONES, cut=st.integers(0, 1_439))
+def test_no_business_day_is_earlier_than_the_earliest(at_us: int, zone: str, cut: int) -> None:
+    day = local_days.business_day(at_us, local_days.zone_named(zone), cut)
+    assert local_days.earliest_business_day(at_us) <= day
+
+
 def test_a_zone_without_a_name_is_utc_and_an_unknown_one_is_refused() -> None:
     assert local_days.zone_named("") is datetime.UTC
     for name in ("Mars/Olympus", "../etc/passwd"):

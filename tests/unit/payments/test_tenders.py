@@ -149,11 +149,6 @@ def test_a_new_kind_is_settled_by_the_party_of_its_row(voucher: TenderType) -> N
     assert paid == rules.Paid((Captured(voucher.kind, 300),))
 
 
-def test_a_tender_without_a_name_is_named_by_its_place() -> None:
-    named = tenders.with_refs([Tender(TenderKind.CASH), Tender(TenderKind.CARD, "mine")])
-    assert [it.tender_ref for it in named] == ["t1", "mine"]
-
-
 def test_a_new_kind_is_booked_on_the_account_of_its_row(voucher: TenderType) -> None:
     captured = (Captured(voucher.kind, 300), Captured(TenderKind.CASH, 700))
     sale = Sale(

@@ -85,7 +85,11 @@ def test_a_private_half_is_dropped_where_the_flow_does_not_allow_one(
 def _may_have_one(fact: messages.Fact) -> bool:
     return isinstance(
         fact,
-        messages.OrderPlaced | messages.CancelRequested | messages.AddTender | messages.HoldEnded,
+        messages.OrderPlaced
+        | messages.CancelRequested
+        | messages.UpdateOrder
+        | messages.AddTender
+        | messages.HoldEnded,
     )
 
 

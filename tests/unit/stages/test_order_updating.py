@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from internal.catalogue import store as catalogue_store
+from internal.catalogue.messages import PricePolicy, Store
 from internal.checks import invariants
 from internal.kernel.facts import Fact
-from internal.orders import codec, messages
+from internal.orders import codec, messages, tables
 from internal.payments.messages import Tender
 from internal.requests import store as requests_store
-from internal.stages import commands
+from internal.stages import commands, order_updating
 from tests.support import gateways, shop, staged_orders
 from tests.support.gateways import Fault
 
@@ -78,6 +80,15 @@ def test_new_lines_are_priced_and_reserved(tab: Tab) -> None:
     assert (view.updated_at_us, view.business_day) == (shop.NOW_US + 5, before.business_day)
     assert view.hold_until_us == before.hold_until_us
     assert view.next_commands == ("AddTender", "CancelOrder", "UpdateOrder")
+
+
+def test_new_lines_are_priced_by_the_policy_of_the_store_as_it_is_now(tab: Tab) -> None:
+    tab.place()
+    kept = Store(shop.MERCHANT, shop.STORE, "The shop", "EUR", price_policy=PricePolicy.TILL)
+    catalogue_store.save_stores(tab.connection, [kept])
+    tab.update(CUP)
+    policies = tab.connection.execute(sa.select(tables.ORDERS.c.price_policy)).scalars()
+    assert list(policies) == [PricePolicy.TILL]
 
 
 def test_the_log_keeps_all_lines(tab: Tab) -> None:
@@ -222,6 +233,14 @@ def test_an_order_with_another_version_is_left_alone(tab: Tab, expected: int, st
     command = shop.updated("o", CUP, expected_version=expected)
     tab.line.carry(command)
     assert tab.outcome(command)[1] == status
+
+
+def test_the_lines_change_so_often_and_no_more(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_updating, "VERSIONS_MAX", 3)
+    tab.place()
+    assert tab.update(CUP)
+    assert not tab.update(TEA, request_id="u-2")
+    assert tab.outcome(shop.updated("o", TEA, request_id="u-2"))[1] == "TOO_MANY_CHANGES"
 
 
 @pytest.mark.parametrize("order_id", ["o", "nowhere"])

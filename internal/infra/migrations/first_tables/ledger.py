@@ -71,7 +71,7 @@ LEDGER_ENTRIES = sa.Table(
     columns.number("recorded_at_us"),
     columns.words("corrects", 96),
     columns.number("is_supplement", default=0),
-    columns.number("journal_no", nullable=True),
+    columns.given_once("journal_no"),
     sa.Index("ledger_entries_by_account", "account_key", "business_day"),
     info=columns.APPEND_ONLY,
 )

@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from internal.infra import backends, db, settings
-from internal.lab.bench import submission
+from internal.lab.bench import clone_rows, submission
 from internal.lab.bench.embedded import Figure
-from internal.lab.bench.full import clone_rows, drain, process_costs, throughput
+from internal.lab.bench.full import drain, process_costs, throughput
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.submission import Load
 

@@ -6,9 +6,9 @@ import functools
 import sqlalchemy as sa
 
 from internal.kernel import errors
-from internal.lab.bench import submission
+from internal.lab.bench import check_growth, clone_orders, submission
 from internal.lab.bench.embedded import Figure
-from internal.lab.bench.full import clone_orders, drain, throughput
+from internal.lab.bench.full import drain, throughput
 from internal.lab.bench.full import lab as full_lab
 from internal.lab.bench.submission import Load
 from internal.lab.workload import progress
@@ -27,8 +27,7 @@ async def measure_growth(tools: throughput.Tools) -> list[Figure]:
         Misconfigured: the stack was not made for this run, so its tables must not be filled.
     """
     name, orders = "full_growth", tools.size.orders or GROWTH_ORDERS
-    if not tools.site.is_own:
-        raise errors.Misconfigured(f"{name} fills the tables: it needs a stack of its own")
+    _require_own(tools, name)
     figures: list[Figure] = []
     async with throughput.warm(tools, name, drain.FILLING) as at_work:
         filler = await _filled(at_work, orders)
@@ -89,6 +88,26 @@ async def _filled(at_work: full_lab.FullLab, orders: int) -> _Filler:
     gateway = registry.find_ledger(at_work.options)
     template = await at_work.database.read(lambda c: clone_orders.template(c, gateway))
     return _Filler(at_work, template, gateway)
+
+
+async def measure_check(tools: throughput.Tools) -> list[Figure]:
+    """Measure `souk check` with more and more sealed orders in the tables.
+
+    Raises:
+        Misconfigured: the stack was not made for this run, so its tables must not be filled.
+    """
+    name = "full_check"
+    _require_own(tools, name)
+    async with full_lab.opened(tools.site, name) as at_work:
+        environment = {"SOUK_CONFIG": str(tools.site.config)}
+        at = check_growth.Installation(at_work.options, at_work.database, environment)
+        found = await check_growth.measure(name, at_work, at, tools.reporter, tools.size.orders)
+    return [Figure(name, metric, value) for metric, value in found.items()]
+
+
+def _require_own(tools: throughput.Tools, name: str) -> None:
+    if not tools.site.is_own:
+        raise errors.Misconfigured(f"{name} fills the tables: it needs a stack of its own")
 
 
 async def measure_parallelism(tools: throughput.Tools) -> list[Figure]:

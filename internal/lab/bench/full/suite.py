@@ -15,4 +15,5 @@ SCENARIOS: dict[str, Callable[[throughput.Tools], Awaitable[list[Figure]]]] = {
     "db_ceiling": database_ceiling.measure_ceiling,
     "full_growth": scaling.measure_growth,
     "full_parallelism": scaling.measure_parallelism,
+    "full_check": scaling.measure_check,
 }

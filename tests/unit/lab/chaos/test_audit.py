@@ -8,6 +8,8 @@ from internal.lab.chaos import audit, clients
 from internal.lab.workload import generator
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
+from tests.support import staged_orders
+from tests.unit.checks import corruptions
 
 LINES = (("tea", 2_000),)
 FINALIZED = audit.Recorded(OrderState.FINALIZED, "", LINES)
@@ -39,11 +41,13 @@ def test_order_as_expected_is_no_finding() -> None:
 def test_order_that_no_client_was_told_of_is_found() -> None:
     (found,) = audit.compared({"o-2": audit.Recorded(OrderState.FINALIZED, "", ())}, log_of())
     assert (found.invariant, found.examples) == ("I2", ("o-2",))
+    assert found.sentence == "every recorded order was answered OK or left without an answer"
 
 
 @pytest.mark.parametrize(("order", "is_found"), [(PAID, True), (FINALIZED, False)])
 def test_order_without_an_answer_must_end(order: audit.Recorded, is_found: bool) -> None:  # noqa: FBT001
-    assert bool(sentences(log_of("UNAVAILABLE"), o_1=order)) is is_found
+    ends = "an order without an answer comes to its end, too, if it exists"
+    assert sentences(log_of("UNAVAILABLE"), o_1=order) == ([ends] if is_found else [])
 
 
 def test_other_lines_are_found() -> None:
@@ -72,3 +76,28 @@ def test_end_that_a_client_was_told_must_stay() -> None:
 
 def test_unexpected_answer_is_found() -> None:
     assert sentences(log_of("INTERNAL")) == ["a client gets no unexpected answer"]
+
+
+LETTER = corruptions.LETTER.format(kind="order", order="o-1", closed="NULL, ''")
+POISON = ("orders.paid", "")
+"""As LETTER has it."""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentences"),
+    [
+        ([POISON], []),
+        ([], [audit.NO_LETTERS]),
+        ([("orders.paid", "another")], [audit.NO_LETTERS, audit.ALL_LETTERS]),
+        ([POISON, POISON], [audit.ALL_LETTERS]),
+    ],
+)
+def test_letters_are_those_that_were_expected(
+    wanted: list[audit.Letter], sentences: list[str]
+) -> None:
+    with staged_orders.database() as connection:
+        connection.exec_driver_sql(LETTER)
+        found = list(audit.letters(connection, wanted))
+        assert not list(audit.letters(connection, [], after=1))
+    assert [finding.sentence for finding in found] == sentences
+    assert {(finding.invariant, finding.count) for finding in found} <= {("I7", 1)}

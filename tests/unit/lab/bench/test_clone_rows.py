@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.infra import settings
-from internal.lab.bench.full import clone_orders, clone_rows
+from internal.lab.bench import clone_orders, clone_rows
 from internal.payments.gateways import simulator
 from internal.pricing.messages import Adjustment, AdjustmentKind
 from tests.support import pipeline_fixture, shop
