@@ -162,20 +162,20 @@ class CancelOrderResponse(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., state: _Optional[_Union[_order_pb2.OrderState, str]] = ..., version: _Optional[int] = ..., outcome: _Optional[_Union[CommandOutcome, str]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class UpdateOrderRequest(_message.Message):
-    __slots__ = ("order_id", "request_id", "currency", "lines", "expected_version", "adjustments")
+    __slots__ = ("order_id", "request_id", "currency", "lines", "adjustments", "expected_version")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
-    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     request_id: str
     currency: str
     lines: _containers.RepeatedCompositeFieldContainer[_order_pb2.DraftLine]
-    expected_version: int
     adjustments: _containers.RepeatedCompositeFieldContainer[_order_pb2.Adjustment]
-    def __init__(self, order_id: _Optional[str] = ..., request_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[_order_pb2.DraftLine, _Mapping]]] = ..., expected_version: _Optional[int] = ..., adjustments: _Optional[_Iterable[_Union[_order_pb2.Adjustment, _Mapping]]] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, order_id: _Optional[str] = ..., request_id: _Optional[str] = ..., currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[_order_pb2.DraftLine, _Mapping]]] = ..., adjustments: _Optional[_Iterable[_Union[_order_pb2.Adjustment, _Mapping]]] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class UpdateOrderResponse(_message.Message):
     __slots__ = ("order_id", "state", "version", "outcome", "replayed", "order")
