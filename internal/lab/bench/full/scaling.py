@@ -17,7 +17,7 @@ from internal.payments.gateways import port, registry
 GROWTH_ORDERS = 10_000
 TIMES = (1, 10, 100)
 """How full the tables are, in drains: 10,000, 100,000 and 1,000,000 orders."""
-INSTANCES = (1, 2, 4)
+INSTANCES = (1, 2, 4, 8)
 
 
 async def measure_growth(tools: throughput.Tools) -> list[Figure]:
@@ -111,7 +111,7 @@ def _require_own(tools: throughput.Tools, name: str) -> None:
 
 
 async def measure_parallelism(tools: throughput.Tools) -> list[Figure]:
-    """Measure the same drain with one, two and four instances of each function."""
+    """Measure the same drain with one to eight instances of each function."""
     name, orders = "full_parallelism", tools.size.orders or throughput.DRAIN_ORDERS
     figures: list[Figure] = []
     try:

@@ -16,7 +16,7 @@ VARIANTS = {
     "full_drain": ["", "_single_messages"],
     "full_batch_sustained": [""],
     "full_growth": ["_at_10000", "_at_100000"],
-    "full_parallelism": ["_by_1", "_by_2", "_by_4"],
+    "full_parallelism": ["_by_1", "_by_2", "_by_4", "_by_8"],
     "db_ceiling": ["_1_client", "_3_clients"],
 }
 
