@@ -92,8 +92,8 @@ def results(
 ) -> runs.RunResults:
     """The results of all requested runs, several at a time: their engines wait a lot."""
     specs = [getattr(item, "callspec", None) for item in request.session.items]
-    names = [spec.params.get("name") for spec in specs if spec]
-    wanted = [RUNS[name] for name in names if name in RUNS]
+    names = {spec.params.get("name") for spec in specs if spec}
+    wanted = [run for name, run in RUNS.items() if name in names]
     folder = tmp_path_factory.mktemp("kill")
     return asyncio.run(runs.run_all(shop_folder, folder, wanted, RUNS_AT_ONCE))
 
