@@ -17,6 +17,13 @@ profiles.load()
 plans.watch()
 
 
+@pytest.fixture(autouse=True)
+def no_scans() -> Iterator[None]:
+    """Every test fails if Souk scans a table that grows: see tests/support/plans.py."""
+    yield
+    assert plans.PLANS.taken() == []
+
+
 @pytest.fixture(scope="session")
 def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mariadb.Server]:
     """A server that speaks MySQL's protocol; started for this run unless one is named."""

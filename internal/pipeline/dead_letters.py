@@ -48,6 +48,7 @@ SOURCES = sa.Table(
     columns.code("source", primary_key=True, chars_max=64),
     columns.number("letter_key"),
     columns.words("message_id", 200),
+    sa.Index("dead_letter_sources_by_letter", "letter_key"),
 )
 """The origin of each letter, so that a message that comes again makes no second one."""
 
@@ -215,7 +216,7 @@ def lock(connection: sa.Connection, letter_keys: Sequence[int]) -> None:
 
 
 def count_sources(connection: sa.Connection, letter_keys: Sequence[int]) -> dict[int, int]:
-    """Return from how many messages each of these letters was stored so far, or 0. It scans."""
+    """Return from how many messages each of these letters was stored so far, or 0."""
     key = SOURCES.c.letter_key
     query = sa.select(key, sa.func.count()).where(key.in_(letter_keys)).group_by(key)
     counts = {row[0]: row[1] for row in connection.execute(query)}

@@ -125,7 +125,7 @@ async def test_a_drop_that_decides_nothing_is_found(
     told = await world.database.read(lambda c: order_timeline.get(c, *REFS["o"]))
     assert told is not None
     steps = [(it.what, it.why) for it in told.steps if it.who == "operator alex"]
-    assert steps[1:] == [("ORDER_GIVEN_UP 3: PAID, money FULL", "cannot be mended")]
+    assert steps[1:] == [("ORDER_GIVEN_UP 4: PAID, money FULL", "cannot be mended")]
 
 
 class Losing:

@@ -57,6 +57,7 @@ SOURCES = sa.Table(
     columns.code("source", primary_key=True, chars_max=64),
     columns.number("letter_key"),
     columns.words("message_id", 200),
+    sa.Index("dead_letter_sources_by_letter", "letter_key"),
 )
 
 DOCUMENTS = sa.Table(
