@@ -39,7 +39,7 @@ class Size(NamedTuple):
 
 
 QUICK, CAMPAIGN = Size(QUICK_KILLS, 1, 20), Size(CAMPAIGN_KILLS, 5, 100)
-SAMPLE = QUICK._replace(terminations=6)
+SAMPLE = QUICK._replace(kills=2, terminations=6)
 """For tests."""
 
 
