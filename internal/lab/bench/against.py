@@ -7,6 +7,7 @@ measured; both are deleted afterwards. Must not judge: it tells medians and rati
 import asyncio
 import contextlib
 import os
+import shutil
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -24,6 +25,8 @@ ROUNDS = 3
 """Each side is measured this often; the median is told."""
 END_S = 120.0
 """A bench that is told to end stops its engines and servers within this time."""
+TOLD_LINES = 5
+"""Of what a bench said before it failed."""
 THIS = "this"
 
 Place = tuple[str, str]
@@ -72,7 +75,7 @@ async def compare(request: Request, tell: Callable[[str], None]) -> list[Compare
 
     Raises:
         Misconfigured: there is no such commit.
-        Temporary: a bench failed; the message ends with its last line.
+        Temporary: a bench failed; the message ends with its last lines.
     """
     commit = await _found(request)
     async with _worktree(request, commit) as other:
@@ -147,7 +150,7 @@ async def _worktree(request: Request, commit: str) -> AsyncIterator[Path]:
         code, _, err = await _git(request.root, "worktree", "add", "--detach", str(other), commit)
         try:
             if code:
-                raise errors.Misconfigured(f"--against: git worktree add: {_last_line(err)}")
+                raise errors.Misconfigured(f"--against: git worktree add: {_last_lines(err)}")
             _share_downloads(request.folder, other)
             yield other
         finally:
@@ -155,18 +158,21 @@ async def _worktree(request: Request, commit: str) -> AsyncIterator[Path]:
 
 
 def _share_downloads(folder: Path, other: Path) -> None:
-    """Let the other checkout use the servers that were downloaded for this one."""
-    cache = other / ".cache"
-    cache.mkdir()
+    """Let the other checkout use the servers that were downloaded for this one.
+
+    Each file is a hard link. With a symbolic link to the folder, the check of a drain found nothing
+    in the gateway's ledger.
+    """
     for downloaded in folder.glob("pulsar-*"):
-        (cache / downloaded.name).symlink_to(downloaded.absolute())
+        here = other / ".cache" / downloaded.name
+        shutil.copytree(downloaded, here, symlinks=True, copy_function=os.link)
 
 
 async def _measured(root: Path, name: str, arguments: Sequence[str]) -> Figures:
     """Run the bench of a checkout."""
     code, out, err = await _run([str(root / "scripts" / "bench"), *arguments])
     if code:
-        raise errors.Temporary(f"the bench of {name} failed: {_last_line(err)}")
+        raise errors.Temporary(f"the bench of {name} failed: {_last_lines(err)}")
     return figures_in(out.splitlines())
 
 
@@ -192,5 +198,6 @@ async def _run(command: Sequence[str]) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+def _last_lines(text: str) -> str:
+    """Return the end of what a program said: the last line is rarely the reason."""
+    return "\n".join(text.strip().splitlines()[-TOLD_LINES:]) or "it said nothing"
