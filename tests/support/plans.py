@@ -17,6 +17,8 @@ import sqlalchemy as sa
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, BELOW = str(ROOT / "internal"), str(ROOT / "internal/infra")
+LAB = str(ROOT / "internal/lab")
+"""What judges a run reads all of it."""
 SMALL = {
     "account_balances",
     "accounts",
@@ -102,10 +104,12 @@ ALLOWED = {"checks/invariants.py:_count_matches"}
 
 
 def _place() -> str | None:
-    """Return the innermost function above infra that runs a statement; None for a test's own."""
+    """Return the innermost function above infra that runs a statement; None for tests and lab."""
     frame = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
+        if name.startswith(LAB):
+            return None
         if name.startswith(OURS) and not name.startswith(BELOW):
             return f"{name.removeprefix(OURS)[1:]}:{frame.f_code.co_name}"
         if name.startswith(str(ROOT / "tests")) and Path(name) != Path(__file__):
