@@ -34,7 +34,7 @@ class Authenticator(Protocol):
 
 
 class Caller(NamedTuple):
-    """Who makes a call."""
+    """The merchant that makes a call, and the API key that it used."""
 
     merchant_id: str
     key_id: str

@@ -37,7 +37,7 @@ _TENDER = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """What is sold."""
+    """The lines of the order."""
 
     line: Annotated[
         list[str],

@@ -31,7 +31,7 @@ Where = tuple[str, int]
 
 
 class Stalls:
-    """Looks every two seconds. Several may run: opening a partition twice is no error."""
+    """Looks every two seconds. Several may run: a partition may be opened again twice."""
 
     def __init__(self, broker: bus.Bus, clock: Clock) -> None:
         self._bus, self._clock = broker, clock

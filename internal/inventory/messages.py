@@ -45,7 +45,7 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 class Exchange(NamedTuple):
-    """What some orders take of the stock, and what they give up."""
+    """The stock that some orders reserve, and the stock that they release."""
 
     reserved: Sequence[Demand] = ()
     released: Sequence[Demand] = ()

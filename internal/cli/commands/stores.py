@@ -40,7 +40,7 @@ def _text_of(chars_max: int) -> Any:  # noqa: ANN401 - Typer's form of a callbac
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What a store can be told; None stays as it is."""
+    """The settings of a store that can be changed; None leaves one as it is."""
 
     name: Annotated[
         str | None,

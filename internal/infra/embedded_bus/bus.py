@@ -161,12 +161,12 @@ class EmbeddedBus:
             self._writer.left_over(catalog.topics[topic])
 
     async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
-        """See Bus.delivering: there is no broker in between."""
+        """Return nothing: there is no broker in between. See Bus.delivering."""
         del topic, subscription
         return []
 
     async def reopen(self, topic: str, partition: int) -> None:
-        """See Bus.reopen: there is nothing to open again."""
+        """Do nothing: the embedded bus has no partitions. See Bus.reopen."""
         del topic, partition
 
     async def close(self) -> None:

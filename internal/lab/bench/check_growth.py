@@ -179,7 +179,7 @@ def _checked(at: Installation, more: Sequence[str]) -> Check:
 def _watched(process: subprocess.Popen[bytes]) -> cost.Cost:
     """Wait for the end of a process that says little; return the highest of its costs.
 
-    What the system tells of an ended process includes the memory of the one that started it.
+    The peak that the system reports for an ended process includes the memory of its parent.
     """
     highest = cost.NOTHING
     while process.poll() is None:

@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
     """New to the server: the ids of all orders begin with it."""
     ends_within_s: float = ENDS_WITHIN_S
     scenes: Sequence[scene_run.Played] = ()
-    """What was played before."""
+    """The scenes that were played before the orders."""
 
 
 class Figures(msgspec.Struct, frozen=True):

@@ -28,9 +28,9 @@ class Played(msgspec.Struct, frozen=True):
     currency: str
     receipt_number: int
     values: scene_values.Values | None
-    """What came out; None if a call failed."""
+    """The values of the order at its end; None if a call failed."""
     wrong: list[str]
-    """What is not as it must be."""
+    """The values that differ from the expected ones, described."""
 
 
 async def play_all(

@@ -46,7 +46,7 @@ class Tender(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What a command of a scene brought about."""
+    """The outcome of one command of a scene."""
 
     outcome: str
     """The state of the order after it is placed; the charge state of a tender that is added."""

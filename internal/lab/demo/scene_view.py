@@ -29,7 +29,7 @@ def show(console: rich_console.Console, number: int, played: scene_run.Played) -
 
 
 class _Account:
-    """What was ordered, what it cost, who paid it how, and how it ended."""
+    """Describes the lines, the total, the tenders and the end state of an order."""
 
     def __init__(self, scene: scenes.Scene, played: scene_run.Played) -> None:
         self._scene, self._played = scene, played
