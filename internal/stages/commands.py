@@ -74,7 +74,7 @@ class CarriedOut(NamedTuple):
 
 Orders = dict[ids.OrderRef, store.OrderSnapshot]
 Requests = dict[RequestKey, Request]
-Todo = dict[RequestKey, messages.Requested]
+Unanswered = dict[RequestKey, messages.Requested]
 
 
 class _Decision(NamedTuple):
@@ -100,21 +100,21 @@ def carry_out(
         return CarriedOut([], NO_EXCHANGE)
     commands = [it.command for it in asked]
     known, orders = _find(connection, commands)
-    todo = _without_answer(commands, known)
-    orders |= _lock(connection, todo, known, orders)
+    unanswered = _without_answer(commands, known)
+    orders |= _lock(connection, unanswered, known, orders)
     halves = {id(it.command): it.private for it in asked}
-    decisions = _decide(connection, todo, orders, halves, now_us)
-    missing = {key: it for key, it in todo.items() if ref_of(it) not in orders}
+    decisions = _decide(connection, unanswered, orders, halves, now_us)
+    missing = {key: it for key, it in unanswered.items() if ref_of(it) not in orders}
     decisions |= {key: _without_order(it, known.get(key)) for key, it in missing.items()}
     new = [it for key, it in missing.items() if key not in known]
     waiting = [messages.Asked(it, halves[id(it)]) for it in new if not COMMANDS[type(it)].missing]
     reasons.keep_waiting(connection, waiting, now_us)
-    _record(connection, todo, known, decisions, now_us)
-    others = [command for command in commands if todo.get(key_of(command)) is not command]
+    _record(connection, unanswered, known, decisions, now_us)
+    others = [command for command in commands if unanswered.get(key_of(command)) is not command]
     repeated = _repeat(connection, others, known, orders)
     # One that is in neither has found an order that changed in this batch.
     sent: dict[int, Facts | None] = {id(c): repeated.get(key_of(c), ()) for c in others}
-    sent |= {id(c): decisions[key].facts for key, c in todo.items() if key in decisions}
+    sent |= {id(c): decisions[key].facts for key, c in unanswered.items() if key in decisions}
     made = [it.change for it in decisions.values() if it.change]
     reserved = [demand for it in made for demand in it.reserved]
     released = [demand for it in made for demand in it.released]
@@ -141,30 +141,32 @@ def _find(
     return requests_store.found_in(requests), store.found_in(orders)
 
 
-def _without_answer(commands: Sequence[messages.Requested], known: Requests) -> Todo:
+def _without_answer(commands: Sequence[messages.Requested], known: Requests) -> Unanswered:
     """Return the first command under each id that has no answer yet."""
-    todo: Todo = {}
+    unanswered: Unanswered = {}
     for command in commands:
         recorded = known.get(key_of(command))
         is_open = recorded is None or recorded.state is not RequestState.DONE
         if is_open and rules.judge(recorded, command.body_hash) is not rules.Verdict.REUSED:
-            todo.setdefault(key_of(command), command)
-    return todo
+            unanswered.setdefault(key_of(command), command)
+    return unanswered
 
 
-def _lock(connection: sa.Connection, todo: Todo, known: Requests, orders: Orders) -> Orders:
+def _lock(
+    connection: sa.Connection, unanswered: Unanswered, known: Requests, orders: Orders
+) -> Orders:
     """Lock the orders; those of commands that are committed are looked for once more."""
-    refs = dict.fromkeys(ref_of(command) for command in todo.values())
+    refs = dict.fromkeys(ref_of(command) for command in unanswered.values())
     keys = sorted(orders[ref].order_key for ref in refs if ref in orders)
     locked = store.lock(connection, keys).values()
     found = {ids.OrderRef(order.merchant_id, order.order_id): order for order in locked}
-    late = {ref_of(command) for key, command in todo.items() if key in known} - found.keys()
+    late = {ref_of(command) for key, command in unanswered.items() if key in known} - found.keys()
     return found | store.lock_named(connection, sorted(late))
 
 
 def _decide(
     connection: sa.Connection,
-    todo: Todo,
+    unanswered: Unanswered,
     orders: Orders,
     halves: Mapping[int, Private],
     now_us: int,
@@ -174,7 +176,7 @@ def _decide(
     `halves` has the private half of each by the fact's id().
     """
     decisions, accepted = {}, dict[ids.OrderRef, messages.Requested]()
-    for key, command in todo.items():
+    for key, command in unanswered.items():
         ref = ref_of(command)
         if ref not in orders or ref in accepted:
             continue
@@ -204,23 +206,23 @@ def _without_order(command: messages.Requested, known: Request | None) -> _Decis
 
 def _record(
     connection: sa.Connection,
-    todo: Todo,
+    unanswered: Unanswered,
     known: Requests,
     decisions: dict[RequestKey, _Decision],
     now_us: int,
 ) -> None:
-    rows = [_request(todo[key], decision, now_us) for key, decision in decisions.items()]
+    rows = [_request(unanswered[key], decision, now_us) for key, decision in decisions.items()]
     new = [row for row in rows if row.key not in known]
-    requests_store.add(connection, _with_actors(connection, new, todo, now_us))
+    requests_store.add(connection, _with_actors(connection, new, unanswered, now_us))
     changed = [row for row in rows if row.key in known and row.state is not known[row.key].state]
     requests_store.change(connection, changed)
 
 
 def _with_actors(
-    connection: sa.Connection, new: Sequence[Request], todo: Todo, now_us: int
+    connection: sa.Connection, new: Sequence[Request], unanswered: Unanswered, now_us: int
 ) -> list[Request]:
     """Return the requests with the actors that sent them."""
-    senders = {key: (key.merchant_id, todo[key].key_id) for key in (it.key for it in new)}
+    senders = {key: (key.merchant_id, unanswered[key].key_id) for key in (it.key for it in new)}
     keys = {
         sender: actors.key_of(connection, sender[0], actors.API_KEY, sender[1], now_us)
         for sender in sorted(set(senders.values()))
