@@ -14,10 +14,10 @@ class DamageWatch(db.Database):
     ) -> None:
         self._database, self._report = database, report
 
-    async def write(self, work: db.Work[db.T]) -> db.T:
+    async def write(self, work: db.Work[db.T], *, is_quick: bool = False) -> db.T:
         """See Database.write."""
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, is_quick=is_quick)
         except errors.DatabaseDamaged as error:
             self._report(error)
             raise

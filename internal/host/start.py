@@ -19,9 +19,6 @@ from internal.infra import failpoints, logs, settings
 from internal.infra.data_folder import files, private, space
 from internal.kernel import errors
 
-SWITCH_INTERVAL_S = 0.0005
-"""Python's default of 5 ms lets a busy event loop delay every statement of the writer thread."""
-
 console = output.report(stderr=True)
 
 
@@ -69,7 +66,6 @@ def start(arguments: Arguments) -> int:
         Misconfigured: the command line or a setting is wrong, or something is missing here.
         Temporary: a server does not answer.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     failpoints.arm(failpoints.from_environment())
     try:
         if arguments.is_full and arguments.demo is not None:

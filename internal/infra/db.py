@@ -1,7 +1,7 @@
 """The database as a port.
 
 A transaction is a plain function of a SQLAlchemy connection: `await db.write(record_orders)`. All
-of it runs in one thread hop (SQLite: its one writer thread; MySQL: SQLAlchemy's async driver),
+of it runs in one thread hop (SQLite: its one writer; MySQL: SQLAlchemy's async driver),
 which measured several times cheaper than awaiting each statement. The transaction commits when the
 function returns and rolls back when it raises; the function may run several times.
 """
@@ -21,10 +21,11 @@ METADATA = sa.MetaData()
 class Database(Protocol):
     """The database that holds the tables."""
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, is_quick: bool = False) -> T:
         """Run `work` in one transaction and commit.
 
-        The whole transaction is repeated on a deadlock or a busy lock.
+        The whole transaction is repeated on a deadlock or a busy lock. `is_quick` promises that it
+        takes some tens of milliseconds at most: an implementation may then run it on the loop.
 
         Raises:
             DatabaseAway: it cannot be reached, or stayed locked for longer than the retries last.

@@ -268,7 +268,7 @@ class Runner:
         ends_at = (errors.Conflict, errors.TooMuchAtOnce) if is_whole else (errors.Conflict,)
         try:
             return await retry.until_it_works(
-                self._name, lambda: self._ports.database.write(transaction), ends_at
+                self._name, partial(self._ports.database.write, transaction, is_quick=True), ends_at
             )
         except sa.exc.DBAPIError as error:
             if schema.is_foreign(error):

@@ -397,12 +397,12 @@ class WatchedDatabase:
         self.gate.set()
         self.bug: Exception | None = None
 
-    async def write(self, work: db.Work[db.T]) -> db.T:
+    async def write(self, work: db.Work[db.T], *, is_quick: bool = False) -> db.T:
         self.writes += 1
         await self.gate.wait()
         if self.bug is not None:
             raise self.bug
-        return await self._database.write(work)
+        return await self._database.write(work, is_quick=is_quick)
 
     async def read(
         self, work: db.Work[db.T], *, is_quick: bool = False, limit_s: float | None = None

@@ -40,6 +40,29 @@ class TestSqlite(database_contract.DatabaseContract):
     """SQLite in a file."""
 
 
+class QuickDatabase(sqlite.SqliteDatabase):
+    """Takes every transaction for a quick one."""
+
+    async def write(self, work: db.Work[db.T], *, is_quick: bool = True) -> db.T:
+        """See Database.write."""
+        return await super().write(work, is_quick=is_quick)
+
+
+class QuickHome(FileHome):
+    """A file whose transactions run on the loop."""
+
+    def open(self) -> sqlite.SqliteDatabase:
+        return QuickDatabase(self.path, busy_timeout_ms=20)
+
+
+class TestSqliteOnTheLoop(database_contract.DatabaseContract):
+    """The same with transactions that promise to be quick."""
+
+    @pytest.fixture
+    def home(self, tmp_path: Path) -> QuickHome:
+        return QuickHome(tmp_path / "souk.db")
+
+
 def locked(home: FileHome) -> sqlite3.Connection:
     """Hold the file's write lock, as another process may."""
     connection = sqlite3.connect(home.path, isolation_level=None)

@@ -9,6 +9,7 @@ import asyncio
 import operator
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 import sqlalchemy as sa
@@ -144,7 +145,7 @@ class Writer:
                 head=self._switchboard.head,
             )
             counted = self._trimmable[trim.topic_id] if trim else 0
-            done = await self._database.write(lambda connection: store.commit(connection, work))
+            done = await self._database.write(partial(store.commit, work=work), is_quick=True)
             self._switchboard.committed(messages, done)
             if trim:
                 self._trimmed(trim, counted, done.trimmed_messages)

@@ -85,8 +85,9 @@ class MysqlDatabase:
         sa.event.listen(self.engine.sync_engine, "checkout", _require_connection)
         sa.event.listen(self.engine.sync_engine, "handle_error", _as_integrity_error)
 
-    async def write(self, work: db.Work[T]) -> T:
+    async def write(self, work: db.Work[T], *, is_quick: bool = False) -> T:
         """See Database.write."""
+        del is_quick  # waiting for the server never holds up the loop
         return await self._tried(partial(_write, work))
 
     async def read(

@@ -1,1 +1,1 @@
-"""SQLite in WAL mode: the database port with one writer thread, its group commit, its bulk SQL."""
+"""SQLite in WAL mode: the database port with one writer, its group commit, its bulk SQL."""

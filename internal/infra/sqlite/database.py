@@ -1,4 +1,4 @@
-"""SQLite behind the database port: one file in WAL mode, one writer thread, a few readers.
+"""SQLite behind the database port: one file in WAL mode, one writer, a few readers.
 
 It must not know how transactions share a commit: see group_commit.
 """
@@ -35,7 +35,7 @@ PREPARED_STATEMENTS_MAX = 512
 
 
 class SqliteDatabase:
-    """One file in WAL mode: one writer thread, a few readers that never wait for it."""
+    """One file in WAL mode: one writer, a few readers that never wait for it."""
 
     def __init__(
         self,
@@ -61,7 +61,10 @@ class SqliteDatabase:
         self.engine = sa.create_engine(
             f"sqlite+pysqlite:///{path}",
             poolclass=NullPool,
-            connect_args={"cached_statements": PREPARED_STATEMENTS_MAX},
+            connect_args={
+                "cached_statements": PREPARED_STATEMENTS_MAX,
+                "check_same_thread": False,  # the writer's connection is handed over: see there
+            },
             hide_parameters=True,  # an error's text goes into logs and dead letters
         )
         sa.event.listen(self.engine, "connect", self._prepare)
@@ -71,9 +74,9 @@ class SqliteDatabase:
         self._writer = group_commit.Writer(self._connection, checkpoints.Checkpoints(path))
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-reader")
 
-    async def write(self, work: db.Work[T]) -> T:
+    async def write(self, work: db.Work[T], *, is_quick: bool = False) -> T:
         """See Database.write. Transactions that wait at the same time share a commit."""
-        return await _tried(self._path, lambda: self._writer.submit(work))
+        return await _tried(self._path, lambda: self._writer.submit(work, is_quick=is_quick))
 
     async def read(
         self, work: db.Work[T], *, is_quick: bool = False, limit_s: float | None = None

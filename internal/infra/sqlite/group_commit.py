@@ -1,15 +1,23 @@
-"""One thread that writes, and commits waiting transactions together: a group commit.
+"""One writer at a time, and waiting transactions committed together: a group commit.
 
 A commit waits for the disk; under load all transactions that arrive meanwhile share that wait. Each
-has a savepoint of its own: a failed one does not affect the others. It must not know what it
+has a savepoint of its own: a failed one does not affect the others.
+
+Quick transactions run on the loop that asked for them, and only their commit on the writer's
+thread. Statements hand Python's lock over at every step, so a thread of their own would fight the
+loop for it (decision 0021). All others run on the thread as a whole. It must not know what it
 writes.
 """
 
 import asyncio
 import contextlib
 import queue
+import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,17 +29,24 @@ from internal.kernel import errors
 Work = Callable[[sa.Connection], Any]
 GROUP_WORKS_MAX = 32
 """Transactions in one commit. Their callers wait for the last of them."""
+TURN_S = 0.02
+"""No further quick transaction begins on the loop after this time: other calls have a turn."""
 
 
 class Job:
     """A transaction, and the future of its caller."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "is_quick", "result", "work")
 
-    def __init__(self, work: Work, future: "asyncio.Future[Any]") -> None:
-        self.work, self.future = work, future
+    def __init__(self, work: Work, future: "asyncio.Future[Any]", *, is_quick: bool) -> None:
+        self.work, self.future, self.is_quick = work, future, is_quick
         self.result: Any = None
         self.error: BaseException | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of its caller."""
+        return self.future.get_loop()
 
     def resolve(self) -> None:
         """Give the result or the error to the caller, if it still waits. On the loop's thread."""
@@ -44,98 +59,205 @@ class Job:
 
 
 class Writer:
-    """The thread and its queue. `connect` is called once, on the thread."""
+    """The connection, its thread and the queue of transactions.
+
+    `connect` is called once, on the thread. Whoever sets `_is_busy` owns the connection until it is
+    given back; jobs leave `_waiting` in the order in which they came.
+    """
 
     def __init__(self, connect: Callable[[], sa.Connection], log: checkpoints.Checkpoints) -> None:
         self._connect, self._log = connect, log
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._connection: sa.Connection | None = None
+        self._busy_ms = 0
+        self._lock = threading.Lock()
+        self._waiting: deque[Job] = deque()
+        self._is_busy = self._is_closing = False
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work) -> "asyncio.Future[Any]":
+    def submit(self, work: Work, *, is_quick: bool = False) -> "asyncio.Future[Any]":
         """Queue a transaction; the future is done when it is committed, or has failed.
 
         Cancelling the future does not undo the transaction.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put(Job(work, future))
-        return future
+        job = Job(work, asyncio.get_running_loop().create_future(), is_quick=is_quick)
+        with self._lock:
+            self._waiting.append(job)
+            if self._is_busy:
+                return job.future
+            self._is_busy = True
+        if self._is_for_loop(job):
+            job.loop.call_soon(self._begin_on_loop)  # what is queued in this turn, too, joins it
+        else:
+            self._tasks.put(self._write_group)
+        return job.future
 
     def close(self) -> None:
         """Finish the queued transactions, and end the thread."""
-        self._queue.put(None)
+        self._tasks.put(self._begin_closing)
         self._thread.join()
 
+    def _is_for_loop(self, job: Job) -> bool:
+        return job.is_quick and self._connection is not None and not self._is_closing
+
+    def _begin_on_loop(self) -> None:
+        """Run the quick transactions that wait; the thread commits them, or does it all."""
+        connection, loop = self._connection, asyncio.get_running_loop()
+        if connection is None or not _is_begun_at_once(_raw(connection)):
+            self._tasks.put(self._write_group)
+            return
+        group, ends_s = self._new_group(), time.monotonic() + TURN_S
+        while time.monotonic() < ends_s:
+            if not self._run_next(connection, group, lambda job: job.is_quick and job.loop is loop):
+                break
+        self._tasks.put(partial(self._end_group, group))
+
+    def _new_group(self) -> "Group":
+        with self._lock:
+            return Group(min(len(self._waiting), GROUP_WORKS_MAX))
+
+    def _run_next(
+        self, connection: sa.Connection, group: "Group", is_wanted: Callable[[Job], bool]
+    ) -> bool:
+        """Run the next job as a part of the group; tell whether there was one."""
+        with self._lock:
+            if group.is_over or not is_wanted(self._waiting[0]):
+                return False
+            job = self._waiting.popleft()
+        group.run(connection, job)
+        return True
+
+    # From here on: on the thread.
+
     def _run(self) -> None:
-        connection: sa.Connection | None = None
-        is_over = False
-        while not is_over:
-            jobs, is_over = self._take()
-            tend = self._log.idle
-            if jobs:
-                try:
-                    connection = connection or self._connect()
-                    _commit(connection, jobs)
-                    tend = self._log.committed
-                except BaseException as error:  # noqa: BLE001 - goes to the callers of these jobs
-                    tend = self._log.failed
-                    for job in jobs:
-                        job.error = error
-                _resolve(jobs)
-            if connection is not None and not is_over:
-                raw: Any = connection.connection.dbapi_connection
-                tend(raw)
+        while not (self._is_closing and not self._is_busy):
+            try:
+                task = self._tasks.get(timeout=self._log.idle_s)
+            except queue.Empty:
+                task = self._tend_idle
+            task()
 
-    def _take(self) -> tuple[list[Job], bool]:
-        """Wait for a job, and take the jobs queued behind it; none after an idle while."""
-        jobs: list[Job] = []
+    def _begin_closing(self) -> None:
+        """Write all that waits, unless a loop is at it: its commit comes here soon."""
+        self._is_closing = True
+        if self._own():
+            self._go_on()
+
+    def _own(self) -> bool:
+        with self._lock:
+            was_busy, self._is_busy = self._is_busy, True
+            return not was_busy
+
+    def _tend_idle(self) -> None:
+        if self._own():
+            if self._connection is not None:
+                self._log.idle(_raw(self._connection))
+            self._go_on()
+
+    def _write_group(self) -> None:
+        """Run what waits, and commit it."""
+        group = self._new_group()
         try:
-            job = self._queue.get(timeout=self._log.idle_s)
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == GROUP_WORKS_MAX:
-                    return jobs, False
-                job = self._queue.get_nowait()
-        except queue.Empty:
-            return jobs, False
-        return jobs, True
-
-
-def _resolve(jobs: Sequence[Job]) -> None:
-    """Wake each loop once for all its jobs; the callers of a closed loop are gone."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
-    for job in jobs:
-        by_loop.setdefault(job.future.get_loop(), []).append(job)
-    for loop, done in by_loop.items():
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve_each, done)
-
-
-def _resolve_each(jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        job.resolve()
-
-
-def _commit(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Run the jobs in one transaction; a failed job only loses its own savepoint.
-
-    On the driver's own connection: SQLAlchemy's is in its autocommit mode.
-    """
-    raw: Any = connection.connection.dbapi_connection
-    try:
-        raw.execute("BEGIN IMMEDIATE")
-        if len(jobs) == 1:
-            jobs[0].result = jobs[0].work(connection)
+            connection = self._begun()
+        except BaseException as error:  # noqa: BLE001 - goes to the callers of these jobs
+            group.error = error
+            with self._lock:
+                group.jobs += self._waiting
+                self._waiting.clear()
         else:
-            for job in jobs:
-                _run_one(connection, raw, job)
-        failpoints.hit("db.before_commit")
-        raw.execute("COMMIT")
-    except BaseException:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
-        raise
-    failpoints.hit("db.after_commit")
+            while self._run_next(connection, group, lambda _job: True):
+                pass
+        self._end_group(group)
+
+    def _begun(self) -> sa.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+            (self._busy_ms,) = _raw(self._connection).execute("PRAGMA busy_timeout").fetchone()
+        _begin(_raw(self._connection), self._busy_ms)
+        return self._connection
+
+    def _end_group(self, group: "Group") -> None:
+        """Commit, tell the callers, and see to the log and to the jobs that came meanwhile."""
+        raw = None if self._connection is None else _raw(self._connection)
+        group.end(raw)
+        _resolve(group.jobs)
+        if raw is not None:
+            (self._log.failed if group.error else self._log.committed)(raw)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Give the connection to the next job, if one waits."""
+        with self._lock:
+            self._is_busy = bool(self._waiting)
+            job = self._waiting[0] if self._waiting else None
+        if job is None:
+            return
+        if self._is_for_loop(job):
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                job.loop.call_soon_threadsafe(self._begin_on_loop)
+                return
+        self._tasks.put(self._write_group)
+
+
+class Group:
+    """The jobs of one transaction, `works_max` at most. With an `error`, all have failed."""
+
+    def __init__(self, works_max: int) -> None:
+        self._works_max = works_max
+        self.jobs: list[Job] = []
+        self.error: BaseException | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """No further job may join it."""
+        return self.error is not None or len(self.jobs) == self._works_max
+
+    def run(self, connection: sa.Connection, job: Job) -> None:
+        """Run one more job; a failed one only loses its own savepoint, if it is not alone."""
+        self.jobs.append(job)
+        try:
+            if self._works_max == 1:
+                job.result = job.work(connection)
+            else:
+                _run_one(connection, _raw(connection), job)
+        except BaseException as error:  # noqa: BLE001 - goes to the callers of these jobs
+            self.error = error
+
+    def end(self, raw: Any) -> None:  # noqa: ANN401 - the driver's
+        """Commit, or roll back; give all jobs the error, if there is one."""
+        try:
+            if self.error is None:
+                failpoints.hit("db.before_commit")
+                raw.execute("COMMIT")
+                failpoints.hit("db.after_commit")
+        except BaseException as error:  # noqa: BLE001 - as above
+            self.error = error
+        if self.error is not None:
+            with contextlib.suppress(sqlite3.Error):
+                if raw is not None and raw.in_transaction:
+                    raw.execute("ROLLBACK")
+            for job in self.jobs:
+                job.error = self.error
+
+
+def _raw(connection: sa.Connection) -> Any:  # noqa: ANN401 - the driver's own connection
+    """SQLAlchemy's is in its autocommit mode."""
+    return connection.connection.dbapi_connection
+
+
+def _begin(raw: Any, busy_ms: int) -> None:  # noqa: ANN401 - the driver's
+    """Begin a transaction that may write; wait this long for other processes."""
+    raw.execute(f"PRAGMA busy_timeout={busy_ms}")
+    raw.execute("BEGIN IMMEDIATE")
+
+
+def _is_begun_at_once(raw: Any) -> bool:  # noqa: ANN401 - the driver's
+    try:
+        _begin(raw, 0)
+    except sqlite3.OperationalError:
+        return False
+    return True
 
 
 def _run_one(connection: sa.Connection, raw: Any, job: Job) -> None:  # noqa: ANN401 - the driver's
@@ -157,3 +279,18 @@ def _require_transaction(raw: Any, error: Exception) -> None:  # noqa: ANN401 - 
     """
     if not raw.in_transaction:
         raise errors.DatabaseAway(f"the transaction was ended: {error}") from error
+
+
+def _resolve(jobs: Sequence[Job]) -> None:
+    """Wake each loop once for all its jobs; the callers of a closed loop are gone."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, done in by_loop.items():
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve_each, done)
+
+
+def _resolve_each(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.resolve()

@@ -41,7 +41,8 @@ class SteppedDatabase:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    async def write(self, work: db.Work[T]) -> T:
+    async def write(self, work: db.Work[T], *, is_quick: bool = False) -> T:
+        del is_quick
         await step()
         with staged_orders.transaction(self._connection):
             result = work(self._connection)

@@ -1,15 +1,20 @@
 """Transactions that wait together share a commit, and nothing else."""
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from internal.infra import failpoints
 from internal.infra.sqlite import database as sqlite
+from internal.infra.sqlite import group_commit
 from internal.kernel import errors
 
 Write = Callable[[sa.Connection], int]
@@ -38,7 +43,7 @@ async def numbers(database: sqlite.SqliteDatabase) -> list[int]:
 
 
 class Blocker:
-    """Holds the writer thread, so that transactions that come meanwhile wait together."""
+    """Holds the writer's thread, so that transactions that come meanwhile wait together."""
 
     def __init__(self) -> None:
         self.is_held, self.released = threading.Event(), threading.Event()
@@ -48,40 +53,69 @@ class Blocker:
         self.released.wait(10)
 
 
-async def together(database: sqlite.SqliteDatabase, *works: Write) -> list[int | BaseException]:
+async def together(
+    database: sqlite.SqliteDatabase, *works: Write, is_quick: bool
+) -> list[int | BaseException]:
     """Queue the works while the writer is busy; return each result or error."""
     blocker = Blocker()
     first = asyncio.create_task(database.write(blocker.hold))
     await asyncio.to_thread(blocker.is_held.wait, 10)
-    tasks = [asyncio.create_task(database.write(work)) for work in works]
-    await asyncio.sleep(0.01)
+    tasks = [asyncio.create_task(database.write(work, is_quick=is_quick)) for work in works]
+    await asyncio.sleep(0.01)  # all are queued
     blocker.released.set()
     await first
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_many_share_one_commit(database: sqlite.SqliteDatabase) -> None:
-    commits = []
-    sa.event.listen(database.engine, "commit", lambda _connection: commits.append(1))
-    assert await together(database, *map(insert, range(20))) == list(range(20))
+quick_and_not = pytest.mark.parametrize("is_quick", [False, True])
+
+
+@contextlib.asynccontextmanager
+async def traced(database: sqlite.SqliteDatabase) -> AsyncIterator[list[str]]:
+    """Yield a list of what ends the writer's transactions, this one's own end first."""
+    ends: list[str] = []
+
+    def note(statement: str) -> None:
+        if statement in {"COMMIT", "ROLLBACK"}:
+            ends.append(statement)
+
+    await database.write(lambda c: raw_of(c).set_trace_callback(note))
+    yield ends
+    await database.write(lambda c: raw_of(c).set_trace_callback(None))
+
+
+def raw_of(connection: sa.Connection) -> Any:  # noqa: ANN401 - the driver's own
+    return connection.connection.dbapi_connection
+
+
+@quick_and_not
+async def test_many_share_one_commit(database: sqlite.SqliteDatabase, *, is_quick: bool) -> None:
+    async with traced(database) as ends:
+        done = await together(database, *map(insert, range(20)), is_quick=is_quick)
+    assert done == list(range(20))
     assert await numbers(database) == list(range(20))
-    assert len(commits) <= 3  # the blocker's, and one for the twenty (or two, if some came late)
+    assert ends == ["COMMIT"] * 3  # of `trace` itself, of the blocker, and of the twenty
 
 
-async def test_a_failed_transaction_does_not_affect_others(database: sqlite.SqliteDatabase) -> None:
+@quick_and_not
+async def test_a_failed_transaction_does_not_affect_others(
+    database: sqlite.SqliteDatabase, *, is_quick: bool
+) -> None:
     def broken(connection: sa.Connection) -> int:
         insert(100)(connection)
         raise ValueError("a bug")
 
-    one, two, bug, three = await together(database, insert(1), insert(1), broken, insert(3))
+    works = (insert(1), insert(1), broken, insert(3))
+    one, two, bug, three = await together(database, *works, is_quick=is_quick)
     assert (one, three) == (1, 3)
     assert isinstance(two, sa.exc.IntegrityError)
     assert isinstance(bug, ValueError)
     assert await numbers(database) == [1, 3]
 
 
+@quick_and_not
 async def test_a_transaction_that_was_ended_is_tried_again_by_all(
-    database: sqlite.SqliteDatabase,
+    database: sqlite.SqliteDatabase, *, is_quick: bool
 ) -> None:
     tries = []
 
@@ -92,25 +126,61 @@ async def test_a_transaction_that_was_ended_is_tried_again_by_all(
             raise OSError("disk full")
         return insert(2)(connection)
 
-    assert await together(database, insert(1), ended_once, insert(3)) == [1, 2, 3]
+    works = (insert(1), ended_once, insert(3))
+    assert await together(database, *works, is_quick=is_quick) == [1, 2, 3]
     assert await numbers(database) == [1, 2, 3]
 
 
+@quick_and_not
 async def test_a_commit_that_fails_fails_all_and_is_tried_again(
-    database: sqlite.SqliteDatabase,
+    database: sqlite.SqliteDatabase, *, is_quick: bool
 ) -> None:
     failpoints.arm(failpoints.parse("db.before_commit=raise@2"))
-    assert await together(database, insert(1), insert(2)) == [1, 2]
+    assert await together(database, insert(1), insert(2), is_quick=is_quick) == [1, 2]
     assert await numbers(database) == [1, 2]
 
 
-async def test_a_closed_database_has_finished_queued_transactions(tmp_path: Path) -> None:
+@quick_and_not
+async def test_a_closed_database_has_finished_queued_transactions(
+    tmp_path: Path, *, is_quick: bool
+) -> None:
     database = sqlite.SqliteDatabase(tmp_path / "close.db")
     await database.write(lambda c: c.exec_driver_sql("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
-    tasks = [asyncio.create_task(database.write(insert(n))) for n in range(50)]
+    tasks = [asyncio.create_task(database.write(insert(n), is_quick=is_quick)) for n in range(50)]
     await asyncio.sleep(0)
     await database.close()
     assert await asyncio.gather(*tasks) == list(range(50))
+
+
+async def test_only_quick_transactions_run_on_the_loop(database: sqlite.SqliteDatabase) -> None:
+    here = threading.get_ident()
+    assert await database.write(lambda _: threading.get_ident(), is_quick=True) == here
+    assert await database.write(lambda _: threading.get_ident()) != here
+
+
+async def test_a_quick_transaction_waits_for_another_process_on_the_thread(
+    database: sqlite.SqliteDatabase, tmp_path: Path
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "group.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(database.write(insert(1), is_quick=True))
+        for _ in range(50):  # the loop goes on
+            await asyncio.sleep(0)
+        assert not task.done()
+        other.execute("COMMIT")
+        assert await task == 1
+
+
+async def test_the_loop_has_a_turn_between_quick_transactions(
+    database: sqlite.SqliteDatabase,
+) -> None:
+    def long(_connection: sa.Connection) -> int:
+        time.sleep(group_commit.TURN_S)
+        return 0
+
+    async with traced(database) as ends:
+        await together(database, long, long, long, is_quick=True)
+    assert ends == ["COMMIT"] * 5  # of `trace` itself, of the blocker, and of each
 
 
 async def test_a_file_that_cannot_be_opened_is_an_outage(tmp_path: Path) -> None:
