@@ -12,6 +12,10 @@ from internal.infra import statements
 
 CHUNK_ROWS_MAX = 256
 """Rows in one statement. Chunks are powers of two, so that few statements have to be prepared."""
+FEW_ROWS = 16
+"""The last rows are one chunk, whatever their number, if they are no more than this: in a small
+transaction a statement costs more than its rows.
+"""
 BOUND_VALUES_MAX = 32_000
 """SQLite's own limit on bound values is 32,766."""
 
@@ -28,18 +32,19 @@ def render(
 
 
 def chunks(rows: Sequence[statements.Values], width: int) -> Iterable[Sequence[statements.Values]]:
-    """Cut rows of `width` values into runs whose lengths are powers of two, longest first."""
+    """Cut rows of `width` values into runs of powers of two, longest first, and a short rest."""
     size, start = CHUNK_ROWS_MAX, 0
     while size * width > BOUND_VALUES_MAX:
         size //= 2
     while start < len(rows):
-        while size > len(rows) - start:
-            size //= 2
+        left = len(rows) - start
+        while size > left:
+            size = left if left <= FEW_ROWS else size // 2
         yield rows[start : start + size]
         start += size
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=2_048)
 def _sql(statement: statements.Statement, rows: int) -> str:
     names = statement.shape.names
     row = f"({', '.join('?' * len(names))})"

@@ -31,6 +31,10 @@ GROUP_WORKS_MAX = 32
 """Transactions in one commit. Their callers wait for the last of them."""
 TURN_S = 0.02
 """No further quick transaction begins on the loop after this time: other calls have a turn."""
+COMPANY_S = (0.002, 0.012)
+"""After quick transactions that together took between these times, the next wait as long for
+company. Shorter ones are a lone order's, which must not wait; longer ones have company enough.
+"""
 
 
 class Job:
@@ -72,6 +76,7 @@ class Writer:
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._is_busy = self._is_closing = False
+        self._took_s = 0.0
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
         self._thread.start()
@@ -88,7 +93,7 @@ class Writer:
                 return job.future
             self._is_busy = True
         if self._is_for_loop(job):
-            job.loop.call_soon(self._begin_on_loop)  # what is queued in this turn, too, joins it
+            job.loop.call_soon(self._wait_for_company)  # at least what is queued in this turn
         else:
             self._tasks.put(self._write_group)
         return job.future
@@ -101,16 +106,24 @@ class Writer:
     def _is_for_loop(self, job: Job) -> bool:
         return job.is_quick and self._connection is not None and not self._is_closing
 
+    def _wait_for_company(self) -> None:
+        least_s, most_s = COMPANY_S
+        if least_s < self._took_s < most_s:
+            asyncio.get_running_loop().call_later(self._took_s, self._begin_on_loop)
+        else:
+            self._begin_on_loop()
+
     def _begin_on_loop(self) -> None:
         """Run the quick transactions that wait; the thread commits them, or does it all."""
         connection, loop = self._connection, asyncio.get_running_loop()
         if connection is None or not _is_begun_at_once(_raw(connection)):
             self._tasks.put(self._write_group)
             return
-        group, ends_s = self._new_group(), time.monotonic() + TURN_S
-        while time.monotonic() < ends_s:
+        group, began_s = self._new_group(), time.monotonic()
+        while time.monotonic() < began_s + TURN_S:
             if not self._run_next(connection, group, lambda job: job.is_quick and job.loop is loop):
                 break
+        self._took_s = time.monotonic() - began_s
         self._tasks.put(partial(self._end_group, group))
 
     def _new_group(self) -> "Group":
@@ -195,7 +208,7 @@ class Writer:
             return
         if self._is_for_loop(job):
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                job.loop.call_soon_threadsafe(self._begin_on_loop)
+                job.loop.call_soon_threadsafe(self._wait_for_company)
                 return
         self._tasks.put(self._write_group)
 

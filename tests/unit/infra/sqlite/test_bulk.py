@@ -47,10 +47,16 @@ def test_a_query_gets_the_rows_as_a_table(*, lock: bool) -> None:
 
 
 @pytest.mark.parametrize(("count", "width"), [(1, 1), (257, 6), (3_000, 300), (255, 32_000)])
-def test_chunks_are_powers_of_two_within_the_limit(count: int, width: int) -> None:
+def test_chunks_have_few_lengths_within_the_limit(count: int, width: int) -> None:
     rows = [(number,) * width for number in range(count)]
     cut = list(sqlite_bulk.chunks(rows, width))
     assert [row for chunk in cut for row in chunk] == rows
-    for chunk in cut:
-        assert len(chunk).bit_count() == 1
+    for place, chunk in enumerate(cut, start=1):
+        is_short_rest = place == len(cut) and len(chunk) <= sqlite_bulk.FEW_ROWS
+        assert len(chunk).bit_count() == 1 or is_short_rest
         assert len(chunk) * width <= sqlite_bulk.BOUND_VALUES_MAX
+
+
+def test_a_short_rest_is_one_statement() -> None:
+    lengths = [[len(chunk) for chunk in sqlite_bulk.chunks([(0,)] * rows, 1)] for rows in (3, 29)]
+    assert lengths == [[3], [16, 13]]
