@@ -154,7 +154,7 @@ class TopicSettings(Group):
 
     shard_keys: int = pydantic.Field(default=16, ge=1, le=1_024)
     """Keys that the orders share: the most instances of a function that have work."""
-    partitions: int = pydantic.Field(default=4, ge=1, le=64)
+    partitions: int = pydantic.Field(default=2, ge=1, le=64)
     """Of each topic: Pulsar spreads them over its brokers. The embedded broker has none."""
 
     @pydantic.model_validator(mode="after")
