@@ -17,7 +17,7 @@ from internal.infra import bus
 from internal.lab import engine_process
 from internal.lab.chaos import clients
 from internal.pipeline import dead_letters, envelope, handler
-from internal.wire.souk.v1 import order_pb2, order_service_pb2
+from internal.wire.souk.v1 import order_pb2, order_service_pb2, payment_service_pb2
 from tests.acceptance import audit, raw_topics, runs
 from tests.support import facts
 
@@ -25,15 +25,12 @@ pytestmark = pytest.mark.slow
 
 SEED = 11
 TIMEOUT_S = 30.0
-METHODS = (
-    "SubmitOrder",
-    "SubmitOrders",
-    "GetOrder",
-    "ListOrders",
-    "WatchOrder",
-    "CancelOrder",
-    "QuoteOrder",
-)
+METHODS = [
+    f"/{service.full_name}/{name}"
+    for file in (order_service_pb2.DESCRIPTOR, payment_service_pb2.DESCRIPTOR)
+    for service in file.services_by_name.values()
+    for name in service.methods_by_name
+]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 LEADS = (b"", PREFACE, PREFACE + SETTINGS, b"GET /metrics HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02")
@@ -108,11 +105,10 @@ async def shout(address: str, content: bytes) -> None:
 
 
 async def send(
-    channel: grpc.aio.Channel, method: str, body: bytes, metadata: Sequence[tuple[str, str]]
+    channel: grpc.aio.Channel, path: str, body: bytes, metadata: Sequence[tuple[str, str]]
 ) -> grpc.StatusCode:
-    path = f"/souk.v1.OrderService/{method}"
     try:
-        if method == "WatchOrder":
+        if path.endswith("/WatchOrder"):
             async for _ in channel.unary_stream(path)(body, metadata=metadata, timeout=TIMEOUT_S):
                 pass
         else:

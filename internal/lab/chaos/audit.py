@@ -136,9 +136,11 @@ def _is_the_state(order: Recorded, told: int) -> bool:
 
 
 def _is_expected(log: clients.Log, name: str, kind: scenarios.Kind, order: Recorded) -> bool:
-    """Compare an order's end with the expected one, and with cancel requests since then."""
+    """Compare an order's end with the expected one, and with requests since then."""
     if order.state is OrderState.CANCELLED:
         return name in log.cancel_requested - log.not_cancelled
+    if order.state is OrderState.EXPIRED and name in log.paid_later:
+        return False
     return name not in log.cancelled and scenarios.is_expected(kind, order.end)
 
 

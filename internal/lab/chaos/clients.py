@@ -1,7 +1,8 @@
 """Clients that send orders whatever happens to the engine, and log every answer.
 
 A client repeats an order under the same id until it is answered, as a good client does; now and
-then one gives up, so that orders of unknown fate occur, too. Some wait for the end, some cancel.
+then one gives up, so that orders of unknown fate occur, too. Some wait for the end, some cancel,
+some change their order while it is open and pay it then.
 """
 
 import asyncio
@@ -10,13 +11,14 @@ import itertools
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 
 from internal.client import client, sender
 from internal.client.access import Access
 from internal.lab.workload import generator, scenarios
 from internal.lab.workload.scenarios import Kind
-from internal.wire.souk.v1 import order_pb2, order_service_pb2
+from internal.wire.souk.v1 import order_pb2, order_service_pb2, payment_service_pb2
 
 CLIENTS = 12
 BATCH_ORDERS_MAX = 20
@@ -37,7 +39,7 @@ TERMINAL = frozenset(
         order_pb2.ORDER_STATE_EXPIRED,
     }
 )
-CANCEL_TRIES_MAX = 200
+TRIES_MAX = 200
 
 Call = list[generator.Submission]
 
@@ -60,6 +62,8 @@ class Log:
         self.cancelled: set[str] = set()
         self.not_cancelled: set[str] = set()
         """Cancel requests that came too late."""
+        self.paid_later: set[str] = set()
+        """Open orders whose tender was taken: they do not expire any more."""
         self.versions: dict[str, int] = {}
         """The newest version of an order that any client saw."""
         self.answers = 0
@@ -100,6 +104,14 @@ class Log:
             return False
         else:
             self.surprises.append(f"cancelling {order_id}: {code}")
+        return True
+
+    def request_answered(self, order_id: str, code: str) -> bool:
+        """Note the answer to a request about an open order; tell whether it is final."""
+        if code in RETRIED or code == "NOT_FOUND":  # it may not be recorded yet
+            return False
+        if code not in {client.OK, "FAILED_PRECONDITION"}:
+            self.surprises.append(f"changing or paying {order_id}: {code}")
         return True
 
     def looked(self, order: order_pb2.Order) -> None:
@@ -197,6 +209,12 @@ class ClientPool:
             ]
             if len(call) == 1 and answers[0].is_ok and self._one_in(CANCELS_ONE_IN):
                 await self._cancel(call[0].draft.order_id)
+            opened = (
+                made
+                for made, answer in zip(call, answers, strict=True)
+                if made.kind is Kind.OPEN and answer.is_ok
+            )
+            await asyncio.gather(*map(self._sell_open, opened))
             if left:
                 self._retries.append(left)
                 await asyncio.sleep(self._rng.uniform(0.01, 0.05))
@@ -213,13 +231,48 @@ class ClientPool:
         """Request a cancellation until there is a final answer."""
         self.log.cancel_requested.add(order_id)
         request = order_service_pb2.CancelOrderRequest(order_id=order_id, request_id=order_id)
-        for _ in range(CANCEL_TRIES_MAX):
+        await self._repeat(
+            lambda on: on.cancel(request, CALL_S), partial(self.log.cancel_answered, order_id)
+        )
+
+    async def _sell_open(self, made: generator.Submission) -> None:
+        """Sell one more of an open order's first line; then pay all of it."""
+        order_id, currency = made.draft.order_id, made.draft.currency
+        changed = order_pb2.OrderDraft()
+        changed.CopyFrom(made.draft)
+        changed.lines[0].quantity_milli += 1_000
+        self.log.sent(generator.Submission(made.kind, changed))
+        update = order_service_pb2.UpdateOrderRequest(
+            order_id=order_id,
+            request_id=f"{order_id}.u",
+            currency=currency,
+            lines=changed.lines,
+            adjustments=changed.adjustments,
+        )
+        tender = order_pb2.Tender(card=order_pb2.CardTender(token="tok_ok"))  # noqa: S106 - the simulator's
+        pay = payment_service_pb2.AddTenderRequest(
+            order_id=order_id, request_id=f"{order_id}.t", currency=currency, tender=tender
+        )
+        is_final = partial(self.log.request_answered, order_id)
+        await self._repeat(lambda on: on.update(update, CALL_S), is_final)
+        if await self._repeat(lambda on: on.add_tender(pay, CALL_S), is_final) == client.OK:
+            self.log.paid_later.add(order_id)
+
+    async def _repeat(
+        self,
+        call: Callable[[client.Client], Awaitable[object]],
+        is_final: Callable[[str], bool],
+    ) -> str:
+        """Send a request until its answer is final; return its code."""
+        code = ""
+        for _ in range(TRIES_MAX):
             await self._is_open.wait()
-            reply = await self._connections[-1].cancel(request, CALL_S)
+            reply = await call(self._connections[-1])
             code = reply.code if isinstance(reply, client.Failure) else client.OK
-            if self.log.cancel_answered(order_id, code):
-                return
+            if is_final(code):
+                break
             await asyncio.sleep(self._rng.uniform(0.01, 0.1))
+        return code
 
     def _is_final(self, made: generator.Submission, answer: client.Answer) -> bool:
         if answer.code in RETRIED and not self._one_in(GIVES_UP_ONE_IN):

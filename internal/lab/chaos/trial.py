@@ -51,6 +51,7 @@ MIX: scenarios.Mix = {
     Kind.REUSED: 15,
     Kind.SOLD_OUT: 20,
     Kind.PRICE_CHANGED: 10,
+    Kind.OPEN: 40,
 }
 """Only kinds that do not wait for the gateway: with the simulator's random faults an order waits
 longer than a minute if its instance dies again and again.

@@ -1,4 +1,4 @@
-"""Turns good drafts into bad ones, which a stage rejects or the API server refuses. Pure."""
+"""Turns ordinary drafts into special ones: most are rejected by a stage or refused. Pure."""
 
 from collections.abc import Callable, Sequence
 
@@ -66,6 +66,12 @@ def _underpay(source: DraftSource, draft: Draft) -> None:
         draft.lines.add(sku=source.plenty[0].sku, quantity_milli=MILLI)
 
 
+def _leave_open(_source: DraftSource, draft: Draft) -> None:
+    del draft.tenders[:]
+    draft.on_decline = order_pb2.ON_DECLINE_KEEP_OPEN
+    draft.hold.FromSeconds(HOLD_S)
+
+
 def _make_invalid(source: DraftSource, draft: Draft) -> None:
     source.rng.choice(_INVALID_CHANGES)(draft)
 
@@ -105,6 +111,8 @@ def _put_card_number_into_note(draft: Draft) -> None:
     draft.note = f"the customer's card is {TEST_CARD}"
 
 
+HOLD_S = 15
+"""An order that is left open and never paid expires after so long."""
 _CHANGES: dict[Kind, Callable[[DraftSource, Draft], None]] = {
     Kind.SCARCE: _add_scarce,
     Kind.SOLD_OUT: _order_too_many,
@@ -113,6 +121,7 @@ _CHANGES: dict[Kind, Callable[[DraftSource, Draft], None]] = {
     Kind.UNKNOWN_STORE: _set_unknown_store,
     Kind.PRICE_CHANGED: _expect_another_price,
     Kind.UNDERPAID: _underpay,
+    Kind.OPEN: _leave_open,
     Kind.INVALID: _make_invalid,
 }
 

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     UNKNOWN_STORE = "no such store"
     PRICE_CHANGED = "another price shown"
     UNDERPAID = "tenders do not cover it"
+    OPEN = "left open, changed, paid later"
 
 
 class Expectation(NamedTuple):
@@ -64,6 +65,7 @@ EXPECTED: dict[Kind, Expectation] = {
     Kind.UNKNOWN_STORE: _expect(RefusalReason.UNKNOWN_STORE),
     Kind.PRICE_CHANGED: _expect(RefusalReason.PRICE_CHANGED),
     Kind.UNDERPAID: _expect(RejectReason.TENDERS_DO_NOT_COVER_TOTAL),
+    Kind.OPEN: _expect(SOLD, OrderState.EXPIRED),
 }
 
 REPEATS = frozenset({Kind.AGAIN, Kind.REUSED})
@@ -100,7 +102,7 @@ DEMO_MIX: Mix = {
     Kind.TIMEOUT: 4,
     Kind.AWAY_ONCE: 4,
 }
-"""Every kind, so that any hundred orders show them all."""
+"""Every kind that one request makes, so that any hundred orders show them all."""
 
 DAY_MIX: Mix = {Kind.AGAIN: 20, Kind.DECLINED: 20, Kind.SCARCE: 5, Kind.LOST_ANSWER: 1}
 """An ordinary day: hardly anything goes wrong."""

@@ -18,12 +18,12 @@ CANCELLED = audit.Recorded(OrderState.CANCELLED, "", LINES)
 PAID = audit.Recorded(OrderState.PAID, "", LINES)
 
 
-def log_of(code: str = client.OK, state: int = 0) -> clients.Log:
+def log_of(code: str = client.OK, state: int = 0, kind: Kind = Kind.ORDINARY) -> clients.Log:
     """Return a log with one answered order."""
     log = clients.Log()
     draft = order_pb2.OrderDraft(order_id="o-1")
     draft.lines.add(sku="tea", quantity_milli=2_000)
-    sent = generator.Submission(Kind.ORDINARY, draft)
+    sent = generator.Submission(kind, draft)
     log.sent(sent)
     log.answered(sent, client.Answer("o-1", code, state=state))
     return log
@@ -66,6 +66,26 @@ def test_cancelled_order_needs_a_request() -> None:
     assert sentences(log, o_1=CANCELLED) == []
     log.cancel_answered("o-1", "FAILED_PRECONDITION")
     assert sentences(log, o_1=CANCELLED) != []
+
+
+def test_an_open_order_expires_only_unpaid() -> None:
+    log, expired = log_of(kind=Kind.OPEN), audit.Recorded(OrderState.EXPIRED, "", LINES)
+    assert sentences(log, o_1=expired) == []
+    log.paid_later.add("o-1")
+    assert sentences(log, o_1=expired) != []
+    assert sentences(log, o_1=FINALIZED) == []
+    assert sentences(log_of(), o_1=expired) != []
+
+
+def test_answers_about_open_orders() -> None:
+    log = log_of(kind=Kind.OPEN)
+    finals = [log.request_answered("o-1", code) for code in ("UNAVAILABLE", "NOT_FOUND")]
+    assert finals == [False, False]
+    assert log.request_answered("o-1", "FAILED_PRECONDITION")
+    assert log.request_answered("o-1", client.OK)
+    assert log.surprises == []
+    assert log.request_answered("o-1", "INTERNAL")
+    assert len(log.surprises) == 1
 
 
 def test_end_that_a_client_was_told_must_stay() -> None:

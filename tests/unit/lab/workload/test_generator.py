@@ -75,7 +75,7 @@ def test_demo_mix_has_every_kind_with_its_share() -> None:
 
 def test_hundred_orders_show_every_kind() -> None:
     dealt = {sent.kind for sent in generator.stream(SHOP, a_run(), 100)}
-    assert dealt == set(Kind)
+    assert dealt == set(Kind) - {Kind.OPEN}  # a load run does not come back to pay them
 
 
 @pytest.mark.parametrize("count", [1, 31, 999, 1_000, 1_001, 2_500])
@@ -141,7 +141,7 @@ def test_repeated_orders_follow_their_original() -> None:
 def test_shop_without_rare_or_old_products_does_without() -> None:
     plain = shop.Shop("JPY", ("s-1",), tuple(shop.Item(f"sku-{n}", 10 + n) for n in range(5)))
     dealt = {sent.kind for sent in generator.stream(plain, a_run(), 200)}
-    assert set(Kind) - dealt == {Kind.SCARCE, Kind.INACTIVE}
+    assert set(Kind) - dealt == {Kind.SCARCE, Kind.INACTIVE, Kind.OPEN}
 
 
 def test_any_order_may_run_out_of_stock_but_nothing_else() -> None:
