@@ -99,7 +99,7 @@ class PaymentHandler:
     def abandon(
         self,
         connection: sa.Connection,
-        fact: messages.OrderAccepted | messages.HoldEnded | messages.AddTender,
+        fact: messages.OrderAccepted | messages.PaymentDue | messages.AddTender,
     ) -> None:
         """See StageHandler.abandon: the janitor leaves the order alone, unless it has moved on.
 
@@ -139,10 +139,10 @@ def _claims(
     ]
 
 
-def _claim(fact: messages.AddTender, order_key: int | None) -> messages.HoldEnded | None:
+def _claim(fact: messages.AddTender, order_key: int | None) -> messages.PaymentDue | None:
     if order_key is None:
         return None
-    return messages.HoldEnded(fact.merchant_id, fact.order_id, order_key, fact.requested_at_us)
+    return messages.PaymentDue(fact.merchant_id, fact.order_id, order_key, fact.requested_at_us)
 
 
 def _trace(effect: Calls, results: tuple[Attempt, ...], began_us: int) -> None:

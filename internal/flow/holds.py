@@ -48,9 +48,7 @@ class Holds:
         return len(facts)
 
 
-def _take(connection: sa.Connection, now_us: int) -> list[messages.HoldEnded]:
+def _take(connection: sa.Connection, now_us: int) -> list[messages.PaymentDue]:
     taken = appointments.take(connection, messages.HOLD, now_us, HOLDS_AT_ONCE)
     names = deadlines.names_of(connection, [int(it.subject) for it in taken])
-    return [
-        messages.HoldEnded(ref.merchant_id, ref.order_id, key, now_us) for key, ref in names.items()
-    ]
+    return [messages.PaymentDue(*ref, key, now_us) for key, ref in names.items()]

@@ -1,7 +1,9 @@
-"""The janitor: an order whose stage let its deadline pass gets its last recorded fact sent again.
+"""The janitor: an order whose stage let its deadline pass is driven on.
 
-An UNKNOWN payment is such an order: its deadline is the next time to ask the gateway, and asking is
-the payment stage's own work. Sending again is always safe: every stage claims before it acts.
+It gets its last recorded fact sent again. A payment that has begun is brought before the payment
+stage instead, by a command that waits behind no order: the deadline of an UNKNOWN one is the next
+time to ask the gateway, and that must not wait for a backlog to end. Sending again is always safe:
+every stage claims before it acts.
 """
 
 import asyncio
@@ -15,30 +17,49 @@ from internal.flow import backlogs, topics
 from internal.infra import bus, db, settings
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
-from internal.kernel.states import CHARGE_COMPLETE, OrderState
+from internal.kernel.states import CHARGE_COMPLETE, ChargeState, OrderState
 from internal.orders import deadlines, messages, store
+from internal.orders.deadlines import Waiting
 from internal.pipeline.handler import Stage
 
-LAST_FACT: dict[str, tuple[str, str, Stage | None]] = {
-    OrderState.ACCEPTED: (messages.LogStage.ORDER, messages.PLACED_EVENT, topics.PAYMENT),
-    OrderState.PAID: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT, topics.FINALIZATION),
-}
-"""By state: where the order's last fact stands in the log, and which stage takes that fact."""
-_NOWHERE = ("", "", None)
+
+class Way(msgspec.Struct, frozen=True):
+    """How orders that wait for a stage are driven on."""
+
+    waiting: Waiting
+    taker: Stage
+    last_fact: tuple[str, str] | None
+    """Where the order's last fact stands in the log: (stage, event). None: it is looked at."""
 
 
-def last_fact(state: str, charge_state: str) -> tuple[str, str, Stage | None]:
-    """Return the row of LAST_FACT for an order; no stage takes that of an order that has ended.
-
-    The money of a paid order that was given up is returned by the payment stage.
-    """
-    if state == OrderState.PAID and charge_state not in CHARGE_COMPLETE:
-        state = OrderState.ACCEPTED
-    return LAST_FACT.get(state, _NOWHERE)
-
-
+NONE = frozenset({ChargeState.NONE})
+WAYS = (
+    Way(Waiting(OrderState.ACCEPTED, frozenset(ChargeState) - NONE), topics.PAYMENT, None),
+    Way(Waiting(OrderState.PAID, frozenset(ChargeState) - CHARGE_COMPLETE), topics.PAYMENT, None),
+    Way(
+        Waiting(OrderState.ACCEPTED, NONE),
+        topics.PAYMENT,
+        (messages.LogStage.ORDER, messages.PLACED_EVENT),
+    ),
+    Way(
+        Waiting(OrderState.PAID, CHARGE_COMPLETE),
+        topics.FINALIZATION,
+        (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT),
+    ),
+)
+"""Every open order that is recorded has one; the money of a PAID order whose charge is not complete
+is being returned.
+"""
 BUSY_MESSAGES = 200
 """A stage with a deeper backlog is late, not stuck: repeated facts would only make it later."""
+
+
+def taker_of(state: str, charge_state: str) -> Stage | None:
+    """Return the stage that an order in these states waits for; None if it has ended."""
+    found = (
+        w.taker for w in WAYS if w.waiting.state == state and charge_state in w.waiting.charges
+    )
+    return next(found, None)
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -73,58 +94,47 @@ class Janitor:
                 logger.bind(seldom="janitor").warning("the janitor waits: {e!r}", e=error)
 
     async def look(self) -> int:
-        """Send the last facts of due orders again; return how many orders that were."""
-        now_us, most = self._clock.now_us(), self._options.orders_max
-        due = await self._database.read(lambda c: deadlines.find_due(c, now_us, most))
-        if not due:
+        """Drive on the orders that are due; return how many orders that were."""
+        driven = sum([await self._drive(way) for way in WAYS])
+        if driven:
+            logger.bind(orders=driven).info("drove on orders whose deadline had passed")
+        return driven
+
+    async def _drive(self, way: Way) -> int:
+        now_us, options = self._clock.now_us(), self._options
+        if not await self._database.read(lambda c: deadlines.are_due(c, way.waiting, now_us)):
             return 0
-        ready = await self._ready_stages()
-        facts = await self._database.read(lambda c: _last_facts(c, due, ready))
-        if not facts:
+        if way.last_fact and await backlogs.messages(self._bus, way.taker) > BUSY_MESSAGES:
             return 0
-        readable = [fact for fact in facts.values() if fact is not None]
-        await self._bus.publish(topics.ENVELOPE.pack(readable, self._bus.shard_keys))
-        later_us = now_us + round(self._options.redrive_after_s * US_PER_SECOND)
-        await self._database.write(lambda c: deadlines.postpone(c, list(facts), later_us))
-        logger.bind(orders=len(readable)).info("drove on orders whose deadline had passed")
-        return len(readable)
+        later_us = now_us + round(options.redrive_after_s * US_PER_SECOND)
+        due = await self._database.write(
+            lambda c: deadlines.take(c, way.waiting, now_us, later_us, options.orders_max)
+        )
+        try:
+            facts = await self._facts(way, due, now_us)
+            await self._bus.publish(topics.ENVELOPE.pack(facts, self._bus.shard_keys))
+        except errors.Temporary:
+            keys = [it.order_key for it in due]
+            await self._database.write(lambda c: deadlines.postpone(c, keys, now_us))
+            raise
+        return len(facts)
 
-    async def _ready_stages(self) -> frozenset[str]:
-        ready = set()
-        for stage in topics.STAGES:
-            if await backlogs.messages(self._bus, stage) <= BUSY_MESSAGES:
-                ready.add(stage.name)
-        return frozenset(ready)
-
-
-def _last_facts(
-    connection: sa.Connection, due: Sequence[tuple[int, str, str]], ready: frozenset[str]
-) -> dict[int, messages.Fact | None]:
-    """Return the last fact of every one of these orders whose next stage is ready.
-
-    None stands for one that cannot be read, or that only a newer Souk knows; others go on.
-    """
-    facts: dict[int, messages.Fact | None] = {}
-    claims = []
-    for order_key, state, charge_state in due:
-        log_stage, event_id, taker = last_fact(state, charge_state)
-        if taker is None:
-            facts[order_key] = None
-        elif taker.name in ready:
-            claims.append((order_key, str(log_stage), event_id))
-    return facts | _read(connection, claims)
+    async def _facts(
+        self, way: Way, due: Sequence[deadlines.Due], now_us: int
+    ) -> list[messages.Fact]:
+        if not way.last_fact:
+            return [messages.PaymentDue(*it.ref, it.order_key, now_us) for it in due]
+        claims = [(it.order_key, *way.last_fact) for it in due]
+        return await self._database.read(lambda c: _read(c, claims))
 
 
-def _read(
-    connection: sa.Connection, claims: Sequence[store.Claim]
-) -> dict[int, messages.Fact | None]:
-    """Read the facts at once, or one by one if one of them cannot be read."""
+def _read(connection: sa.Connection, claims: Sequence[store.Claim]) -> list[messages.Fact]:
+    """Read the facts at once, or one by one if one of them cannot be read: that one is left out."""
     try:
         logged = store.find_claims(connection, claims)
     except errors.Poison as poison:
         if len(claims) == 1:
             logger.bind(order_key=claims[0][0]).error("the log cannot be read: {}", poison)
-            return {claims[0][0]: None}
-        found = (_read(connection, [claim]) for claim in claims)
-        return {key: fact for one in found for key, fact in one.items()}
-    return {key: fact for (key, _, _), (_, fact) in logged.items()}
+            return []
+        return [fact for claim in claims for fact in _read(connection, [claim])]
+    return [fact for _, fact in logged.values()]

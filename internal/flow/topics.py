@@ -40,7 +40,7 @@ TOPIC_OF: dict[type, str] = {
     messages.OrderCancelled: REJECTED,
     messages.OrderExpired: REJECTED,
     messages.OrderLeftOpen: LEFT_OPEN,
-    messages.HoldEnded: PAYMENT_COMMANDS,
+    messages.PaymentDue: PAYMENT_COMMANDS,
     messages.AddTender: PAYMENT_COMMANDS,
     StockChanged: outbox.EVENTS,
     ProductsChanged: outbox.EVENTS,
@@ -60,7 +60,7 @@ ORDER = Stage(
 PAYMENT = Stage(
     messages.LogStage.PAYMENT,
     (ACCEPTED, PAYMENT_COMMANDS),
-    (messages.OrderAccepted, messages.HoldEnded, messages.AddTender),
+    (messages.OrderAccepted, messages.PaymentDue, messages.AddTender),
     30,
     ENVELOPE,
 )

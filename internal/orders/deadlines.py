@@ -1,6 +1,7 @@
 """Deadlines: which orders have waited too long for their next stage."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -9,22 +10,50 @@ from internal.kernel import ids, money, states
 from internal.orders import store
 
 
-def find_due(connection: sa.Connection, now_us: int, orders_max: int) -> list[tuple[int, str, str]]:
-    """Return (order_key, state, charge_state) of orders that are due, the longest overdue first."""
-    orders = store.ORDERS.c
-    due = (
-        sa.select(orders.order_key, orders.due_at_us)  # all in the index: nothing else is read
-        .where(orders.due_at_us <= now_us)
-        .order_by(orders.due_at_us)
-        .limit(orders_max)
-        .subquery()
+class Waiting(NamedTuple):
+    """Orders of one state that wait for the same thing, by the states of their charges."""
+
+    state: states.OrderState
+    charges: frozenset[states.ChargeState]
+
+
+class Due(NamedTuple):
+    """An order whose deadline has passed."""
+
+    order_key: int
+    ref: ids.OrderRef
+
+
+def are_due(connection: sa.Connection, waiting: Waiting, now_us: int) -> bool:
+    """Tell whether `take` would find any. Locks nothing."""
+    key = store.ORDERS.c.order_key
+    return (
+        connection.execute(sa.select(key).where(_is_due(waiting, now_us)).limit(1)).first()
+        is not None
     )
+
+
+def take(
+    connection: sa.Connection, waiting: Waiting, now_us: int, later_us: int, orders_max: int
+) -> list[Due]:
+    """Take due orders that nobody works on, the longest overdue first; they are due again later."""
+    o = store.ORDERS.c
     query = (
-        sa.select(orders.order_key, orders.state, orders.charge_state)
-        .join(due, due.c.order_key == orders.order_key)
-        .order_by(due.c.due_at_us)
+        sa.select(o.order_key, o.merchant_id, o.order_id)
+        .where(_is_due(waiting, now_us))
+        .order_by(o.due_at_us)
+        .limit(orders_max)
+        .with_for_update(skip_locked=True)
     )
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+    due = [Due(row[0], ids.OrderRef(row[1], row[2])) for row in connection.execute(query)]
+    postpone(connection, [it.order_key for it in due], later_us)
+    return due
+
+
+def _is_due(waiting: Waiting, now_us: int) -> sa.ColumnElement[bool]:
+    """Everything in it is in the index: rows of orders that wait for something else stay unread."""
+    o, charges = store.ORDERS.c, sorted(waiting.charges)
+    return sa.and_(o.state == waiting.state, o.charge_state.in_(charges), o.due_at_us <= now_us)
 
 
 def names_of(connection: sa.Connection, order_keys: Sequence[int]) -> dict[int, ids.OrderRef]:
@@ -61,7 +90,7 @@ def clear(
 
 
 def postpone(connection: sa.Connection, order_keys: Sequence[int], due_at_us: int) -> None:
-    """Set a new deadline for orders whose last fact was sent again."""
+    """Set a new deadline for orders that have one."""
     shape = bulk.shape_of(store.ORDERS, "order_key", "due_at_us")
     rows = [(key, due_at_us) for key in order_keys]
     guard, changes = "t.due_at_us IS NOT NULL", bulk.assign("due_at_us")

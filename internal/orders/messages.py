@@ -322,8 +322,8 @@ class OrderLeftOpen(RecordedFact, frozen=True, omit_defaults=True, tag=True):
     trace_id: str = ""
 
 
-class HoldEnded(OrderCommand, frozen=True, omit_defaults=True, tag=True):
-    """The appointment of an open order has come: the payment stage looks what is to be done."""
+class PaymentDue(OrderCommand, frozen=True, omit_defaults=True, tag=True):
+    """A payment is to be looked at: its hold has ended, or the gateway is to be asked about it."""
 
     order_key: int
     at_us: int
@@ -352,7 +352,7 @@ Fact = (
     | OrderCancelled
     | OrderExpired
     | OrderLeftOpen
-    | HoldEnded
+    | PaymentDue
 )
 
 
@@ -374,7 +374,7 @@ UPDATED_EVENT = "updated:"
 """Begins the event of an OrderAccepted that replaces the one before: the request's id follows."""
 CONFLICT_EVENT = "conflict:"
 """Begins the event of another order under an id that is taken; it changes nothing."""
-HOLD_EVENT = "hold_ended"
+HOLD_EVENT = "payment_due"
 """What the payment stage claims when an open order ends without a sale."""
 HOLD = "hold"
 """The kind of the appointments of open orders; their subject is the order's key as text."""

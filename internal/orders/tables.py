@@ -59,7 +59,7 @@ ORDERS = sa.Table(
     ),
     sa.Index(ORDERS_BY_TIME, "merchant_id", "placed_at_us"),
     sa.Index("orders_by_day", "merchant_id", "store_id", "business_day"),
-    sa.Index("orders_due", "due_at_us", "placed_at_us"),
+    sa.Index("orders_due", "due_at_us", "state", "charge_state", "placed_at_us"),
 )
 
 ORDER_LINES = sa.Table(

@@ -27,7 +27,7 @@ class Change(NamedTuple):
     """An order after a command was carried out."""
 
     order: store.OrderSnapshot
-    fact: messages.OrderCancelled | messages.OrderAccepted | messages.HoldEnded | None
+    fact: messages.OrderCancelled | messages.OrderAccepted | messages.PaymentDue | None
     released: tuple[Demand, ...] = ()
     """The stock that it gave up; the caller releases it."""
     reserved: tuple[Demand, ...] = ()
@@ -72,7 +72,7 @@ def _may_hold_money(order: store.OrderSnapshot) -> bool:
 
 
 def _handed_over(order: store.OrderSnapshot, now_us: int) -> Change:
-    fact = messages.HoldEnded(order.merchant_id, order.order_id, order.order_key, now_us)
+    fact = messages.PaymentDue(order.merchant_id, order.order_id, order.order_key, now_us)
     return Change(order, fact, is_answered=False)
 
 

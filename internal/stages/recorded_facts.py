@@ -16,7 +16,7 @@ from internal.orders import changes, messages, store
 F = TypeVar("F", messages.OrderAccepted, messages.OrderPaid)
 
 
-Claim = messages.OrderAccepted | messages.OrderPaid | messages.HoldEnded
+Claim = messages.OrderAccepted | messages.OrderPaid | messages.PaymentDue
 
 
 class Claimed(NamedTuple):
@@ -81,7 +81,7 @@ def facts_of(
 
 _WRITTEN: dict[type, tuple[str, str]] = {
     messages.OrderAccepted: (messages.LogStage.ORDER, messages.PLACED_EVENT),
-    messages.HoldEnded: (messages.LogStage.ORDER, messages.PLACED_EVENT),
+    messages.PaymentDue: (messages.LogStage.ORDER, messages.PLACED_EVENT),
     messages.OrderPaid: (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT),
 }
 """Which stage logs the fact, for which event; of an appointment, the fact that is needed for it."""

@@ -169,8 +169,8 @@ def _waits_for(
         return "an operator: `souk payments decide` or `ask`"
     if any(map(manual_resolution.is_undecided, view.attempts)):
         return "the gateway's verdict on an UNKNOWN payment"
-    _, _, consumer = janitor.last_fact(view.state, view.charge_state)
-    return consumer.name if consumer else ""
+    taker = janitor.taker_of(view.state, view.charge_state)
+    return taker.name if taker else ""
 
 
 def _has_no_verdict(attempt: Attempt) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from internal.flow import janitor
 from internal.infra import bulk, migrate
 from internal.infra.mysql import database as mysql
 from internal.infra.settings import MysqlSettings
@@ -114,7 +115,7 @@ LOOKS: dict[str, Callable[[sa.Connection], object]] = {
     "find": lambda c: orders_store.find(c, NAMES),
     "view": lambda c: order_view.get_many(c, NAMES),
     "attempts": lambda c: payments_store.histories(c, list(range(1, BATCH))),
-    "due": lambda c: deadlines.find_due(c, shop.NOW_US + 10**9, BATCH),
+    "due": lambda c: [deadlines.are_due(c, it.waiting, shop.NOW_US) for it in janitor.WAYS],
     "page": lambda c: order_list.list_page(c, shop.MERCHANT, order_list.Filter(), None, BATCH),
     "postpone": lambda c: deadlines.postpone(c, list(range(1, BATCH)), shop.NOW_US),
     "replace": lambda c: bulk.replace(

@@ -203,7 +203,7 @@ EXAMPLES: tuple[messages.Fact, ...] = (
         adjustments=(Adjustment(AdjustmentKind.BASIS_POINTS, 1_000),),
         expected_version=2,
     ),
-    messages.HoldEnded(
+    messages.PaymentDue(
         merchant_id="m-1",
         order_id="o-1",
         order_key=42,

@@ -62,3 +62,16 @@ class MemoryPublisher:
     def to(self, topic: str) -> list[bus.Outgoing]:
         """Return what was sent to a topic."""
         return [message for message in self.sent if message.topic == topic]
+
+
+class MemoryBroker(MemoryPublisher):
+    """A publisher with a backlog of its own choosing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: dict[str, int] = {}
+
+    async def backlog(self, topic: str, subscription: str) -> int:
+        """See Bus.backlog."""
+        del subscription
+        return self.waiting.get(topic, 0)

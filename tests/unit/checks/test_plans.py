@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from internal.checks import gateway, invariants, seals
+from internal.flow import janitor
 from internal.infra import db
 from internal.kernel import local_days
 from internal.ledger import store as ledger_store
@@ -84,7 +85,12 @@ READS: dict[str, Callable[[sa.Connection], object]] = {
     "souk ledger balances": ledger_store.find_balances,
     "souk ledger balances --merchant": lambda c: ledger_store.find_balances(c, shop.MERCHANT),
     "souk payments unknown": payment_review.undecided,
-    "due orders": lambda c: deadlines.find_due(c, shop.NOW_US, 100),
+    "due orders": lambda c: [
+        deadlines.take(c, it.waiting, shop.NOW_US, shop.NOW_US, 100) for it in janitor.WAYS
+    ],
+    "whether orders are due": lambda c: [
+        deadlines.are_due(c, it.waiting, shop.NOW_US) for it in janitor.WAYS
+    ],
     "the oldest unfinished order": deadlines.oldest_unfinished_us,
 }
 

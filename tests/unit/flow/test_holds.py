@@ -29,12 +29,12 @@ class Watch:
         self.line.clock.advance_us(after_s * US_PER_SECOND)
         return asyncio.run(self.holds.look())
 
-    def told(self) -> list[messages.HoldEnded]:
+    def told(self) -> list[messages.PaymentDue]:
         return [
             fact
             for message in self.broker.sent
             for fact in topics.ENVELOPE.facts_in(message.payload)
-            if isinstance(fact, messages.HoldEnded)
+            if isinstance(fact, messages.PaymentDue)
         ]
 
 

@@ -13,31 +13,27 @@ from internal.orders import messages, store
 from tests.support import ports, shop, staged_orders
 
 
-class Broker(ports.MemoryPublisher):
-    """A broker with a backlog of its own choosing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waiting: dict[str, int] = {}
-
-    async def backlog(self, topic: str, subscription: str) -> int:
-        """See Bus.backlog."""
-        del subscription
-        return self.waiting.get(topic, 0)
-
-
 class Watch:
     """A janitor with three accepted orders and a paid one, all of them long due."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self.line = staged_orders.StagedOrders(connection)
-        self.database, self.broker = ports.MemoryDatabase(connection), Broker()
+        self.database, self.broker = ports.MemoryDatabase(connection), ports.MemoryBroker()
         self.line.step(*(shop.placed(name) for name in "abc"))
         self.line.step(*self.line.step(shop.placed("paid")))
         self.line.clock.advance_us(60 * US_PER_SECOND)
-        options = janitor.Options(interval_s=0.001, orders_max=100, redrive_after_s=30.0)
+        self.janitor = self.janitor_of()
+
+    def janitor_of(self, orders_max: int = 100) -> janitor.Janitor:
+        """Make another one, as a second API server has."""
+        options = janitor.Options(interval_s=0.001, orders_max=orders_max, redrive_after_s=30.0)
         broker: bus.Bus = self.broker  # type: ignore[assignment] # it is asked for no more
-        self.janitor = janitor.Janitor(self.database, broker, self.line.clock, options)
+        return janitor.Janitor(self.database, broker, self.line.clock, options)
+
+    def set_states(self, order_id: str, **values: object) -> None:
+        """Change columns of an order."""
+        order = store.ORDERS.c.order_id == order_id
+        self.line.connection.execute(store.ORDERS.update().where(order).values(**values))
 
     def look(self) -> int:
         return asyncio.run(self.janitor.look())
@@ -48,7 +44,7 @@ class Watch:
             (message.topic, fact.order_id)
             for message in self.broker.sent
             for fact in topics.ENVELOPE.facts_in(message.payload)
-            if isinstance(fact, messages.OrderAccepted | messages.OrderPaid)
+            if isinstance(fact, messages.OrderAccepted | messages.OrderPaid | messages.PaymentDue)
         )
 
     def damage(self, **values: object) -> None:
@@ -92,6 +88,28 @@ def test_a_late_stage_is_not_made_later(watch: Watch) -> None:
     assert watch.driven() == ALL[3:]
 
 
+def test_a_gateway_is_asked_whatever_the_backlog_is(watch: Watch) -> None:
+    for topic in topics.PAYMENT.topics:
+        watch.broker.waiting[topic] = janitor.BUSY_MESSAGES + 1
+    watch.set_states("a", charge_state="UNKNOWN")
+    watch.set_states("paid", charge_state="VOIDED")
+    assert watch.look() == 2
+    assert watch.driven() == [(topics.PAYMENT_COMMANDS, "a"), (topics.PAYMENT_COMMANDS, "paid")]
+
+
+def test_what_waits_longer_for_another_stage_is_in_nobodys_way(watch: Watch) -> None:
+    watch.janitor = watch.janitor_of(orders_max=1)
+    watch.set_states("paid", due_at_us=shop.NOW_US + 40 * US_PER_SECOND)
+    assert watch.look() == 2
+    assert watch.driven()[-1] == (topics.PAID, "paid")
+
+
+def test_it_is_driven_on_by_one_of_several(watch: Watch) -> None:
+    assert watch.look() == 4
+    watch.janitor = watch.janitor_of()
+    assert watch.look() == 0
+
+
 @pytest.mark.parametrize("fact", ["no JSON", '{"type":"OrderAmazed"}', "{}"])
 def test_a_log_that_cannot_be_read_holds_up_no_other(watch: Watch, fact: str) -> None:
     watch.damage(fact=fact)
@@ -101,8 +119,7 @@ def test_a_log_that_cannot_be_read_holds_up_no_other(watch: Watch, fact: str) ->
 
 
 def test_a_state_of_a_newer_souk_holds_up_no_other(watch: Watch) -> None:
-    order = store.ORDERS.c.order_id == "b"
-    watch.line.connection.execute(store.ORDERS.update().where(order).values(state="PARKED"))
+    watch.set_states("b", state="PARKED")
     assert watch.look() == 3
     assert watch.driven() == [ALL[0], *ALL[2:]]
 

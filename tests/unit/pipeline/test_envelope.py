@@ -89,7 +89,7 @@ def _may_have_one(fact: messages.Fact) -> bool:
         | messages.CancelRequested
         | messages.UpdateOrder
         | messages.AddTender
-        | messages.HoldEnded,
+        | messages.PaymentDue,
     )
 
 

@@ -1,5 +1,6 @@
 """Orders of dead letters: whatever an operator chooses, nothing is left behind, held or doubled."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 
@@ -8,16 +9,17 @@ import sqlalchemy as sa
 
 from internal.checks import invariants
 from internal.flow import janitor, topics
+from internal.infra import bus
 from internal.kernel import errors, ids
 from internal.kernel.clock import US_PER_SECOND
 from internal.kernel.facts import Fact
-from internal.orders import codec, deadlines, messages, store
+from internal.orders import codec, messages, store
 from internal.payments.gateways.port import Answer, GatewayStatus
 from internal.payments.messages import Tender
 from internal.pipeline import dead_letters, handler
 from internal.stages import held_orders
 from internal.stages.held_orders import Choice
-from tests.support import gateways, shop, staged_orders
+from tests.support import gateways, ports, shop, staged_orders
 from tests.support.gateways import Fault
 
 REF = ids.OrderRef(shop.MERCHANT, "o")
@@ -67,10 +69,14 @@ class Held:
     def drive_on(self, seconds: int = 0) -> list[Fact]:
         """Do what the janitor does, and carry the facts as far as they come."""
         self.line.clock.advance_us(seconds * US_PER_SECOND)
-        due = deadlines.find_due(self.connection, self.line.clock.now_us(), 10)
-        ready = frozenset(stage.name for stage in topics.STAGES)
-        facts = janitor._last_facts(self.connection, due, ready)
-        return self.line.carry(*(fact for fact in facts.values() if fact))
+        sent = ports.MemoryBroker()
+        broker: bus.Bus = sent  # type: ignore[assignment] # it is asked for no more
+        database = ports.MemoryDatabase(self.connection)
+        options = janitor.Options(1.0, 10, 30.0)
+        asyncio.run(janitor.Janitor(database, broker, self.line.clock, options).look())
+        return self.line.carry(
+            *(f for it in sent.sent for f in topics.ENVELOPE.facts_in(it.payload))
+        )
 
     def end(self) -> str:
         view = self.line.view("o")

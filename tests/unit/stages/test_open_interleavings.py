@@ -123,7 +123,7 @@ class OpenOrder(RuleBasedStateMachine):
 
     def carry(self, *facts: Fact) -> None:
         """Carry messages as far as they come; a gateway's faults are used up then."""
-        kinds = messages.OrderAccepted | messages.HoldEnded | messages.OrderPaid
+        kinds = messages.OrderAccepted | messages.PaymentDue | messages.OrderPaid
         self.messages += [fact for fact in self.line.carry(*facts) if isinstance(fact, kinds)]
         self.gateway.faults.clear()
         self.look()

@@ -156,10 +156,10 @@ def test_an_order_that_holds_nothing_is_cancelled_at_once(tab: Tab) -> None:
 def test_a_cancelled_order_returns_what_it_holds_before_its_request_is_answered(tab: Tab) -> None:
     tab.place(shop.cash(100), shop.card(400))
     tab.gateway.faults.append(Fault.LOST_REQUEST)
-    assert kinds(tab.cancel("c-1")) == ["HoldEnded"]
+    assert kinds(tab.cancel("c-1")) == ["PaymentDue"]
     assert answer(tab, "c-1") == ("WAITING", "")
     assert not invariants.check(tab.connection, captured_at_gateway=tab.gateway.captured)
-    assert kinds(tab.cancel("c-2")) == ["HoldEnded"]
+    assert kinds(tab.cancel("c-2")) == ["PaymentDue"]
     (cancelled,) = tab.later()
     assert isinstance(cancelled, messages.OrderCancelled)
     assert cancelled.request_id == "c-1"
@@ -179,7 +179,7 @@ def test_the_end_of_a_hold_is_told_again(tab: Tab) -> None:
     """The message comes again, because the stage died before it could acknowledge."""
     tab.place(shop.cash(100))
     tab.line.clock.advance_us(HOLD_S * US_PER_SECOND)
-    ended = messages.HoldEnded(shop.MERCHANT, "o", tab.view().order_key, 1)
+    ended = messages.PaymentDue(shop.MERCHANT, "o", tab.view().order_key, 1)
     (expired,) = tab.line.carry(ended)
     assert tab.line.carry(ended) == [expired]
 
@@ -187,7 +187,7 @@ def test_the_end_of_a_hold_is_told_again(tab: Tab) -> None:
 def test_a_message_about_a_hold_that_has_not_ended_changes_nothing(tab: Tab) -> None:
     tab.place(shop.cash(100))
     before = tab.view()
-    ended = messages.HoldEnded(shop.MERCHANT, "o", before.order_key, 1)
+    ended = messages.PaymentDue(shop.MERCHANT, "o", before.order_key, 1)
     assert kinds(tab.line.carry(ended)) == ["OrderLeftOpen"]
     assert tab.states() == ("ACCEPTED", "PARTLY_CAPTURED", "RESERVED")
 
