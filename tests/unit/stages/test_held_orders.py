@@ -74,9 +74,8 @@ class Held:
         database = ports.MemoryDatabase(self.connection)
         options = janitor.Options(1.0, 10, 30.0)
         asyncio.run(janitor.Janitor(database, broker, self.line.clock, options).look())
-        return self.line.carry(
-            *(f for it in sent.sent for f in topics.ENVELOPE.facts_in(it.payload))
-        )
+        found = (fact for it in sent.sent for fact in topics.ENVELOPE.facts_in(it.payload))
+        return self.line.carry(*(fact for fact in found if not isinstance(fact, errors.Poison)))
 
     def end(self) -> str:
         view = self.line.view("o")
