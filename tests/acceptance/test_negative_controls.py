@@ -28,6 +28,8 @@ ORDERS = 200
 RUNS_AT_ONCE = 3
 SOON_S = 3.0
 """An order that has not ended by then is stuck: no part of the engine resumes it."""
+SENT = (10, 20, 30)
+"""So many calls have been made when an engine dies: some of them have just taken money."""
 NO_JANITOR = {"SOUK_JANITOR__INTERVAL_S": "600"}
 
 
@@ -38,9 +40,15 @@ def undisturbed(name: str, script: Path) -> runs.Options:
     )
 
 
-def killed(name: str, script: Path, failpoint: str, settings: Mapping[str, str]) -> runs.Options:
+def killed(
+    name: str,
+    script: Path,
+    failpoint: str,
+    settings: Mapping[str, str],
+    passages: tuple[int, ...] = (2, 3, 5),
+) -> runs.Options:
     """Return a run whose engines die at a failpoint where work is always half done."""
-    endings = tuple(runs.Failpoint(failpoint, passage) for passage in (2, 3, 5))
+    endings = tuple(runs.Failpoint(failpoint, passage) for passage in passages)
     return runs.Options(
         name,
         SEED,
@@ -57,7 +65,7 @@ RUNS = (
     undisturbed("never-repeats-undisturbed", NEVER_REPEATS),
     undisturbed("oversells-undisturbed", OVERSELLS),
     undisturbed("books-twice-undisturbed", BOOKS_TWICE),
-    killed("forgets-attempts", FORGETS_ATTEMPTS, "gateway.after_send", {}),
+    killed("forgets-attempts", FORGETS_ATTEMPTS, "gateway.after_send", {}, SENT),
     killed("books-twice", BOOKS_TWICE, "finalization.before_ack", {}),
     killed("never-repeats", NEVER_REPEATS, "payment_processing.after_commit", NO_JANITOR),
     runs.Options(

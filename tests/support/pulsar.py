@@ -22,7 +22,7 @@ from internal.stack import layout, ports, stack
 
 VARIABLE = "SOUK_TEST_PULSAR"
 TENANT = "souk-tests"
-TOPICS = settings.TopicSettings(partitions=4)
+TOPICS = settings.TopicSettings()
 IS_CI = os.environ.get("CI") == "true"
 
 
