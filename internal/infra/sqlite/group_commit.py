@@ -32,8 +32,9 @@ GROUP_WORKS_MAX = 32
 TURN_S = 0.02
 """No further quick transaction begins on the loop after this time: other calls have a turn."""
 COMPANY_S = (0.002, 0.012)
-"""After quick transactions that together took between these times, the next wait as long for
-company. Shorter ones are a lone order's, which must not wait; longer ones have company enough.
+"""After quick transactions that together took between these times, the next begin that much later,
+so that more of them share a commit. Shorter ones are a lone order's, which must not wait; longer
+ones have company enough.
 """
 
 
@@ -76,7 +77,7 @@ class Writer:
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._is_busy = self._is_closing = False
-        self._took_s = 0.0
+        self._took_s = self._ended_s = 0.0
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
         self._thread.start()
@@ -108,8 +109,9 @@ class Writer:
 
     def _wait_for_company(self) -> None:
         least_s, most_s = COMPANY_S
-        if least_s < self._took_s < most_s:
-            asyncio.get_running_loop().call_later(self._took_s, self._begin_on_loop)
+        left_s = self._ended_s + self._took_s - time.monotonic()
+        if left_s > 0 and least_s < self._took_s < most_s:
+            asyncio.get_running_loop().call_later(left_s, self._begin_on_loop)
         else:
             self._begin_on_loop()
 
@@ -197,6 +199,7 @@ class Writer:
         _resolve(group.jobs)
         if raw is not None:
             (self._log.failed if group.error else self._log.committed)(raw)
+        self._ended_s = time.monotonic()
         self._go_on()
 
     def _go_on(self) -> None:
@@ -268,7 +271,7 @@ def _begin(raw: Any, busy_ms: int) -> None:  # noqa: ANN401 - the driver's
 def _is_begun_at_once(raw: Any) -> bool:  # noqa: ANN401 - the driver's
     try:
         _begin(raw, 0)
-    except sqlite3.OperationalError:
+    except sqlite3.Error:  # another process writes; or worse, which the thread will meet and tell
         return False
     return True
 

@@ -171,6 +171,17 @@ async def test_a_quick_transaction_waits_for_another_process_on_the_thread(
         assert await task == 1
 
 
+async def test_a_quick_transaction_that_cannot_begin_is_told_why(tmp_path: Path) -> None:
+    """No lock is in the way: waiting for one would never end."""
+    database = sqlite.SqliteDatabase(tmp_path / "closed.db")
+    await database.write(lambda _: None)
+    with pytest.raises(sqlite3.ProgrammingError):
+        await database.write(lambda c: raw_of(c).close())
+    async with asyncio.timeout(10):
+        with pytest.raises(sqlite3.ProgrammingError):
+            await database.write(insert(1), is_quick=True)
+
+
 async def test_the_loop_has_a_turn_between_quick_transactions(
     database: sqlite.SqliteDatabase,
 ) -> None:
