@@ -110,7 +110,7 @@ class Engine:
         ports = handler.Ports(
             self.database, self.bus, system_clock.SystemClock(), hosting.acknowledge_nothing
         )
-        stage_limits = handler.limits_of(options)
+        stage_limits = hosting.limits_of(options)
         for function, stage_handler in functions(gateway, options.gateway.timeout_s):
             unacked_max = options.stages.unacked_messages_max
             hosted = await hosting.host(self.bus, function, stage_handler, unacked_max)

@@ -9,11 +9,26 @@ from collections.abc import Sequence
 
 import msgspec
 
-from internal.infra import bus
+from internal.infra import bus, settings
 from internal.pipeline import handler, runner
 from internal.pipeline.function import PipelineFunction
 
 RECEIVE_MESSAGES_MAX = 500
+BATCH_ORDERS_MAX = 500
+"""A stage's transaction runs on the loop here: 500 orders take it about 60 ms, and larger batches
+measured no faster.
+"""
+BATCH_BYTES_MAX = 1024 * 1024
+
+
+def limits_of(options: settings.Settings) -> handler.Limits:
+    """Return the limits that the settings give, with batches that are small enough for the loop."""
+    limits = handler.limits_of(options)
+    return msgspec.structs.replace(
+        limits,
+        batch_orders_max=min(limits.batch_orders_max, BATCH_ORDERS_MAX),
+        batch_bytes_max=min(limits.batch_bytes_max, BATCH_BYTES_MAX),
+    )
 
 
 class MessageContext(msgspec.Struct, frozen=True):

@@ -168,7 +168,7 @@ class StageSettings(Group):
     """How much work the three functions take at a time."""
 
     batch_orders_max: int = pydantic.Field(default=2_000, ge=1, le=5_000)
-    """Orders in one transaction: all that wait, up to this many. The embedded engine takes 500."""
+    """Orders in one transaction: all that wait, up to this many. Embedded: 500 at most."""
     unacked_messages_max: int = pydantic.Field(default=1_000, ge=1, le=100_000)
     """Messages a function may hold before the broker stops sending: its back-pressure."""
     effects_max: int = pydantic.Field(default=1_024, ge=1, le=10_000)

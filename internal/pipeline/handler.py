@@ -135,15 +135,12 @@ class Ports(msgspec.Struct, frozen=True):
     """
 
 
-BATCH_BYTES_MAX = 8 * 1024 * 1024
-"""Of messages: 2,000 orders of 100 lines. More would hold locks and memory for seconds."""
-
-
 class Limits(msgspec.Struct, frozen=True):
     """How much a stage takes at a time."""
 
     batch_orders_max: int = 2_000
-    batch_bytes_max: int = BATCH_BYTES_MAX
+    batch_bytes_max: int = 8 * 1024 * 1024
+    """Of messages: 2,000 orders of 100 lines. More would hold locks and memory for seconds."""
     effects_max: int = 1_024
     logs_every_fact: bool = False
     """A DEBUG line for each fact that was sent; refusals are always logged."""
@@ -153,20 +150,10 @@ class Limits(msgspec.Struct, frozen=True):
     """
 
 
-EMBEDDED_ORDERS_MAX = 500
-"""Of a batch in the embedded engine, whose transactions run on the loop: 500 orders take it about
-60 ms. Larger batches measured no faster.
-"""
-EMBEDDED_BYTES_MAX = 1024 * 1024
-
-
 def limits_of(options: settings.Settings) -> Limits:
-    """Return the limits that the settings give; the embedded engine's batches are small."""
-    is_embedded = options.storage.engine == "embedded"
-    orders_max = options.stages.batch_orders_max
+    """Return the limits that the settings give."""
     return Limits(
-        min(orders_max, EMBEDDED_ORDERS_MAX) if is_embedded else orders_max,
-        EMBEDDED_BYTES_MAX if is_embedded else BATCH_BYTES_MAX,
+        options.stages.batch_orders_max,
         effects_max=options.stages.effects_max,
         logs_every_fact=options.log.level == "DEBUG",
         suspect_messages=options.stages.unacked_messages_max,
