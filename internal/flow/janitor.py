@@ -29,15 +29,15 @@ class Way(msgspec.Struct, frozen=True):
     waiting: Waiting
     taker: Stage
     last_fact: tuple[str, str] | None
-    """Where the order's last fact stands in the log: (stage, event). None: it is looked at."""
+    """Where the log has the fact to send again: (stage, event). None: PaymentDue is sent."""
 
 
-NONE = frozenset({ChargeState.NONE})
+NOT_BEGUN = frozenset({ChargeState.NONE})
 WAYS = (
-    Way(Waiting(OrderState.ACCEPTED, frozenset(ChargeState) - NONE), topics.PAYMENT, None),
+    Way(Waiting(OrderState.ACCEPTED, frozenset(ChargeState) - NOT_BEGUN), topics.PAYMENT, None),
     Way(Waiting(OrderState.PAID, frozenset(ChargeState) - CHARGE_COMPLETE), topics.PAYMENT, None),
     Way(
-        Waiting(OrderState.ACCEPTED, NONE),
+        Waiting(OrderState.ACCEPTED, NOT_BEGUN),
         topics.PAYMENT,
         (messages.LogStage.ORDER, messages.PLACED_EVENT),
     ),
@@ -47,8 +47,8 @@ WAYS = (
         (messages.LogStage.PAYMENT, messages.ACCEPTED_EVENT),
     ),
 )
-"""Every open order that is recorded has one; the money of a PAID order whose charge is not complete
-is being returned.
+"""For each pair of states of a recorded open order there is one. The money of a PAID order whose
+charge is not complete is being returned.
 """
 BUSY_MESSAGES = 200
 """A stage with a deeper backlog is late, not stuck: repeated facts would only make it later."""
@@ -56,10 +56,10 @@ BUSY_MESSAGES = 200
 
 def taker_of(state: str, charge_state: str) -> Stage | None:
     """Return the stage that an order in these states waits for; None if it has ended."""
-    found = (
-        w.taker for w in WAYS if w.waiting.state == state and charge_state in w.waiting.charges
-    )
-    return next(found, None)
+    for way in WAYS:
+        if way.waiting.state == state and charge_state in way.waiting.charges:
+            return way.taker
+    return None
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -110,6 +110,8 @@ class Janitor:
         due = await self._database.write(
             lambda c: deadlines.take(c, way.waiting, now_us, later_us, options.orders_max)
         )
+        if not due:
+            return 0
         try:
             facts = await self._facts(way, due, now_us)
             await self._bus.publish(topics.ENVELOPE.pack(facts, self._bus.shard_keys))

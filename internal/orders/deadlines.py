@@ -36,7 +36,7 @@ def are_due(connection: sa.Connection, waiting: Waiting, now_us: int) -> bool:
 def take(
     connection: sa.Connection, waiting: Waiting, now_us: int, later_us: int, orders_max: int
 ) -> list[Due]:
-    """Take due orders that nobody works on, the longest overdue first; they are due again later."""
+    """Postpone due orders that nobody has locked; return them, the longest overdue first."""
     o = store.ORDERS.c
     query = (
         sa.select(o.order_key, o.merchant_id, o.order_id)
@@ -51,7 +51,7 @@ def take(
 
 
 def _is_due(waiting: Waiting, now_us: int) -> sa.ColumnElement[bool]:
-    """Everything in it is in the index: rows of orders that wait for something else stay unread."""
+    """The index orders_due has all of these columns, so only the rows that are due are read."""
     o, charges = store.ORDERS.c, sorted(waiting.charges)
     return sa.and_(o.state == waiting.state, o.charge_state.in_(charges), o.due_at_us <= now_us)
 

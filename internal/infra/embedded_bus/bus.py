@@ -161,7 +161,7 @@ class EmbeddedBus:
             self._writer.left_over(catalog.topics[topic])
 
     async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
-        """Return nothing: there is no broker in between. See Bus.delivering."""
+        """Return an empty list: only a separate broker can stop delivering. See Bus.delivering."""
         del topic, subscription
         return []
 

@@ -19,7 +19,7 @@ from internal.infra.data_folder import files
 from internal.kernel import errors, ids
 from internal.lab import engine_process
 from internal.lab.chaos import audit, bad_messages, clients, faults, target, terminations
-from internal.lab.workload import generator, invalid_drafts, scenarios, verification
+from internal.lab.workload import generator, scenarios, special_drafts, verification
 from internal.lab.workload.scenarios import Kind
 from internal.orders import store
 from internal.payments.gateways import registry
@@ -222,7 +222,7 @@ async def check(
 
 async def canaries(at: target.Target) -> list[findings.Finding]:
     """Search for the card number that the clients have sent: it must be stored nowhere."""
-    number = invalid_drafts.TEST_CARD
+    number = special_drafts.TEST_CARD
     found = await at.database.read(lambda c: invariants.canaries(c, [number]))
     logs = [*at.stack.folder.logs.rglob("*"), at.options.storage.data_dir / files.LOG]
     leaks = await asyncio.to_thread(

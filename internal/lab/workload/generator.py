@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from internal.lab.workload import invalid_drafts, random_drafts, scenarios, shop
+from internal.lab.workload import random_drafts, scenarios, shop, special_drafts
 from internal.lab.workload.scenarios import Kind
 from internal.wire.souk.v1 import order_pb2
 
@@ -94,7 +94,7 @@ def _make(source: random_drafts.DraftSource, kinds: list[Kind], name: str) -> Ch
 
 def _submission(source: random_drafts.DraftSource, kind: Kind, order_id: str) -> Submission:
     draft = random_drafts.make(source, kind, order_id)
-    invalid_drafts.apply(source, kind, draft)
+    special_drafts.apply(source, kind, draft)
     return Submission(kind, draft)
 
 
