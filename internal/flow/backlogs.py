@@ -17,8 +17,3 @@ async def messages(broker: bus.Bus, stage: Stage) -> int:
 async def orders(broker: bus.CountingBus, stage: Stage) -> int:
     """Count the orders in them; may be an estimate. Raises as `messages`."""
     return sum([await broker.backlog_orders(topic, stage.subscription) for topic in stage.topics])
-
-
-async def oldest_age_us(broker: bus.Bus, stage: Stage) -> int:
-    """Return how long the oldest of them has waited; 0 without any. Raises as `messages`."""
-    return max([await broker.oldest_age_us(topic, stage.subscription) for topic in stage.topics])

@@ -6,11 +6,11 @@ still hides no age. A part that does not answer counts as it was, so the age goe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
 from loguru import logger
 
-from internal.flow import backlogs, topics
+from internal.flow import topics
 from internal.infra import bus, db, metrics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, Clock
@@ -19,42 +19,46 @@ from internal.pipeline import outbox
 from internal.pipeline.handler import Stage
 
 INTERVAL_S = 1.0
-"""How often it looks: an age is told to the second, and Prometheus asks every 10 s."""
+"""How often it looks at the database: an age is told to the second."""
 
 
 class Monitor:
-    """Looks every `interval_s` and sets the gauges. Several may run: each tells the same."""
+    """Sets the gauges, by what the lookout sees and the database tells every `interval_s`.
 
-    def __init__(
-        self, database: db.Database, broker: bus.Bus, clock: Clock, interval_s: float = INTERVAL_S
-    ) -> None:
-        self._database, self._bus, self._clock = database, broker, clock
-        self._interval_s = interval_s
+    Several may run: each tells the same.
+    """
+
+    def __init__(self, database: db.Database, clock: Clock, interval_s: float = INTERVAL_S) -> None:
+        self._database, self._clock, self._interval_s = database, clock, interval_s
         self._waiting_since_us: dict[Stage, int] = {}
         self._recorded_since_us: int | None = None
         self._event_since_us: int | None = None
 
     async def run(self) -> None:
-        """Look again and again."""
-        await asyncio.gather(
-            self._repeat("broker", self.look_at_topics),
-            self._repeat("database", self.look_at_orders),
-        )
+        """Look at the database again and again."""
+        while True:
+            try:
+                await self.look_at_orders()
+            except errors.Temporary as error:
+                logger.debug("the monitor cannot see the database: {!r}", error)
+            self.tell()
+            await asyncio.sleep(self._interval_s)
 
-    async def look_at_topics(self) -> None:
-        """Count the messages of each stage, and find how long the oldest has waited.
-
-        Raises:
-            BusAway: the broker cannot be reached.
-        """
+    async def see(self, found: Sequence[bus.Subscribed]) -> None:
+        """Count the messages of each stage, and note since when the oldest has waited."""
+        now_us = self._clock.now_us()
         for stage in topics.STAGES:
-            backlog = await backlogs.messages(self._bus, stage)
-            metrics.BACKLOG_MESSAGES.labels(stage.name).set(backlog)
-            if backlog:
-                age_us = await backlogs.oldest_age_us(self._bus, stage)
-                self._waiting_since_us[stage] = self._clock.now_us() - age_us
+            mine = [it for it in found if topics.STAGE_OF[it.topic, it.name] is stage]
+            metrics.BACKLOG_MESSAGES.labels(stage.name).set(sum(it.messages for it in mine))
+            if any(it.messages for it in mine):
+                self._waiting_since_us[stage] = now_us - max(it.oldest_age_us for it in mine)
             else:
                 self._waiting_since_us.pop(stage, None)
+        self.tell()
+
+    def miss(self) -> None:
+        """Let the ages of what was seen last go on growing."""
+        self.tell()
 
     async def look_at_orders(self) -> None:
         """Find the oldest recorded order that has not ended, and the oldest event.
@@ -74,15 +78,6 @@ class Monitor:
         known = [*self._waiting_since_us.values(), self._recorded_since_us or now_us]
         metrics.OLDEST_UNFINISHED_SECONDS.set(_seconds(now_us - min(known)))
         metrics.OLDEST_EVENT_SECONDS.set(_seconds(now_us - (self._event_since_us or now_us)))
-
-    async def _repeat(self, part: str, look: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await look()
-            except errors.Temporary as error:
-                logger.debug("the monitor cannot see the {}: {!r}", part, error)
-            self.tell()
-            await asyncio.sleep(self._interval_s)
 
 
 def _seconds(age_us: int) -> float:

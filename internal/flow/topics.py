@@ -66,6 +66,8 @@ PAYMENT = Stage(
 )
 FINALIZATION = Stage(messages.LogStage.FINALIZATION, (PAID,), (messages.OrderPaid,), 30, ENVELOPE)
 STAGES = (ORDER, PAYMENT, FINALIZATION)
+STAGE_OF = {(topic, stage.subscription): stage for stage in STAGES for topic in stage.topics}
+"""The stage that reads a topic by a subscription."""
 
 OUTCOMES = (ACCEPTED, PAID, LEFT_OPEN, FINALIZED, REJECTED)
 """The topics that tell a waiting client of any step of its order."""

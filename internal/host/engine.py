@@ -10,7 +10,6 @@ start.
 import asyncio
 import contextlib
 import errno
-import gc
 from collections.abc import AsyncIterator
 
 import prometheus_client
@@ -24,6 +23,7 @@ from internal.flow import (
     forgotten,
     holds,
     janitor,
+    lookout,
     monitor,
     relay,
     retention,
@@ -32,7 +32,7 @@ from internal.flow import (
 )
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
-from internal.infra import backends, db, settings, traces
+from internal.infra import backends, db, garbage, settings, traces
 from internal.infra import clock as system_clock
 from internal.infra.data_folder import lock, space
 from internal.kernel import errors
@@ -42,8 +42,6 @@ from internal.pipeline import handler
 from internal.pipeline.function import PipelineFunction
 
 DRAIN_LOOK_S = 0.02
-GC_OBJECTS = 50_000
-"""A batch makes tens of thousands of short-lived values; Python's default threshold is 700."""
 EMBEDDED_LOOK_S = 0.05
 """How often the API server counts the backlog: at 10,000 orders/s it is 500 orders late."""
 FULL_LOOK_S = 0.5
@@ -74,8 +72,7 @@ class Engine:
         with lock.held(self.folder, is_alone=self._is_embedded):
             async with contextlib.AsyncExitStack() as stack:
                 await self._start(stack)
-                gc.freeze()
-                gc.set_threshold(GC_OBJECTS)
+                garbage.settle()
                 yield self
 
     @property
@@ -119,12 +116,13 @@ class Engine:
 
     async def _start_watches(self, stack: contextlib.AsyncExitStack) -> None:
         clock, options = system_clock.SystemClock(), janitor.options_of(self._options)
+        watching, stalled = monitor.Monitor(self.database, clock), stalls.Stalls(self.bus, clock)
         watches = (
             janitor.Janitor(self.database, self.bus, clock, options),
             holds.Holds(self.database, self.bus, clock, options.interval_s),
-            monitor.Monitor(self.database, self.bus, clock),
+            watching,
+            lookout.Lookout(self.bus, (watching, stalled)),
             relay.Relay(self.database, self.bus, clock, self._options.pulsar.send_timeout_s),
-            stalls.Stalls(self.bus, clock),
             retention.Retention(self.database, clock, retention.options_of(self._options)),
             forgotten.ForgottenSubscriptions(
                 self.bus, self._options.janitor.subscription_lag_max_s

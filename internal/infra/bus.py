@@ -37,19 +37,6 @@ class Delivery(msgspec.Struct, frozen=True):
     redeliveries: int = 0
 
 
-class Subscribed(msgspec.Struct, frozen=True):
-    """A durable subscription to a topic, as the broker knows it."""
-
-    topic: str
-    name: str
-    messages: int
-    """How many it has not acknowledged."""
-    oldest_age_us: int
-    """How long ago the oldest of them was published; 0 without any."""
-    consumers: int
-    """How many are connected."""
-
-
 class Delivering(msgspec.Struct, frozen=True):
     """How far a broker has delivered one partition of a topic to a durable subscription."""
 
@@ -62,6 +49,21 @@ class Delivering(msgspec.Struct, frozen=True):
     """How many were ever given to consumers, repetitions included."""
     has_room: bool
     """Whether a consumer is connected and would take more."""
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """A durable subscription to a topic, as the broker knows it."""
+
+    topic: str
+    name: str
+    messages: int
+    """How many it has not acknowledged."""
+    oldest_age_us: int
+    """How long ago the oldest of them was published; 0 without any."""
+    consumers: int
+    """How many are connected."""
+    partitions: Sequence[Delivering] = ()
+    """How far each is delivered; nothing if no broker stands in between."""
 
 
 class Publisher(Protocol):
@@ -151,17 +153,10 @@ class Bus(Publisher, Protocol):
         """
         ...
 
-    async def oldest_age_us(self, topic: str, subscription: str) -> int:
-        """Return how long ago the oldest message of `backlog` was published; 0 without any.
-
-        Raises:
-            Misconfigured: the subscription does not exist.
-            BusAway: the broker cannot be reached.
-        """
-        ...
-
     async def subscriptions(self, topics: Sequence[str]) -> list[Subscribed]:
         """Return every durable subscription to these topics, whoever made it.
+
+        A topic that does not exist has none.
 
         Raises:
             BusAway: the broker cannot be reached.
@@ -172,14 +167,6 @@ class Bus(Publisher, Protocol):
         """Delete a durable subscription with its backlog; one that is gone is no error.
 
         A consumer of it is disconnected; it may join again, as a new subscription.
-
-        Raises:
-            BusAway: the broker cannot be reached.
-        """
-        ...
-
-    async def delivering(self, topic: str, subscription: str) -> list[Delivering]:
-        """Return how far each partition is delivered; nothing if no broker stands in between.
 
         Raises:
             BusAway: the broker cannot be reached.

@@ -10,7 +10,6 @@ in a function's userConfig is visible in the list of processes.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
@@ -27,6 +26,7 @@ from internal.infra import (
     clock,
     failpoints,
     fixed_settings,
+    garbage,
     instance_metrics,
     logs,
     retry,
@@ -46,8 +46,6 @@ EXIT_ESCAPED = 70
 EXIT_MISCONFIGURED = 78
 CLOSE_S = 1.0
 """How long the last acknowledgements may take; the broker may be away."""
-GC_OBJECTS = 50_000
-"""A batch makes tens of thousands of short-lived values; Python's default is a look every 700."""
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets the thread that calls `process` hold up the loop."""
 
@@ -77,8 +75,7 @@ def start(
         _end(error)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     hosted.start()
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS)
+    garbage.settle()
     return hosted.take
 
 

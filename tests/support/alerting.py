@@ -13,7 +13,7 @@ import prometheus_client
 import pytest
 import yaml
 
-from internal.flow import monitor, topics
+from internal.flow import lookout, monitor, topics
 from internal.infra import metrics
 from internal.infra.data_folder import space
 from internal.kernel.clock import US_PER_SECOND
@@ -32,7 +32,8 @@ class Minute:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._monitor = monitor.Monitor(world.database, world.bus, world.clock)
+        self._monitor = monitor.Monitor(world.database, world.clock)
+        self._lookout = lookout.Lookout(world.bus, [self._monitor])
         space.measure(world.folder)
         self._scraped = [_scrape()]
 
@@ -50,7 +51,7 @@ class Minute:
                 await self._look()
 
     async def _look(self) -> None:
-        await self._monitor.look_at_topics()
+        await self._lookout.look()
         await self._monitor.look_at_orders()
         self._monitor.tell()
         self._scraped.append(_scrape())

@@ -122,22 +122,6 @@ class EmbeddedBus:
         """
         return (await self._count_backlog(topic, subscription)).orders
 
-    async def oldest_age_us(self, topic: str, subscription: str) -> int:
-        """Return how long ago the oldest message of `backlog` was published; 0 without any.
-
-        Raises:
-            Misconfigured: the subscription does not exist.
-            BusAway: the database cannot be reached.
-        """
-        dispatcher = self._switchboard.dispatchers.get((topic, subscription))
-        if dispatcher and not dispatcher.backlog().messages:
-            return 0
-        at_us = dispatcher.oldest_at_us() if dispatcher else None
-        if at_us is None:
-            number = self._subscription_id(topic, subscription)
-            at_us = await self._look_up(lambda it: store.oldest_at_us(it, number))
-        return 0 if at_us is None else max(self._clock.now_us() - at_us, 0)
-
     async def subscriptions(self, topics: Sequence[str]) -> list[bus.Subscribed]:
         """See Bus.subscriptions. It only sees consumers of this process."""
         self._require_open()
@@ -159,11 +143,6 @@ class EmbeddedBus:
                 reader.end(f"the subscription {subscription} was dropped")
         if topic in catalog.topics:
             self._writer.left_over(catalog.topics[topic])
-
-    async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
-        """Return an empty list: only a separate broker can stop delivering. See Bus.delivering."""
-        del topic, subscription
-        return []
 
     async def reopen(self, topic: str, partition: int) -> None:
         """Do nothing: the embedded bus has no partitions. See Bus.reopen."""
@@ -211,10 +190,20 @@ class EmbeddedBus:
     async def _subscribed(self, topic: str, name: str) -> bus.Subscribed:
         dispatcher = self._switchboard.dispatchers.get((topic, name))
         messages = await self.backlog(topic, name)
-        age_us = await self.oldest_age_us(topic, name)
+        age_us = await self._oldest_age_us(topic, name)
         return bus.Subscribed(
             topic, name, messages, age_us, dispatcher.members if dispatcher else 0
         )
+
+    async def _oldest_age_us(self, topic: str, name: str) -> int:
+        dispatcher = self._switchboard.dispatchers.get((topic, name))
+        if dispatcher and not dispatcher.backlog().messages:
+            return 0
+        at_us = dispatcher.oldest_at_us() if dispatcher else None
+        if at_us is None:
+            number = self._subscription_id(topic, name)
+            at_us = await self._look_up(lambda it: store.oldest_at_us(it, number))
+        return 0 if at_us is None else max(self._clock.now_us() - at_us, 0)
 
     def _subscription_id(self, topic: str, name: str) -> int:
         try:

@@ -170,19 +170,17 @@ class PulsarAdmin:
             await self.delete(_path_of(topic), force=True)
         return len(partitioned) + len(others)
 
-    async def topic_stats(
-        self, topic: str, *, with_age: bool = False, by_partition: bool = False
-    ) -> dict[str, Any] | None:
+    async def topic_stats(self, topic: str, *, in_full: bool = False) -> dict[str, Any] | None:
         """Return the broker's statistics of all partitions of a topic; None if it does not exist.
 
-        `with_age` makes the broker read each subscription's oldest message; `by_partition` adds
-        the statistics of each partition.
+        `in_full` adds those of each partition, and the age of each subscription's oldest message,
+        which the broker then reads.
         """
-        wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": with_age}
+        wants = {"getPreciseBacklog": True, "getEarliestTimeInBacklog": in_full}
         stats: dict[str, Any] | None = await self.get(
-            f"{self._path(topic)}/partitioned-stats", perPartition=with_age or by_partition, **wants
+            f"{self._path(topic)}/partitioned-stats", perPartition=in_full, **wants
         )
-        return partitions.with_ages(stats) if stats and with_age else stats
+        return partitions.with_ages(stats) if stats and in_full else stats
 
     async def unload(self, topic: str, partition: int) -> None:
         """Close one partition in the broker; its clients open it again.
@@ -195,18 +193,16 @@ class PulsarAdmin:
 
     async def waiting(self, topic: str, name: str) -> list[str]:
         """Describe each partition on which messages wait for a subscription, for people."""
-        return partitions.described(await self.topic_stats(topic, by_partition=True) or {}, name)
+        return partitions.described(await self.topic_stats(topic, in_full=True) or {}, name)
 
-    async def subscription_stats(
-        self, topic: str, name: str, *, with_age: bool = False
-    ) -> dict[str, Any]:
+    async def subscription_stats(self, topic: str, name: str) -> dict[str, Any]:
         """Return a subscription's statistics: msgBacklog, unackedMessages, consumers and more.
 
         Raises:
             BusAway: the broker cannot be reached.
             Misconfigured: the subscription does not exist.
         """
-        stats = await self.topic_stats(topic, with_age=with_age) or {}
+        stats = await self.topic_stats(topic) or {}
         try:
             found: dict[str, Any] = stats["subscriptions"][name]
         except KeyError:

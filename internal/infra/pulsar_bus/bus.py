@@ -138,22 +138,10 @@ class PulsarBus:
         messages = await self.backlog(topic, subscription)
         return round(messages * self._publisher.orders_per_message(topic))
 
-    async def oldest_age_us(self, topic: str, subscription: str) -> int:
-        """Return how long ago the oldest message of `backlog` was published; 0 without any.
-
-        Raises:
-            Misconfigured: the subscription does not exist.
-            BusAway: the broker cannot be reached.
-        """
-        self._require_open()
-        return self._oldest_age_us(
-            await self._admin.subscription_stats(topic, subscription, with_age=True)
-        )
-
     async def subscriptions(self, topics: Sequence[str]) -> list[bus.Subscribed]:
         """See Bus.subscriptions. It costs a request for each topic."""
         self._require_open()
-        stats = {it: await self._admin.topic_stats(it, with_age=True) or {} for it in topics}
+        stats = {it: await self._admin.topic_stats(it, in_full=True) or {} for it in topics}
         return [
             bus.Subscribed(
                 topic,
@@ -161,6 +149,7 @@ class PulsarBus:
                 int(found["msgBacklog"]),
                 self._oldest_age_us(found),
                 len(found["consumers"]),
+                partitions.delivering(of_topic, name),
             )
             for topic, of_topic in stats.items()
             for name, found in of_topic.get("subscriptions", {}).items()
@@ -171,12 +160,6 @@ class PulsarBus:
         """See Bus.drop."""
         self._require_open()
         await self._admin.drop_subscription(topic, subscription)
-
-    async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
-        """See Bus.delivering. It costs a request to the admin API."""
-        self._require_open()
-        stats = await self._admin.topic_stats(topic, by_partition=True) or {}
-        return partitions.delivering(stats, subscription)
 
     async def reopen(self, topic: str, partition: int) -> None:
         """See Bus.reopen."""

@@ -6,7 +6,7 @@ from tests.support import ports
 
 
 class Broker(ports.MemoryPublisher):
-    """A broker with some messages of two orders each, by topic; the oldest waits 5 us each."""
+    """A broker with some messages of two orders each, by topic."""
 
     def __init__(self, **waiting: int) -> None:
         super().__init__()
@@ -20,19 +20,13 @@ class Broker(ports.MemoryPublisher):
         """See CountingBus.backlog_orders."""
         return 2 * await self.backlog(topic, subscription)
 
-    async def oldest_age_us(self, topic: str, subscription: str) -> int:
-        """See Bus.oldest_age_us."""
-        return 5 * await self.backlog(topic, subscription)
-
 
 async def test_messages_of_all_topics_count() -> None:
     broker: bus.CountingBus = Broker(orders_placed=3, orders_commands=4, orders_paid=9)  # type: ignore[assignment] # it is asked for no more
     assert await backlogs.messages(broker, topics.ORDER) == 7
     assert await backlogs.orders(broker, topics.ORDER) == 14
-    assert await backlogs.oldest_age_us(broker, topics.ORDER) == 20
 
 
 async def test_without_messages_nothing_waits() -> None:
     broker: bus.CountingBus = Broker()  # type: ignore[assignment] # as above
     assert await backlogs.messages(broker, topics.ORDER) == 0
-    assert await backlogs.oldest_age_us(broker, topics.ORDER) == 0

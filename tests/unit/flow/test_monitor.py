@@ -1,21 +1,22 @@
 """The monitor tells the age of what waits, whichever part of Souk is away."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
 
 from internal.catalogue.messages import ProductsChanged
-from internal.flow import monitor, topics
-from internal.infra import db, metrics
+from internal.flow import lookout, monitor, topics
+from internal.infra import bus, db, metrics
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND
 from internal.pipeline import outbox
 from tests.support import ports, shop, staged_orders
 
 T = TypeVar("T")
+PLACED = (topics.PLACED, topics.ORDER.subscription)
 
 
 class Broker(ports.MemoryPublisher):
@@ -23,19 +24,19 @@ class Broker(ports.MemoryPublisher):
 
     def __init__(self, line: staged_orders.StagedOrders) -> None:
         super().__init__()
-        self._line, self.since_us = line, dict.fromkeys(topics.subscriptions(), 0)
+        self._line, self.since_us = line, dict.fromkeys(topics.STAGE_OF, 0)
 
-    async def backlog(self, topic: str, subscription: str) -> int:
-        """See Bus.backlog."""
-        del subscription
+    async def subscriptions(self, topics_wanted: Sequence[str]) -> list[bus.Subscribed]:
+        """See Bus.subscriptions."""
         if self.away:
             raise errors.BusAway("on holiday")
-        return 1 if self.since_us[topic] else 0
+        return [
+            bus.Subscribed(topic, name, 1 if since_us else 0, self._age_us(since_us), 0)
+            for (topic, name), since_us in self.since_us.items()
+            if topic in topics_wanted
+        ]
 
-    async def oldest_age_us(self, topic: str, subscription: str) -> int:
-        """See Bus.oldest_age_us."""
-        del subscription
-        since_us = self.since_us[topic]
+    def _age_us(self, since_us: int) -> int:
         return self._line.clock.now_us() - since_us if since_us else 0
 
 
@@ -57,15 +58,17 @@ class Sight:
     def __init__(self, connection: sa.Connection) -> None:
         self.line = staged_orders.StagedOrders(connection)
         self.database, self.broker = Database(connection), Broker(self.line)
-        self.monitor = monitor.Monitor(self.database, self.broker, self.line.clock, 0.001)  # type: ignore[arg-type] # no more of it is asked
+        self.monitor = monitor.Monitor(self.database, self.line.clock, 0.001)
+        of_bus: bus.Bus = self.broker  # type: ignore[assignment] # no more of it is asked
+        self.lookout = lookout.Lookout(of_bus, [self.monitor], 0.001)
 
     def wait(self, seconds: int) -> None:
         self.line.clock.advance_us(seconds * US_PER_SECOND)
 
     async def looks(self) -> None:
         """Let it look at everything that answers."""
-        for look in (self.monitor.look_at_topics, self.monitor.look_at_orders):
-            await asyncio.gather(look(), return_exceptions=True)
+        await self.lookout.look()
+        await asyncio.gather(self.monitor.look_at_orders(), return_exceptions=True)
         self.monitor.tell()
 
     def told(self) -> tuple[float, float]:
@@ -101,11 +104,11 @@ def sight() -> Iterator[Sight]:
 async def test_an_order_counts_before_it_is_recorded_and_until_it_has_ended(sight: Sight) -> None:
     await sight.looks()
     assert sight.told() == (0, 0)
-    sight.broker.since_us[topics.PLACED] = sight.line.clock.now_us()
+    sight.broker.since_us[PLACED] = sight.line.clock.now_us()
     sight.wait(40)
     await sight.looks()
     assert sight.told() == (40, 40)
-    sight.broker.since_us[topics.PLACED] = 0
+    sight.broker.since_us[PLACED] = 0
     accepted = sight.line.step(shop.placed("o"))
     await sight.looks()
     assert sight.told() == (40, 0)
@@ -115,7 +118,7 @@ async def test_an_order_counts_before_it_is_recorded_and_until_it_has_ended(sigh
 
 
 async def test_it_is_told_while_the_database_is_away(sight: Sight) -> None:
-    sight.broker.since_us[topics.PLACED] = sight.line.clock.now_us()
+    sight.broker.since_us[PLACED] = sight.line.clock.now_us()
     sight.database.away = 1
     sight.wait(40)
     await sight.looks()
@@ -124,7 +127,7 @@ async def test_it_is_told_while_the_database_is_away(sight: Sight) -> None:
 
 async def test_it_goes_on_growing_while_nothing_answers(sight: Sight) -> None:
     sight.line.step(shop.placed("o"))
-    sight.broker.since_us[topics.PLACED] = sight.line.clock.now_us()
+    sight.broker.since_us[PLACED] = sight.line.clock.now_us()
     sight.wait(10)
     await sight.looks()
     sight.database.away = sight.broker.away = 1
@@ -135,13 +138,14 @@ async def test_it_goes_on_growing_while_nothing_answers(sight: Sight) -> None:
 
 async def test_it_looks_again_and_again(sight: Sight) -> None:
     sight.broker.away = sight.database.away = 1
-    running = asyncio.create_task(sight.monitor.run())
+    running = [asyncio.create_task(each.run()) for each in (sight.monitor, sight.lookout)]
     await asyncio.sleep(0.005)
     sight.broker.away = sight.database.away = 0
-    sight.broker.since_us[topics.PLACED] = sight.line.clock.now_us() - US_PER_SECOND
+    sight.broker.since_us[PLACED] = sight.line.clock.now_us() - US_PER_SECOND
     async with asyncio.timeout(5):
         while sight.told() != (1, 1):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
-    assert not running.done()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    for task in running:
+        assert not task.done()
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)

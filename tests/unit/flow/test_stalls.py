@@ -1,17 +1,19 @@
 """Only a partition that could deliver and does not, for long enough, is opened again."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internal.flow import stalls, topics
+from internal.flow import lookout, stalls, topics
 from internal.infra import bus
 from internal.kernel import errors
 from internal.kernel.clock import US_PER_SECOND, ManualClock
 from tests.support import ports
 
 STUCK = bus.Delivering(3, messages=7, out=0, delivered=100, has_room=True)
-LOOKS = round(stalls.STALLED_S / stalls.INTERVAL_S)
+LOOKS = round(stalls.STALLED_S / lookout.INTERVAL_S)
 
 
 class Broker(ports.MemoryPublisher):
@@ -20,17 +22,22 @@ class Broker(ports.MemoryPublisher):
     def __init__(self) -> None:
         super().__init__()
         self.state = STUCK
+        self.is_strict = False
         self.reopened: list[stalls.Where] = []
 
-    async def delivering(self, topic: str, subscription: str) -> list[bus.Delivering]:
-        """See Bus.delivering."""
+    async def subscriptions(self, wanted: Sequence[str]) -> list[bus.Subscribed]:
+        """See Bus.subscriptions."""
         if self.away:
             raise errors.BusAway("not there")
-        is_mine = (topic, subscription) == (topics.PLACED, topics.ORDER.subscription)
-        return [self.state] if is_mine else []
+        assert topics.PLACED in wanted
+        foreign = bus.Subscribed(topics.PLACED, "another's", 7, 0, 1, [STUCK])
+        mine = (topics.PLACED, topics.ORDER.subscription, 7, 0, 1, [self.state])
+        return [foreign, bus.Subscribed(*mine)]
 
     async def reopen(self, topic: str, partition: int) -> None:
         """See Bus.reopen."""
+        if self.is_strict:
+            raise errors.Misconfigured("not by you")
         self.reopened.append((topic, partition))
 
 
@@ -40,21 +47,21 @@ class World:
     def __init__(self) -> None:
         self.broker, self.clock = Broker(), ManualClock()
         of_bus: bus.Bus = self.broker  # type: ignore[assignment] # it is asked for no more
-        self.stalls = stalls.Stalls(of_bus, self.clock)
+        self.lookout = lookout.Lookout(of_bus, [stalls.Stalls(of_bus, self.clock)])
 
     async def look(self, times: int = 1) -> list[stalls.Where]:
         """Look at the usual pace; return what was opened again."""
-        found: list[stalls.Where] = []
+        before = len(self.broker.reopened)
         for _ in range(times):
-            found += await self.stalls.look()
-            self.clock.advance_us(round(stalls.INTERVAL_S * US_PER_SECOND))
-        return found
+            await self.lookout.look()
+            self.clock.advance_us(round(lookout.INTERVAL_S * US_PER_SECOND))
+        return self.broker.reopened[before:]
 
 
 async def test_a_stalled_partition_is_opened_again_once() -> None:
     world = World()
     assert await world.look(LOOKS) == []
-    assert await world.look() == world.broker.reopened == [(topics.PLACED, 3)]
+    assert await world.look() == [(topics.PLACED, 3)]
     assert await world.look(LOOKS) == []
 
 
@@ -95,8 +102,15 @@ async def test_what_was_seen_before_the_broker_was_away_counts_no_more() -> None
     world = World()
     await world.look(LOOKS)
     world.broker.away = 1
-    with pytest.raises(errors.BusAway):
-        await world.look()
+    await world.look()
     world.broker.away = 0
-    world.stalls.forget()
     assert await world.look(LOOKS) == []
+    assert await world.look() == [(topics.PLACED, 3)]
+
+
+async def test_a_broker_that_allows_no_reopening_is_asked_again() -> None:
+    world = World()
+    world.broker.is_strict = True
+    assert await world.look(2 * LOOKS) == []
+    world.broker.is_strict = False
+    assert await world.look(LOOKS) == [(topics.PLACED, 3)]
