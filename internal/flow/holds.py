@@ -40,7 +40,9 @@ class Holds:
     async def look(self) -> int:
         """Send a message for each hold that is due; return how many that were."""
         now_us = self._clock.now_us()
-        is_due = await self._database.read(lambda c: appointments.are_due(c, messages.HOLD, now_us))
+        is_due = await self._database.read(
+            lambda c: appointments.are_due(c, messages.HOLD, now_us), is_quick=True
+        )
         if not is_due:
             return 0
         facts = await self._database.write(lambda c: _take(c, now_us))

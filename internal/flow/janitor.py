@@ -102,7 +102,10 @@ class Janitor:
 
     async def _drive(self, way: Way) -> int:
         now_us, options = self._clock.now_us(), self._options
-        if not await self._database.read(lambda c: deadlines.are_due(c, way.waiting, now_us)):
+        is_due = await self._database.read(
+            lambda c: deadlines.are_due(c, way.waiting, now_us), is_quick=True
+        )
+        if not is_due:
             return 0
         if way.last_fact and await backlogs.messages(self._bus, way.taker) > BUSY_MESSAGES:
             return 0

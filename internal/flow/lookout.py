@@ -13,8 +13,8 @@ from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import errors
 
-INTERVAL_S = 1.0
-"""An age is told to the second, and Prometheus asks every 10 s."""
+INTERVAL_S = 2.0
+"""Prometheus asks every 10 s; between two looks an age goes on by itself."""
 
 
 class Watcher(Protocol):
