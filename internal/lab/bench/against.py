@@ -71,11 +71,11 @@ _read_line = msgspec.json.Decoder(_Line).decode
 
 
 async def compare(request: Request, tell: Callable[[str], None]) -> list[Compared]:
-    """Measure both sides in turns.
+    """Measure both sides in turns; a bench that fails runs once more.
 
     Raises:
         Misconfigured: there is no such commit.
-        Temporary: a bench failed; the message ends with its last lines.
+        Temporary: a bench failed twice; the message ends with its last lines.
     """
     commit = await _found(request)
     async with _worktree(request, commit) as other:
@@ -84,7 +84,12 @@ async def compare(request: Request, tell: Callable[[str], None]) -> list[Compare
         order = [side for each in range(ROUNDS) for side in _round(request.root, other, each)]
         for turn, root in enumerate(order, 1):
             tell(f"{turn} of {len(order)}: {names[root]}")
-            runs[root].append(await _measured(root, names[root], request.arguments))
+            try:
+                measured = await _measured(root, names[root], request.arguments)
+            except errors.Temporary as error:
+                tell(f"once more, because {error}")
+                measured = await _measured(root, names[root], request.arguments)
+            runs[root].append(measured)
     return compared(runs[request.root], runs[other])
 
 

@@ -38,7 +38,7 @@ class Repository:
         )
         return done.stdout.strip()
 
-    def commit(self, value: int, code: int = 0) -> str:
+    def commit(self, value: int, code: int | str = 0) -> str:
         bench = self.root / "scripts" / "bench"
         bench.write_text(BENCH.format(log=self.log, value=value, code=code))
         bench.chmod(0o755)
@@ -89,6 +89,13 @@ def test_a_bench_that_fails_leaves_nothing_behind(repository: Repository) -> Non
     with pytest.raises(errors.Temporary, match=f"bench of {broken[:12]} failed: a table"):
         repository.compare(broken)
     assert repository.left_behind() == NOTHING
+
+
+def test_a_bench_that_fails_once_runs_once_more(repository: Repository) -> None:
+    repository.commit(4_000, code=f"$(mkdir {repository.log}.failed && echo 1 || echo 0)")
+    (found,) = repository.compare("HEAD~1")
+    assert (found.value, found.against) == (4_000, 2_000)
+    assert len(repository.log.read_text().splitlines()) == 2 * against.ROUNDS + 1
 
 
 async def test_an_interrupted_comparison_leaves_nothing_behind(repository: Repository) -> None:
