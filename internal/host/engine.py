@@ -10,6 +10,7 @@ start.
 import asyncio
 import contextlib
 import errno
+import gc
 from collections.abc import AsyncIterator
 
 import prometheus_client
@@ -32,7 +33,7 @@ from internal.flow import (
 )
 from internal.host import api, damage_watch, folder_guard
 from internal.host import functions as hosting
-from internal.infra import backends, db, garbage, settings, traces
+from internal.infra import backends, db, settings, traces
 from internal.infra import clock as system_clock
 from internal.infra.data_folder import lock, space
 from internal.kernel import errors
@@ -72,7 +73,8 @@ class Engine:
         with lock.held(self.folder, is_alone=self._is_embedded):
             async with contextlib.AsyncExitStack() as stack:
                 await self._start(stack)
-                garbage.settle()
+                gc.freeze()
+                gc.set_threshold(handler.BATCH_OBJECTS_MAX)
                 yield self
 
     @property

@@ -10,6 +10,7 @@ in a function's userConfig is visible in the list of processes.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -26,7 +27,6 @@ from internal.infra import (
     clock,
     failpoints,
     fixed_settings,
-    garbage,
     instance_metrics,
     logs,
     retry,
@@ -75,7 +75,8 @@ def start(
         _end(error)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     hosted.start()
-    garbage.settle()
+    gc.freeze()
+    gc.set_threshold(handler.BATCH_OBJECTS_MAX)
     return hosted.take
 
 
