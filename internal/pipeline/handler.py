@@ -19,9 +19,10 @@ from internal.pipeline import envelope
 from internal.privacy.messages import NOTHING, Private
 
 BATCH_OBJECTS_MAX = 300_000
-"""About how many objects a batch keeps alive, which then go by themselves. A process that runs stages
-lets Python's garbage collector look no earlier: with a limit that a batch reaches, each look walks
-over all of them and frees hardly any (a tenth of the first stage's processor time with 50,000).
+"""About how many objects a batch keeps alive, which then go by themselves. A process that runs
+stages lets Python's garbage collector look no earlier: with a limit that a batch reaches, each look
+walks over all of them and frees hardly any. With 50,000 that took a tenth of the first stage's
+processor time.
 """
 
 
