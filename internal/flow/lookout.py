@@ -1,6 +1,7 @@
-"""The lookout: asks the broker how far the stages are behind, once for everybody who wants to know.
+"""The lookout: reads from the broker how far the stages are behind, and tells all watchers.
 
-The answer costs the broker and this process some milliseconds for each topic, however little waits.
+They share it because each topic's statistics cost the broker and this process milliseconds, however
+few messages wait.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ class Watcher(Protocol):
     """Wants to know what the lookout sees."""
 
     async def see(self, found: Sequence[bus.Subscribed]) -> None:
-        """Take a look at the subscriptions of all stages, some of which may not exist yet."""
+        """Take the state of all stages' subscriptions; some may not exist yet."""
         ...
 
     def miss(self) -> None:

@@ -37,7 +37,7 @@ class Stalls:
         """Partitions that could deliver: how much they had delivered, and since when no more."""
 
     async def see(self, found: Sequence[bus.Subscribed]) -> None:
-        """Open the stalled partitions again; a broker that allows no such thing is told of."""
+        """Open the stalled partitions again; log it if the broker refuses or is away."""
         now_us = self._clock.now_us()
         for read in found:
             for state in read.partitions:

@@ -36,7 +36,11 @@ def are_due(connection: sa.Connection, waiting: Waiting, now_us: int) -> bool:
 def take(
     connection: sa.Connection, waiting: Waiting, now_us: int, later_us: int, orders_max: int
 ) -> list[Due]:
-    """Postpone due orders that nobody has locked; return them, the longest overdue first."""
+    """Give due orders that nobody has locked a later deadline.
+
+    Returns:
+        These orders, the longest overdue first.
+    """
     o = store.ORDERS.c
     query = (
         sa.select(o.order_key, o.merchant_id, o.order_id)

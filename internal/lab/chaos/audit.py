@@ -75,9 +75,9 @@ def compared(recorded: Mapping[str, Recorded], log: clients.Log) -> Iterator[fin
         "I1",
         "an order without an answer comes to its end, too, if it exists",
         (
-            f"{name}: {recorded[name].state}"
+            name
             for name in log.unsure & recorded.keys()
-            if not (states.is_terminal(recorded[name].state) or _is_left_open(log, name, recorded))
+            if not states.is_terminal(recorded[name].state)
         ),
     )
     yield from found(
@@ -129,11 +129,6 @@ def found(invariant: str, sentence: str, cases: Iterable[str]) -> Iterator[findi
     examples = sorted(cases)
     if examples:
         yield findings.Finding(invariant, sentence, len(examples), tuple(examples[:EXAMPLES_MAX]))
-
-
-def _is_left_open(log: clients.Log, name: str, recorded: Mapping[str, Recorded]) -> bool:
-    """Tell whether an order waits for a customer who does not know of it: until its hold ends."""
-    return log.given_up[name] is scenarios.Kind.OPEN and recorded[name].state is OrderState.ACCEPTED
 
 
 def _is_the_state(order: Recorded, told: int) -> bool:

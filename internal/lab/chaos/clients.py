@@ -49,7 +49,7 @@ class Log:
 
     def __init__(self) -> None:
         self.placed: dict[str, Kind] = {}
-        self.given_up: dict[str, Kind] = {}
+        self.given_up: set[str] = set()
         """The client's last answer was an error: these orders may or may not exist."""
         self.refused: set[str] = set()
         self.drafts: dict[str, dict[bytes, order_pb2.OrderDraft]] = {}
@@ -71,7 +71,7 @@ class Log:
     @property
     def unsure(self) -> set[str]:
         """Orders that may or may not exist."""
-        return self.given_up.keys() - self.placed.keys()
+        return self.given_up - self.placed.keys()
 
     def sent(self, made: generator.Submission) -> None:
         """Note an order before it goes out."""
@@ -88,7 +88,7 @@ class Log:
             if answer.state in TERMINAL:
                 self.ends[order_id] = answer.state
         elif answer.code in RETRIED:
-            self.given_up[order_id] = made.kind
+            self.given_up.add(order_id)
         elif self._may_refuse(made, answer.code):
             self.refused.add(order_id)
         else:

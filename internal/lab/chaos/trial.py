@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from internal.checks import findings, invariants
 from internal.infra.data_folder import files
-from internal.kernel import errors, ids
+from internal.kernel import errors, ids, states
 from internal.lab import engine_process
 from internal.lab.chaos import audit, bad_messages, clients, faults, target, terminations
 from internal.lab.workload import generator, scenarios, special_drafts, verification
@@ -264,14 +264,21 @@ async def _quiet(at: target.Target, log: clients.Log, run: str, until_s: float) 
 
 
 def _count_left(connection: sa.Connection, log: clients.Log, run: str) -> int:
-    """Count the open orders; if there are none, the placed orders that are not recorded yet."""
+    """Count the orders that work waits for; if there are none, those of this run without an end.
+
+    An order that was left open, and whose client never got an answer, ends with its hold.
+    """
     o = store.ORDERS.c
-    open_orders = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
-    left: int = connection.execute(open_orders).scalar_one()
+    due = sa.select(sa.func.count()).where(o.due_at_us.is_not(None))
+    left: int = connection.execute(due).scalar_one()
     if left:
         return left
-    mine = sa.select(o.order_id).where(o.order_id.startswith(f"{run}.", autoescape=True))
-    return len(log.placed.keys() - set(connection.execute(mine).scalars()))
+    mine = sa.select(o.order_id, o.state).where(o.order_id.startswith(f"{run}.", autoescape=True))
+    recorded = {order_id: states.OrderState(state) for order_id, state in connection.execute(mine)}
+    open_orders = [
+        order_id for order_id, state in recorded.items() if not states.is_terminal(state)
+    ]
+    return len(open_orders) + len(log.placed.keys() - recorded.keys())
 
 
 def _last_letter(connection: sa.Connection) -> int:

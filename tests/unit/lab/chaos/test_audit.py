@@ -15,7 +15,6 @@ LINES = (("tea", 2_000),)
 FINALIZED = audit.Recorded(OrderState.FINALIZED, "", LINES)
 DECLINED = audit.Recorded(OrderState.REJECTED, "PAYMENT_DECLINED", LINES)
 CANCELLED = audit.Recorded(OrderState.CANCELLED, "", LINES)
-ACCEPTED = audit.Recorded(OrderState.ACCEPTED, "", LINES)
 PAID = audit.Recorded(OrderState.PAID, "", LINES)
 
 
@@ -49,18 +48,6 @@ def test_order_that_no_client_was_told_of_is_found() -> None:
 def test_order_without_an_answer_must_end(order: audit.Recorded, is_found: bool) -> None:  # noqa: FBT001
     ends = "an order without an answer comes to its end, too, if it exists"
     assert sentences(log_of("UNAVAILABLE"), o_1=order) == ([ends] if is_found else [])
-
-
-@pytest.mark.parametrize(
-    ("kind", "order", "is_found"),
-    [(Kind.OPEN, ACCEPTED, False), (Kind.OPEN, PAID, True), (Kind.ORDINARY, ACCEPTED, True)],
-)
-def test_only_an_open_one_without_an_answer_may_wait_for_its_customer(
-    kind: Kind,
-    order: audit.Recorded,
-    is_found: bool,  # noqa: FBT001
-) -> None:
-    assert bool(sentences(log_of("UNAVAILABLE", kind=kind), o_1=order)) == is_found
 
 
 def test_other_lines_are_found() -> None:
