@@ -12,8 +12,3 @@ async def messages(broker: bus.Bus, stage: Stage) -> int:
         Misconfigured: one of the subscriptions does not exist.
     """
     return sum([await broker.backlog(topic, stage.subscription) for topic in stage.topics])
-
-
-async def orders(broker: bus.CountingBus, stage: Stage) -> int:
-    """Count the orders in them; may be an estimate. Raises as `messages`."""
-    return sum([await broker.backlog_orders(topic, stage.subscription) for topic in stage.topics])

@@ -14,9 +14,6 @@ from internal.flow import topics
 from internal.infra import bus
 from internal.kernel import errors
 
-INTERVAL_S = 2.0
-"""Prometheus asks every 10 s; between two looks an age goes on by itself."""
-
 
 class Watcher(Protocol):
     """Wants to know what the lookout sees."""
@@ -33,9 +30,7 @@ class Watcher(Protocol):
 class Lookout:
     """Looks every `interval_s`."""
 
-    def __init__(
-        self, broker: bus.Bus, watchers: Sequence[Watcher], interval_s: float = INTERVAL_S
-    ) -> None:
+    def __init__(self, broker: bus.Bus, watchers: Sequence[Watcher], interval_s: float) -> None:
         self._bus, self._watchers, self._interval_s = broker, watchers, interval_s
 
     async def run(self) -> None:

@@ -1,41 +1,44 @@
 """Builds the engine's API server, on the database and the bus, from the settings."""
 
-import asyncio
-import contextlib
+from collections.abc import Sequence
 
 from internal.api import api_keys, authentication, grpc_server, middleware, options
 from internal.api.orders import quotes, readers, service
-from internal.flow import backlogs, topics
+from internal.flow import topics
 from internal.host import process
 from internal.infra import bus, db, settings
 from internal.infra import clock as system_clock
-from internal.kernel import errors
 
 
 class StageBacklog:
-    """Knows how far the order stage is behind. Implements ports.Backlog of the order service."""
+    """How far the stages are behind, as the lookout saw it. Implements ports.Backlog."""
 
-    def __init__(self, broker: bus.CountingBus, look_every_s: float) -> None:
-        self._bus, self._look_every_s = broker, look_every_s
-        self._orders = 0
+    def __init__(self) -> None:
+        self._orders = self._unrecorded = 0
 
     def orders(self) -> int:
         """See ports.Backlog."""
         return self._orders
 
-    async def run(self) -> None:
-        """Keep looking; while the broker is away, the last count stands."""
-        while True:
-            with contextlib.suppress(errors.BusAway):
-                self._orders = await backlogs.orders(self._bus, topics.ORDER)
-            await asyncio.sleep(self._look_every_s)
+    def unrecorded(self) -> int:
+        """See ports.Backlog."""
+        return self._unrecorded
+
+    async def see(self, found: Sequence[bus.Subscribed]) -> None:
+        """Count the orders that wait; see lookout.Watcher."""
+        self._orders = sum(it.orders for it in found)
+        first = [it for it in found if topics.STAGE_OF[it.topic, it.name] is topics.ORDER]
+        self._unrecorded = sum(it.orders for it in first)
+
+    def miss(self) -> None:
+        """Let the last count stand."""
 
 
 def make_server(
     chosen: settings.IntakeSettings,
     database: db.Database,
     key_database: db.Database,
-    broker: bus.CountingBus,
+    broker: bus.Bus,
     backlog: StageBacklog,
 ) -> grpc_server.GrpcServer:
     """Make a server; it is not open yet.

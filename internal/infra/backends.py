@@ -17,7 +17,7 @@ class Backends(NamedTuple):
     """The open backends of an engine."""
 
     database: db.Database
-    bus: bus.CountingBus
+    bus: bus.Bus
 
 
 async def opened(
@@ -82,7 +82,7 @@ def open_key_database(options: settings.Settings, database: db.Database) -> db.D
     return mysql.MysqlDatabase(own)
 
 
-async def open_bus(options: settings.Settings, database: db.Database) -> bus.CountingBus:
+async def open_bus(options: settings.Settings, database: db.Database) -> bus.Bus:
     """Open the bus that the settings name; the embedded one is in the database.
 
     Raises:

@@ -58,6 +58,8 @@ class Subscribed(msgspec.Struct, frozen=True):
     name: str
     messages: int
     """How many it has not acknowledged."""
+    orders: int
+    """How many orders they hold, by ORDERS_PROPERTY; may be an estimate."""
     oldest_age_us: int
     """How long ago the oldest of them was published; 0 without any."""
     consumers: int
@@ -186,18 +188,6 @@ class Bus(Publisher, Protocol):
 
     async def close(self) -> None:
         """Send pending messages and acknowledgements, close every subscription and producer."""
-        ...
-
-
-class CountingBus(Bus, Protocol):
-    """A bus that also knows how many orders wait, not only messages."""
-
-    async def backlog_orders(self, topic: str, subscription: str) -> int:
-        """Return how many orders this subscription has not acknowledged; may be an estimate.
-
-        Raises:
-            BusAway: the broker cannot be reached.
-        """
         ...
 
 

@@ -223,7 +223,7 @@ class IntakeSettings(Group):
     drain_s: float = pydantic.Field(default=10.0, ge=0, le=600)
     """How long open calls may take to end when the door closes."""
     backlog_orders_max: int = pydantic.Field(default=50_000, ge=1, le=10_000_000)
-    """Orders taken and not recorded yet before new ones are refused with RESOURCE_EXHAUSTED."""
+    """Orders waiting for the stages before new ones are refused with RESOURCE_EXHAUSTED."""
     allow_plain_text: bool = False
     """Whether API keys may come in plain text from other machines: without TLS, on an address that
     is not loopback. For a proxy or a container that adds TLS in front of it.

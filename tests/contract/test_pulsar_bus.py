@@ -306,15 +306,23 @@ async def test_a_subscription_that_was_given_up_holds_no_keys(
     await bus_contract.becomes(lambda: there.consumers("stage"), 0)
 
 
-async def test_orders_waiting_are_estimated_from_what_was_published(
+async def test_orders_waiting_are_estimated_from_what_was_published_or_tailed(
     the_bus: pulsar_bus.PulsarBus, home: BrokerHome, topic: str
 ) -> None:
+    async def orders(told_by: pulsar_bus.PulsarBus) -> int:
+        (told,) = await told_by.subscriptions([topic])
+        return told.orders
+
     await the_bus.ensure({topic: ["stage"]})
+    listening, stranger = await home.open(), await home.open()
+    tail = await listening.tail([topic])
     await the_bus.publish([bus.Outgoing(topic, "k", b"x", {"orders": n}) for n in ("1", "9")])
-    await bus_contract.becomes(lambda: the_bus.backlog_orders(topic, "stage"), 10)
-    another = await home.open()
-    assert await another.backlog_orders(topic, "stage") == 2
-    await another.close()
+    await bus_contract.becomes(lambda: orders(the_bus), 10)
+    await bus_contract.take(tail, 2)
+    assert await orders(listening) == 10
+    assert await orders(stranger) == 2
+    await listening.close()
+    await stranger.close()
 
 
 async def test_the_oldest_message_has_an_age(the_bus: pulsar_bus.PulsarBus, topic: str) -> None:

@@ -90,6 +90,10 @@ class TestOverload:
                 assert failure.retry_after_s == 2.5
             await client.GetOrder(s.GetOrderRequest(order_id="o-1"))
             server.backlog.waiting = 99
+            server.backlog.waiting_later = 1
+            failure = await grpc_fixture.failure_of(client.submit(memory.draft("o-2")))
+            assert failure.reason == "BACKLOG_TOO_DEEP"
+            server.backlog.waiting_later = 0
             assert not (await client.submit(memory.draft("o-2"))).replayed
 
     async def test_a_backlog_of_large_orders_is_refused_before_they_fill_the_memory(self) -> None:
@@ -106,7 +110,7 @@ class TestOverload:
             server.backlog.waiting = 20
             failure = await grpc_fixture.failure_of(client.submit(memory.draft("small")))
             assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "BACKLOG_TOO_DEEP")
-            server.backlog.waiting = 1
+            server.backlog.waiting, server.backlog.waiting_later = 1, 19  # recorded: not kept
             assert not (await client.submit(memory.draft("small"))).replayed
 
     async def test_orders_on_their_way_to_the_broker_are_part_of_the_backlog(self) -> None:

@@ -33,7 +33,7 @@ class Minute:
     def __init__(self, world: World) -> None:
         self._world = world
         self._monitor = monitor.Monitor(world.database, world.clock)
-        self._lookout = lookout.Lookout(world.bus, [self._monitor])
+        self._lookout = lookout.Lookout(world.bus, [self._monitor], SCRAPE_S)
         space.measure(world.folder)
         self._scraped = [_scrape()]
 

@@ -126,5 +126,9 @@ class Backlog(Protocol):
     """Knows how far the stages are behind."""
 
     def orders(self) -> int:
-        """Return about how many orders are placed and not recorded yet. Costs next to nothing."""
+        """Return about how many placed orders wait for any stage. Costs next to nothing."""
+        ...
+
+    def unrecorded(self) -> int:
+        """Return about how many of them are not recorded yet. Costs next to nothing."""
         ...

@@ -55,10 +55,10 @@ class RecentOrders:
         while self.bytes_kept > self._bytes_max and len(self._facts) > 1:
             self._drop_fact(next(iter(self._facts)))
 
-    def has_room(self, waiting_orders: int) -> bool:
-        """Tell whether the facts of all orders that wait, and of more, can be kept."""
+    def has_room(self, unrecorded_orders: int) -> bool:
+        """Tell whether the facts of all orders that are not recorded, and of more, can be kept."""
         has_free_bytes = MARGIN * self.bytes_kept <= self._bytes_max
-        return has_free_bytes or MARGIN * waiting_orders <= len(self._facts)
+        return has_free_bytes or MARGIN * unrecorded_orders <= len(self._facts)
 
     def hash_of(self, ref: ids.OrderRef) -> str | None:
         """Return the body hash of an order answered OK lately."""

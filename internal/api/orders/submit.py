@@ -114,8 +114,10 @@ class Submitter:
         return response
 
     def _check_backlog(self) -> None:
-        waiting = self._backlog.orders() + self._batcher.open_orders
-        if waiting >= self._limits.backlog_orders_max or not self._recent.has_room(waiting):
+        on_their_way = self._batcher.open_orders
+        waiting = self._backlog.orders() + on_their_way
+        has_room = self._recent.has_room(self._backlog.unrecorded() + on_their_way)
+        if waiting >= self._limits.backlog_orders_max or not has_room:
             what = f"{waiting} orders wait to be processed"
             raise errors.Overloaded(what, self._limits.retry_after_s)
 

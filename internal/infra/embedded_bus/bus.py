@@ -113,15 +113,6 @@ class EmbeddedBus:
         """See Bus.backlog. It costs nothing if this process serves the subscription."""
         return (await self._count_backlog(topic, subscription)).messages
 
-    async def backlog_orders(self, topic: str, subscription: str) -> int:
-        """Count the orders in the messages of `backlog`, by their property "orders"; 1 without it.
-
-        Raises:
-            Misconfigured: the subscription does not exist.
-            BusAway: the database cannot be reached.
-        """
-        return (await self._count_backlog(topic, subscription)).orders
-
     async def subscriptions(self, topics: Sequence[str]) -> list[bus.Subscribed]:
         """See Bus.subscriptions. It only sees consumers of this process."""
         self._require_open()
@@ -189,11 +180,10 @@ class EmbeddedBus:
 
     async def _subscribed(self, topic: str, name: str) -> bus.Subscribed:
         dispatcher = self._switchboard.dispatchers.get((topic, name))
-        messages = await self.backlog(topic, name)
+        waiting = await self._count_backlog(topic, name)
         age_us = await self._oldest_age_us(topic, name)
-        return bus.Subscribed(
-            topic, name, messages, age_us, dispatcher.members if dispatcher else 0
-        )
+        members = dispatcher.members if dispatcher else 0
+        return bus.Subscribed(topic, name, waiting.messages, waiting.orders, age_us, members)
 
     async def _oldest_age_us(self, topic: str, name: str) -> int:
         dispatcher = self._switchboard.dispatchers.get((topic, name))

@@ -14,7 +14,7 @@ import pulsar
 
 from internal.infra import bus, settings
 from internal.infra import clock as system_clock
-from internal.infra.pulsar_bus import admin, driver, partitions, publisher, readers
+from internal.infra.pulsar_bus import admin, driver, order_means, partitions, publisher, readers
 from internal.kernel import errors
 from internal.kernel.clock import Clock
 
@@ -46,6 +46,7 @@ class PulsarBus:
         self._client_log = client_log
         self._tail_messages_max = tail_messages_max
         self._readers: set[readers.Consumer | readers.Tail] = set()
+        self._means = order_means.OrderMeans()
         self._end = "the bus is not open"
 
     async def open(self) -> None:
@@ -74,6 +75,8 @@ class PulsarBus:
     async def publish(self, messages: Sequence[bus.Outgoing]) -> None:
         """See Publisher.publish."""
         self._require_open()
+        for message in messages:
+            self._means.note(message.topic, message.properties)
         await self._publisher.publish(messages)
 
     async def ensure(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
@@ -115,7 +118,8 @@ class PulsarBus:
             self._client.create_reader, start_message_id=pulsar.MessageId.latest
         )
         opened = await self._open_all("a reader", topics, make)
-        tail = readers.Tail(opened, self._tail_messages_max, self._readers.discard)
+        hooks = readers.TailHooks(came=self._means.note, left=self._readers.discard)
+        tail = readers.Tail(opened, self._tail_messages_max, hooks)
         self._readers.add(tail)
         return tail
 
@@ -125,21 +129,12 @@ class PulsarBus:
         stats = await self._admin.subscription_stats(topic, subscription)
         return int(stats["msgBacklog"])
 
-    async def backlog_orders(self, topic: str, subscription: str) -> int:
-        """Estimate the orders in the messages of `backlog`.
-
-        The broker counts messages only. Each is taken to hold as many orders as the messages that
-        this process has lately published to the topic did on average; one if there were none.
-
-        Raises:
-            Misconfigured: the subscription does not exist.
-            BusAway: the broker cannot be reached.
-        """
-        messages = await self.backlog(topic, subscription)
-        return round(messages * self._publisher.orders_per_message(topic))
-
     async def subscriptions(self, topics: Sequence[str]) -> list[bus.Subscribed]:
-        """See Bus.subscriptions. It costs a request for each topic."""
+        """See Bus.subscriptions. It costs a request for each topic.
+
+        The broker counts messages only. Each is taken to hold as many orders as the messages of its
+        topic that this process lately published or tailed did on average; one if there were none.
+        """
         self._require_open()
         stats = {it: await self._admin.topic_stats(it, in_full=True) or {} for it in topics}
         return [
@@ -147,6 +142,7 @@ class PulsarBus:
                 topic,
                 name,
                 int(found["msgBacklog"]),
+                round(int(found["msgBacklog"]) * self._means.of(topic)),
                 self._oldest_age_us(found),
                 len(found["consumers"]),
                 partitions.delivering(of_topic, name),

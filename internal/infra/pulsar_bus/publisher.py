@@ -28,9 +28,6 @@ PROPERTY_BYTES_MAX = 12
 
 TOPIC = re.compile(r"[\w.=:-]+", re.ASCII)
 
-LATELY_MESSAGES = 2_000
-"""How far back the mean number of orders in a message reaches."""
-
 RECEIPT_GRACE_S = 2.0
 """The client gives up after send_timeout_s; this much later Souk gives up on the client."""
 
@@ -82,7 +79,7 @@ class Sending(msgspec.Struct, eq=False):
 
 
 class Topic:
-    """A topic's producer, and the recent numbers of its messages and orders."""
+    """A topic's producer."""
 
     def __init__(self, full_name: str) -> None:
         self.full_name = full_name
@@ -90,15 +87,6 @@ class Topic:
         self.turn = asyncio.Lock()
         self.refusals = 0
         self.refusal = ""
-        self.messages = self.orders = 0
-
-    def count(self, message: bus.Outgoing) -> None:
-        """Count a message; older ones count less and less."""
-        self.messages += 1
-        self.orders += bus.orders_in(message.properties)
-        if self.messages >= LATELY_MESSAGES:
-            self.messages //= 2
-            self.orders //= 2
 
 
 class PulsarPublisher:
@@ -137,11 +125,6 @@ class PulsarPublisher:
         sized = [_size(message) for message in messages]
         for batch in _in_batches(sized, self._limits):
             await self._publish(batch)
-
-    def orders_per_message(self, topic: str) -> float:
-        """Return the recent mean of this process's messages; 1 if it has published none."""
-        known = self._topics.get(topic)
-        return known.orders / known.messages if known and known.messages else 1.0
 
     async def close(self) -> None:
         """Wait for the missing receipts, then close the producers."""
@@ -198,7 +181,6 @@ class PulsarPublisher:
         }
         for sized in batch:
             message, topic = sized.message, topics[sized.message.topic]
-            topic.count(message)
             driver.send(
                 topic.producer,
                 message.payload,

@@ -104,12 +104,17 @@ class Consumer:
         return taken
 
 
+class TailHooks(msgspec.Struct, frozen=True):
+    """Called when a message came, with its topic and properties, or when a tail left."""
+
+    came: Callable[[str, Mapping[str, str]], None]
+    left: Callable[["Tail"], None]
+
+
 class Tail:
     """A live reader. `dropped_messages` counts the messages it was too slow for."""
 
-    def __init__(
-        self, readers: Mapping[str, Any], messages_max: int, left: Callable[["Tail"], None]
-    ) -> None:
+    def __init__(self, readers: Mapping[str, Any], messages_max: int, hooks: TailHooks) -> None:
         self.dropped_messages = 0
         self._readers = readers
         self._waiting: deque[bus.Delivery] = deque()
@@ -119,7 +124,7 @@ class Tail:
             (topic, driver.pull_reader(each, self._came)) for topic, each in readers.items()
         ]
         self._messages_max = messages_max
-        self._left = left
+        self._hooks = hooks
         self._end = ""
         self._pump()
 
@@ -150,7 +155,7 @@ class Tail:
             return False
         self._end = why
         self._arrival.set()
-        self._left(self)
+        self._hooks.left(self)
         return True
 
     def _pump(self) -> None:
@@ -173,7 +178,9 @@ class Tail:
             message = pull.take()
             if message is None:
                 return
-            self._waiting.append(_arrived(topic, message).delivery)
+            delivery = _arrived(topic, message).delivery
+            self._hooks.came(topic, delivery.properties)
+            self._waiting.append(delivery)
         self._came.wake()
 
 

@@ -451,12 +451,16 @@ class MemoryPrices:
 
 
 class MemoryBacklog:
-    """A number."""
+    """Two numbers."""
 
     def __init__(self) -> None:
-        self.waiting = 0
+        self.waiting = self.waiting_later = 0
+        """Orders before the first stage, and before the others."""
 
     def orders(self) -> int:
+        return self.waiting + self.waiting_later
+
+    def unrecorded(self) -> int:
         return self.waiting
 
 

@@ -21,11 +21,11 @@ class Broker(ports.MemoryPublisher):
     def __init__(self, lag_s: float, consumers: int = 0, name: str = "audit") -> None:
         super().__init__()
         self.dropped: list[tuple[str, str]] = []
-        self.stranger = bus.Subscribed(topics.PAID, name, 7, int(lag_s * 1e6), consumers)
+        self.stranger = bus.Subscribed(topics.PAID, name, 7, 7, int(lag_s * 1e6), consumers)
 
     async def subscriptions(self, asked: Sequence[str]) -> list[bus.Subscribed]:
         """See Bus.subscriptions."""
-        ours = [bus.Subscribed(*pair, 10**6, 10**15, 0) for pair in OURS]
+        ours = [bus.Subscribed(*pair, 10**6, 10**6, 10**15, 0) for pair in OURS]
         return [it for it in (*ours, self.stranger) if it.topic in asked]
 
     async def drop(self, topic: str, subscription: str) -> None:

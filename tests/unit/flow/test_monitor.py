@@ -31,10 +31,13 @@ class Broker(ports.MemoryPublisher):
         if self.away:
             raise errors.BusAway("on holiday")
         return [
-            bus.Subscribed(topic, name, 1 if since_us else 0, self._age_us(since_us), 0)
-            for (topic, name), since_us in self.since_us.items()
-            if topic in topics_wanted
+            self._subscribed(topic, name) for topic, name in self.since_us if topic in topics_wanted
         ]
+
+    def _subscribed(self, topic: str, name: str) -> bus.Subscribed:
+        waiting = 1 if self.since_us[topic, name] else 0
+        age_us = self._age_us(self.since_us[topic, name])
+        return bus.Subscribed(topic, name, waiting, waiting, age_us, 0)
 
     def _age_us(self, since_us: int) -> int:
         return self._line.clock.now_us() - since_us if since_us else 0

@@ -13,7 +13,8 @@ from internal.kernel.clock import US_PER_SECOND, ManualClock
 from tests.support import ports
 
 STUCK = bus.Delivering(3, messages=7, out=0, delivered=100, has_room=True)
-LOOKS = round(stalls.STALLED_S / lookout.INTERVAL_S)
+LOOK_EVERY_S = 1.0
+LOOKS = round(stalls.STALLED_S / LOOK_EVERY_S)
 
 
 class Broker(ports.MemoryPublisher):
@@ -30,8 +31,8 @@ class Broker(ports.MemoryPublisher):
         if self.away:
             raise errors.BusAway("not there")
         assert topics.PLACED in wanted
-        foreign = bus.Subscribed(topics.PLACED, "another's", 7, 0, 1, [STUCK])
-        mine = (topics.PLACED, topics.ORDER.subscription, 7, 0, 1, [self.state])
+        foreign = bus.Subscribed(topics.PLACED, "another's", 7, 7, 0, 1, [STUCK])
+        mine = (topics.PLACED, topics.ORDER.subscription, 7, 7, 0, 1, [self.state])
         return [foreign, bus.Subscribed(*mine)]
 
     async def reopen(self, topic: str, partition: int) -> None:
@@ -47,14 +48,14 @@ class World:
     def __init__(self) -> None:
         self.broker, self.clock = Broker(), ManualClock()
         of_bus: bus.Bus = self.broker  # type: ignore[assignment] # it is asked for no more
-        self.lookout = lookout.Lookout(of_bus, [stalls.Stalls(of_bus, self.clock)])
+        self.lookout = lookout.Lookout(of_bus, [stalls.Stalls(of_bus, self.clock)], LOOK_EVERY_S)
 
     async def look(self, times: int = 1) -> list[stalls.Where]:
         """Look at the usual pace; return what was opened again."""
         before = len(self.broker.reopened)
         for _ in range(times):
             await self.lookout.look()
-            self.clock.advance_us(round(lookout.INTERVAL_S * US_PER_SECOND))
+            self.clock.advance_us(round(LOOK_EVERY_S * US_PER_SECOND))
         return self.broker.reopened[before:]
 
 
