@@ -6,7 +6,7 @@
 - Messages of one key arrive in the order of publishing. Delivery is at least once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -66,6 +66,16 @@ class Subscribed(msgspec.Struct, frozen=True):
     """How many are connected."""
     partitions: Sequence[Delivering] = ()
     """How far each is delivered; nothing if no broker stands in between."""
+
+
+Wants = Callable[[str, str], bool]
+"""Tells by its topic and key whether a message is wanted."""
+
+
+def everything(topic: str, key: str) -> bool:
+    """Want every message."""
+    del topic, key
+    return True
 
 
 class Publisher(Protocol):
@@ -139,10 +149,11 @@ class Bus(Publisher, Protocol):
         """
         ...
 
-    async def tail(self, topics: Sequence[str]) -> Subscription:
+    async def tail(self, topics: Sequence[str], wants: Wants = everything) -> Subscription:
         """Read messages published from now on; none is kept, so none is acknowledged.
 
-        A reader that is too slow loses the oldest messages.
+        `wants` is asked when a message comes; those not wanted cost little. A reader that is too
+        slow loses the oldest messages.
         """
         ...
 

@@ -43,6 +43,11 @@ PAYMENT_ATTEMPTS = sa.Table(
     columns.number("at_us"),
     columns.number("updated_at_us"),
 )
+_LENGTHS: dict[str, int] = {
+    column.name: column.type.length
+    for column in PAYMENT_ATTEMPTS.c
+    if isinstance(column.type, sa.String) and column.type.length
+}
 
 
 class History(msgspec.Struct, frozen=True):
@@ -133,8 +138,10 @@ def _attempt(row: bulk.Row, parent_key: str) -> Attempt:
 
 def fitting(column: str, text: str) -> str:
     """Return a gateway's text so that its column takes it: cut, without halves of characters."""
+    if text.isascii() and len(text) <= _LENGTHS[column]:
+        return text
     whole = text.encode(errors="replace").decode()
-    return whole[: PAYMENT_ATTEMPTS.c[column].type.length]  # type: ignore[attr-defined]
+    return whole[: _LENGTHS[column]]
 
 
 def add(connection: sa.Connection, attempts: Sequence[Attempt], at_us: int) -> None:

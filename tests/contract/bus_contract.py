@@ -324,6 +324,17 @@ class BusContract:
         with pytest.raises(errors.BusAway):
             await tail.receive(1)
 
+    async def test_a_tail_sees_only_what_it_wants(self, the_bus: bus.Bus, topic: str) -> None:
+        wanted = {"b"}
+        tail = await the_bus.tail([topic], lambda its, key: its == topic and key in wanted)
+        await the_bus.publish([bus.Outgoing(topic, key, key.encode()) for key in "abcabc"])
+        assert [it.payload for it in await take(tail, 2)] == [b"b", b"b"]
+        wanted.add("c")  # it is asked when a message comes
+        await the_bus.publish([bus.Outgoing(topic, key, key.encode()) for key in "abc"])
+        assert sorted(it.payload for it in await take(tail, 2)) == [b"b", b"c"]
+        assert await comes_nothing(tail)
+        await tail.close()
+
     async def test_the_backlog_counts_unacknowledged_messages(
         self, the_bus: bus.Bus, topic: str
     ) -> None:

@@ -101,19 +101,18 @@ class OrderNotifier:
                 subscription.notify()
 
     async def _listen(self) -> None:
-        tail = await self._bus.tail(topics.OUTCOMES)
+        tail = await self._bus.tail(topics.OUTCOMES, self._is_awaited)
         try:
             while True:
-                deliveries = await tail.receive(MESSAGES_MAX)
-                if self._subscriptions:
-                    self._notify(deliveries)
+                self._notify(await tail.receive(MESSAGES_MAX))
         finally:
             await tail.close()
 
+    def _is_awaited(self, topic: str, key: str) -> bool:
+        return self._waiting[topic, key] > 0
+
     def _notify(self, deliveries: Iterable[bus.Delivery]) -> None:
         for delivery in deliveries:
-            if not self._waiting[delivery.topic, delivery.key]:
-                continue
             for ref in _refs_in(delivery.payload):
                 for subscription in self._subscriptions.get(ref, ()):
                     if delivery.topic in subscription.topics:

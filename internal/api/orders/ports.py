@@ -17,7 +17,9 @@ from internal.views.order_list import Filter, Listing, Page
 class Messages(bus.Publisher, Protocol):
     """The broker, as far as the service uses it: publish, and tail topics."""
 
-    async def tail(self, topics: Sequence[str]) -> bus.Subscription:
+    async def tail(
+        self, topics: Sequence[str], wants: bus.Wants = bus.everything
+    ) -> bus.Subscription:
         """See bus.Bus."""
         ...
 

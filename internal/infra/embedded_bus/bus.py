@@ -101,10 +101,10 @@ class EmbeddedBus:
         self._readers.add(consumer)
         return consumer
 
-    async def tail(self, topics: Sequence[str]) -> readers.Tail:
+    async def tail(self, topics: Sequence[str], wants: bus.Wants = bus.everything) -> readers.Tail:
         """See Bus.tail. It only sees messages of this process; each tail costs, so share one."""
         self._require_open()
-        tail = readers.Tail(self._limits.tail_messages_max, self._forget_tail)
+        tail = readers.Tail(self._limits.tail_messages_max, wants, self._forget_tail)
         self._switchboard.add_tail(tail, topics)
         self._readers.add(tail)
         return tail

@@ -101,21 +101,25 @@ class Consumer:
 class Tail:
     """A live reader. `dropped_messages` counts the messages it was too slow for."""
 
-    def __init__(self, messages_max: int, left: Callable[["Tail"], None]) -> None:
+    def __init__(self, messages_max: int, wants: bus.Wants, left: Callable[["Tail"], None]) -> None:
         self.dropped_messages = 0
         self._waiting: deque[bus.Delivery] = deque()
         self._arrival = asyncio.Event()
         self._messages_max = messages_max
+        self._wants = wants
         self._left = left
         self._end = ""
 
     def hand(self, messages: Sequence[values.Stored]) -> None:
-        """Add messages, dropping the oldest that do not fit."""
-        self._waiting.extend(message.delivery for message in messages)
+        """Add those that are wanted, dropping the oldest that do not fit."""
+        for message in messages:
+            if self._wants(message.delivery.topic, message.delivery.key):
+                self._waiting.append(message.delivery)
         while len(self._waiting) > self._messages_max:
             self._waiting.popleft()
             self.dropped_messages += 1
-        self._arrival.set()
+        if self._waiting:
+            self._arrival.set()
 
     async def receive(self, messages_max: int) -> list[bus.Delivery]:
         """See Subscription.receive."""

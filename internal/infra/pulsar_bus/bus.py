@@ -107,7 +107,7 @@ class PulsarBus:
         self._readers.add(consumer)
         return consumer
 
-    async def tail(self, topics: Sequence[str]) -> readers.Tail:
+    async def tail(self, topics: Sequence[str], wants: bus.Wants = bus.everything) -> readers.Tail:
         """See Bus.tail. It sees messages of every process; each tail costs, so share one.
 
         Raises:
@@ -118,7 +118,7 @@ class PulsarBus:
             self._client.create_reader, start_message_id=pulsar.MessageId.latest
         )
         opened = await self._open_all("a reader", topics, make)
-        hooks = readers.TailHooks(came=self._means.note, left=self._readers.discard)
+        hooks = readers.TailHooks(wants, sample=self._means.note, left=self._readers.discard)
         tail = readers.Tail(opened, self._tail_messages_max, hooks)
         self._readers.add(tail)
         return tail

@@ -18,6 +18,8 @@ from internal.kernel import errors
 
 PUMP_MESSAGES_MAX = 500
 """A tail takes this many before it yields to the loop."""
+SAMPLE_EVERY = 7
+"""A tail samples one message of so many: reading its properties costs as much as taking it."""
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -105,9 +107,10 @@ class Consumer:
 
 
 class TailHooks(msgspec.Struct, frozen=True):
-    """Called when a message came, with its topic and properties, or when a tail left."""
+    """Called when a message comes, now and then with its properties, and when a tail leaves."""
 
-    came: Callable[[str, Mapping[str, str]], None]
+    wants: bus.Wants
+    sample: Callable[[str, Mapping[str, str]], None]
     left: Callable[["Tail"], None]
 
 
@@ -125,6 +128,7 @@ class Tail:
         ]
         self._messages_max = messages_max
         self._hooks = hooks
+        self._until_sample = 0
         self._end = ""
         self._pump()
 
@@ -178,10 +182,16 @@ class Tail:
             message = pull.take()
             if message is None:
                 return
-            delivery = _arrived(topic, message).delivery
-            self._hooks.came(topic, delivery.properties)
-            self._waiting.append(delivery)
+            self._sample(topic, message)
+            if self._hooks.wants(topic, message.partition_key()):
+                self._waiting.append(_arrived(topic, message).delivery)
         self._came.wake()
+
+    def _sample(self, topic: str, message: Any) -> None:  # noqa: ANN401 - pulsar ships no types
+        if self._until_sample == 0:
+            self._hooks.sample(topic, message.properties())
+            self._until_sample = SAMPLE_EVERY
+        self._until_sample -= 1
 
 
 def _arrived(topic: str, message: Any) -> Arrived:  # noqa: ANN401 - pulsar ships no types

@@ -43,14 +43,14 @@ PRICES = {"tea": 350, "rose": 1_200}
 
 
 class MemoryTail:
-    """A reader that gets what is published from now on."""
+    """A reader that gets what is published from now on, if wanted."""
 
-    def __init__(self, topics: Iterable[str]) -> None:
-        self.topics = set(topics)
+    def __init__(self, topics: Iterable[str], wants: bus.Wants) -> None:
+        self.topics, self._wants = set(topics), wants
         self._queue: asyncio.Queue[bus.Delivery] = asyncio.Queue()
 
     def offer(self, message: bus.Outgoing) -> None:
-        if message.topic in self.topics:
+        if message.topic in self.topics and self._wants(message.topic, message.key):
             delivery = bus.Delivery(message.topic, "", message.key, message.payload, {})
             self._queue.put_nowait(delivery)
 
@@ -102,8 +102,8 @@ class MemoryBus:
             self._published.clear()
             await self._published.wait()
 
-    async def tail(self, topics: Sequence[str]) -> MemoryTail:
-        tail = MemoryTail(topics)
+    async def tail(self, topics: Sequence[str], wants: bus.Wants = bus.everything) -> MemoryTail:
+        tail = MemoryTail(topics, wants)
         self.tails.append(tail)
         return tail
 
