@@ -4,6 +4,7 @@ And the servers that tests may ask for, a MariaDB or a whole stack: they are sta
 of them does.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support import stack as stacks
 
 profiles.load()
 plans.watch()
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; the CLI writes into a pipe here
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def mysql_options(mysql_server: mariadb.Server) -> Iterator[settings.MysqlSettin
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running]:
-    """A real Pulsar and a real MariaDB that are up, one for the whole run."""
+    """A real Pulsar and a real MariaDB that are up, one for all tests of this process."""
     with stacks.running(tmp_path_factory.mktemp("stack")) as running:
         yield running
 

@@ -1,11 +1,13 @@
 """A correct database holds every rule; one corrupted in one place breaks exactly that rule."""
 
+import contextlib
+
 import pytest
 import sqlalchemy as sa
 
 from internal.checks import findings, invariants
 from internal.checks import orders as order_checks
-from tests.support import shop, staged_orders
+from tests.support import plans, shop, staged_orders
 from tests.unit.checks import corruptions
 from tests.unit.checks.good_database import CANARY, DONE, NAMES, Database
 
@@ -31,10 +33,12 @@ def test_every_kind_of_order_is_in_the_database(database: Database) -> None:
 @pytest.mark.parametrize("name", corruptions.CORRUPTIONS)
 def test_one_corruption_is_one_finding(database: Database, name: str) -> None:
     expected, *statements = corruptions.CORRUPTIONS[name]
-    if corruptions.replaces_tables(statements) and database.connection.dialect.name != "sqlite":
+    replaces_tables = corruptions.replaces_tables(statements)
+    if replaces_tables and database.connection.dialect.name != "sqlite":
         pytest.skip("a server cannot roll back the replacement of a table")
     database.corrupt(*statements)
-    found = [f"{finding.invariant} {finding.sentence}" for finding in database.check()]
+    with plans.PLANS.paused() if replaces_tables else contextlib.nullcontext():
+        found = [f"{finding.invariant} {finding.sentence}" for finding in database.check()]
     assert len(found) == 1, found
     invariant, _, words = expected.partition(" ")
     assert found[0].startswith(f"{invariant} ")

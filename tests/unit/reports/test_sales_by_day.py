@@ -83,7 +83,7 @@ def test_the_period_is_half_open(memory: sa.Connection) -> None:
     assert totals(rows) == [("2026-03-01", "2.00")]
 
 
-@pytest.mark.parametrize("state", set(OrderState) - {OrderState.FINALIZED})
+@pytest.mark.parametrize("state", sorted(set(OrderState) - {OrderState.FINALIZED}))
 def test_only_finalized_orders_count(memory: sa.Connection, state: OrderState) -> None:
     samples.add_order(memory, "2026-03-01T09:00:00+00:00", state=state)
     assert report(memory, "2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00") == []
