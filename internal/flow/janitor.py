@@ -95,18 +95,18 @@ class Janitor:
 
     async def look(self) -> int:
         """Drive on the orders that are due; return how many orders that were."""
-        driven = sum([await self._drive(way) for way in WAYS])
+        now_us = self._clock.now_us()
+        are_due = await self._database.read(
+            lambda c: [deadlines.are_due(c, way.waiting, now_us) for way in WAYS], is_quick=True
+        )
+        due = [way for way, is_due in zip(WAYS, are_due, strict=True) if is_due]
+        driven = sum([await self._drive(way) for way in due])
         if driven:
             logger.bind(orders=driven).info("drove on orders whose deadline had passed")
         return driven
 
     async def _drive(self, way: Way) -> int:
         now_us, options = self._clock.now_us(), self._options
-        is_due = await self._database.read(
-            lambda c: deadlines.are_due(c, way.waiting, now_us), is_quick=True
-        )
-        if not is_due:
-            return 0
         if way.last_fact and await backlogs.messages(self._bus, way.taker) > BUSY_MESSAGES:
             return 0
         later_us = now_us + round(options.redrive_after_s * US_PER_SECOND)

@@ -66,8 +66,9 @@ class Monitor:
         Raises:
             DatabaseAway: the database cannot be reached.
         """
-        self._recorded_since_us = await self._database.read(deadlines.oldest_unfinished_us)
-        self._event_since_us = await self._database.read(outbox.oldest_us, is_quick=True)
+        self._recorded_since_us, self._event_since_us = await self._database.read(
+            lambda c: (deadlines.oldest_unfinished_us(c), outbox.oldest_us(c))
+        )
 
     def tell(self) -> None:
         """Set the gauges of ages by what the last looks have found."""

@@ -25,8 +25,8 @@ LEASE_SENDS = 6
 message is begun in its first half: none of a relay that is taken for dead arrives after those of
 its successor.
 """
-INTERVAL_S = 0.25
-"""How often an empty outbox is looked at."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 1.0
+"""Until an empty outbox is looked at again; each pause is twice as long as the one before it."""
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -40,7 +40,7 @@ _head = msgspec.json.Decoder(_Head)
 
 
 class Relay:
-    """Looks every INTERVAL_S, and again at once as long as there are rows."""
+    """Looks again and again; at once as long as there are rows."""
 
     def __init__(
         self,
@@ -54,14 +54,18 @@ class Relay:
 
     async def run(self) -> None:
         """Look again and again; what is away is tried at the next look."""
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 sent = await self.look()
             except (errors.Temporary, errors.Poison) as error:
                 logger.bind(seldom="relay").warning("the relay waits: {e!r}", e=error)
                 sent = 0
-            if not sent:
-                await asyncio.sleep(INTERVAL_S)
+            if sent:
+                pause_s = FIRST_PAUSE_S
+            else:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def look(self) -> int:
         """Send the first rows of every shard; return how many were sent.
