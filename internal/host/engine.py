@@ -48,8 +48,8 @@ EMBEDDED_LOOK_S = 0.25
 may wait.
 """
 FULL_LOOK_S = 2.0
-"""Less often in the full engine, where a look is a request to the broker for each topic: with the
-others' part, 9 us of processor time for an order at 2,000 a second and a look a second.
+"""Less often in the full engine, where a look is a request to the broker for each topic: one a
+second cost the API server 9 of 118 us of processor time an order at 2,000 orders a second.
 """
 DRAIN_S = 30.0
 """How long a drain waits for the stages; the rest is done at the next start."""
