@@ -1,6 +1,6 @@
 """Every statement that Souk's code runs in a test is explained: no table that grows may be scanned.
 
-A statement is explained once for each run of the tests, on the database where it is first seen.
+A statement is explained once in each process of a run, on the database where it is first seen.
 SQLite chooses its plans without statistics, so few rows are enough. A server reads small tables as
 a whole whatever their indexes; there it counts whether an index could be used at all.
 """
