@@ -1,7 +1,8 @@
 """A stack for the tests: a real Pulsar and a real MariaDB in a temporary folder, on free ports.
 
-One for each process of the run, started for its first test that needs it (the fixture `stack` of conftest.py)
-and deleted at the end. Failpoints of its functions can be armed through the file `failpoints`.
+One for each process of the run, started for its first test that needs it (the fixture `stack` of
+conftest.py) and deleted at the end. Failpoints of its functions can be armed through the file
+`failpoints`.
 """
 
 import contextlib
