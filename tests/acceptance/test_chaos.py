@@ -4,16 +4,16 @@ Does the same as one run of scripts/chaos. The trials run one after the other on
 judged alone. Functions that are broken on purpose must fail the same checks.
 """
 
-import asyncio
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from internal.deploy import wheel
-from internal.lab.chaos import campaign, negative_controls, trial
+from internal.lab.chaos import campaign, negative_controls
 from tests.support import stack as stacks
 
 pytestmark = pytest.mark.slow
@@ -25,8 +25,6 @@ CONTROL = negative_controls.all_controls(SEED)[0]
 """The others are tried with the embedded engine, and by scripts/chaos."""
 HERE = Path(__file__).parent
 
-Results = Mapping[str, trial.Result]
-
 
 @pytest.fixture(scope="module")
 def package() -> wheel.Wheel:
@@ -34,26 +32,29 @@ def package() -> wheel.Wheel:
     return wheel.build()
 
 
-@pytest.fixture(scope="module")
-def results(request: pytest.FixtureRequest, stack: stacks.Running, package: wheel.Wheel) -> Results:
-    """The results of all requested trials."""
-    specs = [getattr(item, "callspec", None) for item in request.session.items]
-    names = [spec.params.get("name") for spec in specs if spec]
-    plan = campaign.Plan([fault for name, fault in FAULTS.items() if name in names], SEED)
-    done: list[trial.Result] = []
-    leaks = asyncio.run(campaign.run(stack.stack, package, plan, done.append))
-    assert not leaks
-    return {result.fault: result for result in done}
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trials(stack: stacks.Running, package: wheel.Wheel) -> AsyncIterator[campaign.Campaign]:
+    """All trials; at the end, no card number was found anywhere."""
+    async with campaign.Campaign(stack.stack, package, SEED) as opened:
+        yield opened
+    assert not opened.leaks
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", FAULTS)
-def test_orders_survive(request: pytest.FixtureRequest, results: Results, name: str) -> None:
-    result = results[name]
+async def test_orders_survive(
+    request: pytest.FixtureRequest, trials: campaign.Campaign, name: str
+) -> None:
+    result = await trials.tried(FAULTS[name])
     request.node.add_report_section("call", "run", result.told())
     assert result.is_good, result.told()
 
 
-async def test_broken_functions_are_found(stack: stacks.Running, package: wheel.Wheel) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_broken_functions_are_found(
+    stack: stacks.Running, package: wheel.Wheel, trials: campaign.Campaign
+) -> None:
+    await trials.close()
     result = await negative_controls.run(stack.stack, CONTROL, package, HERE, SEED)
     assert CONTROL.is_found(result), result.told()
     assert not result.sentences("I3"), result.told()

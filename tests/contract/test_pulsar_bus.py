@@ -13,7 +13,7 @@ from internal.infra.pulsar_bus import admin, driver, publisher, readers
 from internal.infra.pulsar_bus import bus as pulsar_bus
 from internal.kernel import errors, ids
 from tests.contract import bus_contract
-from tests.support import profiles
+from tests.support import profiles, pulsar_proxy
 from tests.support import pulsar as brokers
 from tests.support.pulsar import pulsar_options  # noqa: F401 - a fixture
 
@@ -194,6 +194,25 @@ async def test_a_dead_producer_is_replaced(
     got = await bus_contract.take(subscription, 4)
     assert bus_contract.numbers_of(got) == [1, 2, 3, 4]
     await ours.close()
+
+
+async def test_a_producer_that_lost_its_connection_for_good_is_replaced(
+    home: BrokerHome, the_bus: pulsar_bus.PulsarBus, topic: str
+) -> None:
+    """The client holds it for connected, and never hears of its messages again: decision 0022."""
+    subscription = await the_bus.subscribe([topic], "stage")
+    async with pulsar_proxy.closing_producers(home.options, brokers.TOPICS.partitions) as through:
+        ours = pulsar_bus.PulsarBus(
+            through.model_copy(update={"send_timeout_s": 1.0}), brokers.TOPICS
+        )
+        await ours.open()
+        with pytest.raises(errors.BusAway):
+            await ours.publish(bus_contract.outgoing(topic, 1, 2, keys=1))
+        await ours.publish(bus_contract.outgoing(topic, 1, 2, keys=1))
+        await ours.publish(bus_contract.outgoing(topic, 3, keys=1))
+        got = await bus_contract.take(subscription, 5)
+        assert bus_contract.numbers_of(got) == [1, 2, 1, 2, 3]
+        await ours.close()
 
 
 async def test_receipts_that_are_lost_with_the_client(

@@ -20,7 +20,7 @@ from internal.client import access, client
 from internal.host import demo_key, engine
 from internal.infra import schema, settings
 from internal.infra.data_folder import files, history, private
-from internal.infra.sqlite import integrity
+from internal.infra.sqlite import integrity, used_folder
 from internal.kernel import errors
 from internal.payments.gateways import simulator
 from internal.wire.souk.v1 import order_pb2, order_service_pb2
@@ -270,6 +270,17 @@ class TestDamage:
             return
         async with engine.Engine(options(folder)).running() as running:
             assert not running.failed.done()
+
+    @pytest.mark.parametrize("is_small", [True, False])
+    async def test_a_quick_look_reads_small_files_only(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_small: bool
+    ) -> None:
+        if not is_small:
+            monkeypatch.setattr(integrity, "QUICKLY_CHECKED_BYTES", 0)
+        spoil(folder / files.DATABASE, "receipt_counters")
+        refused = pytest.raises(errors.DatabaseDamaged)
+        with refused if is_small else contextlib.nullcontext():
+            used_folder.require_usable(folder, is_quick=True)
 
     async def test_damage_that_is_met_later_ends_the_engine_and_no_order(
         self, folder: Path

@@ -33,6 +33,7 @@ RECEIPT_GRACE_S = 2.0
 
 DEAD = frozenset(
     {
+        driver.Result.Timeout,  # it may never connect again: decision 0022
         driver.Result.AlreadyClosed,
         driver.Result.ProducerNotInitialized,
         driver.Result.ProducerFenced,

@@ -23,8 +23,8 @@ def require_usable(
     Args:
         folder: the data folder.
         ledgers: other databases that the engine keeps there.
-        is_quick: do not read through large files. An engine that was not stopped properly has them
-            read through at its next start.
+        is_quick: read through small files only. An engine that was not stopped properly has all of
+            them read through at its next start.
 
     Raises:
         DatabaseDamaged: one is damaged, missing, empty, or older than it was.
@@ -38,15 +38,23 @@ def require_usable(
         integrity.require_file(folder / name, USED)
     if integrity.is_missing(path):
         return None
+    bytes_max = _readable_bytes(known, is_quick=is_quick)
     for file in (path, *ledgers):
         if not integrity.is_missing(file):
-            is_doubtful = known is None or not known.is_closed
-            integrity.check(file, is_thorough=is_doubtful and not is_quick)
+            integrity.check(file, bytes_max=bytes_max)
     with integrity.opened(path) as connection:
         _require_tables(connection, path, is_used=bool(names))
         if known:
             _require_newest(connection, path, known)
     return known
+
+
+def _readable_bytes(known: history.History | None, *, is_quick: bool) -> int | None:
+    """Return how large a file may be to be read through; None if any may."""
+    if is_quick:
+        return integrity.QUICKLY_CHECKED_BYTES
+    is_doubtful = known is None or not known.is_closed
+    return None if is_doubtful else integrity.ALWAYS_CHECKED_BYTES
 
 
 def names_without_history(folder: Path, ledgers: Sequence[Path]) -> tuple[str, ...]:

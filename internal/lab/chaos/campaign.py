@@ -1,9 +1,9 @@
-"""Which faults are tried, in which order and how often."""
+"""Which faults are tried, in which order and how often, and the trials on one stack."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
 
 from internal.checks import findings
 from internal.deploy import wheel
@@ -14,17 +14,6 @@ INSTANCES_EACH = 3
 """While one instance dies the others keep working; and each failpoint fires sooner."""
 QUICK_KILLS, CAMPAIGN_KILLS = 3, 50
 INTAKE_PLACES = ("bus.before_publish", "bus.after_publish")
-
-
-Done = Callable[[trial.Result], None]
-
-
-class Plan(NamedTuple):
-    """The faults to try, and the number of instances of each function."""
-
-    wanted: Sequence[faults.Fault]
-    seed: int
-    instances_each: int = INSTANCES_EACH
 
 
 class Size(NamedTuple):
@@ -70,24 +59,56 @@ def chosen(size: Size, seed: int, only: Sequence[str]) -> Iterator[faults.Fault]
             yield fault
 
 
-async def run(
-    of: stack.Stack, package: wheel.Wheel, plan: Plan, done: Done
-) -> list[findings.Finding]:
-    """Try one fault after the other; return where card numbers were found.
+class Campaign:
+    """Trials on one stack, one after the other; an async context manager.
 
     All use the same database, so each must leave the orders of the others alone. After a bad result
     everything starts from scratch, so that its damage is not reported a second time.
     """
-    leaks: list[findings.Finding] = []
-    left = deque(plan.wanted)
-    while left:
-        await asyncio.to_thread(of.up)
-        await target.clear(of)
-        async with target.opened(of, package, plan.instances_each) as at:
-            is_good = True
-            while left and is_good:
-                result = await trial.run(at, trial.Plan(left.popleft(), plan.seed))
-                done(result)
-                is_good = result.is_good
-            leaks += await trial.canaries(at)
-    return leaks
+
+    def __init__(
+        self,
+        of: stack.Stack,
+        package: wheel.Wheel,
+        seed: int,
+        instances_each: int = INSTANCES_EACH,
+    ) -> None:
+        """Take a stack without functions; `package` are the functions."""
+        self.leaks: list[findings.Finding] = []
+        """Where card numbers were found; complete when the campaign has ended."""
+        self._stack, self._package, self._seed = of, package, seed
+        self._instances_each = instances_each
+        self._target: target.Target | None = None
+        self._exits = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Begin; the first trial opens what it needs."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """See `close`."""
+        await self.close()
+
+    async def tried(self, fault: faults.Fault) -> trial.Result:
+        """Try a fault.
+
+        Raises:
+            Misconfigured: something is missing on this machine.
+            Temporary: the stack or what runs on it does not start.
+        """
+        if self._target is None:
+            await asyncio.to_thread(self._stack.up)
+            await target.clear(self._stack)
+            opened = target.opened(self._stack, self._package, self._instances_each)
+            self._target = await self._exits.enter_async_context(opened)
+        result = await trial.run(self._target, trial.Plan(fault, self._seed))
+        if not result.is_good:
+            await self.close()
+        return result
+
+    async def close(self) -> None:
+        """Leave the stack without functions; a further trial would deploy them again."""
+        if self._target is not None:
+            at, self._target = self._target, None
+            async with self._exits:
+                self.leaks += await trial.canaries(at)

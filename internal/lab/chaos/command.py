@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from internal.checks import findings
     from internal.deploy import wheel
-    from internal.lab.chaos import campaign, negative_controls, target, trial
+    from internal.lab.chaos import campaign, faults, negative_controls, target, trial
     from internal.lab.chaos.hostile import controls as hostile_controls
     from internal.lab.chaos.hostile import trial as hostile_trial
     from internal.stack import ports, stack
@@ -149,8 +149,7 @@ async def _run(
         result = await hostile_controls.run(door, broken, seed)
         report.add(result, is_good=door.is_found(result))
     if wanted or wrong:
-        plan = campaign.Plan(wanted, seed, options.instances)
-        await _break_a_stack(options, near, broken, report, (plan, wrong))
+        await _break_a_stack(options, near, broken, report, (seed, wanted, wrong))
     report.show()
     return ExitCode.OK if report.is_good else ExitCode.FAILED
 
@@ -160,15 +159,19 @@ async def _break_a_stack(
     near: Path,
     broken: Path,
     report: Report,
-    what: tuple[campaign.Plan, Sequence[negative_controls.Control]],
+    what: tuple[int, Sequence[faults.Fault], Sequence[negative_controls.Control]],
 ) -> None:
-    """Try the faults of a plan, and the controls, on a stack that is started for it."""
-    plan, wrong = what
+    """Try the faults and the controls of a seed on a stack that is started for it."""
+    seed, wanted, wrong = what
     async with _stack(options.folder, near, report.console) as of:
         package = await asyncio.to_thread(wheel.build)
-        report.leaks = await campaign.run(of, package, plan, report.add)
+        trials = campaign.Campaign(of, package, seed, options.instances)
+        async with trials:
+            for fault in wanted:
+                report.add(await trials.tried(fault))
+        report.leaks = trials.leaks
         for control in wrong:
-            result = await negative_controls.run(of, control, package, broken, plan.seed)
+            result = await negative_controls.run(of, control, package, broken, seed)
             report.add(result, is_good=control.is_found(result))
         if not report.is_good and options.folder is None:
             report.console.print(f"the logs of the stack are kept in {of.keep_logs(near)}")
