@@ -1,71 +1,33 @@
 """The API in the embedded engine: real bus, real stages, real database, all in one process."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import grpc
 import pytest
-import sqlalchemy as sa
 from google.type import money_pb2
 
 from internal.auth import rules as auth_rules
-from internal.auth import store as auth_store
-from internal.auth.messages import Merchant
 from internal.host import engine
-from internal.infra import settings
 from internal.kernel import ids
 from internal.stages import erasure
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.support import shop
-from tests.unit.api import grpc_fixture, memory
-
-KEYS = {
-    merchant_id: auth_rules.issue(f"{number:012x}", f"{number:064x}")
-    for number, merchant_id in enumerate((shop.MERCHANT, shop.OTHER_MERCHANT), start=1)
-}
-TEA = o.DraftLine(sku="tea", quantity_milli=2_000)
-
-
-def open_shops(connection: sa.Connection) -> None:
-    shop.open_for_business(connection)
-    for merchant_id, key in KEYS.items():
-        auth_store.add_merchant(connection, Merchant(merchant_id, merchant_id), key, 0)
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[engine.Engine]:
-    """An engine with two merchants' shops."""
-    chosen = settings.load(storage={"data_dir": tmp_path}, intake={"port": 0}, metrics={"port": 0})
-    async with engine.Engine(chosen).running() as started:
-        await started.database.write(open_shops)
-        yield started
-
-
-@pytest.fixture
-async def channel(running: engine.Engine) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as opened:
-        yield opened
+from tests.support import shop, tills
+from tests.unit.api import grpc_fixture
 
 
 @pytest.fixture
 def client(channel: grpc.aio.Channel) -> grpc_fixture.Client:
-    return grpc_fixture.Client(channel, (("x-api-key", KEYS[shop.MERCHANT].secret),))
+    return grpc_fixture.Client(channel, (("x-api-key", tills.KEYS[shop.MERCHANT].secret),))
 
 
 @pytest.fixture
 def other(channel: grpc.aio.Channel) -> grpc_fixture.Client:
-    return grpc_fixture.Client(channel, (("x-api-key", KEYS[shop.OTHER_MERCHANT].secret),))
-
-
-def tea(order_id: str = "o-1", **others: object) -> o.OrderDraft:
-    return memory.draft(order_id, **({"store_id": shop.STORE, "lines": [TEA]} | others))
+    return grpc_fixture.Client(channel, (("x-api-key", tills.KEYS[shop.OTHER_MERCHANT].secret),))
 
 
 async def test_a_quote_is_the_price_paid(client: grpc_fixture.Client) -> None:
-    quote = s.QuoteOrderRequest(store_id=shop.STORE, currency="EUR", lines=[TEA])
+    quote = s.QuoteOrderRequest(store_id=shop.STORE, currency="EUR", lines=[tills.TEA])
     quoted = await client.QuoteOrder(quote)
-    answer = await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
+    answer = await client.submit(tills.tea(), wait_for=s.WAIT_FOR_FINALIZED)
     assert answer.state == o.ORDER_STATE_FINALIZED
     assert answer.order.totals == quoted.totals
     assert answer.order.lines == quoted.lines
@@ -76,18 +38,18 @@ async def test_a_quote_is_the_price_paid(client: grpc_fixture.Client) -> None:
 
 
 async def test_the_same_answer_again_and_another_body_refused(client: grpc_fixture.Client) -> None:
-    first = await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
-    again = await client.submit(tea())
+    first = await client.submit(tills.tea(), wait_for=s.WAIT_FOR_FINALIZED)
+    again = await client.submit(tills.tea())
     assert again.replayed
     assert again.order == first.order
-    failure = await grpc_fixture.failure_of(client.submit(tea(note="other")))
+    failure = await grpc_fixture.failure_of(client.submit(tills.tea(note="other")))
     assert failure.reason == "ORDER_ID_REUSED"
 
 
 async def test_an_erased_order_is_the_same_order_still(
     running: engine.Engine, client: grpc_fixture.Client
 ) -> None:
-    draft = tea(note="ring twice", tenders=[o.Tender(card=o.CardTender(token="tok_ok"))])
+    draft = tills.tea(note="ring twice", tenders=[o.Tender(card=o.CardTender(token="tok_ok"))])
     first = await client.submit(draft, wait_for=s.WAIT_FOR_FINALIZED)
     assert first.order.note == "ring twice"
     wish = erasure.Wish(ids.OrderRef(shop.MERCHANT, "o-1"), "alex", "a wish", 1)
@@ -99,25 +61,25 @@ async def test_an_erased_order_is_the_same_order_still(
     assert got.order == first.order
     again = await client.submit(draft)
     assert (again.replayed, again.order) == (True, got.order)
-    for other in (tea(note="ring once"), tea(note="")):
+    for other in (tills.tea(note="ring once"), tills.tea(note="")):
         other.tenders[0].CopyFrom(draft.tenders[0])
         failure = await grpc_fixture.failure_of(client.submit(other))
         assert failure.reason == "ORDER_ID_REUSED"
 
 
 async def test_a_refusal_comes_with_its_reason(client: grpc_fixture.Client) -> None:
-    greedy = tea(lines=[o.DraftLine(sku="rare", quantity_milli=3_000)])
+    greedy = tills.tea(lines=[o.DraftLine(sku="rare", quantity_milli=3_000)])
     answer = await client.submit(greedy, wait_for=s.WAIT_FOR_FINALIZED)
     assert answer.state == o.ORDER_STATE_REJECTED
     assert answer.order.refusal.reason == "OUT_OF_STOCK"
-    unknown = tea("o-2", lines=[o.DraftLine(sku="nothing", quantity_milli=3_000)])
+    unknown = tills.tea("o-2", lines=[o.DraftLine(sku="nothing", quantity_milli=3_000)])
     answer = await client.submit(unknown, wait_for=s.WAIT_FOR_ACCEPTED)
     assert answer.order.refusal.reason == "UNKNOWN_SKU"
     assert answer.order.lines[0].sku == "nothing"
 
 
 async def test_the_story_from_the_start_and_from_the_middle(client: grpc_fixture.Client) -> None:
-    await client.submit(tea())
+    await client.submit(tills.tea())
     stream = client.WatchOrder(s.WatchOrderRequest(order_id="o-1"))
     told = [answer async for answer in stream]
     assert [answer.entry.version for answer in told] == [1, 2, 3, 4]
@@ -127,7 +89,7 @@ async def test_the_story_from_the_start_and_from_the_middle(client: grpc_fixture
 
 
 async def test_too_late_to_cancel(client: grpc_fixture.Client) -> None:
-    await client.submit(tea(), wait_for=s.WAIT_FOR_FINALIZED)
+    await client.submit(tills.tea(), wait_for=s.WAIT_FOR_FINALIZED)
     request = s.CancelOrderRequest(order_id="o-1", request_id="r-1")
     failures = [await grpc_fixture.failure_of(client.CancelOrder(request)) for _ in range(2)]
     assert failures[0] == failures[1]
@@ -139,8 +101,8 @@ async def test_merchants_see_their_own_orders_only(
     client: grpc_fixture.Client, other: grpc_fixture.Client
 ) -> None:
     for number in range(5):
-        await client.submit(tea(f"o-{number}"), wait_for=s.WAIT_FOR_FINALIZED)
-    await other.submit(tea("o-0", note="theirs"), wait_for=s.WAIT_FOR_FINALIZED)
+        await client.submit(tills.tea(f"o-{number}"), wait_for=s.WAIT_FOR_FINALIZED)
+    await other.submit(tills.tea("o-0", note="theirs"), wait_for=s.WAIT_FOR_FINALIZED)
     first = await client.ListOrders(s.ListOrdersRequest(page_size=3))
     token = first.next_page_token
     second = await client.ListOrders(s.ListOrdersRequest(page_size=3, page_token=token))

@@ -6,17 +6,12 @@ from typing import Any
 import grpc
 import pytest
 
-from internal.client import client as api_client
-from internal.lab import engine_process
 from internal.wire.souk.v1 import order_pb2 as o
 from internal.wire.souk.v1 import order_service_pb2 as s
-from tests.integration import test_payment_service
-from tests.integration.test_intake_engine import tea
-from tests.integration.test_payment_service import KEPT_OPEN, Payments, card, connected, euros
+from tests.support import tills
+from tests.support.tills import KEPT_OPEN, Till, card, euros, tea
 from tests.unit.api import grpc_fixture
 
-channel, till = test_payment_service.channel, test_payment_service.till
-"""The fixtures of an engine's connection, and of a merchant's client on it."""
 KILLED_ON_UPDATE = "order_processing.after_commit=kill@2"
 
 
@@ -31,7 +26,7 @@ def updating(
     return s.UpdateOrderRequest(**values, lines=[o.DraftLine(sku=sku, quantity_milli=milli)])
 
 
-async def test_new_lines_are_what_is_paid(till: Payments) -> None:
+async def test_new_lines_are_what_is_paid(till: Till) -> None:
     await till.open()
     answer = await till.orders.UpdateOrder(updating(expected_version=2), timeout=10)
     assert (answer.outcome, answer.state) == (s.COMMAND_OUTCOME_DONE, o.ORDER_STATE_ACCEPTED)
@@ -43,13 +38,13 @@ async def test_new_lines_are_what_is_paid(till: Payments) -> None:
     assert paid.tender.captured == euros(30)
 
 
-async def test_an_order_that_was_placed_just_now_is_waited_for(till: Payments) -> None:
+async def test_an_order_that_was_placed_just_now_is_waited_for(till: Till) -> None:
     await till.orders.submit(tea(**KEPT_OPEN))
     answer = await till.orders.UpdateOrder(updating(), timeout=10)
     assert answer.order.totals.total == euros(30)
 
 
-async def test_the_same_request_gets_the_same_answer(till: Payments) -> None:
+async def test_the_same_request_gets_the_same_answer(till: Till) -> None:
     await till.open()
     first = await till.orders.UpdateOrder(updating(), timeout=10)
     await till.orders.UpdateOrder(updating(milli=1_000, request_id="u-2"), timeout=10)
@@ -71,19 +66,19 @@ async def test_the_same_request_gets_the_same_answer(till: Payments) -> None:
         (updating(milli=0), "INVALID_ARGUMENT"),
     ],
 )
-async def test_refusals(till: Payments, request_: s.UpdateOrderRequest, reason: str) -> None:
+async def test_refusals(till: Till, request_: s.UpdateOrderRequest, reason: str) -> None:
     await till.open()
     failure = await grpc_fixture.failure_of(till.orders.UpdateOrder(request_, timeout=10))
     assert failure.reason == reason
 
 
-async def test_a_refusal_says_what_is_missing(till: Payments) -> None:
+async def test_a_refusal_says_what_is_missing(till: Till) -> None:
     await till.open()
     with pytest.raises(grpc.aio.AioRpcError, match=r"rare: 3 wanted, 2 available"):
         await till.orders.UpdateOrder(updating("rare"), timeout=10)
 
 
-async def test_an_order_that_holds_money_or_has_ended_keeps_its_lines(till: Payments) -> None:
+async def test_an_order_that_holds_money_or_has_ended_keeps_its_lines(till: Till) -> None:
     await till.open()
     await till.add(card(5))
     failure = await grpc_fixture.failure_of(till.orders.UpdateOrder(updating(), timeout=10))
@@ -97,28 +92,10 @@ async def test_an_order_that_holds_money_or_has_ended_keeps_its_lines(till: Paym
 async def test_an_engine_that_dies_after_an_update_changes_the_lines_once(tmp_path: Path) -> None:
     """Kill -9 between the commit and the message to the payment stage: it comes again."""
     request = updating("COFFEE-250")
-    armed = engine_process.armed(KILLED_ON_UPDATE)
-    async with engine_process.isolated(tmp_path, settings=armed) as dying:
-        async with connected(dying, tmp_path) as client:
-            draft = o.OrderDraft(
-                order_id="o-1",
-                store_id="berlin",
-                currency="EUR",
-                lines=[o.DraftLine(sku="COFFEE-250", quantity_milli=1_000)],
-                on_decline=o.ON_DECLINE_KEEP_OPEN,
-            )
-            submitting = s.SubmitOrderRequest(order=draft, wait_for=s.WAIT_FOR_ACCEPTED)
-            placed = await client.submit_order(submitting.SerializeToString(), 10)
-            assert isinstance(placed, s.SubmitOrderResponse)
-            assert isinstance(await client.update(request, 10), api_client.Failure)
-        assert await dying.ended() == engine_process.KILLED
-    async with (
-        engine_process.isolated(tmp_path) as engine_again,
-        connected(engine_again, tmp_path) as client,
-    ):
+    await tills.killed_in(lambda it: it.update(request, 10), KILLED_ON_UPDATE, tmp_path, 1_000)
+    async with tills.started_again(tmp_path) as client:
         again = await client.update(request, 30)
         assert isinstance(again, s.UpdateOrderResponse)
         assert (again.replayed, again.version) == (True, 3)
         assert [line.quantity_milli for line in again.order.lines] == [3_000]
         assert [entry.version for entry in again.order.timeline] == [1, 2, 3]
-        await engine_again.stop()
