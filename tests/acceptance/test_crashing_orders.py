@@ -51,9 +51,10 @@ async def test_only_crashing_orders_become_dead_letters(
     assert crashes >= crash_counts.ATTEMPTS_MAX
 
     letters = await raw_topics.letters(folder, len(crashing))
-    assert sorted((it.subject, it.stage, it.code) for it in letters) == sorted(
+    # Two of an order that was due meanwhile: the janitor's reminder crashes the stage as well.
+    assert {(it.subject, it.stage, it.code) for it in letters} == {
         (order_id, name, crash_counts.CODE) for order_id, name in zip(crashing, stages, strict=True)
-    )
+    }
     assert await states(folder, good) == {OrderState.FINALIZED}
     await come_to_their_end_when_the_bug_is_mended(folder, [*good, *crashing])
     assert not await findings(folder, [*good, *crashing])
