@@ -16,7 +16,7 @@ from internal.lab.chaos import trial
 from tests.acceptance import runs
 from tests.support import failpoints
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2_400)]  # all kills, in the first test
 
 SEED = int(os.environ.get("SOUK_TEST_SEED") or random.randrange(1_000_000))
 """Drawn anew at each run; a failure prints it, and SOUK_TEST_SEED repeats it."""

@@ -56,6 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Running
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2_400)
 def test_every_command_does_what_the_runbook_says(running: stacks.Running, wheels: Path) -> None:
     with runbook.Shell.opened(ROOT, environment(running, wheels)) as shell:
         runbook.follow(RUNBOOK, shell)
