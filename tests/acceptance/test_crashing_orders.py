@@ -17,10 +17,11 @@ from internal.kernel import ids
 from internal.kernel.states import OrderState
 from internal.lab import engine_process
 from internal.orders import store
-from internal.orders.messages import OrderPlaced
+from internal.orders.messages import OrderPlaced, PaymentDue
 from internal.payments.gateways import registry
 from internal.payments.messages import Tender, TenderKind
 from internal.pipeline import crash_counts
+from internal.pipeline.dead_letters import DeadLetter
 from internal.pricing.messages import WantedLine
 from internal.privacy.messages import Private
 from internal.seeds import demo_shop
@@ -51,10 +52,11 @@ async def test_only_crashing_orders_become_dead_letters(
     assert crashes >= crash_counts.ATTEMPTS_MAX
 
     letters = await raw_topics.letters(folder, len(crashing))
-    # Two of an order that was due meanwhile: the janitor's reminder crashes the stage as well.
-    assert {(it.subject, it.stage, it.code) for it in letters} == {
+    named = [(it.subject, it.stage, it.code) for it in letters if not is_reminder(it)]
+    assert sorted(named) == sorted(
         (order_id, name, crash_counts.CODE) for order_id, name in zip(crashing, stages, strict=True)
-    }
+    )
+    assert {(it.subject, it.stage, it.code) for it in letters} == set(named)
     assert await states(folder, good) == {OrderState.FINALIZED}
     await come_to_their_end_when_the_bug_is_mended(folder, [*good, *crashing])
     assert not await findings(folder, [*good, *crashing])
@@ -83,6 +85,12 @@ async def test_an_engine_on_foreign_tables_stops_and_says_so(
     async with running(folder), asyncio.timeout(RUN_S):
         while await states(folder, ["good.1"]) != {OrderState.FINALIZED}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def is_reminder(letter: DeadLetter) -> bool:
+    """Tell whether it is of the janitor's: an order that crashes the stage for long is due, too."""
+    facts = topics.ENVELOPE.facts_in(letter.payload.encode())
+    return any(isinstance(fact, PaymentDue) for fact in facts)
 
 
 async def send(folder: Path, order_ids: Sequence[str]) -> None:

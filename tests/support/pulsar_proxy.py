@@ -10,6 +10,7 @@ command, the command, and a payload.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 from urllib.parse import urlsplit
 
 from internal.infra import settings
@@ -69,7 +70,7 @@ class Proxy:
             command = dict(_fields(_command_of(frame)))
             if command[TYPE] == PRODUCER and self.closes:
                 self.closes -= 1
-                made = dict(_fields(_as_bytes(command[PRODUCER_FIELD])))
+                made = dict(_fields(command[PRODUCER_FIELD]))
                 to_client.write(_close_producer(made[PRODUCER_ID]))
             to_broker.write(frame)
 
@@ -112,8 +113,7 @@ def _command_of(frame: bytes) -> bytes:
     return frame[start : start + int.from_bytes(frame[SIZE_BYTES:start])]
 
 
-def _close_producer(producer_id: int | bytes) -> bytes:
-    assert isinstance(producer_id, int)
+def _close_producer(producer_id: int) -> bytes:
     closing = bytes([PRODUCER_ID - 1 << 3, producer_id, 2 << 3, 0])
     tag = bytes([CLOSE_PRODUCER << 3 | BYTES])
     command = bytes([TYPE << 3, CLOSE_PRODUCER]) + tag + bytes([len(closing)]) + closing
@@ -121,14 +121,9 @@ def _close_producer(producer_id: int | bytes) -> bytes:
     return len(sized).to_bytes(SIZE_BYTES) + sized
 
 
-def _as_bytes(value: int | bytes) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
-def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
-    """Return the fields of an encoded message: numbers and bytes, the only kinds these have."""
-    found: list[tuple[int, int | bytes]] = []
+def _fields(message: bytes) -> list[tuple[int, Any]]:
+    """Return (field, value) of an encoded message: int or bytes, the only kinds these have."""
+    found: list[tuple[int, Any]] = []
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)
